@@ -1,0 +1,43 @@
+"""amber_nb: the amber gateway in Jupyter.
+
+The names resolve on first use (PEP 562), so that importing the package loads neither openai nor pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import credentials as credentials
+    from ._version import __version__
+    from .answer import Answer
+    from .client import Amber
+    from .errors import AmberError, BadReply, ConfigError, StreamCut
+
+# name → module it lives in; None: the module itself
+_HOME: dict[str, str | None] = {
+    "Amber": ".client",
+    "AmberError": ".errors",
+    "Answer": ".answer",
+    "BadReply": ".errors",
+    "ConfigError": ".errors",
+    "StreamCut": ".errors",
+    "__version__": "._version",
+    "credentials": None,
+}
+
+__all__ = ["Amber", "AmberError", "Answer", "BadReply", "ConfigError", "StreamCut", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME[name]
+    value = import_module(f".{name}", __name__) if home is None else getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,358 @@
+"""Amber: settings in, verbs out. Puts the rooms together."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import weakref
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+import amber_nb
+
+from . import config as settings
+from . import tables
+from .answer import Answer
+from .conversation import assistant_message, messages_for, split_params
+from .errors import AmberError, BadReply, ConfigError, StreamCut, explain
+from .show import cell
+from .types import Message, Reply
+from .wire import loop
+from .wire.call import Call
+from .wire.clients import async_client, sync_client
+from .wire.usage import UsageLog
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from openai import AsyncOpenAI, OpenAI
+
+__all__ = ["Amber"]
+
+_turns = cell.Turns()
+
+
+class Amber:
+    """A client of the amber gateway.
+
+    Settings: argument > environment (`AMBER_DOMAIN`, `AMBER_BASE_URL`, `AMBER_API_KEY`, `AMBER_MODEL`, `AMBER_MODE`,
+    `AMBER_DISPLAY`) > `.env` > the keyring (see `login`). With no settings at all and a person at a front end, the
+    simulator answers, and every answer is badged "simulated".
+
+    Args:
+        domain: `"acme"` stands for `https://acme.ambersearch.de/api/beta/openai/v1`; a full host also does.
+        base_url: the endpoint itself, instead of a domain.
+        api_key: the gateway's key, `ambrs-…`.
+        model: default `"azure/gpt-5.4"`.
+        mode: `"live"`, or `"simulate"`: the stand-in gateway in this process, no key and no network.
+        timeout_s: seconds to wait for a sign of life; default the SDK's (600 s).
+        max_retries: how often a request is tried again; default 2.
+        headers: sent with each request.
+
+    Raises:
+        ConfigError: nothing is set and nobody is there, half is set, or settings disagree.
+
+    Example:
+        >>> amber = Amber()
+        >>> amber.ask("Hello!")
+    """
+
+    def __init__(
+        self,
+        *,
+        domain: str | None = None,
+        base_url: str | None = None,
+        api_key: str | settings.Secret | None = None,
+        model: str | None = None,
+        mode: str | None = None,
+        timeout_s: float | None = None,
+        max_retries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        # At once, under the same name: a verbose traceback prints a frame's variables.
+        api_key = settings.Secret(api_key) if isinstance(api_key, str) else api_key
+        config = settings.load(
+            domain=domain,
+            base_url=base_url,
+            api_key=api_key,
+            model=model,
+            mode=mode,
+            timeout_s=timeout_s,
+            max_retries=max_retries,
+            headers=headers,
+            person=cell.front_end(),
+            stored=lambda: amber_nb.credentials.load(),
+        )
+        self._use(config)
+
+    def _use(self, config: settings.Config) -> None:
+        self._config = config
+        self._log = UsageLog(config.mode)
+        self._last: Answer[Any] | None = None
+        self._sync: OpenAI | None = None
+        self._private: AsyncOpenAI | None = None
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = weakref.WeakKeyDictionary()
+        self._outside_loops: AsyncOpenAI | None = None
+
+    def __repr__(self) -> str:
+        c = self._config
+        return f"Amber(mode={c.mode!r}, base_url={c.base_url!r}, model={c.model!r}, api_key={c.api_key!r})"
+
+    @property
+    def mode(self) -> str:
+        """`"live"` or `"simulate"`."""
+        return self._config.mode
+
+    @property
+    def model(self) -> str:
+        """The model that is asked unless a call names another."""
+        return self._config.model
+
+    @property
+    def base_url(self) -> str:
+        """Where the requests go."""
+        return self._config.base_url
+
+    @property
+    def openai(self) -> OpenAI:
+        """The SDK's own client, configured: every documented snippet runs on it."""
+        if self._sync is None:
+            self._sync = sync_client(self._config, self._log)
+        return self._sync
+
+    @property
+    def async_openai(self) -> AsyncOpenAI:
+        """The SDK's own async client; one for each event loop, since connections cannot change loops."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            if self._outside_loops is None:
+                self._outside_loops = async_client(self._config, self._log)
+            return self._outside_loops
+        if running not in self._by_loop:
+            self._by_loop[running] = async_client(self._config, self._log)
+        return self._by_loop[running]
+
+    def ask(
+        self,
+        prompt: str | list[Message],
+        *,
+        system: str | None = None,
+        model: str | None = None,
+        timeout_s: float | None = None,
+        show: bool | None = None,
+        footer: bool = True,
+        extra_body: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Answer[Any]:
+        """Ask, and wait for the whole answer.
+
+        Args:
+            prompt: a question, or a list of message dicts.
+            system: instructions, sent first in the role `developer`.
+            model: another model than the client's.
+            timeout_s: seconds to wait for a sign of life.
+            show: None: shown in a notebook, silent in a script; True and False decide it.
+            footer: a line with model, tokens and time under the answer.
+            extra_body: fields of the request that amber_nb does not know.
+            **params: the endpoint's own parameters by their names (`temperature`, `max_tokens`, `tools`, …).
+
+        Raises:
+            TypeError: the prompt is neither a string nor messages, or a parameter is unknown; nothing was sent.
+            openai.OpenAIError: as the SDK raises it, with a note that says what to do next.
+            StreamCut: the reply ended early; the text so far is on `.answer` and on `amber.last`.
+            BadReply: what came is no chat completion.
+
+        Example:
+            >>> amber.ask("Name three rivers.", system="Be brief.", temperature=0).text
+        """
+        asking = _Asking(self, prompt, system, model, timeout_s, show, footer, extra_body, params)
+        try:
+            future = loop.submit(asking.run())
+            return asking.finish(loop.wait(future))
+        except BaseException as error:
+            asking.give_up(error)
+            raise
+
+    async def ask_async(
+        self,
+        prompt: str | list[Message],
+        *,
+        system: str | None = None,
+        model: str | None = None,
+        timeout_s: float | None = None,
+        show: bool | None = None,
+        footer: bool = True,
+        extra_body: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Answer[Any]:
+        """The same as `ask`, awaited; several may run at once."""
+        asking = _Asking(self, prompt, system, model, timeout_s, show, footer, extra_body, params)
+        try:
+            return asking.finish(await asyncio.wrap_future(loop.submit(asking.run())))
+        except BaseException as error:
+            asking.give_up(error)
+            raise
+
+    def models(self) -> pd.DataFrame:
+        """The models that the key may use: one row each, `id`, `owned_by`, `created` (UTC).
+
+        Raises:
+            openai.NotFoundError: the gateway does not list its models.
+        """
+        try:
+            listed = [model.to_dict() for model in self.openai.models.list()]
+        except Exception as error:
+            self._explain(error)
+            raise
+        return tables.models_frame(listed)
+
+    @property
+    def usage_log(self) -> pd.DataFrame:
+        """One row a request of this client, those of `.openai` too; columns in `tables.logs.usage_frame`."""
+        return tables.usage_frame(self._log.rows)
+
+    @property
+    def last(self) -> Answer[Any] | None:
+        """The newest answer, also one that was stopped, cut or interrupted; None before the first."""
+        return self._last
+
+    def login(self) -> None:
+        """Ask for domain and key, and store both in the system's keyring; this client then uses them.
+
+        Raises:
+            ConfigError: they are not usable, or there is no keyring to store them in.
+        """
+        self._use(login())
+
+    def _go_on(self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]) -> Answer[Any]:
+        return self.ask(_continued(answer, prompt), **_inherit(answer, changes))
+
+    async def _go_on_async(
+        self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]
+    ) -> Answer[Any]:
+        return await self.ask_async(_continued(answer, prompt), **_inherit(answer, changes))
+
+    def _explain(self, error: BaseException) -> None:
+        key = self._config.api_key.reveal()
+        explain(error, base_url=self._config.base_url, key=key)
+
+    def _private_client(self) -> AsyncOpenAI:
+        """Only to be called on the private loop."""
+        if self._private is None:
+            self._private = async_client(self._config, self._log)
+        return self._private
+
+
+class _Asking:
+    """One `ask` from its checked arguments to its Answer: what the sync and the async verb share."""
+
+    def __init__(
+        self,
+        amber: Amber,
+        prompt: str | list[Message],
+        system: str | None,
+        model: str | None,
+        timeout_s: float | None,
+        show: bool | None,
+        footer: bool,
+        extra_body: Mapping[str, Any] | None,
+        params: Mapping[str, Any],
+    ) -> None:
+        body, options = split_params(params)
+        self._amber = amber
+        self._messages = messages_for(prompt, system)
+        self._body = {"model": model or amber.model, "messages": self._messages, **body}
+        self._options = options
+        if extra_body is not None:
+            self._options["extra_body"] = dict(extra_body)
+        if timeout_s is not None:
+            self._options["timeout"] = timeout_s
+        self._inherited = {"model": model, "extra_body": extra_body, "timeout_s": timeout_s, "footer": footer, **params}
+        self._footer = footer
+        self._call: Call | None = None
+        self._visible = _visible(show, amber._config.display)
+        self._turn = _turns.begin()
+        self._ended = False
+
+    def run(self) -> Coroutine[Any, Any, Reply]:
+        """The async core, for the private loop."""
+        return self._run()
+
+    async def _run(self) -> Reply:
+        body = {**self._body, "stream_options": {"include_usage": True}}
+        self._call = Call(self._amber._private_client(), body, self._options)
+        return await self._call.run()
+
+    def finish(self, reply: Reply) -> Answer[Any]:
+        """The answer to a whole reply, remembered and shown."""
+        answer = self._answer(reply)
+        self._end(answer)
+        return answer
+
+    def give_up(self, error: BaseException) -> None:
+        """The call ends with `error`: keep and show the text that came, and say what to do next."""
+        if self._ended:
+            return
+        answer = None
+        if self._call is not None:
+            reply = self._call.reply(cancelled=not isinstance(error, Exception))
+            if reply.text or isinstance(error, (StreamCut, BadReply)):
+                answer = self._answer(reply)
+        if isinstance(error, (StreamCut, BadReply)):
+            error.answer = answer
+        elif isinstance(error, Exception) and not isinstance(error, AmberError):
+            self._amber._explain(error)
+        self._end(answer if answer is not None and answer.text else None)
+
+    def _answer(self, reply: Reply) -> Answer[Any]:
+        return Answer(
+            reply,
+            _mode=self._amber.mode,
+            _asked=self._messages,
+            _said=assistant_message(reply.completion),
+            _inherited=self._inherited,
+            _client=self._amber,
+            _footer=self._footer,
+            _shown_in=self._turn.cell if self._visible else None,
+        )
+
+    def _end(self, answer: Answer[Any] | None) -> None:
+        self._ended = True
+        if answer is not None:
+            self._amber._last = answer
+        visible = self._visible and answer is not None
+        _turns.end(self._turn, (lambda: cell.show(answer._repr_mimebundle_())) if visible and answer else None)
+
+
+def _visible(show: bool | None, display: str) -> bool:
+    if show is not None:
+        return show
+    return display != "none" and (cell.in_kernel() or cell.in_terminal())
+
+
+def _continued(answer: Answer[Any], prompt: str | list[Message]) -> list[Message]:
+    more = messages_for(prompt, None)
+    return [*answer.messages, *more]
+
+
+def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**answer._inherited, **changes}.items() if value is not None}
+
+
+def login() -> settings.Config:
+    """Ask for domain and key at the keyboard, store them in the keyring, and return the settings they make."""
+    domain = input("Domain (the part before .ambersearch.de, or the full address): ").strip()
+    address = {"base_url": domain} if "/" in domain.removeprefix("https://") else {"domain": domain}
+    url = settings.endpoint(**address, where="what was typed")
+    key = settings.Secret(getpass.getpass("Key (ambrs-…, not shown): ").strip())
+    if url is None or not key.reveal():
+        raise ConfigError("Both a domain and a key are needed; nothing was stored.")
+    config = settings.load(base_url=url, api_key=key, mode="live")
+    try:
+        amber_nb.credentials.store(base_url=url, api_key=key.reveal())
+    except RuntimeError as error:
+        raise ConfigError(
+            f"Nothing was stored: {error}. Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN "
+            "and AMBER_API_KEY in the environment or in a .env file."
+        ) from None
+    return config

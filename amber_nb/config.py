@@ -1,0 +1,360 @@
+"""Settings: argument > environment > `.env` > keyring, read once into a frozen `Config`.
+
+The only module that reads `os.environ`. Everything else gets its settings as arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values, find_dotenv
+
+from .errors import MASK, ConfigError
+
+__all__ = ["Config", "Secret", "endpoint", "load"]
+
+DEFAULT_MODEL = "azure/gpt-5.4"
+API_PATH = "/api/beta/openai/v1"
+# `.invalid` can never resolve (RFC 2606): should a simulated request ever reach a network, it ends there.
+SIMULATOR_URL = f"https://simulator.invalid{API_PATH}"
+SIMULATOR_KEY = "ambrs-simulator"
+SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted model streams
+
+MODES = ("live", "simulate")
+DISPLAYS = ("auto", "live", "static", "none")
+VARIABLES = (
+    "AMBER_DOMAIN",
+    "AMBER_BASE_URL",
+    "AMBER_API_KEY",
+    "AMBER_MODEL",
+    "AMBER_MODE",
+    "AMBER_DISPLAY",
+    "AMBER_SIM_CHUNKS_PER_S",
+)
+
+
+class Secret:
+    """A string that shows itself nowhere: not in a repr, an f-string, a pickle or a verbose traceback."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The string itself, for the one place that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        raise TypeError("a key is never pickled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What one `Amber` runs with. Times in seconds."""
+
+    mode: str
+    base_url: str
+    api_key: Secret
+    model: str = DEFAULT_MODEL
+    display: str = "auto"
+    timeout_s: float | None = None  # None: the SDK's own (600 s, 5 s to connect)
+    max_retries: int = 2
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sim_chunks_per_s: float = SIMULATOR_CHUNKS_PER_S
+    ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, to be kept out
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One place that settings come from. `trusted`: only the user (not a file that came with a project) writes it."""
+
+    name: str
+    values: Mapping[str, str | Secret]
+    trusted: bool
+
+    def secret(self) -> Secret | None:
+        value = self.values.get("AMBER_API_KEY")
+        return Secret(value) if isinstance(value, str) else value
+
+    def text(self, name: str) -> str | None:
+        value = self.values.get(name)
+        return value if isinstance(value, str) else None
+
+
+def load(
+    *,
+    domain: str | None = None,
+    base_url: str | None = None,
+    api_key: str | Secret | None = None,
+    model: str | None = None,
+    mode: str | None = None,
+    timeout_s: float | None = None,
+    max_retries: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    person: bool = False,
+    stored: Callable[[], Mapping[str, str]] = dict,
+) -> Config:
+    """Read the settings.
+
+    Args:
+        domain: `"acme"`, `"acme.ambersearch.de"` or a URL of that host.
+        base_url: the endpoint itself, where it is not the documented one of a domain.
+        api_key: the gateway's key.
+        model: name of the model; default `azure/gpt-5.4`.
+        mode: `"live"` or `"simulate"`.
+        timeout_s: seconds a request may take without a sign of life.
+        max_retries: how often a request is tried again.
+        headers: sent with each request.
+        person: somebody sits at a front end, so that the simulator may stand in where nothing is set.
+        stored: reads the keyring; asked only when no other source has a key.
+
+    Raises:
+        ConfigError: nothing is set (and nobody there to see the simulator's badge), only half is set, two settings
+            disagree, or a value is not one of those allowed.
+    """
+    environ = dict(os.environ)
+    arguments = {
+        "AMBER_DOMAIN": domain,
+        "AMBER_BASE_URL": base_url,
+        "AMBER_API_KEY": api_key,
+        "AMBER_MODEL": model,
+        "AMBER_MODE": mode,
+    }
+    sources = [
+        _Source("the arguments", _given(arguments), trusted=True),
+        _Source("the environment", _given({k: v for k, v in environ.items() if k.startswith("AMBER_")}), trusted=True),
+        _Source(".env", _given(_dotenv()), trusted=False),
+    ]
+    unknown = _unknown(sources)
+
+    def first(name: str) -> str | None:
+        return next((value for source in sources if (value := source.text(name)) is not None), None)
+
+    chosen = _one_of("AMBER_MODE", first("AMBER_MODE"), MODES)
+    display = _one_of("AMBER_DISPLAY", first("AMBER_DISPLAY"), DISPLAYS) or "auto"
+    pace = _pace(first("AMBER_SIM_CHUNKS_PER_S"))
+    person = (person and display != "none") or display == "live"
+
+    if chosen != "simulate":
+        if not any(source.secret() for source in sources):
+            login = stored()
+            values = _given({"AMBER_BASE_URL": login.get("base_url"), "AMBER_API_KEY": login.get("api_key")})
+            sources.append(_Source("the keyring", values, trusted=True))
+        host, host_source = _host(sources)
+        key, key_source = next(((s.secret(), s) for s in sources if s.secret()), (None, None))
+        if host is None and key is None and chosen is None and person and not unknown:
+            chosen = "simulate"
+        elif host is None or key is None or host_source is None or key_source is None:
+            raise ConfigError(_missing(host, host_source, key_source, unknown))
+        elif not host_source.trusted and host_source is not key_source:
+            # Else a project's .env could send the user's own key to a host of its choosing.
+            raise ConfigError(
+                f"The gateway's address comes from {host_source.name}, but the key from {key_source.name}. A key goes "
+                "only to a host that the same or a more trusted source names: set AMBER_DOMAIN where the key is set, "
+                "or put both into the .env."
+            )
+        else:
+            chosen = "live"
+            live_url, live_key = host, _sendable(key, key_source)
+    simulated = chosen == "simulate"
+    return Config(
+        mode=chosen,
+        base_url=SIMULATOR_URL if simulated else live_url,
+        api_key=Secret(SIMULATOR_KEY) if simulated else live_key,
+        model=first("AMBER_MODEL") or DEFAULT_MODEL,
+        display=display,
+        timeout_s=_positive("timeout_s", timeout_s),
+        max_retries=_count("max_retries", max_retries, default=2),
+        headers=_headers(headers),
+        sim_chunks_per_s=pace,
+        ambient_headers=_header_names(environ.get("OPENAI_CUSTOM_HEADERS", "")),
+    )
+
+
+def endpoint(*, domain: str | None = None, base_url: str | None = None, where: str = "the arguments") -> str | None:
+    """The base URL that a domain, a host or a URL stands for; None where neither is given.
+
+    Example:
+        `endpoint(domain="acme")` → `"https://acme.ambersearch.de/api/beta/openai/v1"`
+
+    Raises:
+        ConfigError: the two disagree, or what is given is no host or http(s) URL.
+    """
+    from_domain = _domain_url(domain, where) if domain is not None else None
+    from_url = _checked_url(base_url, "base_url", where) if base_url is not None else None
+    if from_domain and from_url and from_domain != from_url:
+        raise ConfigError(
+            f"In {where}, domain (AMBER_DOMAIN) stands for {from_domain}, but base_url (AMBER_BASE_URL) says "
+            f"{from_url}. Set one of the two."
+        )
+    return from_url or from_domain
+
+
+def _given(values: Mapping[str, str | Secret | None]) -> dict[str, str | Secret]:
+    # An empty variable counts as not set: CI systems pass an absent secret on as "".
+    given: dict[str, str | Secret] = {}
+    for name, value in values.items():
+        if isinstance(value, str):
+            value = value.strip()
+        elif value is not None and not isinstance(value, Secret):
+            raise TypeError(f"{name.removeprefix('AMBER_').lower()} must be a str, not {type(value).__name__}")
+        if value:
+            given[name] = value
+    return given
+
+
+def _dotenv() -> dict[str, str | None]:
+    # Read afresh, never copied into os.environ. No interpolation: `https://evil/${SECRET}` would carry a variable out.
+    path = find_dotenv(usecwd=True)
+    if not path:
+        return {}
+    try:
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The .env found from the working directory cannot be read ({type(error).__name__})."
+        ) from None
+    return {name: value for name, value in values.items() if name.startswith("AMBER_")}
+
+
+def _unknown(sources: list[_Source]) -> list[str]:
+    """Names that are none of ours. One that is nearly ours is an error at once."""
+    unknown = []
+    for source in sources:
+        for name in source.values:
+            if name in VARIABLES:
+                continue
+            if near := get_close_matches(name, VARIABLES, n=1, cutoff=0.75):
+                raise ConfigError(f"{name} (in {source.name}) is not a setting of amber_nb. Did you mean {near[0]}?")
+            unknown.append(name)
+    return unknown
+
+
+def _host(sources: list[_Source]) -> tuple[str | None, _Source | None]:
+    for source in sources:
+        domain, base_url = source.text("AMBER_DOMAIN"), source.text("AMBER_BASE_URL")
+        if url := endpoint(domain=domain, base_url=base_url, where=source.name):
+            return url, source
+    return None, None
+
+
+def _missing(host: str | None, host_source: _Source | None, key_source: _Source | None, unknown: list[str]) -> str:
+    looked = "Looked in the arguments, the environment, .env and the keyring."
+    ways = (
+        "Set AMBER_DOMAIN and AMBER_API_KEY (environment or .env), or run `amber-nb login` once. To work without a "
+        "gateway, ask for the simulator: AMBER_MODE=simulate or Amber(mode='simulate')."
+    )
+    if host is None and key_source is None:
+        other = f" Not a setting of amber_nb: {', '.join(sorted(unknown))}." if unknown else ""
+        return f"No gateway is configured: there is neither a domain nor a key. {looked}{other} {ways}"
+    if host is None and key_source is not None:
+        return f"There is a key (in {key_source.name}), but no domain: AMBER_DOMAIN is not set. {looked} {ways}"
+    where = host_source.name if host_source else ""
+    return f"There is a gateway ({host}, in {where}), but no key: AMBER_API_KEY is not set. {looked} {ways}"
+
+
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
+)
+
+
+def _domain_url(domain: str, where: str) -> str:
+    host = domain.strip()
+    if "://" in host:
+        parts = urlsplit(_checked_url(host, "domain", where))
+        if parts.path not in ("", "/", API_PATH):
+            raise ConfigError(f"domain (in {where}) is a host, without a path; for a full address use base_url.")
+        host = parts.netloc
+    host = host.rstrip("/")
+    if not _HOST.fullmatch(host):
+        raise ConfigError(
+            f"domain (AMBER_DOMAIN, in {where}) must be a name such as 'acme' or a host such as 'acme.ambersearch.de'."
+        )
+    return f"https://{host.lower() if '.' in host else host.lower() + '.ambersearch.de'}{API_PATH}"
+
+
+def _checked_url(url: str, name: str, where: str) -> str:
+    # The messages do not repeat the value: a password may stand in it.
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise ConfigError(f"{name} (in {where}) is not a URL.") from None
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError(f"{name} (in {where}) must begin with https:// and name a host.")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(f"{name} (in {where}) must not carry a user or password; the key goes into AMBER_API_KEY.")
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{name} (in {where}) must not carry a query or fragment.")
+    if parts.scheme == "http" and not _loopback(host):
+        raise ConfigError(f"{name} (in {where}) must use https: a key sent over plain http can be read on the way.")
+    bracketed = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{bracketed}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+
+
+def _sendable(key: Secret, source: _Source) -> Secret:
+    if not re.fullmatch(r"[\x21-\x7e]+", key.reveal()):
+        raise ConfigError(
+            f"The key (AMBER_API_KEY, in {source.name}) holds a space, a line break or a character that cannot be sent "
+            "in a header: copy it again, whole and alone."
+        )
+    return key
+
+
+def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
+    if value is not None and value not in allowed:
+        near = get_close_matches(value.lower(), allowed, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{name} must be one of {', '.join(allowed)}; it is {value!r}.{hint}")
+    return value
+
+
+def _pace(value: str | None) -> float:
+    if value is None:
+        return SIMULATOR_CHUNKS_PER_S
+    try:
+        pace = float(value)
+    except ValueError:
+        pace = -1.0
+    if not 0 <= pace < float("inf"):
+        raise ConfigError("AMBER_SIM_CHUNKS_PER_S must be a number of chunks a second, 0 for no waiting.")
+    return pace
+
+
+def _positive(name: str, value: float | None) -> float | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
+        raise ConfigError(f"{name} must be a number of seconds above 0, or None for the default.")
+    return value
+
+
+def _count(name: str, value: int | None, *, default: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{name} must be a whole number, 0 or more.")
+    return value
+
+
+def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("headers must map str to str")
+    return dict(headers or {})
+
+
+def _header_names(lines: str) -> tuple[str, ...]:
+    return tuple(name.strip() for line in lines.split("\n") if (name := line.partition(":")[0]) != line)

@@ -1,0 +1,94 @@
+"""Messages and parameters of a request, checked before anything is sent; no display."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from openai.resources.chat.completions import AsyncCompletions
+from openai.types.chat import ChatCompletion
+
+from .types import Message
+
+__all__ = ["assistant_message", "messages_for", "split_params"]
+
+ROLES = ("developer", "system", "user", "assistant", "tool", "function")
+# The SDK's own options of a call, which are not part of the body.
+OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout")
+# Named otherwise by `ask`, or decided by it.
+RENAMED = {
+    "messages": "the prompt (a string or a list of messages) is the first argument",
+    "stream": "ask always streams; for chunks of your own use amber.openai",
+    "stream_options": "ask always asks for the usage; for chunks of your own use amber.openai",
+    "timeout": "the name is timeout_s, in seconds",
+}
+
+
+def messages_for(prompt: str | Iterable[Message], system: str | None) -> list[dict[str, Any]]:
+    """The messages to send. `system` goes first, in the role `developer`, as the vendor's page does it.
+
+    Raises:
+        TypeError: the prompt is neither a string nor message dicts.
+        ValueError: there is no message, or one without a known role.
+    """
+    if system is not None and not isinstance(system, str):
+        raise TypeError(f"system must be a str, not {type(system).__name__}")
+    first = [] if system is None else [{"role": "developer", "content": system}]
+    if isinstance(prompt, str):
+        return [*first, {"role": "user", "content": prompt}]
+    wanted = "prompt must be a str or a list of message dicts"
+    if isinstance(prompt, (bytes, Mapping)) or not isinstance(prompt, Iterable):
+        raise TypeError(f"{wanted}, not {type(prompt).__name__}")
+    messages = []
+    for number, message in enumerate(prompt):
+        if not isinstance(message, Mapping):
+            raise TypeError(f"{wanted}; item {number} is a {type(message).__name__}")
+        if message.get("role") not in ROLES:
+            raise ValueError(f"message {number} needs a 'role', one of {', '.join(ROLES)}")
+        messages.append(dict(message))
+    if not messages:
+        raise ValueError("the list of messages is empty")
+    return first + messages
+
+
+def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide the keywords of `ask` into the endpoint's parameters and the SDK's options.
+
+    Raises:
+        TypeError: a name that the endpoint does not have, with the nearest that it has.
+    """
+    known = _endpoint_parameters()
+    for name in params:
+        if name in RENAMED:
+            raise TypeError(f"ask() takes no {name!r}: {RENAMED[name]}")
+        if name not in known:
+            near = get_close_matches(name, [*known, "system", "timeout_s", "footer", "show", "model"], n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise TypeError(
+                f"ask() got an unknown parameter {name!r}.{hint} What amber_nb does not know goes into extra_body."
+            )
+    options = {name: value for name, value in params.items() if name in OPTIONS}
+    return {name: value for name, value in params.items() if name not in OPTIONS}, options
+
+
+def assistant_message(completion: ChatCompletion) -> dict[str, Any] | None:
+    """The reply as a message to go on with; None where nothing was said."""
+    if not completion.choices:
+        return None
+    said = completion.choices[0].message
+    message: dict[str, Any] = {"role": "assistant", "content": said.content}
+    if said.refusal:
+        message["refusal"] = said.refusal
+    if said.tool_calls:
+        message["tool_calls"] = [call.to_dict(exclude_unset=True) for call in said.tool_calls]
+        for call in message["tool_calls"]:
+            call.pop("index", None)  # amber's replies carry it; requests have no such field
+    return message
+
+
+@cache
+def _endpoint_parameters() -> frozenset[str]:
+    return frozenset(inspect.signature(AsyncCompletions.create).parameters) - {"self"}

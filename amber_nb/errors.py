@@ -1,0 +1,144 @@
+"""The error tree, and the notes added to the SDK's own errors.
+
+    AmberError
+    ├── ConfigError     what was looked for, where, and the fix
+    ├── StreamCut       the reply ended early; `.answer` holds the text so far
+    └── BadReply        200, but not a chat completion; the first bytes of what came
+
+Everything else that can go wrong on the wire is an `openai.OpenAIError` and passes through,
+with the remedy added by `explain` (a traceback shows an exception's notes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .answer import Answer
+
+__all__ = ["AmberError", "BadReply", "ConfigError", "StreamCut", "explain"]
+
+MASK = "***"
+
+
+class AmberError(Exception):
+    """Base of the errors that are ours; the SDK's own pass through as they are."""
+
+
+class ConfigError(AmberError):
+    """The settings are missing, incomplete or contradict each other; the message names the fix."""
+
+
+class StreamCut(AmberError):
+    """The reply ended early. `.answer` holds the text that had arrived."""
+
+    answer: Answer[Any] | None = None
+
+
+class BadReply(AmberError):
+    """The gateway said 200, but what came is not a chat completion. `.answer` holds any text so far."""
+
+    answer: Answer[Any] | None = None
+
+
+def explain(error: BaseException, *, base_url: str, key: str | None) -> None:
+    """Add the remedy to an SDK error in place, and mask the key should the gateway have echoed it.
+
+    Args:
+        error: what the SDK raised; anything that it does not raise is left alone.
+        base_url: where the request went, without credentials.
+        key: the key in use, to be masked, or None.
+    """
+    if key:
+        _mask(error, key)
+    note = _remedy(error, base_url)
+    if note and note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+
+
+def _remedy(error: BaseException, base_url: str) -> str | None:
+    # The SDK's classes are told by their attributes: importing openai here would cost every user of this leaf 0.5 s.
+    status = getattr(error, "status_code", None)
+    if status == 401:
+        return (
+            f"amber: {base_url} does not accept the key. Keys begin with 'ambrs-' and belong to one domain: compare "
+            "AMBER_API_KEY with the key in amber's settings, or store a new one with amber.login() or `amber-nb login`."
+        )
+    if status == 403:
+        return (
+            "amber: the key is known, but it may not do this. Ask your amber administrator for access to the model, "
+            "or see what the key may use with amber.models()."
+        )
+    if status == 404:
+        return (
+            f"amber: nothing there at {base_url}, or no such model. See the names with amber.models(); the base URL is "
+            "https://<domain>.ambersearch.de/api/beta/openai/v1 (AMBER_DOMAIN or AMBER_BASE_URL)."
+        )
+    if status == 429:
+        wait = _retry_after(error)
+        return (
+            "amber: the gateway asks to slow down"
+            + (f"; try again in {wait} s" if wait else "")
+            + ". Send fewer requests at once, or raise max_retries; if it is the quota, your amber administrator can."
+        )
+    if isinstance(status, int) and status >= 500:
+        return (
+            "amber: the gateway or the model behind it failed. Try again; if it stays, tell your amber administrator."
+        )
+    if any(cls.__name__ == "APITimeoutError" for cls in type(error).__mro__):
+        return f"amber: no answer from {base_url} in time. Try again, or give the model longer with timeout_s."
+    if any(cls.__name__ == "APIConnectionError" for cls in type(error).__mro__):
+        return _connection_remedy(error, base_url)
+    return None
+
+
+def _connection_remedy(error: BaseException, base_url: str) -> str:
+    causes = " ".join(str(cause) for cause in _causes(error))
+    if "CERTIFICATE_VERIFY_FAILED" in causes or "certificate verify failed" in causes:
+        return (
+            f"amber: the certificate of {base_url} is not trusted here, usually because the company's network signs "
+            "with its own CA. Set SSL_CERT_FILE to that CA's .pem file (ask your IT); do not switch the check off."
+        )
+    if any(
+        sign in causes for sign in ("Name or service not known", "nodename nor servname", "getaddrinfo", "resolution")
+    ):
+        return (
+            f"amber: no host of that name: {base_url}. Is the domain right (AMBER_DOMAIN, the part before "
+            "'.ambersearch.de'), and do you need the VPN?"
+        )
+    return (
+        f"amber: {base_url} cannot be reached. Is the domain right (AMBER_DOMAIN), are you online, and does your "
+        "network need a proxy (HTTPS_PROXY) or the VPN?"
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _retry_after(error: BaseException) -> str | None:
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    value = headers.get("retry-after")
+    return value if value and value.strip().isdigit() else None
+
+
+def _mask(error: BaseException, key: str) -> None:
+    error.args = tuple(_masked(arg, key) for arg in error.args)
+    for name in ("message", "body"):
+        if hasattr(error, name):
+            setattr(error, name, _masked(getattr(error, name), key))
+
+
+def _masked(value: Any, key: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(key, MASK)
+    if isinstance(value, dict):
+        return {name: _masked(item, key) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, key) for item in value]
+    return value

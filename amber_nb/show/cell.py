@@ -1,0 +1,103 @@
+"""The cell that is running: whether a person sees it, and how something is shown in it.
+
+IPython is never imported here, only found where it already runs: a script must not pay for it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["Turns", "current", "front_end", "in_kernel", "in_terminal", "show"]
+
+
+def front_end() -> bool:
+    """Whether a person's front end sent the running cell.
+
+    Lab, Notebook and VS Code name the cell in the request's metadata; nbclient, nbval and papermill send none. The
+    environment tells nothing: children of a Lab kernel inherit it.
+    """
+    if "google.colab" in sys.modules:
+        return True
+    return bool(_request().get("metadata", {}).get("cellId"))
+
+
+def in_kernel() -> bool:
+    """Whether this is a Jupyter kernel, with or without a person."""
+    return getattr(_shell(), "kernel", None) is not None
+
+
+def in_terminal() -> bool:
+    """Whether this is an interactive IPython without a kernel."""
+    return _shell() is not None and not in_kernel()
+
+
+def current() -> str | None:
+    """The id of the running execution, the same for all that one cell does; None outside a kernel."""
+    message_id = _request().get("header", {}).get("msg_id")
+    return message_id if isinstance(message_id, str) else None
+
+
+def show(bundle: Mapping[str, str]) -> None:
+    """Show a mime bundle as one display of the running cell; outside IPython its text is printed."""
+    if _shell() is None:
+        print(bundle["text/plain"])
+    else:
+        sys.modules["IPython"].display.display(dict(bundle), raw=True)
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+
+
+def _request() -> Mapping[str, Any]:
+    shell = _shell()
+    if not hasattr(shell, "get_parent"):
+        return {}
+    return shell.get_parent() or {}
+
+
+class Turns:
+    """Lets the displays of one cell appear in the order in which they were begun, however their work ends.
+
+    Three questions asked at once would otherwise be shown in the order of their answers, another one at each run, and no
+    notebook could be compared with its last run.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str | None, list[_Turn]] = {}
+
+    def begin(self) -> _Turn:
+        """Take a place in the running cell's queue."""
+        turn = _Turn(current(), contextvars.copy_context())
+        with self._lock:
+            self._waiting.setdefault(turn.cell, []).append(turn)
+        return turn
+
+    def end(self, turn: _Turn, display: Callable[[], None] | None) -> None:
+        """Show now, or as soon as those begun earlier in the cell have ended; None shows nothing."""
+        with self._lock:
+            turn.display, turn.ended = display, True
+            queue = self._waiting[turn.cell]
+            ready = []
+            while queue and queue[0].ended:
+                ready.append(queue.pop(0))
+            if not queue:
+                del self._waiting[turn.cell]
+            for one in ready:
+                if one.display is not None:
+                    # Its own context, so that it reaches the cell that began it.
+                    one.context.run(one.display)
+
+
+class _Turn:
+    def __init__(self, cell: str | None, context: contextvars.Context) -> None:
+        self.cell = cell
+        self.context = context
+        self.display: Callable[[], None] | None = None
+        self.ended = False

@@ -1,0 +1,116 @@
+"""One streamed request, from the SDK's raw body to a `Reply`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import openai
+from openai.types.chat import ChatCompletion
+
+from ..errors import BadReply, StreamCut
+from ..types import Reply
+from .sse import Decoder
+from .stream import Cut, Fold, Garbled, GatewayFault
+
+__all__ = ["Call"]
+
+
+class Call:
+    """A chat completion under way.
+
+    `run` is the async core; `reply` may be asked at any time, from any thread, for what has arrived.
+
+    Args:
+        client: the SDK's client, for its auth, retries and connection pool.
+        body: the request as the wire has it, without `stream`.
+        options: the SDK's own request options (`extra_headers`, `timeout`, …).
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        self._client = client
+        self._body = body
+        self._options = options
+        self._fold = Fold()
+        self._started = time.monotonic()
+        self._first_token_s: float | None = None
+        self._total_s: float | None = None
+        self._completion: ChatCompletion | None = None
+        self._complete = False
+
+    async def run(self) -> Reply:
+        """Send the request and read the reply to its end.
+
+        Raises:
+            openai.OpenAIError: as the SDK raises it, until the reply begins.
+            StreamCut: the reply ended early, or the gateway reported an error in its middle.
+            BadReply: what came is no chat completion.
+        """
+        self._started = time.monotonic()
+        create = self._client.chat.completions.with_streaming_response.create
+        try:
+            async with create(**self._body, stream=True, **self._options) as response:
+                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if kind == "application/json":
+                    self._whole(await response.read())
+                else:
+                    await self._stream(response)
+        except httpx2.TransportError as error:
+            raise StreamCut(_cut_message(f"the connection broke ({type(error).__name__})")) from error
+        finally:
+            self._total_s = time.monotonic() - self._started
+        self._complete = True
+        return self.reply()
+
+    def reply(self, *, cancelled: bool = False) -> Reply:
+        """What has arrived. `cancelled`: the reader stopped it."""
+        fold = self._fold
+        completion = self._completion or fold.completion()
+        text, refusal, reason = fold.text, fold.refusal, fold.finish_reason
+        if self._completion is not None:
+            choice = self._completion.choices[0]
+            text, refusal, reason = choice.message.content or "", choice.message.refusal, choice.finish_reason
+        return Reply(
+            completion=completion,
+            text=text,
+            refusal=refusal,
+            reasoning=fold.reasoning,
+            finish_reason="cancelled" if cancelled and not self._complete else reason,
+            complete=self._complete,
+            first_token_s=self._first_token_s,
+            total_s=self._total_s if self._total_s is not None else time.monotonic() - self._started,
+        )
+
+    async def _stream(self, response: openai.AsyncAPIResponse[Any]) -> None:
+        decoder, fold = Decoder(), self._fold
+        try:
+            async for chunk in response.iter_bytes():
+                for event in decoder.feed(chunk):
+                    if fold.feed(event) and self._first_token_s is None:
+                        self._first_token_s = time.monotonic() - self._started
+            if last := decoder.close():
+                fold.feed(last)
+            fold.close()
+        except Cut as cut:
+            raise StreamCut(_cut_message(str(cut))) from None
+        except GatewayFault as fault:
+            raise StreamCut(_cut_message(f"the gateway reported: {fault}")) from None
+        except Garbled as garbled:
+            raise BadReply(f"The gateway's reply is not a chat completion. It says: {garbled}") from None
+
+    def _whole(self, body: bytes) -> None:
+        # Some gateways do not stream for some models, and answer with the whole completion.
+        try:
+            completion = ChatCompletion.model_validate_json(body)
+        except ValueError:
+            completion = None
+        if completion is None or not completion.choices:
+            start = body[:200].decode("utf-8", "replace")
+            raise BadReply(f"The gateway's reply is not a chat completion. It says: {start or '(nothing)'}")
+        self._completion = completion
+
+
+def _cut_message(cause: str) -> str:
+    return f"The reply ended early: {cause}. The text so far is on .answer and on amber.last; ask again for the rest."

@@ -1,0 +1,195 @@
+"""The events of a streamed chat completion, folded into one completion; sans-IO and strict.
+
+A stream is whole when a finish_reason came for every choice, or the `[DONE]` that ends it; anything else is a `Cut`.
+What is not a chat completion at all is `Garbled`. Both are turned into the public errors by `call`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jiter
+from openai.types.chat import ChatCompletion
+
+from .sse import Event
+
+__all__ = ["Cut", "Fold", "Garbled", "GatewayFault"]
+
+
+class Cut(Exception):
+    """The stream ended early."""
+
+
+class Garbled(Exception):
+    """An event or a body is not part of a chat completion; the argument begins with what came."""
+
+
+class GatewayFault(Exception):
+    """The gateway reported an error in the middle of the stream. `.error`: its JSON object."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(str(error.get("message") or error)[:500])
+        self.error = error
+
+
+class Fold:
+    """Adds up the deltas of a stream.
+
+    `feed` takes one event after the other, `close` tells whether the reply is whole, `completion` builds it – at any
+    time, so that what had arrived of a stopped reply is not lost.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self._head: dict[str, Any] = {}
+        self._usage: dict[str, Any] | None = None
+        self._choices: dict[int, _Choice] = {}
+
+    def feed(self, event: Event) -> str:
+        """Add one event; returns the text it adds to the first choice (content or refusal).
+
+        Raises:
+            Garbled: the event is no JSON object of the stream's kind.
+            GatewayFault: it is an error object.
+        """
+        data = event.data.strip()
+        if not data:
+            return ""  # a keep-alive
+        if data == b"[DONE]":
+            self.done = True
+            return ""
+        chunk = _json(data)
+        if not isinstance(chunk, dict):
+            raise Garbled(_start(data))
+        if chunk.get("error") or event.name == b"error" or chunk.get("object") == "error" or "detail" in chunk:
+            error = chunk.get("error", chunk)
+            raise GatewayFault(error if isinstance(error, dict) else {"message": str(error)})
+        if not self._head:
+            self._head = {name: value for name, value in chunk.items() if name not in ("choices", "usage", "object")}
+        if isinstance(chunk.get("usage"), dict):
+            self._usage = chunk["usage"]
+        choices = chunk.get("choices")
+        if choices is None:
+            raise Garbled(_start(data))
+        shown = ""
+        for raw in choices:
+            index = raw.get("index") or 0
+            choice = self._choices.setdefault(index, _Choice(index))
+            added = choice.add(raw)
+            if index == 0:
+                shown += added
+        return shown
+
+    def close(self) -> None:
+        """The body has ended.
+
+        Raises:
+            Cut: it ended before the reply did.
+        """
+        if not self._choices:
+            raise Cut("nothing of a reply came") if not self.done else Garbled("data: [DONE] and nothing else")
+        if any(choice.finish_reason is None for choice in self._choices.values()):
+            raise Cut("no finish_reason came")
+
+    @property
+    def text(self) -> str:
+        """Content of the first choice so far."""
+        return "".join(self._first.content)
+
+    @property
+    def refusal(self) -> str | None:
+        return "".join(self._first.refusal) or None
+
+    @property
+    def reasoning(self) -> str | None:
+        """What a gateway sends as `reasoning_content`, beside the documented fields."""
+        return "".join(self._first.reasoning) or None
+
+    @property
+    def finish_reason(self) -> str | None:
+        return self._first.finish_reason
+
+    @property
+    def _first(self) -> _Choice:
+        return self._choices.get(0) or _Choice(0)
+
+    def completion(self) -> ChatCompletion:
+        """The completion as the SDK would have built it from a reply that is not streamed."""
+        choices = [choice.whole() for _, choice in sorted(self._choices.items())]
+        whole: dict[str, Any] = {"id": "", "created": 0, "model": "", **self._head}
+        whole |= {"object": "chat.completion", "choices": choices, "usage": self._usage}
+        return ChatCompletion.model_construct(None, **whole)
+
+
+class _Choice:
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.content: list[str] = []
+        self.refusal: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: list[dict[str, Any]] = []
+        self.finish_reason: str | None = None
+        self._by_index: dict[int, dict[str, Any]] = {}
+        self._said_content = False
+
+    def add(self, raw: dict[str, Any]) -> str:
+        self.finish_reason = raw.get("finish_reason") or self.finish_reason
+        delta = raw.get("delta") or {}
+        shown = ""
+        if (text := delta.get("content")) is not None:
+            self._said_content = True
+            self.content.append(text)
+            shown = str(text)
+        if text := delta.get("refusal"):
+            self.refusal.append(text)
+            shown += text
+        if text := delta.get("reasoning_content"):
+            self.reasoning.append(text)
+        for call in delta.get("tool_calls") or ():
+            self._add_call(call)
+        return shown
+
+    def _add_call(self, raw: dict[str, Any]) -> None:
+        index = raw.get("index")
+        if index is None:  # some gateways leave it out: a new id begins a new call, no id goes on with the last one
+            known = next((i for i, call in self._by_index.items() if raw.get("id") and call["id"] == raw["id"]), None)
+            index = known if known is not None else len(self.calls) if raw.get("id") else max(len(self.calls) - 1, 0)
+        call = self._by_index.get(index)
+        if call is None:
+            call = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+            self._by_index[index] = call
+            self.calls.append(call)
+        function = raw.get("function") or {}
+        call["id"] = raw.get("id") or call["id"]
+        call["type"] = raw.get("type") or call["type"]
+        call["function"]["name"] = function.get("name") or call["function"]["name"]
+        call["function"]["arguments"] += function.get("arguments") or ""
+
+    def whole(self) -> dict[str, Any]:
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": "".join(self.content)
+            if self._said_content and (self.content != [""] or not self.calls)
+            else None,
+            "refusal": "".join(self.refusal) or None,
+            "tool_calls": self.calls or None,
+        }
+        if self.reasoning:
+            message["reasoning_content"] = "".join(self.reasoning)
+        return {"index": self.index, "finish_reason": self.finish_reason, "logprobs": None, "message": message}
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return jiter.from_json(data, cache_mode="keys")
+    except ValueError:
+        pass
+    try:
+        return json.loads(data)  # jiter rejects lone surrogates, which JSON permits
+    except (ValueError, RecursionError):
+        raise Garbled(_start(data)) from None
+
+
+def _start(data: bytes) -> str:
+    return data[:200].decode("utf-8", "replace")

@@ -1,0 +1,179 @@
+"""One row a request, filled while its reply passes by.
+
+It listens through httpx2's event hooks, so that the SDK's transports, proxies and retries stay as they are, and sees
+`.openai`, `.async_openai` and `ask` alike. A reply is never held back or read ahead: the tap sits on the byte stream.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx2
+import jiter
+
+from ..types import RequestRow
+
+__all__ = ["UsageLog"]
+
+TAIL_BYTES = 65_536  # the usage of a stream stands in its last events
+BODY_BYTES = 16_000_000  # a whole reply above this is passed on, but not parsed for its usage
+_TOKEN = re.compile(rb'"(?:content|refusal|reasoning_content|arguments|name)"\s*:\s*"[^"]')
+# A key named "model" whose value is a string: inside a prompt the quotes would be escaped.
+_MODEL = re.compile(rb'"model"\s*:\s*"((?:[^"\\]|\\.){1,200})"')
+
+
+class UsageLog:
+    """The rows of one `Amber`, oldest first."""
+
+    def __init__(self, mode: str) -> None:
+        self.rows: list[RequestRow] = []
+        self._mode = mode
+
+    def hooks(self) -> dict[str, list[Any]]:
+        """Event hooks for a `httpx2.Client`."""
+        return {"request": [self._sent], "response": [self._received]}
+
+    def async_hooks(self) -> dict[str, list[Any]]:
+        """Event hooks for a `httpx2.AsyncClient`."""
+
+        async def sent(request: httpx2.Request) -> None:
+            self._sent(request)
+
+        async def received(response: httpx2.Response) -> None:
+            self._received(response)
+
+        return {"request": [sent], "response": [received]}
+
+    def _sent(self, request: httpx2.Request) -> None:
+        row = RequestRow(time=time.time(), mode=self._mode, started=time.monotonic())
+        if found := _MODEL.search(_content(request)):
+            row.model = found[1].decode("utf-8", "replace")
+        request.extensions["amber_row"] = row
+        self.rows.append(row)
+
+    def _received(self, response: httpx2.Response) -> None:
+        row: RequestRow = response.request.extensions["amber_row"]
+        row.status = response.status_code
+        row.latency_s = time.monotonic() - row.started
+        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
+        tap = _Tap(row, streamed=streamed, encoding=response.headers.get("content-encoding", ""))
+        if response.is_stream_consumed:  # a transport that answers with the whole body at once
+            tap.see(response.content)
+            tap.end()
+        elif isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _AsyncTapped(response.stream, tap)
+        elif isinstance(response.stream, httpx2.SyncByteStream):
+            response.stream = _Tapped(response.stream, tap)
+
+
+def _content(request: httpx2.Request) -> bytes:
+    try:
+        return request.content
+    except httpx2.RequestNotRead:  # an upload that is streamed itself
+        return b""
+
+
+class _Tap:
+    def __init__(self, row: RequestRow, *, streamed: bool, encoding: str) -> None:
+        self._row = row
+        self._streamed = streamed
+        self._inflate = zlib.decompressobj(wbits=47) if encoding in ("gzip", "deflate") else None
+        self._blind = bool(encoding) and self._inflate is None  # only the time can be noted
+        self._limit = TAIL_BYTES if streamed else BODY_BYTES
+        self._kept: deque[bytes] = deque()
+        self._size = 0
+        self._waiting = streamed
+
+    def see(self, chunk: bytes) -> None:
+        if self._blind:
+            return
+        if self._inflate is not None:
+            try:
+                chunk = self._inflate.decompress(chunk)
+            except zlib.error:
+                self._blind = True  # the SDK will say so; the log only listens
+                return
+        if self._waiting and _TOKEN.search(chunk):
+            self._row.first_token_s = time.monotonic() - self._row.started
+            self._waiting = False
+        self._kept.append(chunk)
+        self._size += len(chunk)
+        while self._size > self._limit and len(self._kept) > 1:
+            self._size -= len(self._kept.popleft())
+
+    def end(self) -> None:
+        self._row.latency_s = time.monotonic() - self._row.started
+        body = b"".join(self._kept)
+        self._kept.clear()
+        if self._blind:
+            return
+        for piece in _newest_first(body) if self._streamed else (body,):
+            if _note(self._row, piece):
+                return
+
+
+def _newest_first(body: bytes) -> Iterator[bytes]:
+    for line in reversed(body.splitlines()):
+        if line.startswith(b"data:") and (b'"usage"' in line or b'"model"' in line):
+            yield line[5:].strip()
+
+
+def _note(row: RequestRow, data: bytes) -> bool:
+    """Whether the row now has its usage."""
+    try:
+        reply = jiter.from_json(data)
+    except ValueError:
+        return False
+    if not isinstance(reply, dict):
+        return False
+    if isinstance(reply.get("model"), str):
+        row.model = reply["model"]
+    usage = reply.get("usage")
+    if not isinstance(usage, dict):
+        return False
+    row.prompt_tokens = usage.get("prompt_tokens")
+    row.completion_tokens = usage.get("completion_tokens")
+    row.total_tokens = usage.get("total_tokens")
+    row.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    return True
+
+
+class _Tapped(httpx2.SyncByteStream):
+    def __init__(self, stream: httpx2.SyncByteStream, tap: _Tap) -> None:
+        self._stream = stream
+        self._tap = tap
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)  # `elapsed`, which the response reads back from its stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            self._tap.see(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+        self._tap.end()
+
+
+class _AsyncTapped(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream, tap: _Tap) -> None:
+        self._stream = stream
+        self._tap = tap
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            self._tap.see(chunk)
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+        self._tap.end()
