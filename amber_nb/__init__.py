@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import client as client
     from . import credentials as credentials
     from ._version import __version__
     from .answer import Answer
@@ -24,6 +25,7 @@ _HOME: dict[str, str | None] = {
     "ConfigError": ".errors",
     "StreamCut": ".errors",
     "__version__": "._version",
+    "client": None,
     "credentials": None,
 }
 

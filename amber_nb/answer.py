@@ -21,7 +21,7 @@ __all__ = ["Answer"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Answer(Generic[T]):
     """A reply of the model, whole or as far as it came. Immutable; `str(answer)` is its text.
 

@@ -19,7 +19,7 @@ from .show import cell
 from .types import Message, Reply
 from .wire import loop
 from .wire.call import Call
-from .wire.clients import async_client, sync_client
+from .wire.clients import Clients
 from .wire.usage import UsageLog
 
 if TYPE_CHECKING:
@@ -88,10 +88,9 @@ class Amber:
         self._config = config
         self._log = UsageLog(config.mode)
         self._last: Answer[Any] | None = None
-        self._sync: OpenAI | None = None
-        self._private: AsyncOpenAI | None = None
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = weakref.WeakKeyDictionary()
-        self._outside_loops: AsyncOpenAI | None = None
+        self._clients = Clients(config, self._log)
+        # Not at exit: the private loop sees to that itself, in the right order.
+        weakref.finalize(self, self._clients.close).atexit = False
 
     def __repr__(self) -> str:
         c = self._config
@@ -115,22 +114,16 @@ class Amber:
     @property
     def openai(self) -> OpenAI:
         """The SDK's own client, configured: every documented snippet runs on it."""
-        if self._sync is None:
-            self._sync = sync_client(self._config, self._log)
-        return self._sync
+        return self._clients.sync()
 
     @property
     def async_openai(self) -> AsyncOpenAI:
         """The SDK's own async client; one for each event loop, since connections cannot change loops."""
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            if self._outside_loops is None:
-                self._outside_loops = async_client(self._config, self._log)
-            return self._outside_loops
-        if running not in self._by_loop:
-            self._by_loop[running] = async_client(self._config, self._log)
-        return self._by_loop[running]
+        return self._clients.here()
+
+    def close(self) -> None:
+        """Let go of the idle connections of `ask`; also done when this client is no longer used."""
+        self._clients.close()
 
     def ask(
         self,
@@ -236,12 +229,6 @@ class Amber:
         key = self._config.api_key.reveal()
         explain(error, base_url=self._config.base_url, key=key)
 
-    def _private_client(self) -> AsyncOpenAI:
-        """Only to be called on the private loop."""
-        if self._private is None:
-            self._private = async_client(self._config, self._log)
-        return self._private
-
 
 class _Asking:
     """One `ask` from its checked arguments to its Answer: what the sync and the async verb share."""
@@ -280,7 +267,7 @@ class _Asking:
 
     async def _run(self) -> Reply:
         body = {**self._body, "stream_options": {"include_usage": True}}
-        self._call = Call(self._amber._private_client(), body, self._options)
+        self._call = Call(self._amber._clients.private(), body, self._options)
         return await self._call.run()
 
     def finish(self, reply: Reply) -> Answer[Any]:

@@ -16,7 +16,7 @@ from dotenv import dotenv_values, find_dotenv
 
 from .errors import MASK, ConfigError
 
-__all__ = ["Config", "Secret", "endpoint", "load"]
+__all__ = ["Config", "Secret", "endpoint", "environment", "is_root", "load", "simulator_pace"]
 
 DEFAULT_MODEL = "azure/gpt-5.4"
 API_PATH = "/api/beta/openai/v1"
@@ -178,6 +178,25 @@ def load(
         sim_chunks_per_s=pace,
         ambient_headers=_header_names(environ.get("OPENAI_CUSTOM_HEADERS", "")),
     )
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a child process: this one's, with these variables changed."""
+    return {**os.environ, **changes}
+
+
+def simulator_pace() -> float:
+    """`AMBER_SIM_CHUNKS_PER_S` of the environment, in chunks a second.
+
+    Raises:
+        ConfigError: it is not a number of chunks.
+    """
+    return _pace(os.environ.get("AMBER_SIM_CHUNKS_PER_S") or None)
+
+
+def is_root() -> bool:
+    """Whether this process runs as root; never on Windows."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def endpoint(*, domain: str | None = None, base_url: str | None = None, where: str = "the arguments") -> str | None:

@@ -2,39 +2,94 @@
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from typing import Any
 
 import httpx2
 import openai
 
 from ..config import Config
+from . import loop
 from .transport import SimulatorTransport
 from .usage import UsageLog
 
-__all__ = ["async_client", "sync_client"]
+__all__ = ["Clients"]
 
 
-def sync_client(config: Config, log: UsageLog) -> openai.OpenAI:
-    """A real `openai.OpenAI` on the mode's transport; its requests are written to `log`."""
-    http: httpx2.Client
-    if config.mode == "simulate":
-        http = httpx2.Client(
-            transport=SimulatorTransport(chunks_per_s=config.sim_chunks_per_s), event_hooks=log.hooks()
+class Clients:
+    """The real `openai.OpenAI` and `openai.AsyncOpenAI` on the mode's transport, each made on first use.
+
+    Args:
+        config: the settings.
+        log: gets a row for each of their requests.
+    """
+
+    def __init__(self, config: Config, log: UsageLog) -> None:
+        self._config = config
+        self._log = log
+        self._sync: openai.OpenAI | None = None
+        self._private: openai.AsyncOpenAI | None = None
+        self._outside: openai.AsyncOpenAI | None = None
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
+            weakref.WeakKeyDictionary()
         )
-    else:
-        http = openai.DefaultHttpxClient(event_hooks=log.hooks())
-    return openai.OpenAI(http_client=http, **_settings(config))
 
+    def sync(self) -> openai.OpenAI:
+        """The sync client."""
+        if self._sync is None:
+            http = self._http()
+            self._sync = openai.OpenAI(http_client=http, **_settings(self._config))
+            # With the SDK's client, not with ours: `client = Amber().openai` must go on working.
+            weakref.finalize(self._sync, http.close)
+        return self._sync
 
-def async_client(config: Config, log: UsageLog) -> openai.AsyncOpenAI:
-    """The same for one event loop: a connection pool must not be shared between loops."""
-    http: httpx2.AsyncClient
-    if config.mode == "simulate":
-        transport = SimulatorTransport(chunks_per_s=config.sim_chunks_per_s)
-        http = httpx2.AsyncClient(transport=transport, event_hooks=log.async_hooks())
-    else:
-        http = openai.DefaultAsyncHttpxClient(event_hooks=log.async_hooks())
-    return openai.AsyncOpenAI(http_client=http, **_settings(config))
+    def here(self) -> openai.AsyncOpenAI:
+        """The async client of the running loop: a pool's connections must not be used from another one."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            self._outside = self._outside or self._async()
+            return self._outside
+        return self._by_loop.setdefault(running, self._by_loop.get(running) or self._async())
+
+    def private(self) -> openai.AsyncOpenAI:
+        """The async client of the private loop; to be called there only."""
+        if self._private is None:
+            self._private = self._async()
+            loop.at_exit(self)
+        return self._private
+
+    def close(self) -> None:
+        """Let go of the idle connections of `ask`; the next one opens new ones.
+
+        The SDK clients that were handed out are their holder's: the sync one closes when it is no longer used, the
+        async ones belong to the caller's loops.
+        """
+        private, self._private = self._private, None
+        if private is not None:
+            loop.submit(private.close())
+
+    async def aclose(self) -> None:
+        """The private loop's part of `close`, for the end of the process."""
+        if self._private is not None:
+            await self._private.close()
+
+    def _http(self) -> httpx2.Client:
+        if self._config.mode == "simulate":
+            return httpx2.Client(transport=self._simulator(), event_hooks=self._log.hooks())
+        return openai.DefaultHttpxClient(event_hooks=self._log.hooks())
+
+    def _async(self) -> openai.AsyncOpenAI:
+        http: httpx2.AsyncClient
+        if self._config.mode == "simulate":
+            http = httpx2.AsyncClient(transport=self._simulator(), event_hooks=self._log.async_hooks())
+        else:
+            http = openai.DefaultAsyncHttpxClient(event_hooks=self._log.async_hooks())
+        return openai.AsyncOpenAI(http_client=http, **_settings(self._config))
+
+    def _simulator(self) -> SimulatorTransport:
+        return SimulatorTransport(chunks_per_s=self._config.sim_chunks_per_s)
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -7,19 +7,32 @@ only at the read timeout; cancelling a task wakes it at once. And a notebook's o
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-__all__ = ["submit", "wait"]
+__all__ = ["at_exit", "submit", "wait"]
 
 T = TypeVar("T")
+CLOSING_S = 1.0  # what the end of the process may wait for connections to be closed in good order
+
+
+class Closing(Protocol):
+    """Something with connections on the private loop."""
+
+    async def aclose(self) -> None:
+        """Close them."""
+
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _pid: int | None = None
+_closing: weakref.WeakSet[Closing] = weakref.WeakSet()
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -28,7 +41,7 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
 
 
 def wait(future: Future[T]) -> T:
-    """Wait in a sync caller. An interrupt cancels the task, lets it close its connection, and is raised again."""
+    """Wait in a sync caller. An interrupt cancels the task, which closes its connection, and is raised again."""
     try:
         while True:
             try:
@@ -42,6 +55,11 @@ def wait(future: Future[T]) -> T:
         raise
 
 
+def at_exit(closing: Closing) -> None:
+    """Have it closed when the process ends, if it still lives then."""
+    _closing.add(closing)
+
+
 def _running() -> asyncio.AbstractEventLoop:
     global _loop, _pid
     with _lock:
@@ -49,3 +67,19 @@ def _running() -> asyncio.AbstractEventLoop:
             _loop, _pid = asyncio.new_event_loop(), os.getpid()
             threading.Thread(target=_loop.run_forever, name="amber-loop", daemon=True).start()
         return _loop
+
+
+@atexit.register
+def _end() -> None:
+    if _loop is None or _pid != os.getpid():
+        return
+    with contextlib.suppress(TimeoutError):  # the daemon thread goes with the process, and so do its sockets
+        asyncio.run_coroutine_threadsafe(_close_all(), _loop).result(timeout=CLOSING_S)
+
+
+async def _close_all() -> None:
+    here = asyncio.current_task()
+    running = [task for task in asyncio.all_tasks() if task is not here]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, *(one.aclose() for one in _closing), return_exceptions=True)

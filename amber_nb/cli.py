@@ -1,0 +1,182 @@
+"""The command `amber-nb`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+
+import amber_nb
+
+from . import config
+from .errors import AmberError
+from .simulator.server import Server
+
+__all__ = ["main"]
+
+LAB = ("jupyterlab", "nbconvert", "ipykernel", "matplotlib")
+# Lab asks its project for news and the package index for updates, unless told not to: nobody asked for either.
+QUIET_LAB = ("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
+# nbconvert's page would fetch these from a CDN.
+QUIET_PAGE = tuple(
+    f"--HTMLExporter.{name}=" for name in ("require_js_url", "mathjax_url", "jquery_url", "widget_renderer_url")
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status (0 done, 1 failed, 2 not understood)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (AmberError, OSError) as error:
+        print(f"amber-nb: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="amber-nb", description="The amber gateway in Jupyter.")
+    parser.add_argument("--version", action="version", version=f"amber_nb {amber_nb.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo", help="open the notebooks in JupyterLab, answered by the simulator: no key needed"
+    )
+    demo.add_argument(
+        "dir", nargs="?", type=Path, default=Path("amber-notebooks"), help="where they go (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--headless", action="store_true", help="run them all and write HTML pages instead; needs no screen"
+    )
+    demo.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+    demo.add_argument("--port", type=int, help="of JupyterLab (default: 8888 or the next that is free)")
+    demo.set_defaults(run=_demo)
+
+    notebooks = commands.add_parser("notebooks", help="copy the notebooks, for those already inside a JupyterHub")
+    notebooks.add_argument("dir", type=Path)
+    notebooks.set_defaults(run=_notebooks)
+
+    simulate = commands.add_parser("simulate", help="serve the stand-in gateway over HTTP on 127.0.0.1")
+    simulate.add_argument("--port", type=int, default=0, help="0: any free one (default)")
+    simulate.add_argument("--dialect", choices=("openai", "litellm"), default="openai")
+    simulate.add_argument("--chunks-per-s", type=float, help="pace of a streamed reply, 0 for no waiting")
+    simulate.set_defaults(run=_simulate)
+
+    login = commands.add_parser("login", help="store domain and key in the system's keyring")
+    login.set_defaults(run=_login)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    missing = [name for name in LAB if find_spec(name) is None]
+    if missing:
+        print(
+            f"amber-nb: {', '.join(missing)} missing. Install the extra: pip install 'amber_nb[lab]'", file=sys.stderr
+        )
+        return 1
+    copied = _copy(options.dir)
+    print(
+        f"{len(copied)} notebooks copied to {options.dir}"
+        if copied
+        else f"The notebooks in {options.dir} stay as they are"
+    )
+    return _run_all(options.dir) if options.headless else _lab(options)
+
+
+def _lab(options: argparse.Namespace) -> int:
+    command = [sys.executable, "-m", "jupyterlab", str(options.dir), *QUIET_LAB]
+    if options.no_browser:
+        command.append("--no-browser")
+    if options.port is not None:
+        command.append(f"--port={options.port}")
+    if config.is_root():
+        command.append("--allow-root")  # in a container there is nobody else; Lab still listens on this machine only
+    lab = subprocess.Popen(command, env=config.environment(AMBER_MODE="simulate"))
+    while True:
+        try:
+            return lab.wait()
+        except KeyboardInterrupt:
+            continue  # Lab got it too, and asks whether to shut down
+
+
+def _run_all(directory: Path) -> int:
+    notebooks = sorted(directory.glob("*.ipynb"))
+    failed = 0
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each is a process and a kernel
+        for done, line in pool.map(_run_one, notebooks):
+            print(line, flush=True)
+            failed += not done
+    return 1 if failed else 0
+
+
+def _run_one(notebook: Path) -> tuple[bool, str]:
+    pages = notebook.parent / "pages"
+    environment = config.environment(AMBER_MODE="simulate", AMBER_DISPLAY="static", AMBER_SIM_CHUNKS_PER_S="0")
+    started = time.monotonic()
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "--log-level", "ERROR", *QUIET_PAGE]
+    command += ["--output-dir", str(pages), str(notebook)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    took = f"{time.monotonic() - started:.1f} s"
+    if done.returncode == 0:
+        return True, f"ok      {notebook.name}  {took}  {pages / notebook.with_suffix('.html').name}"
+    return False, f"FAILED  {notebook.name}  {took}\n{done.stderr.strip()}"
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    copied = _copy(options.dir)
+    for path in copied:
+        print(path)
+    if not copied:
+        print(f"Nothing to copy: {options.dir} has them already, and yours are never overwritten.", file=sys.stderr)
+    return 0
+
+
+def _copy(directory: Path) -> list[Path]:
+    package = Path(amber_nb.__file__).parent
+    # In the wheel they lie inside the package, in a checkout beside it.
+    home = next(place for place in (package / "notebooks", package.parent / "notebooks") if place.is_dir())
+    directory.mkdir(parents=True, exist_ok=True)
+    copied = []
+    for source in sorted(home.glob("*.ipynb")):
+        target = directory / source.name
+        try:
+            with target.open("xb") as file:  # never over a notebook that somebody has worked in
+                file.write(source.read_bytes())
+        except FileExistsError:
+            continue
+        copied.append(target)
+    return copied
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    pace = config.simulator_pace() if options.chunks_per_s is None else options.chunks_per_s
+    with Server(port=options.port, dialect=options.dialect, chunks_per_s=pace, log=_log) as server:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        print(server.base_url, flush=True)
+        print(f"For amber_nb: AMBER_BASE_URL={server.base_url} AMBER_API_KEY={config.SIMULATOR_KEY}", file=sys.stderr)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("Stopped.", file=sys.stderr)
+    return 0
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _login(_: argparse.Namespace) -> int:
+    settings = amber_nb.client.login()
+    print(f"Stored for {settings.base_url}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Text of a model to HTML text: nothing passes that could be markup, typeset by accident or turn the line around."""
+
+import re
+from html import escape
+from urllib.parse import quote
+
+__all__ = ["code_text", "host_hint", "link_target", "prose", "shorten", "utf8_size"]
+
+# Controls, lone surrogates, non-characters, and the bidi embeddings, overrides and isolates (U+202A–202E, U+2066–2069).
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+# Lab, nbconvert and KaTeX look for maths within one text node: a delimiter alone in its <span> can open nothing.
+_DELIMITER = re.compile(r"[$\\]")
+# What a browser drops from an address before it reads the scheme, and what no reader can see in it.
+_DROPPED = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_HOST = r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.?"
+_WEB = re.compile(rf"(https?)://({_HOST}|\[[0-9a-f:.]{{2,45}}\])(:\d{{1,5}})?([/?#].*)?", re.IGNORECASE | re.DOTALL)
+_MAIL = re.compile(rf"mailto:([\w.+-]{{1,64}})@({_HOST})(\?.*)?", re.IGNORECASE | re.DOTALL)
+_URL_CHARACTERS = "-._~:/?#[]@!()*+,;=%&"
+_NAMES_A_HOST = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.[^\W\d_]{2,24}")
+_LONGEST_URL = 8_000
+
+
+def _visible(match: re.Match[str]) -> str:
+    character = match[0]
+    if character in "\x00\ufffe\uffff" or "\ud800" <= character <= "\udfff":
+        return "\ufffd"
+    if character < " ":
+        return chr(0x2400 + ord(character))  # the pictures of the controls: ␛, ␈ …
+    return f"[U+{ord(character):04X}]"
+
+
+def code_text(text: str) -> str:
+    """Escape text for `<code>` and `<pre>`, where nothing is typeset."""
+    return _UNSAFE.sub(_visible, escape(text, quote=False))
+
+
+def prose(text: str) -> str:
+    """Escape text for everywhere else: every dollar and backslash stands alone, so that Lab typesets none of it."""
+    return _DELIMITER.sub(r"<span>\g<0></span>", code_text(text))
+
+
+def shorten(text: str, most: int) -> str:
+    """The text, or its head and an ellipsis: at most `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def utf8_size(html: str) -> int:
+    """Size in bytes, as the notebook file will hold it."""
+    return len(html) if html.isascii() else len(html.encode())
+
+
+def link_target(raw: str) -> tuple[str, str] | None:
+    """Read an address as a browser would, and keep it only if it is plainly http, https or mailto.
+
+    Relative and protocol-relative addresses, user names before the host, odd hosts and every other scheme are no links.
+
+    Args:
+        raw: The address, its Markdown escapes and entities already decoded.
+
+    Returns:
+        The attribute's value (percent-encoded, not yet HTML-escaped) and the host a reader should see; or None.
+    """
+    url = _DROPPED.sub("", raw).strip()
+    if len(url) > _LONGEST_URL:
+        return None
+    if web := _WEB.fullmatch(url):
+        scheme, host, port, rest = web[1].lower(), _ascii_host(web[2]), web[3] or "", web[4] or ""
+        return (f"{scheme}://{host}{port}{quote(rest, safe=_URL_CHARACTERS)}", host + port) if host else None
+    if mail := _MAIL.fullmatch(url):
+        host = _ascii_host(mail[2])
+        name, rest = quote(mail[1], safe="+"), quote(mail[3] or "", safe=_URL_CHARACTERS)
+        return (f"mailto:{name}@{host}{rest}", host) if host else None
+    return None
+
+
+def _ascii_host(host: str) -> str:
+    if host.isascii():
+        return host.lower()
+    try:
+        return host.encode("idna").decode("ascii").lower()  # xn--…: a look-alike letter shows
+    except UnicodeError:
+        return ""
+
+
+def host_hint(label: str, host: str) -> str:
+    """The real host, when a link's label names another one, or it has foreign letters; else nothing."""
+    if "xn--" in host:
+        return host
+    for match in _NAMES_A_HOST.finditer(label[:2_000]):
+        named = match[0].lower()
+        if host != named and not host.endswith("." + named) and host != "www." + named and named != "www." + host:
+            return host
+    return ""

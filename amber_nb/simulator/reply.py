@@ -1,0 +1,154 @@
+"""Request → response of the stand-in gateway: pure, and the same for the same request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from .checks import check_body, check_key, parse_body
+from .completions import complete
+from .deltas import sse
+from .errors import ApiError
+from .messages import invalid_type, missing
+
+__all__ = ["BASE_PATH", "MODELS", "Dialect", "Request", "Response", "error_response", "respond", "too_large"]
+
+BASE_PATH = "/api/beta/openai/v1"
+MODELS: dict[str, str] = {  # the alias that is asked for → the deployed model that answers; the default comes first
+    "azure/gpt-5.4": "gpt-5.4-2026-03-05",
+    "azure/gpt-5.4-mini": "gpt-5.4-mini-2026-03-17",
+    "azure/gpt-5.4-nano": "gpt-5.4-nano-2026-03-17",
+}
+MAX_BODY_BYTES = 50_000_000
+_MODELS_CREATED = 1_772_668_800
+_JSON = "application/json"
+
+Dialect = Literal["openai", "litellm"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came: `path` is what follows the base URL, the names of headers are in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response: its body, or, when it is streamed, its server-sent events, the last of them `data: [DONE]`."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    events: tuple[bytes, ...] | None = None
+
+
+def respond(request: Request, *, dialect: Dialect = "openai", max_body_bytes: int = MAX_BODY_BYTES) -> Response:
+    """Answer a request as the gateway would; nothing is read but the request, so it never raises and never varies.
+
+    Args:
+        request: the request, its path below the base URL, such as `/chat/completions`.
+        dialect: `openai` keeps to OpenAI's format; `litellm` differs from it where that proxy does.
+        max_body_bytes: a longer body is refused with 413.
+
+    Example:
+        respond(Request("GET", "/models", {"authorization": "Bearer ambrs-test"})).status  # 200
+    """
+    litellm = dialect == "litellm"
+    try:
+        return _route(request, litellm, max_body_bytes)
+    except ApiError as error:
+        return error_response(error, dialect=dialect)
+    except RecursionError:
+        deep = ApiError(400, "The request is nested too deeply.", code="invalid_request")
+        return error_response(deep, dialect=dialect)
+
+
+def error_response(error: ApiError, *, dialect: Dialect = "openai") -> Response:
+    """Give a refusal as a response."""
+    headers = {"content-type": _JSON} | ({"allow": error.allow} if error.allow else {})
+    return Response(error.status, headers, error.body(litellm=dialect == "litellm"))
+
+
+def _route(request: Request, litellm: bool, max_body_bytes: int) -> Response:
+    path = request.path.partition("?")[0]
+    is_model = path == "/models" or path.startswith("/models/")
+    if not is_model and path != "/chat/completions":
+        text = f"Unknown request URL: {request.method} {path[:200]}. Please check the URL for typos."
+        raise ApiError(404, text, code="unknown_url")
+    wanted = "GET" if is_model else "POST"
+    if request.method != wanted:
+        text = f"Not allowed to {request.method[:20]} on {path[:200]}. (HINT: Perhaps you meant to use {wanted}?)"
+        raise ApiError(405, text, code="method_not_supported", allow=wanted)
+    check_key(request.headers.get("authorization"))
+    if len(request.body) > max_body_bytes:
+        raise too_large(max_body_bytes)
+    if is_model:
+        return _json(_models(unquote(path.removeprefix("/models").removeprefix("/")), litellm))
+    return _chat(parse_body(request.body), litellm)
+
+
+def too_large(max_body_bytes: int) -> ApiError:
+    """Give the refusal of a body over the limit."""
+    return ApiError(
+        413, f"The request is too large: at most {max_body_bytes:,} bytes are read.", code="request_too_large"
+    )
+
+
+def _json(value: Any) -> Response:
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(200, {"content-type": _JSON, "x-request-id": _request_id(body)}, body)
+
+
+def _request_id(data: bytes) -> str:
+    return "req_" + hashlib.sha256(data).hexdigest()[:32]
+
+
+def _models(name: str, litellm: bool) -> dict[str, Any]:
+    cards = [
+        {"id": alias, "object": "model", "created": _MODELS_CREATED, "owned_by": alias.partition("/")[0]}
+        for alias in MODELS
+    ]
+    if not name:
+        return {"object": "list", "data": cards}
+    _check_model(name, litellm)
+    return next(card for card in cards if card["id"] == name)
+
+
+def _check_model(name: str, litellm: bool) -> None:
+    # A later faults.py is asked here first: a model named "fault/<name>" chooses a fault.
+    if name in MODELS:
+        return
+    if litellm:
+        text = f"Invalid model name passed in model={name[:100]}. Call `/v1/models` to view available models."
+        raise ApiError(400, text, param="model")
+    raise ApiError(
+        404, f"The model `{name[:100]}` does not exist or you do not have access to it.", code="model_not_found"
+    )
+
+
+def _chat(body: dict[str, Any], litellm: bool) -> Response:
+    model = body.get("model")
+    if model is None:
+        raise missing("model")
+    if not isinstance(model, str):
+        raise invalid_type("model", "a string", model)
+    _check_model(model, litellm)
+    given = check_body(body, lenient=litellm)
+    completion = complete(given, MODELS[model])
+    if not given.get("stream"):
+        return _json(completion)
+    include_usage = bool((given.get("stream_options") or {}).get("include_usage"))
+    headers = {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-cache",
+        "x-request-id": _request_id(completion["id"].encode()),
+    }
+    return Response(200, headers, events=sse(completion, include_usage=include_usage, litellm=litellm))

@@ -1,0 +1,55 @@
+"""What every test gets: no settings of the developer's, no keyring, no network."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from amber_nb import Amber
+from amber_nb.simulator.server import Server
+
+GUARD = Path(__file__).parent / "guard"
+sys.path.insert(0, str(GUARD))
+import sitecustomize  # noqa: E402, F401  – guards this process; PYTHONPATH below guards its children
+
+pytest_plugins = ["pytester"]
+
+KEY = "ambrs-exampletoken"
+
+
+def pytest_configure() -> None:
+    """Children inherit the guard, and nothing of the developer's own settings."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    for name in [name for name in os.environ if name.startswith(("AMBER_", "OPENAI_")) and name != "AMBER_ARTEFACTS"]:
+        del os.environ[name]
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A working directory without a .env above it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def gateway():
+    """The simulator over real HTTP, without waiting."""
+    with Server(port=0).start() as server:
+        yield server
+
+
+@pytest.fixture
+def amber(gateway):
+    """A client in live mode, on the HTTP simulator."""
+    client = Amber(base_url=gateway.base_url, api_key=KEY, max_retries=0)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def simulated(monkeypatch):
+    """A client on the in-process simulator, without waiting."""
+    monkeypatch.setenv("AMBER_SIM_CHUNKS_PER_S", "0")
+    return Amber(mode="simulate")

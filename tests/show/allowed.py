@@ -1,0 +1,137 @@
+"""What an answer's HTML may consist of. The security tests hold every output against these lists."""
+
+import re
+from html.parser import HTMLParser
+
+CODE = "margin:0 0 1em;padding:8px 12px;border:1px solid rgba(128,128,128,.3);border-radius:4px;overflow-x:auto"
+TAGS = set(
+    [
+        "div",
+        "p",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "ul",
+        "ol",
+        "li",
+        "blockquote",
+        "pre",
+        "code",
+        "b",
+        "i",
+        "span",
+        "em",
+        "strong",
+        "s",
+        "a",
+        "br",
+        "hr",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+    ]
+)
+EMPTY = {"br", "hr"}
+ATTRIBUTES = {
+    "class": re.compile(r"amber-(answer|md|reasoning)"),
+    "dir": re.compile(r"auto|ltr"),
+    "start": re.compile(r"\d{1,9}"),
+    "target": re.compile(r"_blank"),
+    "rel": re.compile(r"noopener noreferrer"),
+    "href": re.compile(
+        r"(https?://[\w.-]+(:\d{1,5})?|https?://\[[\da-f:.]+\]|mailto:[\w.+%-]+@[\w.-]+)[^\s\"'<>\\^`{|}]*", re.ASCII
+    ),
+}
+PROPERTIES = {
+    "color": re.compile(r"#[\da-f]{3}|#[\da-f]{6}|var\(--[a-z]\)"),
+    "--": re.compile(r"var\(--jp-[a-z0-9-]+,#[\da-f]{3,6}\)"),
+    "margin": re.compile(r"[\d. em]+"),
+    "padding": re.compile(r"[\d. empx]+"),
+    "border": re.compile(r"1px solid rgba\(128,128,128,\.[36]\)"),
+    "border-left": re.compile(r"3px solid rgba\(128,128,128,\.3\)"),
+    "border-radius": re.compile(r"4px|1em"),
+    "overflow-x": re.compile(r"auto"),
+    "opacity": re.compile(r"\.75"),
+    "font-size": re.compile(r"85%"),
+    "display": re.compile(r"inline-block"),
+    "text-align": re.compile(r"left|center|right"),
+}
+BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Reader(HTMLParser):
+    """Fails on the first tag, attribute, address or style that is not on the lists; collects the text."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.links: list[str] = []
+        self.typeset: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in TAGS, tag
+        assert len(dict(attrs)) == len(attrs), attrs
+        for name, value in attrs:
+            assert value is not None, name
+            if name == "style":
+                self.handle_style(value)
+            else:
+                assert name in ATTRIBUTES, (tag, name, value)
+                assert ATTRIBUTES[name].fullmatch(value), (tag, name, value)
+        assert tag == "a" or not {"href", "target", "rel"} & dict(attrs).keys()
+        if tag == "a":
+            assert "a" not in self.open, "a link within a link"
+            assert dict(attrs).keys() == {"href", "target", "rel"}
+            self.links.append(dict(attrs)["href"] or "")
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_style(self, style: str) -> None:
+        for declaration in style.split(";"):
+            name, _, value = declaration.partition(":")
+            rule = PROPERTIES["--" if re.fullmatch("--[a-z]", name) else name]
+            assert rule.fullmatch(value), declaration
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        raise AssertionError(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+        if not {"code", "pre"} & set(self.open) and re.search(r"\$.*\$|\\.", data, re.DOTALL):
+            self.typeset.append(data)  # what MathJax will take: a formula has a text node to itself
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(data)
+
+    def handle_decl(self, decl: str) -> None:
+        raise AssertionError(decl)
+
+    def unknown_decl(self, data: str) -> None:
+        raise AssertionError(data)
+
+    def handle_pi(self, data: str) -> None:
+        raise AssertionError(data)
+
+
+def read(html: str) -> Reader:
+    """Check everything; the reader's text, links and formulas are for further tests."""
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    assert not reader.open, reader.open
+    assert not BIDI.search(html)
+    html.encode()
+    return reader

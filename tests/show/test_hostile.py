@@ -1,0 +1,185 @@
+"""Whatever a model says, every tag, attribute, address and style of the output is on a short list (allowed.py)."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from allowed import read
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from amber_nb.show.html import answer_html, markdown_html
+
+CORPUS = {item["name"]: item["text"] for item in json.loads((Path(__file__).parent / "hostile.json").read_text())}
+
+
+def test_the_corpus_is_large() -> None:
+    assert len(CORPUS) >= 200
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_hostile_text_cut_anywhere(name: str) -> None:
+    text = CORPUS[name]
+    for end in range(1, len(text) + 1):
+        read(markdown_html(text[:end]))
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "- {}",
+        "> {}",
+        "# {}",
+        "| {} |\n|-|\n| {} |",
+        "*{}*",
+        "[{}](https://x.org)",
+        "$a {}$",
+        "`{}",
+        "![{}](https://x.org)",
+    ],
+)
+def test_hostile_text_within_other_markdown(around: str) -> None:
+    for text in CORPUS.values():
+        read(markdown_html(around.replace("{}", text)))
+
+
+def test_hostile_text_in_every_place_of_the_frame() -> None:
+    for text in CORPUS.values():
+        html = answer_html(
+            text,
+            refusal=text,
+            reasoning=text,
+            tool_calls=[(text, text), (text, json.dumps({text: text}))],
+            badge=text,
+            notice=text,
+            footer=text,
+        )
+        assert not [formula for formula in read(html).typeset if _dangerous(formula)]
+
+
+def test_no_dangerous_formula_is_typeset() -> None:
+    for name, text in CORPUS.items():
+        assert not [formula for formula in read(markdown_html(text)).typeset if _dangerous(formula)], name
+
+
+def _dangerous(formula: str) -> bool:
+    return bool(re.search(r"\\(?!text\b|color\b)[a-zA-Z]|-99em|\^\^|url", formula))
+
+
+def test_all_of_the_corpus_as_one_answer() -> None:
+    read(markdown_html("\n\n".join(CORPUS.values())))
+    read(markdown_html("".join(CORPUS.values())))
+
+
+_PIECES = st.sampled_from(
+    [
+        *"*_`~[]()<>!#>-+|$\\&;:=\"'\n\n\n  \t",
+        "```",
+        "$$",
+        "\\(",
+        "\\)",
+        "\\[",
+        "\\]",
+        "1. ",
+        "- ",
+        "    ",
+        "](",
+        "![",
+        "<a ",
+        "https://x.org",
+        "javascript:",
+    ]
+    + [
+        "&#x3c;",
+        "&lt;",
+        "\u202e",
+        "\ud800",
+        "\x00",
+        "\\href",
+        "\\frac{a}{b}",
+        "|-|",
+        "word",
+        "ünï",
+        "🙂",
+        "שלום",
+        *list(CORPUS.values())[::7],
+    ]
+)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(_PIECES | st.text(max_size=5), max_size=40).map("".join))
+def test_generated_markdown(text: str) -> None:
+    reader = read(answer_html(text, reasoning=text[:50]))
+    assert not [formula for formula in reader.typeset if "\\href" in formula]
+
+
+# --- time: nothing quadratic, nothing recursive
+
+N = 50_000
+PATHOLOGICAL = {
+    **{
+        unit: unit * (200_000 // len(unit))
+        for unit in (
+            "[",
+            "![",
+            "*",
+            "**a ",
+            "`",
+            "$",
+            "$a{ ",
+            "[a](",
+            "<",
+            "<!--",
+            "&amp;",
+            "\\",
+            "~~a ",
+            "|",
+            "\u202e",
+            "\x00",
+            "\ud800",
+        )
+    },
+    "brackets in paragraphs": ("[" * 2_000 + "\n\n") * 100,
+    "nested images": "![" * N + "](x)" * N,
+    "backtick runs": " ".join("`" * i for i in range(600)),
+    "formulas without an end": "\\[\n" * N,
+    "quotes": ">" * N,
+    "quote lines": "".join(">" * min(i, 500) + "a\n" for i in range(600)),
+    "deep list": "".join("  " * i + "- a\n" for i in range(600)),
+    "list in list": "- " * N + "a",
+    "10,000 columns": "|a" * 10_000 + "|\n" + "|-" * 10_000 + "|\n" + "|b" * 10_000 + "|\n",
+    "short rows": "|a" * 1_000 + "|\n" + "|-" * 1_000 + "|\n" + "|b\n" * 20_000,
+    "definitions": "".join(f"[a{i}]: /x\n" for i in range(20_000)),
+    "bare addresses": "http://a.b/" * N,
+    "one line of 5 MB": "word " * 1_000_000,
+    "10 MB": PROSE * 100_000
+    if (
+        PROSE
+        := "Some *text* with `code` and a [link](https://x.org/y), as long as it may be, and so on, it never ends.\n\n"
+    )
+    else "",
+    "10 MB of code": "```python\n" + "x = 1  # y\n" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("name", PATHOLOGICAL)
+def test_time_stays_bounded(name: str) -> None:
+    start = time.process_time()
+    html = markdown_html(PATHOLOGICAL[name])
+    assert time.process_time() - start < 6  # measured: at most 1.3 s; a loaded machine may take its time
+    assert len(html.encode()) <= 500_000
+    read(html[-2_000:].partition("zzz")[2])  # the whole is read for a few below; here only the clock matters
+    assert html.endswith("</div>")
+
+
+@pytest.mark.parametrize("name", ["[", "$", "quotes", "deep list", "nested images"])
+def test_a_pathological_text_is_balanced(name: str) -> None:
+    read(markdown_html(PATHOLOGICAL[name], max_bytes=60_000))
+
+
+def test_text_too_deep_is_shown_all_the_same() -> None:
+    assert "the end" in "".join(read(markdown_html("> " * 100 + "the end")).text)
+    assert "the end" in "".join(read(markdown_html("- " * 100 + "the end")).text)

@@ -1,0 +1,111 @@
+"""The command: copies, runs and serves, and never writes over anybody's work."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+import amber_nb
+from amber_nb import Amber, cli
+
+NOTEBOOKS = ["01_hello.ipynb", "02_streaming.ipynb", "03_images.ipynb", "04_functions.ipynb"]
+
+
+def test_notebooks_are_copied_and_never_overwritten(elsewhere, capsys):
+    assert cli.main(["notebooks", "mine"]) == 0
+    assert sorted(path.name for path in (elsewhere / "mine").iterdir()) == NOTEBOOKS
+    worked_in = elsewhere / "mine" / NOTEBOOKS[0]
+    worked_in.write_text("my work")
+    (elsewhere / "mine" / NOTEBOOKS[1]).unlink()
+    capsys.readouterr()
+    assert cli.main(["notebooks", "mine"]) == 0
+    assert worked_in.read_text() == "my work"
+    assert capsys.readouterr().out.split() == ["mine/02_streaming.ipynb"]
+
+
+def test_demo_headless_runs_them_all_and_writes_pages(elsewhere):
+    command = [sys.executable, "-m", "amber_nb.cli", "demo", "--headless", "here"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^ok +(\S+)", done.stdout, re.MULTILINE) == NOTEBOOKS
+    for name in NOTEBOOKS:
+        page = (elsewhere / "here" / "pages" / name).with_suffix(".html").read_text(encoding="utf-8")
+        assert "simulated" in page
+        # What a page names, a browser fetches: nothing may be named but links that a reader clicks.
+        assert re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//[^"'>]+""", page) == []
+        assert "cdn" not in re.sub(r"data:[^\"']+", "", page).lower()
+
+
+def test_demo_headless_names_what_failed(elsewhere, capfd, monkeypatch):
+    (elsewhere / "here").mkdir()
+    monkeypatch.setattr(cli, "_copy", lambda directory: [])
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    nbformat.write(book, elsewhere / "here" / "00_broken.ipynb")
+    assert cli.main(["demo", "--headless", "here"]) == 1
+    out = capfd.readouterr().out
+    assert re.search(r"^FAILED +00_broken.ipynb", out, re.MULTILINE)
+    assert "ZeroDivisionError" in out
+
+
+def test_demo_without_lab_says_what_to_install(elsewhere, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    assert cli.main(["demo"]) == 1
+    assert "pip install 'amber_nb[lab]'" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_simulate_serves_until_it_is_told_to_stop(elsewhere):
+    with subprocess.Popen(
+        [sys.executable, "-m", "amber_nb.cli", "simulate", "--port", "0", "--chunks-per-s", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        url = server.stdout.readline().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/api/beta/openai/v1", url)
+        amber = Amber(base_url=url, api_key="ambrs-exampletoken")
+        assert amber.ask("Hello!").text == "Hello! How can I help you today?"
+        amber.close()
+        server.send_signal(signal.SIGTERM)
+        out, err = server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert re.search(r"^POST \S+/chat/completions 200$", err, re.MULTILINE)
+    assert "ambrs-exampletoken" not in out + err
+    assert "Traceback" not in err
+
+
+def test_a_port_that_is_taken_is_one_line(gateway, capsys):
+    assert cli.main(["simulate", "--port", gateway.base_url.split(":")[2].split("/")[0]]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("amber-nb: ")
+    assert err.count("\n") == 1
+
+
+def test_login_speaks_of_the_address_and_not_of_the_key(elsewhere, monkeypatch, capsys):
+    vault = {}
+    monkeypatch.setattr("amber_nb.credentials.store", lambda **login: vault.update(login))
+    monkeypatch.setattr("builtins.input", lambda _: "acme")
+    monkeypatch.setattr("getpass.getpass", lambda _: "ambrs-exampletoken")
+    assert cli.main(["login"]) == 0
+    assert "acme.ambersearch.de" in capsys.readouterr().out
+    assert vault["api_key"] == "ambrs-exampletoken"
+
+
+@pytest.mark.parametrize("typed", ["", "http://acme.example/v1", "ac me"])
+def test_a_login_that_cannot_be_is_one_line(elsewhere, monkeypatch, capsys, typed):
+    monkeypatch.setattr("builtins.input", lambda _: typed)
+    monkeypatch.setattr("getpass.getpass", lambda _: "ambrs-exampletoken")
+    assert cli.main(["login"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("amber-nb: ")
+    assert "exampletoken" not in err
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert amber_nb.__version__ in capsys.readouterr().out

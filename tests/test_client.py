@@ -1,0 +1,404 @@
+"""Amber's verbs: what comes back, what is refused before anything is sent, and what a break leaves behind."""
+
+import asyncio
+import contextlib
+import os
+import pickle
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import openai
+import pytest
+
+from amber_nb import Amber, Answer, BadReply, StreamCut
+from amber_nb.simulator.reply import respond
+
+KEY = "ambrs-exampletoken"
+BOTH = pytest.mark.parametrize("verb", ["ask", "ask_async"])
+
+
+def ask(amber, verb, *args, **kwargs):
+    call = getattr(amber, verb)(*args, **kwargs)
+    return asyncio.run(_awaited(call)) if verb == "ask_async" else call
+
+
+async def _awaited(coroutine):
+    return await coroutine
+
+
+@BOTH
+@pytest.mark.parametrize("client", ["amber", "simulated"])
+def test_hello(client, verb, request):
+    amber = request.getfixturevalue(client)
+    answer = ask(amber, verb, "Hello!")
+    assert isinstance(answer, Answer)
+    assert str(answer) == answer.text == "Hello! How can I help you today?"
+    assert (answer.finish_reason, answer.complete, answer.mode, answer.refusal) == ("stop", True, amber.mode, None)
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert 0 <= answer.first_token_s <= answer.total_s
+    assert amber.last is answer
+    assert isinstance(answer.completion, openai.types.chat.ChatCompletion)
+    assert answer.messages == [
+        {"role": "user", "content": "Hello!"},
+        {"role": "assistant", "content": "Hello! How can I help you today?"},
+    ]
+
+
+def test_the_completion_is_the_one_that_is_not_streamed(amber):
+    whole = amber.openai.chat.completions.create(
+        model="azure/gpt-5.4", messages=[{"role": "user", "content": "Name a river"}]
+    )
+    streamed = amber.ask("Name a river").completion
+    assert streamed.choices[0].message.content == whole.choices[0].message.content
+    assert (streamed.model, streamed.usage, streamed.object) == (whole.model, whole.usage, whole.object)
+
+
+def seen(monkeypatch):
+    """The bodies that reach the simulator."""
+    bodies = []
+
+    def spy(request, **kwargs):
+        bodies.append(__import__("json").loads(request.body))
+        return respond(request, **kwargs)
+
+    monkeypatch.setattr("amber_nb.wire.transport.respond", spy)
+    return bodies
+
+
+def test_what_is_sent(simulated, monkeypatch):
+    bodies = seen(monkeypatch)
+    simulated.ask("Hi", system="Be brief.", model="azure/gpt-5.4-mini", temperature=0.5, max_tokens=50)
+    assert bodies == [
+        {
+            "messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
+            "model": "azure/gpt-5.4-mini",
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "temperature": 0.5,
+            "max_tokens": 50,
+        }
+    ]
+
+
+def test_going_on_inherits_and_leaves_the_earlier_answer_alone(simulated, monkeypatch):
+    bodies = seen(monkeypatch)
+    first = simulated.ask("Hi", system="Be brief.", temperature=0.5)
+    before = first.messages
+    second = first.ask("and then?")
+    again = first.ask("and then?", temperature=0.1)
+    assert first.messages == before
+    assert [len(body["messages"]) for body in bodies] == [2, 4, 4]
+    assert [body["temperature"] for body in bodies] == [0.5, 0.5, 0.1]
+    assert second.messages[:3] == before
+    assert bodies[1]["messages"][-1] == {"role": "user", "content": "and then?"}
+    third = asyncio.run(_awaited(again.ask_async("and?")))
+    assert len(third.messages) == 7
+
+
+def test_tool_calls_are_there_to_go_on_with(simulated):
+    tool = {
+        "type": "function",
+        "function": {
+            "name": "get_current_weather",
+            "parameters": {"type": "object", "properties": {"location": {"type": "string"}}},
+        },
+    }
+    answer = simulated.ask("What's the weather like in Aachen today?", tools=[tool])
+    assert answer.finish_reason == "tool_calls"
+    (call,) = answer.messages[-1]["tool_calls"]
+    assert set(call) == {"id", "type", "function"}
+    done = answer.ask([{"role": "tool", "tool_call_id": call["id"], "content": "14 °C"}])
+    assert "14" in done.text
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("prompt", "error"),
+    [
+        (None, TypeError),
+        (5, TypeError),
+        (b"Hi", TypeError),
+        ({"role": "user"}, TypeError),
+        (["Hi"], TypeError),
+        ([], ValueError),
+        ([{"content": "Hi"}], ValueError),
+        ([{"role": "robot", "content": "Hi"}], ValueError),
+    ],
+)
+def test_a_prompt_of_the_wrong_type_is_refused_before_any_request(simulated, verb, prompt, error):
+    with pytest.raises(error):
+        ask(simulated, verb, prompt)
+    assert len(simulated.usage_log) == 0
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("temprature", "Did you mean 'temperature'"),
+        ("max_token", "Did you mean 'max_tokens'"),
+        ("stream", "always streams"),
+        ("timeout", "timeout_s"),
+        ("messages", "first argument"),
+        ("whatever_this_is", "extra_body"),
+    ],
+)
+def test_an_unknown_parameter_is_a_type_error_with_a_suggestion(simulated, verb, name, says):
+    with pytest.raises(TypeError, match=says):
+        ask(simulated, verb, "Hi", **{name: 1})
+    assert len(simulated.usage_log) == 0
+
+
+def test_nothing_is_printed_in_a_script(simulated, capfd):
+    simulated.ask("Hello!")
+    assert capfd.readouterr() == ("", "")
+    simulated.ask("Hello!", show=True)
+    assert capfd.readouterr().out == "Hello! How can I help you today?\n"
+
+
+def test_several_at_once(simulated):
+    async def all_of_them():
+        return await asyncio.gather(*(simulated.ask_async(f"Question {n}") for n in range(20)))
+
+    answers = asyncio.run(all_of_them())
+    assert [answer.messages[0]["content"] for answer in answers] == [f"Question {n}" for n in range(20)]
+    assert len({answer.text for answer in answers}) > 1
+
+
+def test_from_many_threads(amber):
+    texts = {}
+
+    def one(n):
+        texts[n] = amber.ask(f"Question {n}").text
+
+    threads = [threading.Thread(target=one, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == {n: amber.ask(f"Question {n}").text for n in range(8)}
+
+
+def test_an_answer_is_immutable_and_pickles_without_its_client(simulated):
+    answer = simulated.ask("Hello!")
+    with pytest.raises(AttributeError):
+        answer._reply = None
+    with pytest.raises(AttributeError):
+        answer.text = "other"
+    data = pickle.dumps(answer)
+    assert b"ambrs" not in data
+    copy = pickle.loads(data)
+    assert copy == answer
+    assert (copy.text, copy.usage, copy.messages) == (answer.text, answer.usage, answer.messages)
+    with pytest.raises(RuntimeError, match=r"answer\.messages"):
+        copy.ask("and then?")
+
+
+def read_request(connection):
+    """All of it: what is closed with bytes unread is reset, and the client never sees the answer."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1])
+    while len(body) < length:
+        body += connection.recv(65536)
+
+
+class Streaming:
+    """A gateway that sends what it is told and tells when its client has gone."""
+
+    def __init__(self, *pieces, kind="text/event-stream", hold=False):
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}/v1"
+        self.gone = threading.Event()
+        self.sent = threading.Event()
+        self._pieces, self._kind, self._hold = pieces, kind, hold
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        connection, _ = self.listening.accept()
+        with connection:
+            read_request(connection)
+            connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {self._kind}\r\nConnection: close\r\n\r\n".encode())
+            for piece in self._pieces:
+                connection.sendall(piece)
+            self.sent.set()
+            if self._hold:
+                with contextlib.suppress(OSError):
+                    connection.recv(1)  # returns when the client closes
+                self.gone.set()
+
+    def __enter__(self):
+        self.amber = Amber(base_url=self.url, api_key=KEY, max_retries=0)
+        return self.amber
+
+    def __exit__(self, *_):
+        self.listening.close()
+        self.amber.close()
+
+
+HEL = b'data: {"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"content": "Hel"}}]}\n\n'
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("pieces", "kind", "error", "text"),
+    [
+        ([HEL], "text/event-stream", StreamCut, "Hel"),
+        ([HEL, b'data: {"error": {"message": "overloaded"}}\n\n'], "text/event-stream", StreamCut, "Hel"),
+        ([HEL, b"data: Internal Server Error\n\n"], "text/event-stream", BadReply, "Hel"),
+        ([b"<html><body>Login</body></html>"], "text/html", BadReply, ""),
+        ([b'{"error": {"message": "no"}}'], "application/json", BadReply, ""),
+        ([b""], "text/event-stream", StreamCut, ""),
+    ],
+    ids=["cut", "fault", "garbage", "html", "json error", "empty"],
+)
+def test_a_reply_that_is_not_whole_is_never_silent(verb, pieces, kind, error, text):
+    gateway = Streaming(*pieces, kind=kind)
+    with gateway as amber:
+        with pytest.raises(error) as info:
+            ask(amber, verb, "Hello!")
+        assert info.value.answer.text == text
+        assert info.value.answer.complete is False
+        if text:
+            assert amber.last is info.value.answer
+            assert amber.last.messages[-1] == {"role": "assistant", "content": text}
+
+
+def test_a_whole_reply_to_a_streamed_request_is_taken():
+    body = (
+        b'{"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": '
+        b'[{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}]}'
+    )
+    with Streaming(body, kind="application/json") as amber:
+        assert amber.ask("Hello!").text == "Hi"
+
+
+def test_cancelling_closes_the_request_and_keeps_the_text():
+    gateway = Streaming(HEL, hold=True)
+
+    async def cancelled(amber):
+        task = asyncio.ensure_future(amber.ask_async("Hello!"))
+        await asyncio.to_thread(gateway.sent.wait, 5)
+        while not (amber.usage_log["first_token_s"] > 0).any():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with gateway as amber:
+        asyncio.run(cancelled(amber))
+        assert gateway.gone.wait(5)
+        assert (amber.last.text, amber.last.finish_reason, amber.last.complete) == ("Hel", "cancelled", False)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_an_interrupt_closes_the_request_and_keeps_the_text():
+    gateway = Streaming(HEL, hold=True)
+
+    def interrupt(amber):
+        gateway.sent.wait(5)
+        while not (amber.usage_log["first_token_s"] > 0).any():
+            time.sleep(0.001)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    with gateway as amber:
+        threading.Thread(target=interrupt, args=(amber,), daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            amber.ask("Hello!")
+        assert gateway.gone.wait(5)
+        assert (amber.last.text, amber.last.finish_reason) == ("Hel", "cancelled")
+
+
+def test_a_script_ends_cleanly(elsewhere, gateway):
+    code = (
+        "from amber_nb import Amber\n"
+        f"amber = Amber(base_url={gateway.base_url!r}, api_key={KEY!r})\n"
+        "amber.ask('Hello!'); amber.openai.models.list(); print(amber.last)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "Hello! How can I help you today?\n")
+    assert "Exception" not in done.stderr
+    assert "ResourceWarning" not in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_asking_after_a_fork(simulated):
+    simulated.ask("Hello!")
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if simulated.ask("Hello!").complete else 1)
+    deadline = time.monotonic() + 10
+    while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if ended == (0, 0):
+        os.kill(pid, signal.SIGKILL)
+    assert ended == (pid, 0)
+
+
+def test_models(simulated):
+    models = simulated.models()
+    assert list(models.columns) == ["id", "owned_by", "created"]
+    assert "azure/gpt-5.4" in set(models["id"])
+
+
+def test_login(monkeypatch, elsewhere):
+    vault = {}
+
+    class Keyring:
+        @staticmethod
+        def set_password(service, entry, value):
+            vault[service, entry] = value
+
+        @staticmethod
+        def get_password(service, entry):
+            return vault.get((service, entry))
+
+    monkeypatch.setattr("amber_nb.credentials.backend", Keyring)
+    monkeypatch.setattr("builtins.input", lambda _: "acme")
+    monkeypatch.setattr("getpass.getpass", lambda _: KEY)
+    simulated = Amber(mode="simulate")
+    simulated.login()
+    assert (simulated.mode, simulated.base_url) == ("live", "https://acme.ambersearch.de/api/beta/openai/v1")
+    fresh = Amber()
+    assert (fresh.mode, fresh.base_url) == (simulated.mode, simulated.base_url)
+
+
+@pytest.mark.parametrize("broken", [None, "raises"])
+def test_login_without_a_keyring_says_so(monkeypatch, elsewhere, broken):
+    class Keyring:
+        @staticmethod
+        def set_password(*_):
+            raise OSError(f"no D-Bus for {KEY}")
+
+    monkeypatch.setattr("amber_nb.credentials.backend", Keyring if broken else None)
+    monkeypatch.setattr("builtins.input", lambda _: "acme")
+    monkeypatch.setattr("getpass.getpass", lambda _: KEY)
+    with pytest.raises(Exception, match="AMBER_API_KEY") as info:
+        Amber(mode="simulate").login()
+    assert KEY not in str(info.value)
+    assert info.value.__suppress_context__
+
+
+def test_a_headless_keyring_counts_as_not_found(monkeypatch, elsewhere):
+    class Keyring:
+        @staticmethod
+        def get_password(*_):
+            raise RuntimeError("no backend")
+
+    monkeypatch.setattr("amber_nb.credentials.backend", Keyring)
+    with pytest.raises(Exception, match="neither a domain nor a key"):
+        Amber()

@@ -1,0 +1,139 @@
+"""The notes on SDK errors, and the mask over a key that a gateway echoes."""
+
+import socket
+import ssl
+import threading
+
+import openai
+import pytest
+import trustme
+
+from amber_nb import Amber
+
+KEY = "ambrs-exampletoken"
+
+
+def caught(amber, **ask):
+    with pytest.raises(openai.OpenAIError) as info:
+        amber.ask("Hello!", **ask)
+    return info.value, "\n".join(info.value.__notes__)
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "says"), [({"model": "azure/nonesuch"}, openai.NotFoundError, "amber.models()")]
+)
+def test_the_note_says_what_to_do_next(amber, ask, kind, says):
+    error, note = caught(amber, **ask)
+    assert isinstance(error, kind)
+    assert says in note
+
+
+def test_a_key_that_is_not_accepted(gateway):
+    error, note = caught(Amber(base_url=gateway.base_url, api_key="malformed-secret", max_retries=0))
+    assert isinstance(error, openai.AuthenticationError)
+    assert "ambrs-" in note
+    assert "amber-nb login" in note
+    assert "malformed-secret" not in f"{error} {error.body} {error.message} {note}"
+
+
+def answering(status, headers="", body="{}"):
+    """A server that gives every request the same answer; returns its base URL."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(
+                    f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{headers}"
+                    f"Connection: close\r\n\r\n{body}".encode()
+                )
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listening, f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "says"),
+    [
+        (401, "", openai.AuthenticationError, "does not accept the key"),
+        (403, "", openai.PermissionDeniedError, "administrator"),
+        (404, "", openai.NotFoundError, "AMBER_DOMAIN"),
+        (429, "Retry-After: 7\r\n", openai.RateLimitError, "try again in 7 s"),
+        (429, "", openai.RateLimitError, "slow down"),
+        (500, "", openai.InternalServerError, "Try again"),
+        (503, "", openai.InternalServerError, "Try again"),
+    ],
+)
+def test_every_status_has_its_remedy(status, headers, kind, says):
+    body = f'{{"error": {{"message": "bad key {KEY}", "type": null, "code": "{status}"}}}}'
+    listening, url = answering(status, headers, body)
+    with listening:
+        error, note = caught(Amber(base_url=url, api_key=KEY, max_retries=0))
+        listening.shutdown(socket.SHUT_RDWR)
+    assert isinstance(error, kind)
+    assert says in note
+    assert KEY not in f"{error!r} {error} {error.body} {error.message} {note}"
+    assert "***" in str(error)
+
+
+def test_an_unreachable_host():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    error, note = caught(Amber(base_url=f"http://127.0.0.1:{port}/v1", api_key=KEY, max_retries=0))
+    assert isinstance(error, openai.APIConnectionError)
+    assert "cannot be reached" in note
+
+
+def test_a_wrong_domain(monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error, note = caught(Amber(domain="acmee", api_key=KEY, max_retries=0))
+    assert isinstance(error, openai.APIConnectionError)
+    assert "no host of that name: https://acmee.ambersearch.de" in note
+
+
+def test_a_certificate_that_is_not_trusted():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        connection, _ = listening.accept()
+        with connection:
+            try:
+                context.wrap_socket(connection, server_side=True).close()
+            except (OSError, ssl.SSLError):
+                return
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    with listening:
+        error, note = caught(
+            Amber(base_url=f"https://127.0.0.1:{listening.getsockname()[1]}/v1", api_key=KEY, max_retries=0)
+        )
+        server.join(5)
+    assert isinstance(error, openai.APIConnectionError)
+    assert "SSL_CERT_FILE" in note
+
+
+def test_no_answer_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        amber = Amber(
+            base_url=f"http://127.0.0.1:{silent.getsockname()[1]}/v1", api_key=KEY, max_retries=0, timeout_s=0.05
+        )
+        error, note = caught(amber)
+    assert isinstance(error, openai.APITimeoutError)
+    assert "timeout_s" in note
+
+
+def test_models_explains_too(gateway):
+    with pytest.raises(openai.AuthenticationError) as info:
+        Amber(base_url=gateway.base_url, api_key="wrong", max_retries=0).models()
+    assert "does not accept the key" in info.value.__notes__[0]

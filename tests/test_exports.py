@@ -1,0 +1,62 @@
+"""The package's door: what it says it has, it has, and looking through it loads nothing heavy."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import amber_nb
+
+HEAVY = ("openai", "pandas", "anywidget", "ipywidgets", "PIL", "httpx2", "keyring", "markdown_it", "IPython")
+
+
+def run(code):
+    """The JSON that a fresh interpreter prints."""
+    return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def test_all_is_what_is_there():
+    assert amber_nb.__all__ == sorted(amber_nb.__all__)
+    assert set(dir(amber_nb)) == set(amber_nb.__all__)
+    for name in amber_nb.__all__:
+        assert getattr(amber_nb, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Ambr'"):
+        amber_nb.Ambr  # noqa: B018
+
+
+@pytest.mark.parametrize("door", ["__init__.py", "show/__init__.py", "tables/__init__.py"])
+def test_the_lazy_table_and_the_type_checkers_block_agree(door):
+    path = Path(amber_nb.__file__).parent / door
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    table = next(
+        node.value
+        for node in tree.body
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and "_HOME" in ast.unparse(node)
+    )
+    assert {key.value for key in table.keys} == seen
+
+
+@pytest.mark.parametrize("module", ["amber_nb", "amber_nb.testing.pytest_plugin", "amber_nb.errors", "amber_nb.config"])
+def test_importing_loads_nothing_heavy(module):
+    loaded = run(f"import sys, json, {module}; print(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))")
+    assert loaded == []
+
+
+def test_a_script_that_asks_loads_no_table_and_no_widget(elsewhere):
+    code = (
+        "import os, sys, json; os.environ.update(AMBER_MODE='simulate', AMBER_SIM_CHUNKS_PER_S='0')\n"
+        "from amber_nb import Amber; Amber().ask('Hello!')\n"
+        "print(json.dumps([n for n in ('pandas', 'anywidget', 'markdown_it', 'keyring') if n in sys.modules]))"
+    )
+    assert run(code) == []
+
+
+def test_the_version_is_stated_once():
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    assert 'dynamic = ["version"]' in project.read_text(encoding="utf-8")
+    assert amber_nb.__version__.count(".") == 2

@@ -1,0 +1,168 @@
+"""The SDK's clients: configured by us alone, on every mode's transport, and logged."""
+
+import asyncio
+import gzip
+import json
+import threading
+
+import httpx2
+import openai
+import pytest
+
+from amber_nb import Amber, config
+from amber_nb.wire.clients import Clients
+from amber_nb.wire.usage import UsageLog
+
+KEY = "ambrs-exampletoken"
+HELLO = [{"role": "user", "content": "Hello!"}]
+HOSTILE = {
+    "OPENAI_API_KEY": "sk-wrong",
+    "OPENAI_ADMIN_KEY": "sk-admin",
+    "OPENAI_ORG_ID": "org-wrong",
+    "OPENAI_PROJECT_ID": "proj-wrong",
+    "OPENAI_BASE_URL": "https://evil.example/v1",
+    "OPENAI_WEBHOOK_SECRET": "whsec",
+    "OPENAI_CUSTOM_HEADERS": "Authorization: Bearer sk-wrong\nX-Evil: wrong\nopenai-project: wrong\n  X-Spaced : wrong",
+}
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What reaches the wire, recorded by a transport of the SDK's own client."""
+    requests = []
+
+    def answer(request):
+        requests.append(request)
+        return httpx2.Response(200, json={"object": "list", "data": []})
+
+    class Recording(httpx2.Client):
+        def __init__(self, **kwargs):
+            super().__init__(transport=httpx2.MockTransport(answer), **kwargs)
+
+    monkeypatch.setattr(openai, "DefaultHttpxClient", Recording)
+    return requests
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["as made", "with_options"])
+def test_no_openai_variable_reaches_amber(monkeypatch, sent, elsewhere, copied):
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value)
+    client = Amber(domain="acme", api_key=KEY).openai
+    (client.with_options(max_retries=0) if copied else client).models.list()
+    (request,) = sent
+    assert request.url.host == "acme.ambersearch.de"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    text = json.dumps(dict(request.headers)).lower()
+    assert not [
+        word for word in ("wrong", "evil", "openai-organization", "openai-project", "sk-", "whsec") if word in text
+    ]
+
+
+def test_our_own_headers_are_sent(sent, elsewhere):
+    Amber(domain="acme", api_key=KEY, headers={"X-Team": "wind"}).openai.models.list()
+    assert sent[0].headers["x-team"] == "wind"
+
+
+def test_openai_is_the_sdk_itself(simulated):
+    assert type(simulated.openai) is openai.OpenAI
+    assert type(simulated.async_openai) is openai.AsyncOpenAI
+    assert simulated.openai is simulated.openai
+
+
+def test_one_async_client_for_each_loop(simulated):
+    async def ask():
+        client = simulated.async_openai
+        assert client is simulated.async_openai
+        return client, (await client.chat.completions.create(model="azure/gpt-5.4", messages=HELLO)).choices[
+            0
+        ].message.content
+
+    (one, text), (two, _) = asyncio.run(ask()), asyncio.run(ask())
+    assert text == "Hello! How can I help you today?"
+    assert one is not two
+
+
+def test_the_simulator_opens_no_port_and_leaves_no_thread(simulated, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.socket.bind", refuse)
+    before = set(threading.enumerate())
+    chunks = list(simulated.openai.chat.completions.create(model="azure/gpt-5.4", messages=HELLO, stream=True))
+    assert len(chunks) == 10
+    assert set(threading.enumerate()) == before
+
+
+def test_the_simulator_is_paced_in_the_callers_own_thread(monkeypatch):
+    slept = []
+    monkeypatch.setattr("amber_nb.wire.transport.time.sleep", slept.append)
+    amber = Amber(mode="simulate")
+    stream = amber.openai.chat.completions.create(model="azure/gpt-5.4", messages=HELLO, stream=True)
+    first = next(stream)
+    assert first.choices[0].delta.content == "Hello"
+    assert len(slept) == 1  # chunk by chunk: the second is not waited for before the first is handed out
+    list(stream)
+    assert slept[0] > slept[1] == 1 / config.SIMULATOR_CHUNKS_PER_S
+
+
+def rows(amber):
+    return amber.usage_log.to_dict("records")
+
+
+@pytest.mark.parametrize("client", ["amber", "simulated"])
+def test_every_request_has_its_row(client, request):
+    amber = request.getfixturevalue(client)
+    create = amber.openai.chat.completions.create
+    create(model="azure/gpt-5.4", messages=HELLO)
+    list(create(model="azure/gpt-5.4", messages=HELLO, stream=True, stream_options={"include_usage": True}))
+    list(create(model="azure/gpt-5.4", messages=HELLO, stream=True))
+    amber.ask("Hello!")
+    with pytest.raises(openai.NotFoundError):
+        create(model="azure/nonesuch", messages=HELLO)
+    amber.models()
+    log = amber.usage_log
+    assert list(log["status"]) == [200, 200, 200, 200, 404, 200]
+    assert list(log["model"])[:5] == ["gpt-5.4-2026-03-05"] * 4 + ["azure/nonesuch"]
+    assert set(log["mode"]) == {amber.mode}
+    tokens = list(log["tokens"].astype(object))
+    assert tokens[0] == tokens[1] == tokens[3] > 0
+    assert log["tokens"].isna().tolist() == [False, False, True, False, True, True]
+    assert (log["latency_s"] > 0).all()
+    assert log["first_token_s"].isna().tolist() == [True, False, False, False, True, True]
+    assert str(log["time"].dtype) == "datetime64[ms, UTC]"
+
+
+def test_a_request_without_an_answer_has_its_row_too():
+    amber = Amber(base_url="http://127.0.0.1:9/v1", api_key=KEY, max_retries=0)
+    with pytest.raises(openai.APIConnectionError):
+        amber.openai.models.list()
+    assert amber.usage_log["status"].isna().tolist() == [True]
+
+
+def test_compressed_replies_are_counted(monkeypatch):
+    body = httpx2.Response(
+        200, json={"model": "m", "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
+    ).content
+
+    def answer(_):
+        return httpx2.Response(
+            200,
+            headers={"content-encoding": "gzip", "content-type": "application/json"},
+            stream=httpx2.ByteStream(gzip.compress(body)),
+        )
+
+    log = UsageLog("live")
+    with httpx2.Client(transport=httpx2.MockTransport(answer), event_hooks=log.hooks()) as http:
+        assert http.post("https://gateway.invalid/v1", json={"model": "x"}).json()["model"] == "m"
+    assert (log.rows[0].total_tokens, log.rows[0].model) == (3, "m")
+
+
+def test_live_keeps_the_sdks_own_transport_and_proxies(monkeypatch, elsewhere):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
+    log = UsageLog("live")
+    ours = Clients(config.load(domain="acme", api_key=KEY), log).sync()
+    with ours, openai.OpenAI(api_key="x") as plain:
+        mounts = [{str(pattern.pattern) for pattern in one._client._mounts} for one in (ours, plain)]
+        assert mounts[0] == mounts[1]
+        assert "https://" in mounts[0]

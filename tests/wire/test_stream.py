@@ -1,0 +1,162 @@
+"""Events → completion: adds up like the SDK, and says so where the SDK stays silent."""
+
+import json
+
+import pytest
+
+from amber_nb.wire.sse import Event
+from amber_nb.wire.stream import Cut, Fold, Garbled, GatewayFault
+
+
+def chunk(delta=None, finish=None, index=0, **more):
+    choice = {"index": index, "delta": delta or {}, "finish_reason": finish, "logprobs": None}
+    return Event(json.dumps({"id": "c1", "created": 7, "model": "m", "choices": [choice], **more}).encode())
+
+
+def folded(*events):
+    fold = Fold()
+    for event in events:
+        fold.feed(event)
+    fold.close()
+    return fold
+
+
+DONE = Event(b"[DONE]")
+
+
+def test_text_adds_up():
+    fold = folded(
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"content": "Hel"}),
+        chunk({"content": "lo"}),
+        chunk(finish="stop"),
+        DONE,
+    )
+    completion = fold.completion()
+    assert (fold.text, completion.choices[0].message.content, completion.choices[0].finish_reason) == (
+        "Hello",
+        "Hello",
+        "stop",
+    )
+    assert (completion.id, completion.created, completion.model, completion.object) == ("c1", 7, "m", "chat.completion")
+
+
+def test_feed_tells_what_is_new_in_the_first_choice():
+    fold = Fold()
+    assert fold.feed(chunk({"content": "a"})) == "a"
+    assert fold.feed(chunk({"content": "b"}, index=1)) == ""
+    assert fold.feed(chunk({"refusal": "no"})) == "no"
+
+
+def test_usage_comes_with_or_without_choices():
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    bare = Event(json.dumps({"choices": [], "usage": usage}).encode())
+    for last in (bare, chunk({}, usage=usage)):
+        fold = folded(chunk({"content": "x"}), chunk(finish="stop"), last, DONE)
+        assert fold.completion().usage.total_tokens == 3
+
+
+def test_an_azure_filter_result_may_come_first():
+    first = Event(b'{"choices": [], "prompt_filter_results": [{"prompt_index": 0}], "model": ""}')
+    assert folded(first, chunk({"content": "x"}), chunk(finish="stop"), DONE).text == "x"
+
+
+def calls(*deltas):
+    fold = folded(*(chunk({"tool_calls": [delta]}) for delta in deltas), chunk(finish="tool_calls"))
+    return [
+        (call.id, call.function.name, call.function.arguments)
+        for call in fold.completion().choices[0].message.tool_calls
+    ]
+
+
+def test_tool_calls_add_up():
+    assert calls(
+        {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}},
+        {"index": 0, "function": {"arguments": '{"x":'}},
+        {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        {"index": 0, "function": {"arguments": "1}"}},
+    ) == [("a", "f", '{"x":1}'), ("b", "g", "{}")]
+
+
+def test_tool_calls_without_an_index_add_up():
+    assert calls(
+        {"id": "a", "function": {"name": "f", "arguments": '{"x":'}},
+        {"function": {"arguments": "1}"}},
+        {"id": "b", "function": {"name": "g", "arguments": "{}"}},
+        {"id": "a", "function": {"arguments": " "}},
+    ) == [("a", "f", '{"x":1} '), ("b", "g", "{}")]
+
+
+def test_several_choices_and_reasoning():
+    fold = folded(
+        chunk({"reasoning_content": "hm"}),
+        chunk({"content": "b"}, index=1),
+        chunk({"content": "a"}),
+        chunk(finish="stop", index=1),
+        chunk(finish="stop"),
+    )
+    assert [choice.message.content for choice in fold.completion().choices] == ["a", "b"]
+    assert fold.reasoning == "hm"
+
+
+def test_a_lone_surrogate_is_read():
+    assert (
+        folded(Event(rb'{"choices": [{"index": 0, "delta": {"content": "\ud83d"}, "finish_reason": "stop"}]}')).text
+        == "\ud83d"
+    )
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        [DONE],
+        [chunk({"content": "Hel"})],
+        [chunk({"content": "Hel"}), DONE],
+        [chunk({"content": "a"}), chunk(finish="stop", index=1)],
+    ],
+    ids=["nothing", "only DONE", "no finish", "DONE without finish", "one of two choices"],
+)
+def test_an_early_end_is_never_silent(events):
+    with pytest.raises((Cut, Garbled)):
+        folded(*events)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Internal Server Error",
+        b"<html>",
+        b'{"choices": [',
+        b"[1]",
+        b"null",
+        b'{"choices": null}',
+        b'{"id": 1}',
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_no_chunk_is_never_silent(data):
+    with pytest.raises(Garbled):
+        Fold().feed(Event(data))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event(b'{"error": {"message": "overloaded"}}'),
+        Event(b'{"error": "overloaded"}'),
+        Event(b'{"message": "overloaded"}', b"error"),
+        Event(b'{"object": "error", "message": "overloaded"}'),
+        Event(b'{"detail": "overloaded"}'),
+    ],
+)
+def test_a_fault_in_the_middle_is_told(event):
+    fold = Fold()
+    fold.feed(chunk({"content": "Hel"}))
+    with pytest.raises(GatewayFault, match="overloaded"):
+        fold.feed(event)
+    assert fold.text == "Hel"
+
+
+def test_keep_alives_add_nothing():
+    assert folded(Event(b""), chunk({"content": "x"}), Event(b" "), chunk(finish="stop")).text == "x"
