@@ -14,9 +14,8 @@ from pathlib import Path
 
 import amber_nb
 
-from . import config
+from . import config, simulator
 from .errors import AmberError
-from .simulator.server import Server
 
 __all__ = ["main"]
 
@@ -24,9 +23,8 @@ LAB = ("jupyterlab", "nbconvert", "ipykernel", "matplotlib")
 # Lab asks its project for news and the package index for updates, unless told not to: nobody asked for either.
 QUIET_LAB = ("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
 # nbconvert's page would fetch these from a CDN.
-QUIET_PAGE = tuple(
-    f"--HTMLExporter.{name}=" for name in ("require_js_url", "mathjax_url", "jquery_url", "widget_renderer_url")
-)
+FETCHED = ("require_js_url", "mathjax_url", "mermaid_js_url", "mermaid_layout_elk_js_url", "jquery_url")
+QUIET_PAGE = tuple(f"--HTMLExporter.{name}=" for name in FETCHED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,14 +155,16 @@ def _copy(directory: Path) -> list[Path]:
 
 def _simulate(options: argparse.Namespace) -> int:
     pace = config.simulator_pace() if options.chunks_per_s is None else options.chunks_per_s
-    with Server(port=options.port, dialect=options.dialect, chunks_per_s=pace, log=_log) as server:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        print(server.base_url, flush=True)
-        print(f"For amber_nb: AMBER_BASE_URL={server.base_url} AMBER_API_KEY={config.SIMULATOR_KEY}", file=sys.stderr)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print("Stopped.", file=sys.stderr)
+    server = simulator.Server(port=options.port, dialect=options.dialect, chunks_per_s=pace, log=_log)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print(server.base_url, flush=True)
+    print(f"For amber_nb: AMBER_BASE_URL={server.base_url} AMBER_API_KEY={config.SIMULATOR_KEY}", file=sys.stderr)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+    finally:
+        server.close()
     return 0
 
 

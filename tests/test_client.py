@@ -66,7 +66,7 @@ def seen(monkeypatch):
         bodies.append(__import__("json").loads(request.body))
         return respond(request, **kwargs)
 
-    monkeypatch.setattr("amber_nb.wire.transport.respond", spy)
+    monkeypatch.setattr("amber_nb.simulator.respond", spy)
     return bodies
 
 

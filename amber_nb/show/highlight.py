@@ -9,7 +9,7 @@ from pygments.util import ClassNotFound
 
 from amber_nb.show.escape import code_text
 
-__all__ = ["COLOURS", "LANGUAGES", "code_html", "theme_colours"]
+__all__ = ["COLOURS", "LANGUAGES", "code_html", "colouring_cost", "theme_colours"]
 
 # Untrusted, Lab keeps literal colours and drops var(…). No colour reaches 4.5:1 on both white and Lab's #111 (the best
 # possible is 4.35 on each), so these sit just below luminance 0.183: 4.5 on white, 4.1 or more on #111.
@@ -52,8 +52,8 @@ _KINDS = {
     Generic.Error: "s",
 }
 _COARSE = frozenset("ksc")
-# The languages of a data scientist's answers. A closed list: no lexer is guessed, no plug-in is looked for, and each
-# of these is known to read hostile code in linear time (tests/show/test_highlight.py).
+# The languages of a data scientist's answers. A closed list: no lexer is guessed, no plug-in is looked for, and the
+# worst ones (C#, Groovy: seconds for 4,000 hostile characters) are not on it.
 _NAMES = """
     python py python3 py3 pycon sql mysql postgresql postgres json jsonl jsonc json5 yaml yml toml ini cfg bash sh
     shell zsh console powershell ps1 bat javascript js jsx typescript ts tsx html xml css scss java kotlin scala c cpp
@@ -63,8 +63,11 @@ _NAMES = """
 """
 LANGUAGES = frozenset(_NAMES.split())
 _ALIASES = {"jsonl": "json", "jsonc": "json", "ps1": "powershell", "py3": "python3", "hcl": "terraform"}
-_LONGEST = 100_000  # characters; longer code stays plain
-# No one writes these, and some lexers take the square or the cube of their length in time.
+# Several lexers take the square of the length in time on code written to that end (an open string of 16,000 `\\"` costs
+# two seconds), so the length is bounded, per block here and per answer by whoever adds up `colouring_cost`.
+_LONGEST = 20_000  # characters; longer code stays plain
+_SLOW = {"java": 4_000}
+# No one writes these, and here some lexers take even the cube.
 _HOSTILE = re.compile(r"[^\n]{1500}|(?:[ \t\f]*\n){7}|[ \t]{300}")
 
 
@@ -79,15 +82,23 @@ def code_html(code: str, language: str = "") -> tuple[str, str]:
         HTML for inside `<code>`, and the letters of the colours it uses (see `theme_colours`).
     """
     plain = code_text(code)
-    name = language.lower()
-    if name not in LANGUAGES or len(code) > _LONGEST or _HOSTILE.search(code):
+    if not colouring_cost(code, language):
         return plain, ""
-    runs = _runs(code, _lexer(name))
+    runs = _runs(code, _lexer(language.lower()))
     for wanted in (frozenset(COLOURS), _COARSE):
         html, used = _join(runs, wanted)
         if len(html) <= 6 * len(code) + 400:  # minified code would swell: colour less of it, or nothing
             return html, used
     return plain, ""
+
+
+def colouring_cost(code: str, language: str) -> int:
+    """What colouring would cost at worst, in characters of ordinary code; 0 for what stays plain."""
+    name = language.lower()
+    most = _SLOW.get(name, _LONGEST)
+    if name not in LANGUAGES or len(code) > most or _HOSTILE.search(code):
+        return 0
+    return len(code) * _LONGEST // most
 
 
 def theme_colours(used: str) -> str:

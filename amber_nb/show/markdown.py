@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
 from amber_nb.show.escape import code_text, host_hint, link_target, prose, shorten, utf8_size
-from amber_nb.show.highlight import code_html
+from amber_nb.show.highlight import code_html, colouring_cost
 from amber_nb.show.maths import CLOSERS, add_maths, may_typeset
 from amber_nb.show.paper import Paper
 
@@ -34,6 +34,7 @@ _LONGEST_PARAGRAPH = 40_000  # characters; the inline rules are super-linear on 
 _MOST_BRACKETS = 20_000  # in all: each one may start a link, and costs 15 to 30 µs
 _TASK = re.compile(r"\[([ xX])\][ \t\n]")
 _BARE_URL = re.compile(r"https?://[^\s<>\"'`]{1,2000}", re.IGNORECASE)
+_MOST_COLOURED = 50_000  # characters of code in one answer
 _SHOWN_TARGET = 200
 _TAGS = {
     "paragraph": "p",
@@ -70,7 +71,7 @@ class _Inline(ParserInline):
 
 
 def _beyond(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
-    """Too deep or too many: the rest of this quote, list or text, unparsed (markdown-it would drop what is too deep)."""
+    """Too deep or too many: the rest of this quote, list or text as it is (markdown-it would drop what is too deep)."""
     if silent or (state.level < _DEEPEST and len(state.tokens) < _MOST_TOKENS):
         return False
     token = state.push("fence", "", 0)
@@ -130,6 +131,7 @@ class Writer:
         self.paper = paper
         self.line = 0
         self.colours = ""
+        self._colouring = _MOST_COLOURED
         self._links: list[tuple[tuple[str, str] | None, str, list[str]]] = []
 
     def write(self, tokens: Sequence[Token]) -> None:
@@ -203,8 +205,9 @@ class Writer:
 
     def _code_block(self, token: Token) -> None:
         words = token.info.split(maxsplit=1)
-        code = token.content.removesuffix("\n")
-        html, used = code_html(code, words[0] if words else "")
+        code, language = token.content.removesuffix("\n"), words[0] if words else ""
+        self._colouring -= colouring_cost(code, language)
+        html, used = code_html(code, language if self._colouring >= 0 else "")
         self.paper.open("pre", f' dir="ltr" style="{STYLES["code"]}"')
         self.paper.open("code")
         if utf8_size(html) > self.paper.left:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from .deltas import pieces
@@ -15,8 +17,8 @@ from .errors import ApiError
 from .essay import MAX_WORDS, essay, wanted_words
 from .instances import Maker
 from .messages import image_urls, last_user, text_of
-from .pictures import Picture, read_pictures
-from .prose import report
+from .pictures import read_pictures
+from .prose import facts, opening
 from .schemas import Schema, Unsatisfiable
 from .toolcalls import Call, answer_from_results, plan_calls, usable_tools
 from .words import Prompt
@@ -50,12 +52,14 @@ def complete(given: dict[str, Any], deployed: str) -> dict[str, Any]:
     key = hashlib.sha256(json.dumps(telling, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
     pictures = read_pictures(image_urls(given["messages"]))
     documented = _documented(given)
+    prompt = Prompt(text_of(last_user(given["messages"])))
+    told = cache(lambda: facts(given, pictures))  # the same for every choice
     choices = []
     completion_tokens = 0
     n = given.get("n", 1)
     for index in range(n):
         seed = f"{key}/{index}"
-        draft = documented or _draft(given, pictures, Dice(seed), index, n)
+        draft = documented or _draft(given, prompt, told, Dice(seed), index, n)
         choice, spent = _choice(draft, given, index, seed)
         choices.append(choice)
         completion_tokens += spent
@@ -108,9 +112,10 @@ def _documented(given: dict[str, Any]) -> _Draft | None:
     return _Draft(calls=(Call(found.tool_name, found.tool_arguments),), documented=found) if fits else None
 
 
-def _draft(given: dict[str, Any], pictures: list[Picture], dice: Dice, index: int, n: int) -> _Draft:
+def _draft(
+    given: dict[str, Any], prompt: Prompt, told: Callable[[], str], dice: Dice, index: int, n: int
+) -> _Draft:
     messages = given["messages"]
-    prompt = Prompt(text_of(last_user(messages)))
     results = _results(messages)
     functions, must = usable_tools(given)
     if results:
@@ -133,7 +138,7 @@ def _draft(given: dict[str, Any], pictures: list[Picture], dice: Dice, index: in
     words = wanted_words(prompt)
     if words is not None:
         return _Draft(essay(prompt, min(words, MAX_WORDS // n), dice))
-    return _Draft(report(given, pictures, dice))
+    return _Draft(f"{opening(dice)}\n\n{told()}")
 
 
 def _results(messages: list[dict[str, Any]]) -> list[tuple[str, str, str]]:

@@ -70,6 +70,8 @@ class Maker:
             return self._make(self._schema.root, _Place(Hint(index=index)))
         except _NoInstance as error:
             raise Unsatisfiable("no instance of the schema was found") from error
+        except RecursionError as error:
+            raise Unsatisfiable("the references go round in a circle") from error
 
     def _make(self, schema: Any, place: _Place) -> Any:
         self._schema.step()

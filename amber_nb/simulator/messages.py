@@ -199,5 +199,6 @@ def _check_order(messages: list[dict[str, Any]]) -> None:
                 param=f"messages.[{asked_at}].role",
             )
         else:
-            waiting = [call["id"] for call in message.get("tool_calls") or []]
+            calls = message.get("tool_calls") if message["role"] == "assistant" else None
+            waiting = [call["id"] for call in calls or []]
             asked_at = i

@@ -42,14 +42,18 @@ def _compiled(pattern: str) -> tuple[re.Pattern[str], Any, int]:
     except (re.error, OverflowError, FutureWarning, DeprecationWarning, RecursionError, MemoryError) as error:
         raise PatternError("the pattern is not supported") from error
     depth, count = _repeats(tree)
-    if depth > 2 or count > 12:
+    if depth > 3 or count > 12:
         raise PatternError("the pattern is too costly")
     # Repeats within repeats, or many side by side, may take exponential time on a text that does not match.
-    return compiled, tree, 16 if depth > 1 else MAX_TEXT if count < 3 else 500 if count < 5 else 40
+    by_count = MAX_TEXT if count < 3 else 500 if count < 5 else 40
+    return compiled, tree, min(by_count, {2: 16, 3: 10}.get(depth, MAX_TEXT))
 
 
 def _repeats(tree: Any) -> tuple[int, int]:
-    """Give how deep open-ended repeats are nested, and how many there are."""
+    """Give how deep open-ended repeats are nested, and how many there are.
+
+    A choice or an optional part within a repeat counts as a level: `(a|aa)+` is as bad as `(a+)+`.
+    """
     depth = count = 0
     for op, value in tree:
         name = str(op)
@@ -68,7 +72,9 @@ def _repeats(tree: Any) -> tuple[int, int]:
         else:
             parts = []
         inner = [_repeats(part) for part in parts]
-        depth = max(depth, endless + max((item[0] for item in inner), default=0))
+        below = max((item[0] for item in inner), default=0)
+        varies = name == "BRANCH" or (name.endswith("_REPEAT") and value[0] != value[1])
+        depth = max(depth, endless + below, int(varies))
         count += endless + sum(item[1] for item in inner)
     return depth, count
 

@@ -11,7 +11,7 @@ from .dice import Dice
 from .messages import text_of
 from .pictures import Picture
 
-__all__ = ["report"]
+__all__ = ["facts", "opening"]
 
 _OPENINGS = (
     "**This is the simulator**, not a model. Here is what arrived:",
@@ -21,17 +21,21 @@ _OPENINGS = (
 _SILENT = ("model", "messages", "stream", "stream_options", "tools", "response_format", "n")
 
 
-def report(given: dict[str, Any], pictures: list[Picture], dice: Dice) -> str:
+def opening(dice: Dice) -> str:
+    """Say who speaks."""
+    return dice.pick(_OPENINGS)
+
+
+def facts(given: dict[str, Any], pictures: list[Picture]) -> str:
     """Tell what arrived: the prompt, the messages, the parameters, the images and the tools.
 
     Args:
         given: the checked request.
         pictures: its images.
-        dice: varies the wording.
     """
     messages = given["messages"]
     said = [message for message in messages if message["role"] == "user"]
-    lines = [dice.pick(_OPENINGS), ""]
+    lines = []
     if said:
         prompt = text_of(said[-1])
         words = len(prompt.split())

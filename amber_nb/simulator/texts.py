@@ -37,7 +37,7 @@ _FORMATS = {
 def strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[str]:
     """Yield strings to try, the most plausible first; the last ones are cut or filled to the wanted length."""
     kind = schema.get("format")
-    told = told_strings(schema, hint, prompt)
+    told = [text for text in told_strings(schema, hint, prompt) if text]
     yield from told
     if isinstance(schema.get("default"), str):
         yield schema["default"]
@@ -45,7 +45,7 @@ def strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[str]
     n = hint.index + 1
     for template in _FORMATS.get(kind or "", []):
         yield template.format(n=n, d=n % 28 + 1, h=n % 24, o=n % 254 + 1)
-    generic = _generic_strings(hint, prompt)
+    generic = [text for text in _generic_strings(hint, prompt) if text]
     yield from generic
     low = int(min(schema.get("minLength", 0), MAX_LENGTH))
     high = int(min(schema.get("maxLength", MAX_LENGTH), MAX_LENGTH))
@@ -123,7 +123,7 @@ def _generic_strings(hint: Hint, prompt: Prompt) -> list[str]:
     if hint.about(PERSON) and not prompt.names:
         keywords = [word.capitalize() for word in keywords]
     if hint.about(WHOLE):
-        return [subject, *keywords[:30]]
+        return [subject, *keywords[:30], f"text {hint.index + 1}"]
     return [
         *keywords[:30],
         *([hint.name.replace("_", " ")] if hint.name else []),

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
-from ..simulator.pace import delays
-from ..simulator.reply import BASE_PATH, Request, Response, respond
+from .. import simulator
 
 __all__ = ["SimulatorTransport"]
 
@@ -33,9 +32,9 @@ class SimulatorTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         return self._answer(request, await request.aread())
 
     def _answer(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
-        path = request.url.raw_path.decode("ascii").partition("?")[0].removeprefix(BASE_PATH)
+        path = request.url.raw_path.decode("ascii").partition("?")[0].removeprefix(simulator.BASE_PATH)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        reply = respond(Request(method=request.method, path=path, headers=headers, body=body))
+        reply = simulator.respond(simulator.Request(method=request.method, path=path, headers=headers, body=body))
         stream = _Events(reply, self._chunks_per_s) if reply.events is not None else None
         content = None if stream else reply.body
         return httpx2.Response(
@@ -44,8 +43,8 @@ class SimulatorTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
 
 
 class _Events(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    def __init__(self, reply: Response, chunks_per_s: float) -> None:
-        self._steps = delays(reply.events or (), chunks_per_s)
+    def __init__(self, reply: simulator.Response, chunks_per_s: float) -> None:
+        self._steps = simulator.delays(reply.events or (), chunks_per_s)
 
     def __iter__(self) -> Iterator[bytes]:
         for delay_s, event in self._steps:

@@ -3,42 +3,11 @@
 import re
 from html.parser import HTMLParser
 
-CODE = "margin:0 0 1em;padding:8px 12px;border:1px solid rgba(128,128,128,.3);border-radius:4px;overflow-x:auto"
-TAGS = set(
-    [
-        "div",
-        "p",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "ul",
-        "ol",
-        "li",
-        "blockquote",
-        "pre",
-        "code",
-        "b",
-        "i",
-        "span",
-        "em",
-        "strong",
-        "s",
-        "a",
-        "br",
-        "hr",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "details",
-        "summary",
-    ]
-)
+_TAGS = """
+    div p h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code b i span em strong s a br hr
+    table thead tbody tr th td details summary
+"""
+TAGS = frozenset(_TAGS.split())
 EMPTY = {"br", "hr"}
 ATTRIBUTES = {
     "class": re.compile(r"amber-(answer|md|reasoning)"),

@@ -6,9 +6,10 @@ def rich() -> str:
     """A realistic answer: every common construct once, as a model would write it."""
     return r"""# Forecasting with *Prophet*
 
-A short **overview** with `inline code`, ~~old~~ ideas and a [link](https://facebook.github.io/prophet/). It costs $5 and
-then $10 a month. The method fits a curve of trend, weekly and yearly seasonality and holidays to the series you give it,
-and is robust to missing data, which is why it is popular; see https://example.org/docs for more about that.
+A short **overview** with `inline code`, ~~old~~ ideas and a [link](https://facebook.github.io/prophet/). It costs
+$5 and then $10 a month. The method fits a curve of trend, weekly and yearly seasonality and holidays to the series
+you give it, and is robust to missing data, which is why it is popular; see https://example.org/docs for more about
+that.
 
 ## Steps
 

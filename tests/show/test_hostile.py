@@ -73,37 +73,15 @@ def test_all_of_the_corpus_as_one_answer() -> None:
     read(markdown_html("".join(CORPUS.values())))
 
 
+_SIGNS = r"""
+    ``` $$ \( \) \[ \] 1. - ]( ![ <a https://x.org javascript: &#x3c; &lt; \href \frac{a}{b} |-| word ünï 🙂 שלום
+"""
 _PIECES = st.sampled_from(
     [
-        *"*_`~[]()<>!#>-+|$\\&;:=\"'\n\n\n  \t",
-        "```",
-        "$$",
-        "\\(",
-        "\\)",
-        "\\[",
-        "\\]",
-        "1. ",
+        *"*_`~[]()<>!#>-+|$\\&;:=\"'\n\n\n  \t\u202e\ud800\x00",
+        *_SIGNS.split(),
         "- ",
         "    ",
-        "](",
-        "![",
-        "<a ",
-        "https://x.org",
-        "javascript:",
-    ]
-    + [
-        "&#x3c;",
-        "&lt;",
-        "\u202e",
-        "\ud800",
-        "\x00",
-        "\\href",
-        "\\frac{a}{b}",
-        "|-|",
-        "word",
-        "ünï",
-        "🙂",
-        "שלום",
         *list(CORPUS.values())[::7],
     ]
 )
@@ -118,10 +96,11 @@ def test_generated_markdown(text: str) -> None:
 
 # --- time: nothing quadratic, nothing recursive
 
-N = 50_000
+N = 25_000
+PROSE = "Some *text* with `code` and a [link](https://x.org/y), as long as it may be, and on it goes, never ending.\n\n"
 PATHOLOGICAL = {
     **{
-        unit: unit * (200_000 // len(unit))
+        unit: unit * (100_000 // len(unit))
         for unit in (
             "[",
             "![",
@@ -142,7 +121,7 @@ PATHOLOGICAL = {
             "\ud800",
         )
     },
-    "brackets in paragraphs": ("[" * 2_000 + "\n\n") * 100,
+    "brackets in paragraphs": ("[" * 2_000 + "\n\n") * 50,
     "nested images": "![" * N + "](x)" * N,
     "backtick runs": " ".join("`" * i for i in range(600)),
     "formulas without an end": "\\[\n" * N,
@@ -155,12 +134,7 @@ PATHOLOGICAL = {
     "definitions": "".join(f"[a{i}]: /x\n" for i in range(20_000)),
     "bare addresses": "http://a.b/" * N,
     "one line of 5 MB": "word " * 1_000_000,
-    "10 MB": PROSE * 100_000
-    if (
-        PROSE
-        := "Some *text* with `code` and a [link](https://x.org/y), as long as it may be, and so on, it never ends.\n\n"
-    )
-    else "",
+    "10 MB": PROSE * 100_000,
     "10 MB of code": "```python\n" + "x = 1  # y\n" * 1_000_000,
 }
 
@@ -171,8 +145,7 @@ def test_time_stays_bounded(name: str) -> None:
     html = markdown_html(PATHOLOGICAL[name])
     assert time.process_time() - start < 6  # measured: at most 1.3 s; a loaded machine may take its time
     assert len(html.encode()) <= 500_000
-    read(html[-2_000:].partition("zzz")[2])  # the whole is read for a few below; here only the clock matters
-    assert html.endswith("</div>")
+    assert html.endswith("</div>")  # the whole is read below; here the clock matters
 
 
 @pytest.mark.parametrize("name", ["[", "$", "quotes", "deep list", "nested images"])
