@@ -132,7 +132,7 @@ def _calls_html(calls: Sequence[tuple[str, str]], size: int) -> str:
         html, used = code_html(cut, "json" if cut is pretty else "")
         colours = f' style="{theme_colours(used)}"' if used else ""
         piece = (
-            f'<details style="{_ASIDE}"><summary>Called <code>{code_text(shorten(name, 100))}</code></summary>'
+            f'<details style="{_ASIDE}"><summary>Calls <code>{code_text(shorten(name, 100))}</code></summary>'
             f'<pre dir="ltr" style="{STYLES["code"]}"><code{colours}>{html}</code></pre></details>'
         )
         size -= len(piece.encode())

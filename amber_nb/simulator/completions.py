@@ -112,9 +112,7 @@ def _documented(given: dict[str, Any]) -> _Draft | None:
     return _Draft(calls=(Call(found.tool_name, found.tool_arguments),), documented=found) if fits else None
 
 
-def _draft(
-    given: dict[str, Any], prompt: Prompt, told: Callable[[], str], dice: Dice, index: int, n: int
-) -> _Draft:
+def _draft(given: dict[str, Any], prompt: Prompt, told: Callable[[], str], dice: Dice, index: int, n: int) -> _Draft:
     messages = given["messages"]
     results = _results(messages)
     functions, must = usable_tools(given)

@@ -111,7 +111,7 @@ class _Writer:
             return self._sentences(words)
         title = f"# {' and '.join(self._topics[:2]).capitalize()}: a simulated essay"
         blocks = [title, self._sentences(min(words - len(title.split()), 35 + self._dice.below(20)))]
-        extras = [self._list, self._table, self._quote, self._code, self._maths]
+        extras = [self._list, self._table, self._code, self._maths, self._quote]
         turn = 0
         while (left := words - sum(len(block.split()) for block in blocks)) > 0:
             if left < 60:
@@ -120,8 +120,8 @@ class _Writer:
                 break
             if turn % 3 == 0:
                 blocks.append("## " + self._fill(_HEADINGS))
-            elif turn % 3 == 2:
-                blocks.append(extras[turn // 3 % len(extras)]())
+            if turn % 2 == 1:
+                blocks.append(extras[turn // 2 % len(extras)]())
             left = words - sum(len(block.split()) for block in blocks)
             if left > 0:
                 blocks.append(self._sentences(min(left, 30 + self._dice.below(40))))

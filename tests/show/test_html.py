@@ -91,7 +91,7 @@ def test_the_frame_shows_everything_given() -> None:
         "simulated",
         "Reasoning",
         "Let me think",
-        "Called get_weather",
+        "Calls get_weather",
         '{\n  "city": "Köln",\n  "days": [\n    1,\n    2\n  ]\n}',
         "bad<name>",
         "{not json",
@@ -102,7 +102,7 @@ def test_the_frame_shows_everything_given() -> None:
         "gpt · $5 · 31 tokens",
     ):
         assert part in text, part
-    assert text.index("Let me think") < text.index("Called") < text.index("The answer") < text.index("Stopped")
+    assert text.index("Let me think") < text.index("Calls") < text.index("The answer") < text.index("Stopped")
 
 
 def test_nothing_given_nothing_shown() -> None:

@@ -1,5 +1,7 @@
 """A schema and a prompt → an instance: always valid, and sensible where the prompt tells."""
 
+# ruff: noqa: E501  – tables read better with a case a line
+
 import json
 
 import pytest
@@ -26,9 +28,17 @@ def assert_valid(schema, value):
 names = st.sampled_from(["name", "age", "city", "rating", "tags", "when", "nested", "a/b", "", "größe"])
 small = st.integers(0, 4)
 formats = ["date", "date-time", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid", "json-pointer"]
-patterns = [r"^[A-Z]{2}-\d{3,5}$", r"^\+?\d{6,}$", r"^(red|green) \w+$", r"[aeiou]$", r"^(?:[a-f0-9]{2}:){5}[a-f0-9]{2}$"]
+patterns = [
+    r"^[A-Z]{2}-\d{3,5}$",
+    r"^\+?\d{6,}$",
+    r"^(red|green) \w+$",
+    r"[aeiou]$",
+    r"^(?:[a-f0-9]{2}:){5}[a-f0-9]{2}$",
+]
 strings = st.one_of(
-    st.builds(lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more}, st.integers(0, 60), small),
+    st.builds(
+        lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more}, st.integers(0, 60), small
+    ),
     st.sampled_from(formats).map(lambda name: {"type": "string", "format": name}),
     st.sampled_from(patterns).map(lambda pattern: {"type": "string", "pattern": pattern}),
     st.just({"type": "string"}),
@@ -46,7 +56,9 @@ scalars = st.one_of(
     strings,
     numbers,
     st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"type": ["string", "null"]}, {"const": {"a": [1, None]}}]),
-    st.lists(st.sampled_from(["red", 1, None, True, "blue", 2.5]), min_size=1, unique_by=repr).map(lambda v: {"enum": v}),
+    st.lists(st.sampled_from(["red", 1, None, True, "blue", 2.5]), min_size=1, unique_by=repr).map(
+        lambda v: {"enum": v}
+    ),
 )
 
 
@@ -98,7 +110,9 @@ def test_a_schema_that_can_be_met_is_met(schema, prompt, index):
 keywords = st.fixed_dictionaries(
     {},
     optional={
-        "type": st.sampled_from(["string", "integer", "number", "object", "array", "boolean", "null", ["array", "null"]]),
+        "type": st.sampled_from(
+            ["string", "integer", "number", "object", "array", "boolean", "null", ["array", "null"]]
+        ),
         "minimum": st.integers(-5, 5),
         "maximum": st.floats(-5, 5),
         "multipleOf": st.sampled_from([1, 2, 0.3, 1e-7, 1e300]),
@@ -179,7 +193,12 @@ SHAPES = [
     {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}], "items": False, "minItems": 2},
     {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 3},
     {"type": "array", "items": {"type": "boolean"}, "uniqueItems": True, "minItems": 2},
-    {"type": "object", "patternProperties": {"^x-": {"type": "integer"}}, "additionalProperties": False, "minProperties": 3},
+    {
+        "type": "object",
+        "patternProperties": {"^x-": {"type": "integer"}},
+        "additionalProperties": False,
+        "minProperties": 3,
+    },
     {"oneOf": [{"type": "number", "multipleOf": 5}, {"type": "number", "multipleOf": 3}]},
     {"allOf": [{"type": "string", "minLength": 3}, {"maxLength": 3}, {"pattern": "^x.y$"}]},
     {"if": {"properties": {"kind": {"const": "a"}}}, "then": {"required": ["kind", "more"]}, "type": "object"},
@@ -211,8 +230,14 @@ def test_a_recursive_schema_shows_its_recursion_and_ends():
         {"$ref": "#/$defs/nowhere"},
         {"$ref": "https://example.com/schema.json"},
         {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
-        {"$defs": {"a": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}}, "$ref": "#/$defs/a"},
-        {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}] * 4}, "b": {"allOf": [{"$ref": "#/$defs/a"}] * 4}}, "$ref": "#/$defs/a"},
+        {
+            "$defs": {"a": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}},
+            "$ref": "#/$defs/a",
+        },
+        {
+            "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}] * 4}, "b": {"allOf": [{"$ref": "#/$defs/a"}] * 4}},
+            "$ref": "#/$defs/a",
+        },
         {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
         {"type": "string", "minLength": 5, "maxLength": 4},
         {"type": "string", "minLength": 10**9},
@@ -235,7 +260,9 @@ def test_what_cannot_be_met_is_refused_in_bounded_time(schema):
         Maker(schema, Prompt("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!")).make()
 
 
-@pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|aa)+$", "^(a*)*b$", r"^(\w+\s?)*$", "(x+x+)+y", "^(.*)(.*)(.*)(.*)z$"])
+@pytest.mark.parametrize(
+    "pattern", ["^(a+)+$", "^(a|aa)+$", "^(a*)*b$", r"^(\w+\s?)*$", "(x+x+)+y", "^(.*)(.*)(.*)(.*)z$"]
+)
 def test_a_hostile_pattern_takes_no_exponential_time(pattern):
     evil = "a" * 60 + "!"
     value = Maker({"type": "string", "pattern": pattern}, Prompt(f'"{evil}" {evil} {"x" * 60}')).make()
@@ -243,7 +270,8 @@ def test_a_hostile_pattern_takes_no_exponential_time(pattern):
 
 
 @pytest.mark.parametrize(
-    "pattern", [*patterns, r"^\d{4}-\d{2}$", r"(?i)^abc", r"^(?<year>\d{4})$", r"^[^a-z\s]{3}$", r"^(?:x|y)(?!z).$", r"^(a)\1$"]
+    "pattern",
+    [*patterns, r"^\d{4}-\d{2}$", r"(?i)^abc", r"^(?<year>\d{4})$", r"^[^a-z\s]{3}$", r"^(?:x|y)(?!z).$", r"^(a)\1$"],
 )
 def test_examples_of_a_pattern(pattern):
     assert any(matches(pattern, text) for text in examples(pattern, "seed"))

@@ -1,0 +1,52 @@
+"""The notebooks as a newcomer sees them: in JupyterLab, with no key and no settings."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+def code_cells(path):
+    book = json.loads(path.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_newcomer_runs_every_cell(notebook, artefacts, path, theme):
+    # At the real pace of the simulator in one theme; the other one shows the same, sooner.
+    pace = "" if theme == "Light" else "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\n"
+    cells = code_cells(path)
+    book = notebook([pace + cells[0], *cells[1:]], theme=f"JupyterLab {theme}")
+    for index in range(len(cells)):
+        book.run(index, wait=True)
+    text = book.page.locator(".jp-Notebook").inner_text()
+    assert "Traceback" not in text
+    assert "mode='simulate'" in text
+    badges = book.page.locator(".jp-OutputArea-output", has_text="simulated")
+    assert badges.count() >= 1
+    book.page.screenshot(path=artefacts / f"{path.stem}-{theme.lower()}.png", full_page=True)
+    foreign = [url for url in book.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+    assert foreign == []
+
+
+def test_an_answer_is_there_without_a_kernel(notebook, artefacts):
+    book = notebook(["from amber_nb import Amber\nAmber().ask('Write 60 words about reading.')"])
+    book.run(0, wait=True)
+    shown = book.output(0).inner_text()
+    book.page.keyboard.press("Control+s")
+    book.page.wait_for_function(
+        "path => fetch('/api/contents/' + path).then(r => r.json()).then(r => JSON.stringify(r).includes('text/html'))",
+        arg=book.path.name,
+    )
+    saved = json.loads(book.path.read_text(encoding="utf-8"))
+    (output,) = saved["cells"][0]["outputs"]
+    assert output["output_type"] == "display_data"
+    assert sorted(output["data"]) == ["text/html", "text/plain"]
+    reopened = notebook.saved(book.path)
+    assert reopened.output(0).inner_text() == shown
+    reopened.page.screenshot(path=artefacts / "reopened.png")
