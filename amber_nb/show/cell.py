@@ -64,8 +64,8 @@ def _request() -> Mapping[str, Any]:
 class Turns:
     """Lets the displays of one cell appear in the order in which they were begun, however their work ends.
 
-    Three questions asked at once would otherwise be shown in the order of their answers, another one at each run, and no
-    notebook could be compared with its last run.
+    Three questions asked at once would otherwise be shown in the order of their answers, another one at each run, and
+    no notebook could be compared with its last run.
     """
 
     def __init__(self) -> None:

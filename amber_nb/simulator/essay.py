@@ -35,8 +35,8 @@ everything about {a} looks simple until somebody measures it
 success with {a} depends on the care that is put into it
 the best part of {a} is what happens in between
 {a} and {b} have more in common than they admit
-a little {a} makes {b} easier to understand
-there is no {a} without a little {b}
+knowing {a} makes {b} easier to understand
+there is no {a} without {b}
 work on {a} teaches us to ask better questions
 nobody masters {a} in an afternoon
 the meaning of {a} changes with the light
@@ -91,7 +91,8 @@ def essay(prompt: Prompt, words: int, dice: Dice) -> str:
         words: how many, as `str.split` counts them.
         dice: varies the wording.
     """
-    topics = [word for word in prompt.keywords if not _ABOUT_WRITING.fullmatch(word)][:6]
+    names = {name.lower(): name for name in re.findall(r"(?<=[a-z,] )[A-Z]\w+", prompt.text)}  # Aachen stays Aachen
+    topics = [names.get(word, word) for word in prompt.keywords if not _ABOUT_WRITING.fullmatch(word)][:6]
     match = _TOPIC.search(_WANTED.sub("", prompt.text))
     if match:
         named = re.sub(r"\s+(?:in|with|for|using|as)\s*$", "", match[1].strip())
@@ -109,7 +110,8 @@ class _Writer:
     def write(self, words: int) -> str:
         if words < 40:
             return self._sentences(words)
-        title = f"# {' and '.join(self._topics[:2]).capitalize()}: a simulated essay"
+        title = " and ".join(self._topics[:2])
+        title = f"# {title[0].upper()}{title[1:]}: a simulated essay"
         blocks = [title, self._sentences(min(words - len(title.split()), 35 + self._dice.below(20)))]
         extras = [self._list, self._table, self._code, self._maths, self._quote]
         turn = 0
@@ -144,7 +146,7 @@ class _Writer:
         out: list[str] = []
         while len(out) < words - 6:
             claim = self._fill(_CLAIMS)
-            lower = claim[0].lower() + claim[1:]
+            lower = claim if claim.startswith(tuple(self._topics)) else claim[0].lower() + claim[1:]
             form = self._dice.below(3)
             sentence = claim if form == 0 else f"{self._dice.pick(_OPENERS)} {lower}"
             if form != 1:

@@ -1,4 +1,4 @@
-"""What the package adds to a script: CPU of `import amber_nb` and of a first `ask`, against bare Python and the bare SDK.
+"""What the package adds to a script: CPU of `import amber_nb` and of a first `ask`, against Python and the bare SDK.
 
     python tests/bench/overhead.py [RUNS]
 

@@ -63,7 +63,10 @@ START = "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\nfrom amber_nb im
 
 
 def test_lab_and_vscode_name_the_cell_and_nbclient_does_not(kernel):
-    code = "from amber_nb.show import cell\nfrom IPython.display import display\ndisplay({'text/plain': str(cell.front_end())}, raw=True)"
+    code = (
+        "from amber_nb.show import cell\nfrom IPython.display import display\n"
+        "display({'text/plain': str(cell.front_end())}, raw=True)"
+    )
     assert execute(kernel, code, cellId="abc")[0]["text/plain"] == "True"
     assert execute(kernel, code)[0]["text/plain"] == "False"
 
@@ -103,7 +106,10 @@ def test_an_earlier_answer_is_shown_again_in_another_cell(kernel):
 
 
 def test_display_none_shows_nothing(kernel):
-    code = "os.environ['AMBER_DISPLAY'] = 'none'\nquiet = Amber(mode='simulate')\nanswer = quiet.ask('Hello!')\ndel os.environ['AMBER_DISPLAY']"
+    code = (
+        "os.environ['AMBER_DISPLAY'] = 'none'\nquiet = Amber(mode='simulate')\nanswer = quiet.ask('Hello!')\n"
+        "del os.environ['AMBER_DISPLAY']"
+    )
     assert execute(kernel, START + code, cellId="abc") == []
 
 
@@ -124,7 +130,8 @@ def test_an_interrupt_leaves_the_text_in_the_cell(kernel):
     code = START + (
         "os.environ['AMBER_SIM_CHUNKS_PER_S'] = '200'\npaced = Amber()\nimport threading, signal\n"
         "main = threading.main_thread().ident\n"
-        "def interrupt():\n    import time\n    while not (paced.usage_log['first_token_s'] > 0).any(): time.sleep(0.01)\n"
+        "def interrupt():\n    import time\n"
+        "    while not (paced.usage_log['first_token_s'] > 0).any(): time.sleep(0.01)\n"
         "    signal.pthread_kill(main, signal.SIGINT)\n"
         "threading.Thread(target=interrupt).start()\n"
         "try:\n    paced.ask('Write 500 words about rivers.')\nexcept KeyboardInterrupt:\n    print('interrupted')"
