@@ -329,8 +329,12 @@ def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:
 def login() -> settings.Config:
     """Ask for domain and key at the keyboard, store them in the keyring, and return the settings they make."""
     domain = input("Domain (the part before .ambersearch.de, or the full address): ").strip()
-    address = {"base_url": domain} if "/" in domain.removeprefix("https://") else {"domain": domain}
-    url = settings.endpoint(**address, where="what was typed")
+    try:
+        url = settings.endpoint(domain=domain or None, where="what was typed")
+    except ConfigError:
+        if "://" not in domain:
+            raise
+        url = settings.endpoint(base_url=domain, where="what was typed")
     key = settings.Secret(getpass.getpass("Key (ambrs-…, not shown): ").strip())
     if url is None or not key.reveal():
         raise ConfigError("Both a domain and a key are needed; nothing was stored.")

@@ -10,16 +10,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values, find_dotenv
 
+from .address import API_PATH, endpoint
 from .errors import MASK, ConfigError
 
 __all__ = ["Config", "Secret", "endpoint", "environment", "is_root", "load", "simulator_pace"]
 
 DEFAULT_MODEL = "azure/gpt-5.4"
-API_PATH = "/api/beta/openai/v1"
 # `.invalid` can never resolve (RFC 2606): should a simulated request ever reach a network, it ends there.
 SIMULATOR_URL = f"https://simulator.invalid{API_PATH}"
 SIMULATOR_KEY = "ambrs-simulator"
@@ -199,25 +198,6 @@ def is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def endpoint(*, domain: str | None = None, base_url: str | None = None, where: str = "the arguments") -> str | None:
-    """The base URL that a domain, a host or a URL stands for; None where neither is given.
-
-    Example:
-        `endpoint(domain="acme")` → `"https://acme.ambersearch.de/api/beta/openai/v1"`
-
-    Raises:
-        ConfigError: the two disagree, or what is given is no host or http(s) URL.
-    """
-    from_domain = _domain_url(domain, where) if domain is not None else None
-    from_url = _checked_url(base_url, "base_url", where) if base_url is not None else None
-    if from_domain and from_url and from_domain != from_url:
-        raise ConfigError(
-            f"In {where}, domain (AMBER_DOMAIN) stands for {from_domain}, but base_url (AMBER_BASE_URL) says "
-            f"{from_url}. Set one of the two."
-        )
-    return from_url or from_domain
-
-
 def _given(values: Mapping[str, str | Secret | None]) -> dict[str, str | Secret]:
     # An empty variable counts as not set: CI systems pass an absent secret on as "".
     given: dict[str, str | Secret] = {}
@@ -279,50 +259,6 @@ def _missing(host: str | None, host_source: _Source | None, key_source: _Source 
         return f"There is a key (in {key_source.name}), but no domain: AMBER_DOMAIN is not set. {looked} {ways}"
     where = host_source.name if host_source else ""
     return f"There is a gateway ({host}, in {where}), but no key: AMBER_API_KEY is not set. {looked} {ways}"
-
-
-_HOST = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
-)
-
-
-def _domain_url(domain: str, where: str) -> str:
-    host = domain.strip()
-    if "://" in host:
-        parts = urlsplit(_checked_url(host, "domain", where))
-        if parts.path not in ("", "/", API_PATH):
-            raise ConfigError(f"domain (in {where}) is a host, without a path; for a full address use base_url.")
-        host = parts.netloc
-    host = host.rstrip("/")
-    if not _HOST.fullmatch(host):
-        raise ConfigError(
-            f"domain (AMBER_DOMAIN, in {where}) must be a name such as 'acme' or a host such as 'acme.ambersearch.de'."
-        )
-    return f"https://{host.lower() if '.' in host else host.lower() + '.ambersearch.de'}{API_PATH}"
-
-
-def _checked_url(url: str, name: str, where: str) -> str:
-    # The messages do not repeat the value: a password may stand in it.
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        raise ConfigError(f"{name} (in {where}) is not a URL.") from None
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"{name} (in {where}) must begin with https:// and name a host.")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError(f"{name} (in {where}) must not carry a user or password; the key goes into AMBER_API_KEY.")
-    if parts.query or parts.fragment:
-        raise ConfigError(f"{name} (in {where}) must not carry a query or fragment.")
-    if parts.scheme == "http" and not _loopback(host):
-        raise ConfigError(f"{name} (in {where}) must use https: a key sent over plain http can be read on the way.")
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{bracketed}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
-
-
-def _loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 
 
 def _sendable(key: Secret, source: _Source) -> Secret:

@@ -355,7 +355,20 @@ def test_models(simulated):
     assert "azure/gpt-5.4" in set(models["id"])
 
 
-def test_login(monkeypatch, elsewhere):
+ACME = "https://acme.ambersearch.de/api/beta/openai/v1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("acme", ACME),
+        ("acme.ambersearch.de", ACME),
+        ("https://acme.ambersearch.de/", ACME),
+        (ACME, ACME),
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1"),
+    ],
+)
+def test_login(monkeypatch, elsewhere, typed, url):
     vault = {}
 
     class Keyring:
@@ -368,11 +381,11 @@ def test_login(monkeypatch, elsewhere):
             return vault.get((service, entry))
 
     monkeypatch.setattr("amber_nb.credentials.backend", Keyring)
-    monkeypatch.setattr("builtins.input", lambda _: "acme")
+    monkeypatch.setattr("builtins.input", lambda _: typed)
     monkeypatch.setattr("getpass.getpass", lambda _: KEY)
     simulated = Amber(mode="simulate")
     simulated.login()
-    assert (simulated.mode, simulated.base_url) == ("live", "https://acme.ambersearch.de/api/beta/openai/v1")
+    assert (simulated.mode, simulated.base_url) == ("live", url)
     fresh = Amber()
     assert (fresh.mode, fresh.base_url) == (simulated.mode, simulated.base_url)
 

@@ -15,6 +15,7 @@ FLOORS = [
     {"wire", "content", "show"},
     {"simulator"},
     {"config", "credentials"},
+    {"address"},
     {"errors", "types", "_version"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
