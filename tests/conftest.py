@@ -53,3 +53,8 @@ def simulated(monkeypatch):
     """A client on the in-process simulator, without waiting."""
     monkeypatch.setenv("AMBER_SIM_CHUNKS_PER_S", "0")
     return Amber(mode="simulate")
+
+
+def pytest_collection_modifyitems(items):
+    """Browser tests last: Playwright keeps an event loop running in this thread until the session ends."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

@@ -11,6 +11,7 @@ ROOT = Path(amber_nb.__file__).parent
 FLOORS = [
     {"cli", "magics", "testing"},
     {"client"},
+    {"asking"},
     {"answer", "tables", "conversation"},
     {"wire", "content", "show"},
     {"simulator"},
