@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import show
 from .show import cell
-from .types import Message, Reply
+from .types import Message, Reply, encodable
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -47,7 +48,7 @@ class Answer(Generic[T]):
     _mode: str
     _asked: list[dict[str, Any]]
     _said: dict[str, Any] | None
-    _inherited: Mapping[str, Any]
+    _inherited: Mapping[str, Any] = field(compare=False)
     _footer: bool
     _client: Amber | None = field(compare=False)
     _shown_in: str | None = field(compare=False)
@@ -70,7 +71,7 @@ class Answer(Generic[T]):
 
     @property
     def messages(self) -> list[Message]:
-        return [dict(message) for message in (*self._asked, *([self._said] if self._said else []))]
+        return deepcopy([*self._asked, *([self._said] if self._said else [])])
 
     @property
     def finish_reason(self) -> str | None:
@@ -130,11 +131,18 @@ class Answer(Generic[T]):
         return hash((self.text, self.finish_reason, self._mode))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)} | {"_client": None, "_shown_in": None}
+        state = {one.name: getattr(self, one.name) for one in fields(self)}
+        return state | {"_client": None, "_shown_in": None, "_inherited": {}}  # headers of a call may hold a key
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             object.__setattr__(self, name, value)
+
+    def __copy__(self) -> Answer[T]:
+        return self  # immutable, and a copy by way of a pickle would have no client
+
+    def __deepcopy__(self, memo: object) -> Answer[T]:
+        return self
 
     def _ipython_display_(self) -> None:
         # An empty _repr_mimebundle_ would still show text/plain: only this method can show nothing.
@@ -158,7 +166,7 @@ class Answer(Generic[T]):
         calls = [f"{call['name']}({call['arguments']})" for call in self._calls()]
         notice = self._notice()
         parts = [self.text or self.refusal or "", *calls, f"[{notice}]" if notice else ""]
-        return "\n".join(part for part in parts if part)
+        return encodable("\n".join(part for part in parts if part))
 
     def _calls(self) -> list[dict[str, str]]:
         return [call["function"] for call in (self._said or {}).get("tool_calls", ()) if "function" in call]

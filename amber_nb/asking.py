@@ -6,8 +6,9 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .answer import Answer
+from .config import positive
 from .conversation import assistant_message, messages_for, split_params
-from .errors import AmberError, BadReply, StreamCut
+from .errors import BadReply, StreamCut
 from .show import cell
 from .types import Message, Reply
 from .wire.call import Call
@@ -36,6 +37,9 @@ class Asking:
         params: Mapping[str, Any],
     ) -> None:
         body, options = split_params(params)
+        if extra_body is not None and not isinstance(extra_body, Mapping):
+            raise TypeError(f"extra_body must be a dict, not {type(extra_body).__name__}")
+        timeout_s = positive("timeout_s", timeout_s)
         self._amber = amber
         self._messages = messages_for(prompt, system)
         self._body = {"model": model or amber.model, "messages": self._messages, **body}
@@ -71,15 +75,16 @@ class Asking:
         if self._ended:
             return
         answer = None
-        if self._call is not None:
-            reply = self._call.reply(cancelled=not isinstance(error, Exception))
-            if reply.text or isinstance(error, (StreamCut, BadReply)):
-                answer = self._answer(reply)
-        if isinstance(error, (StreamCut, BadReply)):
-            error.answer = answer
-        elif isinstance(error, Exception) and not isinstance(error, AmberError):
+        try:
+            if self._call is not None:
+                reply = self._call.reply(cancelled=not isinstance(error, Exception))
+                if reply.text or isinstance(error, (StreamCut, BadReply)):
+                    answer = self._answer(reply)
+            if isinstance(error, (StreamCut, BadReply)):
+                error.answer = answer
             self._amber._explain(error)
-        self._end(answer if answer is not None and answer.text else None)
+        finally:  # whatever happens, those who wait for their turn get it
+            self._end(answer if answer is not None and answer.text else None)
 
     def _answer(self, reply: Reply) -> Answer[Any]:
         return Answer(

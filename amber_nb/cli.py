@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (AmberError, OSError) as error:
         print(f"amber-nb: {error}", file=sys.stderr)
         return 1
+    except EOFError:
+        print("amber-nb: nobody is there to type an answer", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -58,12 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     notebooks = commands.add_parser("notebooks", help="copy the notebooks, for those already inside a JupyterHub")
-    notebooks.add_argument("dir", type=Path)
+    notebooks.add_argument("dir", type=Path, help="folder for your copies; those already there stay as they are")
     notebooks.set_defaults(run=_notebooks)
 
     simulate = commands.add_parser("simulate", help="serve the stand-in gateway over HTTP on 127.0.0.1")
     simulate.add_argument("--port", type=int, default=0, help="0: any free one (default)")
-    simulate.add_argument("--dialect", choices=("openai", "litellm"), default="openai")
+    simulate.add_argument("--dialect", choices=("openai", "litellm"), default="openai", help="whose habits to show")
     simulate.add_argument("--chunks-per-s", type=float, help="pace of a streamed reply, 0 for no waiting")
     simulate.set_defaults(run=_simulate)
 
@@ -89,7 +92,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    command = [sys.executable, "-m", "jupyterlab", str(options.dir), *QUIET_LAB]
+    command = [sys.executable, "-m", "jupyterlab", str(sorted(options.dir.glob("*.ipynb"))[0]), *QUIET_LAB]
     if options.no_browser:
         command.append("--no-browser")
     if options.port is not None:
@@ -97,6 +100,7 @@ def _lab(options: argparse.Namespace) -> int:
     if config.is_root():
         command.append("--allow-root")  # in a container there is nobody else; Lab still listens on this machine only
     lab = subprocess.Popen(command, env=config.environment(AMBER_MODE="simulate"))
+    signal.signal(signal.SIGTERM, lambda *_: lab.terminate())  # else Lab would outlive us
     while True:
         try:
             return lab.wait()
@@ -159,6 +163,7 @@ def _simulate(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(server.base_url, flush=True)
     print(f"For amber_nb: AMBER_BASE_URL={server.base_url} AMBER_API_KEY={config.SIMULATOR_KEY}", file=sys.stderr)
+    print(f"For others: any key that begins with ambrs-, such as {config.SIMULATOR_KEY}", file=sys.stderr)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

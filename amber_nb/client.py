@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import amber_nb
@@ -14,7 +15,7 @@ from . import config as settings
 from . import tables
 from .answer import Answer
 from .asking import Asking
-from .conversation import messages_for
+from .conversation import continued
 from .errors import ConfigError, explain
 from .show import cell
 from .types import Message
@@ -77,15 +78,17 @@ class Amber:
             timeout_s=timeout_s,
             max_retries=max_retries,
             headers=headers,
+            kernel=cell.in_kernel(),
             person=cell.front_end(),
             stored=lambda: amber_nb.credentials.load(),
         )
+        self._last: Answer[Any] | None = None
+        self._log = UsageLog(config.mode)
         self._use(config)
 
     def _use(self, config: settings.Config) -> None:
         self._config = config
-        self._log = UsageLog(config.mode)
-        self._last: Answer[Any] | None = None
+        self._log.mode = config.mode
         self._clients = Clients(config, self._log)
         # Not at exit: the private loop sees to that itself, in the right order.
         weakref.finalize(self, self._clients.close).atexit = False
@@ -213,24 +216,22 @@ class Amber:
         Raises:
             ConfigError: they are not usable, or there is no keyring to store them in.
         """
-        self._use(login())
+        stored = login()
+        self._use(replace(self._config, mode=stored.mode, base_url=stored.base_url, api_key=stored.api_key))
 
     def _go_on(self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]) -> Answer[Any]:
-        return self.ask(_continued(answer, prompt), **_inherit(answer, changes))
+        return self.ask(continued(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes))
 
     async def _go_on_async(
         self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]
     ) -> Answer[Any]:
-        return await self.ask_async(_continued(answer, prompt), **_inherit(answer, changes))
+        return await self.ask_async(
+            continued(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes)
+        )
 
     def _explain(self, error: BaseException) -> None:
         key = self._config.api_key.reveal()
         explain(error, base_url=self._config.base_url, key=key)
-
-
-def _continued(answer: Answer[Any], prompt: str | list[Message]) -> list[Message]:
-    more = messages_for(prompt, None)
-    return [*answer.messages, *more]
 
 
 def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dotenv import dotenv_values, find_dotenv
 from .address import API_PATH, endpoint
 from .errors import MASK, ConfigError
 
-__all__ = ["Config", "Secret", "endpoint", "environment", "is_root", "load", "simulator_pace"]
+__all__ = ["Config", "Secret", "endpoint", "environment", "is_root", "load", "positive", "simulator_pace"]
 
 DEFAULT_MODEL = "azure/gpt-5.4"
 # `.invalid` can never resolve (RFC 2606): should a simulated request ever reach a network, it ends there.
@@ -35,6 +35,7 @@ VARIABLES = (
     "AMBER_DISPLAY",
     "AMBER_SIM_CHUNKS_PER_S",
 )
+PUBLIC = frozenset(VARIABLES) - {"AMBER_API_KEY"}
 
 
 class Secret:
@@ -77,7 +78,7 @@ class _Source:
     """One place that settings come from. `trusted`: only the user (not a file that came with a project) writes it."""
 
     name: str
-    values: Mapping[str, str | Secret]
+    values: Mapping[str, str | Secret] = field(repr=False)
     trusted: bool
 
     def secret(self) -> Secret | None:
@@ -99,6 +100,7 @@ def load(
     timeout_s: float | None = None,
     max_retries: int | None = None,
     headers: Mapping[str, str] | None = None,
+    kernel: bool = False,
     person: bool = False,
     stored: Callable[[], Mapping[str, str]] = dict,
 ) -> Config:
@@ -113,14 +115,14 @@ def load(
         timeout_s: seconds a request may take without a sign of life.
         max_retries: how often a request is tried again.
         headers: sent with each request.
-        person: somebody sits at a front end, so that the simulator may stand in where nothing is set.
+        kernel: this is a notebook's kernel.
+        person: somebody sits at its front end, so that the simulator may stand in where nothing is set.
         stored: reads the keyring; asked only when no other source has a key.
 
     Raises:
         ConfigError: nothing is set (and nobody there to see the simulator's badge), only half is set, two settings
             disagree, or a value is not one of those allowed.
     """
-    environ = dict(os.environ)
     arguments = {
         "AMBER_DOMAIN": domain,
         "AMBER_BASE_URL": base_url,
@@ -130,7 +132,7 @@ def load(
     }
     sources = [
         _Source("the arguments", _given(arguments), trusted=True),
-        _Source("the environment", _given({k: v for k, v in environ.items() if k.startswith("AMBER_")}), trusted=True),
+        _Source("the environment", _environment(), trusted=True),
         _Source(".env", _given(_dotenv()), trusted=False),
     ]
     unknown = _unknown(sources)
@@ -141,7 +143,9 @@ def load(
     chosen = _one_of("AMBER_MODE", first("AMBER_MODE"), MODES)
     display = _one_of("AMBER_DISPLAY", first("AMBER_DISPLAY"), DISPLAYS) or "auto"
     pace = _pace(first("AMBER_SIM_CHUNKS_PER_S"))
-    person = (person and display != "none") or display == "live"
+    # A project's .env may not claim that somebody is looking.
+    claimed = any(source.text("AMBER_DISPLAY") == "live" for source in sources if source.trusted)
+    person = kernel and (person or claimed) and display != "none"
 
     if chosen != "simulate":
         if not any(source.secret() for source in sources):
@@ -171,11 +175,11 @@ def load(
         api_key=Secret(SIMULATOR_KEY) if simulated else live_key,
         model=first("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
-        timeout_s=_positive("timeout_s", timeout_s),
+        timeout_s=positive("timeout_s", timeout_s),
         max_retries=_count("max_retries", max_retries, default=2),
         headers=_headers(headers),
         sim_chunks_per_s=pace,
-        ambient_headers=_header_names(environ.get("OPENAI_CUSTOM_HEADERS", "")),
+        ambient_headers=_header_names(os.environ.get("OPENAI_CUSTOM_HEADERS", "")),
     )
 
 
@@ -207,8 +211,13 @@ def _given(values: Mapping[str, str | Secret | None]) -> dict[str, str | Secret]
         elif value is not None and not isinstance(value, Secret):
             raise TypeError(f"{name.removeprefix('AMBER_').lower()} must be a str, not {type(value).__name__}")
         if value:
-            given[name] = value
+            # A verbose traceback prints variables: whatever is not known to be public is wrapped, a misspelt key too.
+            given[name] = value if name in PUBLIC or isinstance(value, Secret) else Secret(value)
     return given
+
+
+def _environment() -> dict[str, str | Secret]:
+    return _given({name: value for name, value in os.environ.items() if name.startswith("AMBER_")})
 
 
 def _dotenv() -> dict[str, str | None]:
@@ -290,7 +299,12 @@ def _pace(value: str | None) -> float:
     return pace
 
 
-def _positive(name: str, value: float | None) -> float | None:
+def positive(name: str, value: float | None) -> float | None:
+    """A number of seconds, checked.
+
+    Raises:
+        ConfigError: it is none, or not above 0.
+    """
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
         raise ConfigError(f"{name} must be a number of seconds above 0, or None for the default.")
     return value

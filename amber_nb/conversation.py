@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 import openai  # whole, then its parts: importing `openai.resources…` by itself costs 45 ms more CPU
 
-from .types import Message
+from .types import Message, encodable
 
-__all__ = ["assistant_message", "messages_for", "split_params"]
+__all__ = ["assistant_message", "continued", "messages_for", "split_params"]
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 # The SDK's own options of a call, which are not part of the body.
@@ -47,7 +48,7 @@ def messages_for(prompt: str | Iterable[Message], system: str | None) -> list[di
             raise TypeError(f"{wanted}; item {number} is a {type(message).__name__}")
         if message.get("role") not in ROLES:
             raise ValueError(f"message {number} needs a 'role', one of {', '.join(ROLES)}")
-        messages.append(dict(message))
+        messages.append(deepcopy(dict(message)))  # what the caller does with it afterwards stays the caller's
     if not messages:
         raise ValueError("the list of messages is empty")
     return first + messages
@@ -78,7 +79,8 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
     if not completion.choices:
         return None
     said = completion.choices[0].message
-    message: dict[str, Any] = {"role": "assistant", "content": said.content}
+    content = None if said.content is None else encodable(said.content)
+    message: dict[str, Any] = {"role": "assistant", "content": content}
     if said.refusal:
         message["refusal"] = said.refusal
     if said.tool_calls:
@@ -86,6 +88,30 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
         for call in message["tool_calls"]:
             call.pop("index", None)  # amber's replies carry it; requests have no such field
     return message
+
+
+def continued(earlier: Sequence[Message], prompt: str | Iterable[Message], *, system: bool) -> list[Message]:
+    """A conversation with more at its end.
+
+    Args:
+        earlier: its messages so far.
+        prompt: what is added.
+        system: whether new instructions replace the earlier ones.
+
+    Raises:
+        ValueError: the model waits for the result of a tool call, and the prompt does not give it.
+    """
+    more = messages_for(prompt, None)
+    calls = earlier[-1].get("tool_calls") or () if earlier else ()
+    given = {message.get("tool_call_id") for message in more if message["role"] == "tool"}
+    if missing := [call for call in calls if call.get("id") not in given]:
+        names = ", ".join(call.get("function", {}).get("name", "?") for call in missing)
+        raise ValueError(
+            f"The model waits for the result of {names}. Give it first: "
+            "answer.ask([{'role': 'tool', 'tool_call_id': call['id'], 'content': result}, …])"
+        )
+    start = 1 if system and earlier and earlier[0].get("role") in ("developer", "system") else 0
+    return [*earlier[start:], *more]
 
 
 @cache

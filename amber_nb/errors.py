@@ -46,12 +46,13 @@ def explain(error: BaseException, *, base_url: str, key: str | None) -> None:
     """Add the remedy to an SDK error in place, and mask the key should the gateway have echoed it.
 
     Args:
-        error: what the SDK raised; anything that it does not raise is left alone.
+        error: what was raised; the key is masked along its causes too.
         base_url: where the request went, without credentials.
         key: the key in use, to be masked, or None.
     """
     if key:
-        _mask(error, key)
+        for one in _causes(error):
+            _mask(one, key)
     note = _remedy(error, base_url)
     if note and note not in getattr(error, "__notes__", ()):
         error.add_note(note)

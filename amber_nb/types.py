@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-__all__ = ["Message", "Reply", "RequestRow"]
+__all__ = ["Message", "Reply", "RequestRow", "encodable"]
 
 Message: TypeAlias = Mapping[str, Any]  # a message as the wire has it: role, content, …
 
@@ -43,3 +43,8 @@ class RequestRow:
     first_token_s: float | None = None
     status: int | None = None
     started: float = field(default=0.0, repr=False)  # monotonic clock
+
+
+def encodable(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which JSON can carry, but neither UTF-8 nor a kernel's messages."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import os
 import pickle
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import openai
 import pytest
@@ -192,11 +194,11 @@ def test_an_answer_is_immutable_and_pickles_without_its_client(simulated):
         answer.text = "other"
     data = pickle.dumps(answer)
     assert b"ambrs" not in data
-    copy = pickle.loads(data)
-    assert copy == answer
-    assert (copy.text, copy.usage, copy.messages) == (answer.text, answer.usage, answer.messages)
+    loaded = pickle.loads(data)
+    assert loaded == answer
+    assert (loaded.text, loaded.usage, loaded.messages) == (answer.text, answer.usage, answer.messages)
     with pytest.raises(RuntimeError, match=r"answer\.messages"):
-        copy.ask("and then?")
+        loaded.ask("and then?")
 
 
 def read_request(connection):
@@ -223,6 +225,7 @@ class Streaming:
 
     def _serve(self):
         connection, _ = self.listening.accept()
+        self._connection = connection
         with connection:
             read_request(connection)
             connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {self._kind}\r\nConnection: close\r\n\r\n".encode())
@@ -233,6 +236,9 @@ class Streaming:
                 with contextlib.suppress(OSError):
                     connection.recv(1)  # returns when the client closes
                 self.gone.set()
+
+    def drop(self):
+        self._connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self):
         self.amber = Amber(base_url=self.url, api_key=KEY, max_retries=0)
@@ -316,6 +322,105 @@ def test_an_interrupt_closes_the_request_and_keeps_the_text():
         assert (amber.last.text, amber.last.finish_reason) == ("Hel", "cancelled")
 
 
+ECHO = f'data: {{"error": {{"message": "bad key {KEY}"}}}}\n\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kind"),
+    [
+        ([HEL, ECHO], "text/event-stream"),
+        ([f"<html>{KEY}</html>".encode()], "text/html"),
+        ([ECHO[6:]], "application/json"),
+    ],
+)
+def test_a_key_that_the_gateway_echoes_is_masked(pieces, kind):
+    with Streaming(*pieces, kind=kind) as amber:
+        with pytest.raises((StreamCut, BadReply)) as info:
+            amber.ask("Hello!")
+        assert KEY not in "".join(traceback.format_exception(info.value))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error"),
+    [
+        ([HEL, b'data: {"id": "c", "choi'], StreamCut),
+        ([HEL.replace(b'"Hel"', b"5")], BadReply),
+        ([b'{"id": "1"}'], BadReply),
+    ],
+    ids=["in an event", "wrong kind", "no completion"],
+)
+def test_however_it_breaks_the_next_answer_is_shown(pieces, error, simulated, capsys):
+    with Streaming(*pieces) as amber, pytest.raises(error):
+        amber.ask("Hello!", show=True)
+    capsys.readouterr()
+    simulated.ask("Hello!", show=True)
+    assert capsys.readouterr().out == "Hello! How can I help you today?\n"
+
+
+def test_a_whole_reply_under_a_wrong_content_type_is_taken():
+    body = b'{"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, '
+    body += b'"finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}]}'
+    with Streaming(body, kind="text/plain") as amber:
+        assert amber.ask("Hello!").text == "Hi"
+
+
+def test_a_slow_answer_does_not_hold_back_another_ones_display(simulated, capsys):
+    slow_gateway = Streaming(HEL, hold=True)
+    with slow_gateway as slow:
+        asking = threading.Thread(
+            target=contextlib.suppress(StreamCut)(slow.ask), args=("Hello!",), kwargs={"show": True}
+        )
+        asking.start()
+        while slow.usage_log.empty:
+            time.sleep(0.001)
+        simulated.ask("Hello!", show=True)
+        assert "How can I help" in capsys.readouterr().out
+        slow_gateway.drop()
+        asking.join(10)
+
+
+def test_a_lone_surrogate_can_be_shown_and_gone_on_from(capsys):
+    piece = HEL.replace(b"Hel", rb"\ud83d!").replace(b'"index"', b'"finish_reason": "stop", "index"')
+    with Streaming(piece) as amber:
+        answer = amber.ask("Hello!", show=True)
+    assert answer.text == "\ud83d!"
+    assert capsys.readouterr().out == "\ufffd!\n"
+    assert answer.messages[-1]["content"] == "\ufffd!"
+
+
+def test_going_on_from_an_open_tool_call_is_explained(simulated):
+    tool = {"type": "function", "function": {"name": "get_current_weather", "parameters": {"type": "object"}}}
+    answer = simulated.ask("What's the weather like in Aachen today?", tools=[tool], tool_choice="required")
+    with pytest.raises(ValueError, match=r"result of get_current_weather.*tool_call_id"):
+        answer.ask("and?")
+
+
+def test_new_instructions_replace_the_earlier_ones(simulated):
+    answer = simulated.ask("Hi", system="Be brief.").ask("More", system="Be long.")
+    assert [m["content"] for m in answer.messages if m["role"] == "developer"] == ["Be long."]
+
+
+def test_nobody_changes_an_answer_from_outside(simulated):
+    prompt = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
+    answer = simulated.ask(prompt)
+    prompt[0]["content"][0]["text"] = "changed"
+    answer.messages[0]["content"][0]["text"] = "changed"
+    assert answer.messages[0]["content"][0]["text"] == "Hi"
+    assert copy.copy(answer) is copy.deepcopy(answer) is answer
+
+
+def test_a_pickle_holds_no_header(simulated):
+    answer = simulated.ask("Hi", extra_headers={"X-Gate": KEY})
+    assert KEY.encode() not in pickle.dumps(answer)
+
+
+@pytest.mark.parametrize("given", [{"timeout_s": -1}, {"timeout_s": "x"}, {"extra_body": "abc"}])
+def test_bad_options_are_named_before_anything_is_sent(simulated, given):
+    with pytest.raises(Exception, match=next(iter(given))):
+        simulated.ask("Hi", **given)
+    assert simulated.usage_log.empty
+
+
 def test_a_script_ends_cleanly(elsewhere, gateway):
     code = (
         "from amber_nb import Amber\n"
@@ -336,11 +441,15 @@ def test_a_script_ends_cleanly(elsewhere, gateway):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_asking_after_a_fork(simulated):
-    simulated.ask("Hello!")
+@pytest.mark.parametrize("client", ["simulated", "amber"])
+def test_asking_after_a_fork(client, request):
+    amber = request.getfixturevalue(client)
+    amber.ask("Hello!")
     pid = os.fork()
     if pid == 0:
-        os._exit(0 if simulated.ask("Hello!").complete else 1)
+        with contextlib.suppress(BaseException):
+            os._exit(0 if amber.ask("Hello!").complete else 1)
+        os._exit(2)
     deadline = time.monotonic() + 10
     while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -383,9 +492,11 @@ def test_login(monkeypatch, elsewhere, typed, url):
     monkeypatch.setattr("amber_nb.credentials.backend", Keyring)
     monkeypatch.setattr("builtins.input", lambda _: typed)
     monkeypatch.setattr("getpass.getpass", lambda _: KEY)
-    simulated = Amber(mode="simulate")
+    simulated = Amber(mode="simulate", model="azure/gpt-5.4-mini")
+    last = simulated.ask("Hello!")
     simulated.login()
-    assert (simulated.mode, simulated.base_url) == ("live", url)
+    assert (simulated.mode, simulated.base_url, simulated.model) == ("live", url, "azure/gpt-5.4-mini")
+    assert (simulated.last, len(simulated.usage_log)) == (last, 1)
     fresh = Amber()
     assert (fresh.mode, fresh.base_url) == (simulated.mode, simulated.base_url)
 

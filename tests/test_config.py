@@ -156,9 +156,18 @@ def test_no_settings_without_a_person_is_an_error():
 
 
 def test_no_settings_with_a_person_is_the_simulator(monkeypatch):
-    assert load(person=True).mode == "simulate"
+    assert load(kernel=True, person=True).mode == "simulate"
     monkeypatch.setenv("AMBER_DISPLAY", "live")
-    assert load().mode == "simulate"
+    assert load(kernel=True).mode == "simulate"
+
+
+def test_a_claim_that_somebody_is_looking_needs_a_kernel_and_the_user(elsewhere, monkeypatch):
+    dotenv(elsewhere, AMBER_DISPLAY="live")
+    with pytest.raises(ConfigError):
+        load(kernel=True)
+    monkeypatch.setenv("AMBER_DISPLAY", "live")
+    with pytest.raises(ConfigError):
+        load()
 
 
 @pytest.mark.parametrize(
@@ -178,8 +187,14 @@ def test_half_a_configuration_is_never_the_simulator(monkeypatch, environment, s
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=says) as caught:
-        load(person=True)
+        load(kernel=True, person=True)
     assert KEY not in str(caught.value)
+    # Nor in a verbose traceback, which prints every variable on the way.
+    frames = [
+        frame for frame, _ in traceback.walk_tb(caught.value.__traceback__) if "amber_nb" in frame.f_code.co_filename
+    ]
+    assert frames
+    assert not [name for frame in frames for name, value in frame.f_locals.items() if KEY in repr(value)]
 
 
 def test_a_foreign_variable_does_not_disturb_a_whole_configuration(monkeypatch):

@@ -9,6 +9,7 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 __all__ = ["Turns", "current", "front_end", "in_kernel", "in_terminal", "show"]
@@ -69,30 +70,35 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: dict[str | None, list[_Turn]] = {}
+        self._lock = threading.RLock()  # what a display calls may ask again
+        self._waiting: dict[str, list[_Turn]] = {}
 
     def begin(self) -> _Turn:
         """Take a place in the running cell's queue."""
         turn = _Turn(current(), contextvars.copy_context())
-        with self._lock:
-            self._waiting.setdefault(turn.cell, []).append(turn)
+        if turn.cell is not None:
+            with self._lock:
+                self._waiting.setdefault(turn.cell, []).append(turn)
         return turn
 
     def end(self, turn: _Turn, display: Callable[[], None] | None) -> None:
         """Show now, or as soon as those begun earlier in the cell have ended; None shows nothing."""
-        with self._lock:
-            turn.display, turn.ended = display, True
+        turn.display, turn.ended = display, True
+        if turn.cell is None:  # no cell whose order could be kept
+            if display is not None:
+                display()
+            return
+        with self._lock, ExitStack() as shows:  # the stack runs them all, also when one of them fails
             queue = self._waiting[turn.cell]
             ready = []
             while queue and queue[0].ended:
                 ready.append(queue.pop(0))
             if not queue:
                 del self._waiting[turn.cell]
-            for one in ready:
+            for one in reversed(ready):
                 if one.display is not None:
                     # Its own context, so that it reaches the cell that began it.
-                    one.context.run(one.display)
+                    shows.callback(one.context.run, one.display)
 
 
 class _Turn:

@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletion
 
 from ..errors import BadReply, StreamCut
 from ..types import Reply
-from .sse import Decoder
+from .sse import Decoder, Event
 from .stream import Cut, Fold, Garbled, GatewayFault
 
 __all__ = ["Call"]
@@ -91,8 +91,9 @@ class Call:
                     if fold.feed(event) and self._first_token_s is None:
                         self._first_token_s = time.monotonic() - self._started
             if last := decoder.close():
-                fold.feed(last)
-            fold.close()
+                self._last(last)
+            if self._completion is None:
+                fold.close(self._body.get("n") or 1)
         except Cut as cut:
             raise StreamCut(_cut_message(str(cut))) from None
         except GatewayFault as fault:
@@ -100,10 +101,26 @@ class Call:
         except Garbled as garbled:
             raise BadReply(f"The gateway's reply is not a chat completion. It says: {garbled}") from None
 
+    def _last(self, event: Event) -> None:
+        """What has no blank line after it: a last event, a piece of one, or a body that is no stream at all."""
+        if (
+            not self._fold.begun
+            and event.data.lstrip(b"\xef\xbb\xbf \n").startswith(b"{")
+            and b'"message"' in event.data
+        ):
+            self._whole(event.data)
+            return
+        try:
+            self._fold.feed(event)
+        except Garbled:
+            if self._fold.begun:
+                raise Cut("it breaks off in the middle of an event") from None
+            raise
+
     def _whole(self, body: bytes) -> None:
         # Some gateways do not stream for some models, and answer with the whole completion.
         try:
-            completion = ChatCompletion.model_validate_json(body)
+            completion = ChatCompletion.model_validate_json(body.removeprefix(b"\xef\xbb\xbf"))
         except ValueError:
             completion = None
         if completion is None or not completion.choices:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import weakref
 from typing import Any
 
@@ -16,6 +18,16 @@ from .usage import UsageLog
 
 __all__ = ["Clients"]
 
+_LEFT_TO_THE_PARENT: list[Any] = []
+
+
+class _Http(openai.DefaultHttpxClient):
+    """The SDK's own client, which closes its connections once nobody holds it, in a copy of `.openai` either."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the interpreter may be half gone
+            self.close()
+
 
 class Clients:
     """The real `openai.OpenAI` and `openai.AsyncOpenAI` on the mode's transport, each made on first use.
@@ -28,6 +40,7 @@ class Clients:
     def __init__(self, config: Config, log: UsageLog) -> None:
         self._config = config
         self._log = log
+        self._pid = os.getpid()
         self._sync: openai.OpenAI | None = None
         self._private: openai.AsyncOpenAI | None = None
         self._outside: openai.AsyncOpenAI | None = None
@@ -37,15 +50,14 @@ class Clients:
 
     def sync(self) -> openai.OpenAI:
         """The sync client."""
-        if self._sync is None:
-            http = self._http()
-            self._sync = openai.OpenAI(http_client=http, **_settings(self._config))
-            # With the SDK's client, not with ours: `client = Amber().openai` must go on working.
-            weakref.finalize(self._sync, http.close)
+        self._after_fork()
+        if self._sync is None or self._sync.is_closed():
+            self._sync = openai.OpenAI(http_client=self._http(), **_settings(self._config))
         return self._sync
 
     def here(self) -> openai.AsyncOpenAI:
         """The async client of the running loop: a pool's connections must not be used from another one."""
+        self._after_fork()
         try:
             running = asyncio.get_running_loop()
         except RuntimeError:
@@ -55,6 +67,7 @@ class Clients:
 
     def private(self) -> openai.AsyncOpenAI:
         """The async client of the private loop; to be called there only."""
+        self._after_fork()
         if self._private is None:
             self._private = self._async()
             loop.at_exit(self)
@@ -75,10 +88,17 @@ class Clients:
         if self._private is not None:
             await self._private.close()
 
+    def _after_fork(self) -> None:
+        # A child shares its parent's sockets: it leaves them alone, unclosed, and opens its own.
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            _LEFT_TO_THE_PARENT.append((self._sync, self._private, self._outside))
+            self._sync = self._private = self._outside = None
+
     def _http(self) -> httpx2.Client:
         if self._config.mode == "simulate":
             return httpx2.Client(transport=self._simulator(), event_hooks=self._log.hooks())
-        return openai.DefaultHttpxClient(event_hooks=self._log.hooks())
+        return _Http(event_hooks=self._log.hooks())
 
     def _async(self) -> openai.AsyncOpenAI:
         http: httpx2.AsyncClient

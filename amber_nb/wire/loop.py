@@ -29,7 +29,7 @@ class Closing(Protocol):
         """Close them."""
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # reentrant: the collector may close a client while it is held
 _loop: asyncio.AbstractEventLoop | None = None
 _pid: int | None = None
 _closing: weakref.WeakSet[Closing] = weakref.WeakSet()

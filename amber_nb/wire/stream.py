@@ -59,30 +59,45 @@ class Fold:
         if data == b"[DONE]":
             self.done = True
             return ""
-        chunk = _json(data)
+        try:
+            chunk = _json(data)
+        except Garbled:
+            if event.name == b"error":
+                raise GatewayFault({"message": _start(data)}) from None
+            raise
         if not isinstance(chunk, dict):
             raise Garbled(_start(data))
-        if chunk.get("error") or event.name == b"error" or chunk.get("object") == "error" or "detail" in chunk:
+        choices = chunk.get("choices")
+        failed = chunk.get("object") == "error" or (chunk.get("detail") and not choices)
+        if chunk.get("error") or event.name == b"error" or failed:
             error = chunk.get("error", chunk)
             raise GatewayFault(error if isinstance(error, dict) else {"message": str(error)})
         if not self._head:
             self._head = {name: value for name, value in chunk.items() if name not in ("choices", "usage", "object")}
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
-        choices = chunk.get("choices")
-        if choices is None:
+        if not isinstance(choices, list):
             raise Garbled(_start(data))
-        shown = ""
-        for raw in choices:
-            index = raw.get("index") or 0
-            choice = self._choices.setdefault(index, _Choice(index))
-            added = choice.add(raw)
-            if index == 0:
-                shown += added
-        return shown
+        try:
+            return "".join(self._add(raw) for raw in choices)
+        except (AttributeError, KeyError, TypeError, ValueError):  # some field is not of its kind
+            raise Garbled(_start(data)) from None
 
-    def close(self) -> None:
+    def _add(self, raw: dict[str, Any]) -> str:
+        index = int(raw.get("index") or 0)
+        added = self._choices.setdefault(index, _Choice(index)).add(raw)
+        return added if index == 0 else ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of a reply has come."""
+        return bool(self._choices)
+
+    def close(self, choices: int = 1) -> None:
         """The body has ended.
+
+        Args:
+            choices: how many were asked for (`n`).
 
         Raises:
             Cut: it ended before the reply did.
@@ -91,6 +106,8 @@ class Fold:
             raise Cut("nothing of a reply came") if not self.done else Garbled("data: [DONE] and nothing else")
         if any(choice.finish_reason is None for choice in self._choices.values()):
             raise Cut("no finish_reason came")
+        if len(self._choices) < choices or 0 not in self._choices:
+            raise Cut(f"{len(self._choices)} of {choices} choices came")
 
     @property
     def text(self) -> str:
@@ -137,14 +154,14 @@ class _Choice:
         self.finish_reason = raw.get("finish_reason") or self.finish_reason
         delta = raw.get("delta") or {}
         shown = ""
-        if (text := delta.get("content")) is not None:
+        if (text := _text(delta, "content")) is not None:
             self._said_content = True
             self.content.append(text)
-            shown = str(text)
-        if text := delta.get("refusal"):
+            shown = text
+        if text := _text(delta, "refusal"):
             self.refusal.append(text)
             shown += text
-        if text := delta.get("reasoning_content"):
+        if text := _text(delta, "reasoning_content"):
             self.reasoning.append(text)
         for call in delta.get("tool_calls") or ():
             self._add_call(call)
@@ -161,10 +178,10 @@ class _Choice:
             self._by_index[index] = call
             self.calls.append(call)
         function = raw.get("function") or {}
-        call["id"] = raw.get("id") or call["id"]
-        call["type"] = raw.get("type") or call["type"]
-        call["function"]["name"] = function.get("name") or call["function"]["name"]
-        call["function"]["arguments"] += function.get("arguments") or ""
+        call["id"] = _text(raw, "id") or call["id"]
+        call["type"] = _text(raw, "type") or call["type"]
+        call["function"]["name"] = _text(function, "name") or call["function"]["name"]
+        call["function"]["arguments"] += _text(function, "arguments") or ""
 
     def whole(self) -> dict[str, Any]:
         message: dict[str, Any] = {
@@ -178,6 +195,13 @@ class _Choice:
         if self.reasoning:
             message["reasoning_content"] = "".join(self.reasoning)
         return {"index": self.index, "finish_reason": self.finish_reason, "logprobs": None, "message": message}
+
+
+def _text(part: dict[str, Any], name: str) -> str | None:
+    value = part.get(name)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(name)
+    return value
 
 
 def _json(data: bytes) -> Any:

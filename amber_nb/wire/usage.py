@@ -32,7 +32,7 @@ class UsageLog:
 
     def __init__(self, mode: str) -> None:
         self.rows: list[RequestRow] = []
-        self._mode = mode
+        self.mode = mode
 
     def hooks(self) -> dict[str, list[Any]]:
         """Event hooks for a `httpx2.Client`."""
@@ -50,7 +50,7 @@ class UsageLog:
         return {"request": [sent], "response": [received]}
 
     def _sent(self, request: httpx2.Request) -> None:
-        row = RequestRow(time=time.time(), mode=self._mode, started=time.monotonic())
+        row = RequestRow(time=time.time(), mode=self.mode, started=time.monotonic())
         if found := _MODEL.search(_content(request)):
             row.model = found[1].decode("utf-8", "replace")
         request.extensions["amber_row"] = row
@@ -61,7 +61,7 @@ class UsageLog:
         row.status = response.status_code
         row.latency_s = time.monotonic() - row.started
         streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-        tap = _Tap(row, streamed=streamed, encoding=response.headers.get("content-encoding", ""))
+        tap = _Tap(row, streamed=streamed, encoding=response.headers.get("content-encoding", "").lower())
         if response.is_stream_consumed:  # a transport that answers with the whole body at once
             tap.see(response.content)
             tap.end()
@@ -136,11 +136,17 @@ def _note(row: RequestRow, data: bytes) -> bool:
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         return False
-    row.prompt_tokens = usage.get("prompt_tokens")
-    row.completion_tokens = usage.get("completion_tokens")
-    row.total_tokens = usage.get("total_tokens")
-    row.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    row.prompt_tokens = _number(usage, "prompt_tokens")
+    row.completion_tokens = _number(usage, "completion_tokens")
+    row.total_tokens = _number(usage, "total_tokens")
+    details = usage.get("prompt_tokens_details")
+    row.cached_tokens = _number(details, "cached_tokens") if isinstance(details, dict) else None
     return True
+
+
+def _number(values: dict[str, Any], name: str) -> int | None:
+    value = values.get(name)
+    return value if isinstance(value, int) else None
 
 
 class _Tapped(httpx2.SyncByteStream):

@@ -157,7 +157,12 @@ def test_ten_runs_of_one_notebook_are_the_same(monkeypatch):
     nbformat.validate(book)
 
 
-def test_turns_keep_the_order_of_their_begin():
+@pytest.fixture
+def one_cell(monkeypatch):
+    monkeypatch.setattr(cell, "current", lambda: "a cell")
+
+
+def test_turns_keep_the_order_of_their_begin(one_cell):
     turns, order = cell.Turns(), []
     first, second, third = turns.begin(), turns.begin(), turns.begin()
     turns.end(third, lambda: order.append(3))
@@ -170,7 +175,16 @@ def test_turns_keep_the_order_of_their_begin():
     assert order == [1, 3, 4]
 
 
-def test_turns_from_many_threads():
+def test_turns_go_on_after_a_display_that_fails(one_cell):
+    turns, order = cell.Turns(), []
+    first, second = turns.begin(), turns.begin()
+    turns.end(second, lambda: order.append(2))
+    with pytest.raises(ZeroDivisionError):
+        turns.end(first, lambda: 1 / 0)
+    assert order == [2]
+
+
+def test_turns_from_many_threads(one_cell):
     turns, order = cell.Turns(), []
     begun = [turns.begin() for _ in range(200)]
     threads = [

@@ -39,7 +39,7 @@ def sent(monkeypatch):
         def __init__(self, **kwargs):
             super().__init__(transport=httpx2.MockTransport(answer), **kwargs)
 
-    monkeypatch.setattr(openai, "DefaultHttpxClient", Recording)
+    monkeypatch.setattr("amber_nb.wire.clients._Http", Recording)
     return requests
 
 
@@ -67,6 +67,30 @@ def test_openai_is_the_sdk_itself(simulated):
     assert type(simulated.openai) is openai.OpenAI
     assert type(simulated.async_openai) is openai.AsyncOpenAI
     assert simulated.openai is simulated.openai
+
+
+def test_a_copy_of_the_sdks_client_outlives_ours(amber, gateway):
+    copy = Amber(base_url=gateway.base_url, api_key=KEY).openai.with_options(timeout=30)
+    assert copy.models.list().data
+    copy.close()
+
+
+def test_a_closed_client_is_made_anew(simulated):
+    with simulated.openai as first:
+        assert first.models.list().data
+    assert simulated.openai is not first
+    assert len(simulated.models())
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens_details": [1], "total_tokens": 3}, {"total_tokens": "3"}, 5])
+def test_a_strange_usage_does_not_break_the_request(usage):
+    def answer(_):
+        return httpx2.Response(200, json={"model": "m", "usage": usage})
+
+    log = UsageLog("live")
+    with httpx2.Client(transport=httpx2.MockTransport(answer), event_hooks=log.hooks()) as http:
+        assert http.post("https://gateway.invalid/v1", json={}).status_code == 200
+    assert log.rows[0].model == "m"
 
 
 def test_one_async_client_for_each_loop(simulated):

@@ -141,11 +141,55 @@ def test_what_is_no_chunk_is_never_silent(data):
 
 
 @pytest.mark.parametrize(
+    "choices",
+    [
+        5,
+        "x",
+        {},
+        ["x"],
+        [{"delta": "x"}],
+        [{"delta": {"content": 5}}],
+        [{"delta": {"content": ["x"]}}],
+        [{"delta": {"tool_calls": 5}}],
+        [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": {}}}]}}],
+        [{"index": "x", "delta": {}}],
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_garbled(choices):
+    fold = Fold()
+    fold.feed(chunk({"content": "Hel"}))
+    with pytest.raises(Garbled):
+        fold.feed(Event(json.dumps({"choices": choices}).encode()))
+    assert fold.text == "Hel"
+    assert fold.completion().choices[0].message.content == "Hel"
+
+
+def test_choices_are_counted():
+    one = Fold()
+    one.feed(chunk({"content": "a"}, finish="stop"))
+    with pytest.raises(Cut):
+        one.close(2)
+    other = Fold()
+    other.feed(chunk({"content": "a"}, finish="stop", index=1))
+    with pytest.raises(Cut):
+        other.close()
+    text = Fold()
+    text.feed(chunk({"content": "a"}, finish="stop", index="0"))
+    text.close()
+    assert text.text == "a"
+
+
+def test_a_detail_beside_choices_is_no_fault():
+    assert folded(chunk({"content": "a"}, detail="x"), chunk(finish="stop")).text == "a"
+
+
+@pytest.mark.parametrize(
     "event",
     [
         Event(b'{"error": {"message": "overloaded"}}'),
         Event(b'{"error": "overloaded"}'),
         Event(b'{"message": "overloaded"}', b"error"),
+        Event(b"overloaded", b"error"),
         Event(b'{"object": "error", "message": "overloaded"}'),
         Event(b'{"detail": "overloaded"}'),
     ],
