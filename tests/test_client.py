@@ -367,9 +367,12 @@ def test_a_whole_reply_under_a_wrong_content_type_is_taken():
 def test_a_slow_answer_does_not_hold_back_another_ones_display(simulated, capsys):
     slow_gateway = Streaming(HEL, hold=True)
     with slow_gateway as slow:
-        asking = threading.Thread(
-            target=contextlib.suppress(StreamCut)(slow.ask), args=("Hello!",), kwargs={"show": True}
-        )
+
+        def wait_for_it():
+            with contextlib.suppress(StreamCut):
+                slow.ask("Hello!", show=True)
+
+        asking = threading.Thread(target=wait_for_it)
         asking.start()
         while slow.usage_log.empty:
             time.sleep(0.001)

@@ -81,7 +81,8 @@ def _route(request: Request, litellm: bool, max_body_bytes: int) -> Response:
     path = request.path.partition("?")[0]
     is_model = path == "/models" or path.startswith("/models/")
     if not is_model and path != "/chat/completions":
-        text = f"Unknown request URL: {request.method} {path.removeprefix('/unknown')[:200]}. Please check the URL for typos."
+        asked = path.removeprefix("/unknown")[:200]
+        text = f"Unknown request URL: {request.method} {asked}. Please check the URL for typos."
         raise ApiError(404, text, code="unknown_url")
     wanted = "GET" if is_model else "POST"
     if request.method != wanted:

@@ -28,29 +28,20 @@ def run(pytester, mode=None, *arguments):
     return pytester.runpytest_subprocess("--nbval", "--nbval-current-env", *arguments)
 
 
-def test_a_notebook_gets_its_mode_before_its_kernel_starts(pytester):
-    notebook(pytester, "one.ipynb", (ENVIRONMENT, printed(SIMULATE)), (ENVIRONMENT, printed(SIMULATE)))
-    notebook(pytester, "two.ipynb", (ENVIRONMENT, printed(SIMULATE)))
-    run(pytester, "simulate").assert_outcomes(passed=3)
-
-
-def test_the_environment_is_taken_back(pytester):
-    notebook(pytester, "one.ipynb", (ENVIRONMENT, printed(SIMULATE)))
-    pytester.makepyfile(test_two="import os\ndef test_it():\n    assert 'AMBER_MODE' not in os.environ")
-    run(pytester, "simulate").assert_outcomes(passed=2)
+def test_every_notebook_gets_its_mode_and_is_compared_by_its_text(pytester):
+    ask = "from amber_nb import Amber\nanswer = Amber().ask('Hello!')"
+    notebook(pytester, "mode.ipynb", (ENVIRONMENT, printed(SIMULATE)), (ENVIRONMENT, printed(SIMULATE)))
+    notebook(pytester, "same.ipynb", (ENVIRONMENT, printed(SIMULATE)), (ask, shown("Hello! How can I help you today?")))
+    notebook(pytester, "other.ipynb", (ask, shown("Good evening! How can I help you today?")))
+    pytester.makepyfile(test_after="import os\ndef test_it():\n    assert 'AMBER_MODE' not in os.environ")
+    result = run(pytester, "simulate")
+    result.assert_outcomes(passed=5, failed=1)
+    result.stdout.fnmatch_lines(["FAILED other.ipynb*"])
 
 
 def test_without_the_setting_notebooks_are_left_alone(pytester):
     notebook(pytester, "one.ipynb", (ENVIRONMENT, printed(NOTHING)), ("1 + 1", []))
     run(pytester).assert_outcomes(passed=1, failed=1)
-
-
-def test_text_is_compared_and_html_is_not(pytester):
-    source = "from amber_nb import Amber\nanswer = Amber().ask('Hello!')"
-    notebook(pytester, "one.ipynb", (source, shown("Hello! How can I help you today?")))
-    notebook(pytester, "two.ipynb", (source, shown("Good evening! How can I help you today?")))
-    result = run(pytester, "simulate")
-    result.assert_outcomes(passed=1, failed=1)
 
 
 def test_a_mode_that_does_not_exist_is_refused(pytester):
