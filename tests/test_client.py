@@ -374,8 +374,7 @@ def test_a_slow_answer_does_not_hold_back_another_ones_display(simulated, capsys
 
         asking = threading.Thread(target=wait_for_it)
         asking.start()
-        while slow.usage_log.empty:
-            time.sleep(0.001)
+        assert slow_gateway.sent.wait(10)
         simulated.ask("Hello!", show=True)
         assert "How can I help" in capsys.readouterr().out
         slow_gateway.drop()
