@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from . import show as shown
 from .answer import Answer
 from .config import positive
 from .conversation import assistant_message, messages_for, split_params
 from .errors import BadReply, StreamCut
 from .show import cell
 from .types import Message, Reply
+from .wire import loop
 from .wire.call import Call
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Asking"]
 
 _turns = cell.Turns()
+# What takes the live view's place when no text came: the error below it says the rest.
+NOTHING = {"text/html": "", "text/plain": ""}
 
 
 class Asking:
@@ -51,18 +57,38 @@ class Asking:
         self._inherited = {"model": model, "extra_body": extra_body, "timeout_s": timeout_s, "footer": footer, **params}
         self._footer = footer
         self._call: Call | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped = False
         self._visible = _visible(show, amber._config.display)
         self._turn = _turns.begin()
         self._ended = False
+        self._stage = self._open_stage() if self._visible and _live(amber._config.display) else None
 
-    def run(self) -> Coroutine[Any, Any, Reply]:
+    @property
+    def tick(self) -> Callable[[], None] | None:
+        """To be called in the caller's thread while it waits; None where there is nothing to see to."""
+        return self._stage.tick if self._stage is not None else None
+
+    def _open_stage(self) -> shown.Stage:
+        badge = "simulated" if self._amber.mode == "simulate" else None
+        return shown.Stage(model=str(self._body["model"]), badge=badge, on_stop=self._stop)
+
+    def _stop(self) -> None:
+        self._stopped = True
+        loop.soon(lambda: self._task.cancel() if self._task is not None else None)
+
+    async def run(self) -> Reply:
         """The async core, for the private loop."""
-        return self._run()
-
-    async def _run(self) -> Reply:
+        self._task = asyncio.current_task()
         body = {**self._body, "stream_options": {"include_usage": True}}
-        self._call = Call(self._amber._clients.private(), body, self._options)
-        return await self._call.run()
+        on_text: Callable[[str], object] = self._stage.feed if self._stage is not None else len
+        self._call = Call(self._amber._clients.private(), body, self._options, on_text)
+        try:
+            return await self._call.run()
+        except asyncio.CancelledError:
+            if not self._stopped:  # an interrupt, which the caller raises
+                raise
+            return self._call.reply(cancelled=True)
 
     def finish(self, reply: Reply) -> Answer[Any]:
         """The answer to a whole reply, remembered and shown."""
@@ -102,8 +128,16 @@ class Asking:
         self._ended = True
         if answer is not None:
             self._amber._last = answer
-        visible = self._visible and answer is not None
-        _turns.end(self._turn, (lambda: cell.show(answer._repr_mimebundle_())) if visible and answer else None)
+        display: Callable[[], None] | None = None
+        if self._stage is not None:
+            self._stage.settle(answer._repr_mimebundle_() if answer is not None else NOTHING)
+        elif self._visible and answer is not None:
+            display = partial(cell.show, answer._repr_mimebundle_())
+        _turns.end(self._turn, display)
+
+
+def _live(display: str) -> bool:
+    return display == "live" or (display == "auto" and cell.front_end())
 
 
 def _visible(show: bool | None, display: str) -> bool:

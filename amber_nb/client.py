@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import weakref
 from collections.abc import Mapping
@@ -161,8 +160,10 @@ class Amber:
         """
         asking = Asking(self, prompt, system, model, timeout_s, show, footer, extra_body, params)
         try:
-            future = loop.submit(asking.run())
-            return asking.finish(loop.wait(future))
+            return asking.finish(loop.wait(loop.submit(asking.run()), asking.tick))
+        except KeyboardInterrupt as interrupt:
+            asking.give_up(interrupt)
+            raise KeyboardInterrupt from None  # without the frames of the waiting, which say nothing to a reader
         except BaseException as error:
             asking.give_up(error)
             raise
@@ -182,7 +183,7 @@ class Amber:
         """The same as `ask`, awaited; several may run at once."""
         asking = Asking(self, prompt, system, model, timeout_s, show, footer, extra_body, params)
         try:
-            return asking.finish(await asyncio.wrap_future(loop.submit(asking.run())))
+            return asking.finish(await loop.wait_async(loop.submit(asking.run()), asking.tick))
         except BaseException as error:
             asking.give_up(error)
             raise

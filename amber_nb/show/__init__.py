@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .html import answer_html
+    from .stage import Stage
 
-__all__ = ["answer_html"]
+__all__ = ["Stage", "answer_html"]
 
-_HOME = {"answer_html": ".html"}
+_HOME = {"Stage": ".stage", "answer_html": ".html"}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -27,12 +27,20 @@ class Call:
         client: the SDK's client, for its auth, retries and connection pool.
         body: the request as the wire has it, without `stream`.
         options: the SDK's own request options (`extra_headers`, `timeout`, …).
+        on_text: called on the private loop with each piece of the first choice's text.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI, body: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        body: Mapping[str, Any],
+        options: Mapping[str, Any],
+        on_text: Callable[[str], object] = len,
+    ) -> None:
         self._client = client
         self._body = body
         self._options = options
+        self._on_text = on_text
         self._fold = Fold()
         self._started = time.monotonic()
         self._first_token_s: float | None = None
@@ -88,8 +96,7 @@ class Call:
         try:
             async for chunk in response.iter_bytes():
                 for event in decoder.feed(chunk):
-                    if fold.feed(event) and self._first_token_s is None:
-                        self._first_token_s = time.monotonic() - self._started
+                    self._add(event)
             if last := decoder.close():
                 self._last(last)
             if self._completion is None:
@@ -101,6 +108,12 @@ class Call:
         except Garbled as garbled:
             raise BadReply(f"The gateway's reply is not a chat completion. It says: {garbled}") from None
 
+    def _add(self, event: Event) -> None:
+        if text := self._fold.feed(event):
+            if self._first_token_s is None:
+                self._first_token_s = time.monotonic() - self._started
+            self._on_text(text)
+
     def _last(self, event: Event) -> None:
         """What has no blank line after it: a last event, a piece of one, or a body that is no stream at all."""
         if (
@@ -111,7 +124,7 @@ class Call:
             self._whole(event.data)
             return
         try:
-            self._fold.feed(event)
+            self._add(event)
         except Garbled:
             if self._fold.begun:
                 raise Cut("it breaks off in the middle of an event") from None

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["at_exit", "submit", "wait"]
+__all__ = ["at_exit", "soon", "submit", "wait", "wait_async"]
 
 T = TypeVar("T")
+TICK_S = 0.25
 CLOSING_S = 1.0  # what the end of the process may wait for connections to be closed in good order
 
 
@@ -40,19 +42,45 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(coroutine, _running())
 
 
-def wait(future: Future[T]) -> T:
-    """Wait in a sync caller. An interrupt cancels the task, which closes its connection, and is raised again."""
+def wait(future: Future[T], tick: Callable[[], None] | None = None) -> T:
+    """Wait in a sync caller. An interrupt cancels the task, which closes its connection, and is raised again.
+
+    Args:
+        future: from `submit`.
+        tick: called in the caller's thread a few times a second meanwhile.
+    """
+    # A wait without a timeout cannot be interrupted on Windows.
+    every_s = TICK_S if tick is not None or os.name == "nt" else None
     try:
         while True:
-            try:
-                # A wait without a timeout cannot be interrupted on Windows.
-                return future.result(timeout=0.5 if os.name == "nt" else None)
-            except TimeoutError:
-                if future.done():
-                    raise
+            done, _ = concurrent.futures.wait([future], timeout=every_s)
+            if done:
+                return future.result()
+            if tick is not None:
+                tick()
     except KeyboardInterrupt:
         future.cancel()
         raise
+
+
+async def wait_async(future: Future[T], tick: Callable[[], None] | None = None) -> T:
+    """The same in an async caller, whose cancellation cancels the task."""
+    wrapped = asyncio.wrap_future(future)
+    try:
+        while True:
+            done, _ = await asyncio.wait([wrapped], timeout=TICK_S if tick is not None else None)
+            if done:
+                return wrapped.result()
+            if tick is not None:
+                tick()
+    except asyncio.CancelledError:
+        wrapped.cancel()
+        raise
+
+
+def soon(callback: Callable[[], object]) -> None:
+    """Have something called on the private loop; from any thread."""
+    _running().call_soon_threadsafe(callback)
 
 
 def at_exit(closing: Closing) -> None:

@@ -32,7 +32,7 @@ def kernel():
 
 
 def execute(client, code, **metadata):
-    """The displays and the result of one cell, as mime bundles in their order."""
+    """The displays and the result of one cell, as mime bundles in their order, as the file keeps them."""
     message = client.session.msg(
         "execute_request",
         {
@@ -46,7 +46,7 @@ def execute(client, code, **metadata):
         metadata=metadata,
     )
     client.shell_channel.send(message)
-    outputs = []
+    outputs, places = [], {}
     while True:
         reply = client.get_iopub_msg(timeout=30)
         if reply["parent_header"].get("msg_id") != message["header"]["msg_id"]:
@@ -55,8 +55,12 @@ def execute(client, code, **metadata):
             return outputs
         if reply["msg_type"] == "error":
             raise AssertionError("\n".join(reply["content"]["traceback"]))
+        content = reply["content"]
         if reply["msg_type"] in ("display_data", "execute_result"):
-            outputs.append(reply["content"]["data"])
+            places[content.get("transient", {}).get("display_id")] = len(outputs)
+            outputs.append(content["data"])
+        elif reply["msg_type"] == "update_display_data":
+            outputs[places[content["transient"]["display_id"]]] = content["data"]
 
 
 START = "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\nfrom amber_nb import Amber\namber = Amber()\n"

@@ -1,0 +1,63 @@
+// @ts-check
+/** The inline tree → DOM nodes, touching only what has changed. Elements and text nodes only; `innerHTML` is never used. */
+
+/** @typedef {import("./inline.js").Inline} Inline */
+
+/**
+ * @param {Document} doc
+ * @param {string} tag
+ * @param {string} [cls]
+ */
+export function make(doc, tag, cls) {
+  const el = doc.createElement(tag);
+  if (cls) el.className = cls;
+  return el;
+}
+
+/**
+ * Bring the children of an element from one tree to the next. Text that grew is appended to its node, so that a
+ * reader's selection survives and the browser lays out little.
+ * @param {HTMLElement} parent
+ * @param {Inline[]} before
+ * @param {Inline[]} after
+ */
+export function patch(parent, before, after) {
+  const doc = parent.ownerDocument;
+  for (let i = 0; i < after.length; i++) {
+    const old = before[i];
+    const now = after[i];
+    const node = parent.childNodes[i];
+    if (old === undefined || !node) {
+      parent.appendChild(create(doc, now));
+    } else if (typeof old === "string" && typeof now === "string") {
+      const text = /** @type {Text} */ (node);
+      if (old === now) continue;
+      if (now.startsWith(old)) text.appendData(now.slice(old.length));
+      else text.data = now;
+    } else if (typeof old === "object" && typeof now === "object" && old.tag === now.tag && old.href === now.href) {
+      patch(/** @type {HTMLElement} */ (node), old.kids, now.kids);
+    } else {
+      parent.replaceChild(create(doc, now), node);
+    }
+  }
+  for (let i = before.length; i > after.length; i--) parent.childNodes[i - 1]?.remove();
+}
+
+/**
+ * @param {Document} doc
+ * @param {Inline} item
+ * @returns {globalThis.Node}
+ */
+function create(doc, item) {
+  if (typeof item === "string") return doc.createTextNode(item);
+  const el = make(doc, item.tag, item.cls);
+  if (item.href) {
+    // `href` has passed `safeHref`; it is the only thing a model writes that reaches an attribute.
+    el.setAttribute("href", item.href);
+    el.setAttribute("title", item.href);
+    el.setAttribute("target", "_blank");
+    el.setAttribute("rel", "noopener noreferrer");
+  }
+  for (const kid of item.kids) el.appendChild(create(doc, kid));
+  return el;
+}
