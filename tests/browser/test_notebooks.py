@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -37,6 +38,8 @@ def test_a_newcomer_runs_every_cell(notebook, artefacts, path, theme):
 def test_an_answer_is_there_without_a_kernel(notebook, artefacts):
     book = notebook(["from amber_nb import Amber\nAmber().ask('Write 60 words about reading.')"])
     book.run(0, wait=True)
+    # The cell's number and its outputs come by different channels, in either order.
+    expect(book.output().locator(".amber-answer")).to_have_count(1)
     shown = book.output(0).inner_text()
     book.page.keyboard.press("Control+s")
     book.page.wait_for_function(
