@@ -72,6 +72,20 @@ class Notebook:
         prompt = self.cell(index).locator(".jp-InputPrompt")
         sync_api.expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout_s * 1000)
 
+    def saved(self) -> dict[str, Any]:
+        """Save as a reader does, and read what the file keeps."""
+        before = self.path.stat().st_mtime_ns
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("Control+s")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            # The server writes in place: for a moment the file is new, but empty.
+            if self.path.stat().st_mtime_ns != before:
+                with contextlib.suppress(json.JSONDecodeError):
+                    return dict(json.loads(self.path.read_text(encoding="utf-8")))
+            time.sleep(0.05)
+        raise AssertionError("the notebook was not saved")
+
     def cell(self, index: int) -> Any:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
 

@@ -1,6 +1,5 @@
 """`ask` in a real JupyterLab: live while it runs, stoppable, static once it is done."""
 
-import json
 import re
 
 import pytest
@@ -14,16 +13,6 @@ LONG = "Write 600 words about the history of tea."
 
 def start(code, pace=60):
     return START.format(pace=pace) + code
-
-
-def saved_outputs(book):
-    """Save as a reader does, and read what the file keeps."""
-    book.page.keyboard.press("Escape")
-    book.page.keyboard.press("Control+s")
-    book.page.wait_for_function(
-        "() => !document.querySelector('.jp-Document.jp-mod-dirty, .lm-TabBar-tab.jp-mod-dirty')"
-    )
-    return json.loads(book.path.read_text(encoding="utf-8"))["cells"]
 
 
 @pytest.mark.parametrize("verb", ["answer = amber.ask", "answer = await amber.ask_async"])
@@ -41,7 +30,8 @@ def test_stop_is_seen_and_keeps_the_text(notebook, artefacts, verb, theme):
     expect(book.output()).to_contain_text("False cancelled True")
     expect(book.output()).to_contain_text("stopped by the reader")
     expect(stop).to_have_count(0)
-    (cell,) = saved_outputs(book)
+    saved = book.saved()
+    (cell,) = saved["cells"]
     kinds = [sorted(output["data"]) for output in cell["outputs"] if output["output_type"] == "display_data"]
     assert kinds == [["text/html", "text/plain"]]
 
@@ -54,10 +44,11 @@ def test_it_is_live_and_settles_in_place(notebook, artefacts):
     expect(book.output().locator(".amber-answer")).to_have_count(1)
     expect(book.output().get_by_role("button")).to_have_count(0)
     text = book.output().inner_text()
-    (cell,) = saved_outputs(book)
+    saved = book.saved()
+    (cell,) = saved["cells"]
     (output,) = cell["outputs"]
     assert sorted(output["data"]) == ["text/html", "text/plain"]
-    assert "widgets" not in json.loads(book.path.read_text())["metadata"]
+    assert "widgets" not in saved["metadata"]
     again = notebook.saved(book.path)
     assert again.output().inner_text() == text
 
@@ -89,7 +80,7 @@ def test_an_interrupt_settles_and_raises(notebook):
     expect(book.output()).to_contain_text("KeyboardInterrupt")
     book.run(1, wait=True)
     expect(book.output(1)).to_contain_text("cancelled True")
-    cells = saved_outputs(book)
+    cells = book.saved()["cells"]
     trace = next(output for output in cells[0]["outputs"] if output["output_type"] == "error")
     assert len("\n".join(trace["traceback"])) <= 2_000
 

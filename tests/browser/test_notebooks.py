@@ -41,12 +41,7 @@ def test_an_answer_is_there_without_a_kernel(notebook, artefacts):
     # The cell's number and its outputs come by different channels, in either order.
     expect(book.output().locator(".amber-answer")).to_have_count(1)
     shown = book.output(0).inner_text()
-    book.page.keyboard.press("Control+s")
-    book.page.wait_for_function(
-        "path => fetch('/api/contents/' + path).then(r => r.json()).then(r => JSON.stringify(r).includes('text/html'))",
-        arg=book.path.name,
-    )
-    saved = json.loads(book.path.read_text(encoding="utf-8"))
+    saved = book.saved()
     (output,) = saved["cells"][0]["outputs"]
     assert output["output_type"] == "display_data"
     assert sorted(output["data"]) == ["text/html", "text/plain"]
