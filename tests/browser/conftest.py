@@ -24,8 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-
-sync_api = pytest.importorskip("playwright.sync_api")
+from playwright import sync_api
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

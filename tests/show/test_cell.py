@@ -61,6 +61,10 @@ def execute(client, code, **metadata):
             outputs.append(content["data"])
         elif reply["msg_type"] == "update_display_data":
             outputs[places[content["transient"]["display_id"]]] = content["data"]
+            UPDATES.append(content["data"])
+
+
+UPDATES = []  # every update of a display, also those that a later one replaced
 
 
 START = "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\nfrom amber_nb import Amber\namber = Amber()\n"
@@ -143,6 +147,20 @@ def test_an_interrupt_leaves_the_text_in_the_cell(kernel):
     (shown,) = execute(kernel, code, cellId="abc")
     assert shown["text/plain"].endswith("[stopped by the reader]")
     assert len(shown["text/plain"]) > 30
+
+
+def test_without_a_view_on_the_page_safe_html_stands_in(kernel):
+    UPDATES.clear()
+    code = (
+        "os.environ['AMBER_SIM_CHUNKS_PER_S'] = '60'\npaced = Amber()\nanswer = paced.ask('Write 100 words about tea.')"
+    )
+    (shown,) = execute(kernel, START + code, cellId="abc")
+    *between, settled = UPDATES
+    assert between
+    assert all("The live view is not available here" in update["text/html"] for update in between)
+    assert all(shown["text/plain"].startswith(update["text/plain"]) for update in between)
+    assert settled == shown
+    assert "not available" not in shown["text/html"]
 
 
 def test_ten_runs_of_one_notebook_are_the_same(monkeypatch):
