@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Asking"]
 
 _turns = cell.Turns()
+REST_S = 0.1  # while somebody watches: the view shows what came in between as one movement
 # What takes the live view's place when no text came: the error below it says the rest.
 NOTHING = {"text/html": "", "text/plain": ""}
 
@@ -62,16 +63,20 @@ class Asking:
         self._visible = _visible(show, amber._config.display)
         self._turn = _turns.begin()
         self._ended = False
-        self._stage = self._open_stage() if self._visible and _live(amber._config.display) else None
+        self._stage = self._open_stage(amber._config.display) if self._visible else None
 
     @property
-    def tick(self) -> Callable[[], None] | None:
-        """To be called in the caller's thread while it waits; None where there is nothing to see to."""
-        return self._stage.tick if self._stage is not None else None
+    def ticking(self) -> tuple[Callable[[], None], float] | tuple[()]:
+        """What to call in the caller's thread while it waits, and how often (s); nothing where nothing is live."""
+        return (self._stage.tick, self._stage.every_s) if self._stage is not None else ()
 
-    def _open_stage(self) -> shown.Stage:
-        badge = "simulated" if self._amber.mode == "simulate" else None
-        return shown.Stage(model=str(self._body["model"]), badge=badge, on_stop=self._stop)
+    def _open_stage(self, display: str) -> shown.Stage | shown.TextStage | None:
+        if cell.in_terminal():
+            return shown.TextStage() if display in ("auto", "live") else None
+        if display == "live" or (display == "auto" and cell.front_end()):
+            badge = "simulated" if self._amber.mode == "simulate" else None
+            return shown.Stage(model=str(self._body["model"]), badge=badge, on_stop=self._stop)
+        return None
 
     def _stop(self) -> None:
         self._stopped = True
@@ -81,8 +86,11 @@ class Asking:
         """The async core, for the private loop."""
         self._task = asyncio.current_task()
         body = {**self._body, "stream_options": {"include_usage": True}}
-        on_text: Callable[[str], object] = self._stage.feed if self._stage is not None else len
-        self._call = Call(self._amber._clients.private(), body, self._options, on_text)
+        client = self._amber._clients.private()
+        if self._stage is None:
+            self._call = Call(client, body, self._options)
+        else:
+            self._call = Call(client, body, self._options, self._stage.feed, rest_s=REST_S)
         try:
             return await self._call.run()
         except asyncio.CancelledError:
@@ -134,10 +142,6 @@ class Asking:
         elif self._visible and answer is not None:
             display = partial(cell.show, answer._repr_mimebundle_())
         _turns.end(self._turn, display)
-
-
-def _live(display: str) -> bool:
-    return display == "live" or (display == "auto" and cell.front_end())
 
 
 def _visible(show: bool | None, display: str) -> bool:

@@ -160,7 +160,7 @@ class Amber:
         """
         asking = Asking(self, prompt, system, model, timeout_s, show, footer, extra_body, params)
         try:
-            return asking.finish(loop.wait(loop.submit(asking.run()), asking.tick))
+            return asking.finish(loop.wait(loop.submit(asking.run()), *asking.ticking))
         except KeyboardInterrupt as interrupt:
             asking.give_up(interrupt)
             raise KeyboardInterrupt from None  # without the frames of the waiting, which say nothing to a reader
@@ -183,7 +183,7 @@ class Amber:
         """The same as `ask`, awaited; several may run at once."""
         asking = Asking(self, prompt, system, model, timeout_s, show, footer, extra_body, params)
         try:
-            return asking.finish(await loop.wait_async(loop.submit(asking.run()), asking.tick))
+            return asking.finish(await loop.wait_async(loop.submit(asking.run()), *asking.ticking))
         except BaseException as error:
             asking.give_up(error)
             raise

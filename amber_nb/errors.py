@@ -46,13 +46,12 @@ def explain(error: BaseException, *, base_url: str, key: str | None) -> None:
     """Add the remedy to an SDK error in place, and mask the key should the gateway have echoed it.
 
     Args:
-        error: what was raised; the key is masked along its causes too.
+        error: what was raised; the key is masked along its causes too, and lone surrogates become U+FFFD.
         base_url: where the request went, without credentials.
         key: the key in use, to be masked, or None.
     """
-    if key:
-        for one in _causes(error):
-            _mask(one, key)
+    for one in _causes(error):
+        _mask(one, key or "")
     note = _remedy(error, base_url)
     if note and note not in getattr(error, "__notes__", ()):
         error.add_note(note)
@@ -137,7 +136,9 @@ def _mask(error: BaseException, key: str) -> None:
 
 def _masked(value: Any, key: str) -> Any:
     if isinstance(value, str):
-        return value.replace(key, MASK)
+        value = value.replace(key, MASK) if key else value
+        # A kernel cannot send a lone surrogate: the cell would fail without a word.
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, dict):
         return {name: _masked(item, key) for name, item in value.items()}
     if isinstance(value, list):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .html import answer_html
     from .stage import Stage
+    from .terminal import TextStage
 
-__all__ = ["Stage", "answer_html"]
+__all__ = ["Stage", "TextStage", "answer_html"]
 
-_HOME = {"Stage": ".stage", "answer_html": ".html"}
+_HOME = {"Stage": ".stage", "TextStage": ".terminal", "answer_html": ".html"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from .escape import visible
+
 __all__ = ["Turns", "current", "front_end", "in_kernel", "in_terminal", "show"]
 
 
@@ -37,15 +39,17 @@ def in_terminal() -> bool:
 
 
 def current() -> str | None:
-    """The id of the running execution, the same for all that one cell does; None outside a kernel."""
+    """The id of the running execution, the same for all that one cell or prompt does; None outside IPython."""
+    if in_terminal():
+        return f"In [{_shell().execution_count}]"
     message_id = _request().get("header", {}).get("msg_id")
     return message_id if isinstance(message_id, str) else None
 
 
 def show(bundle: Mapping[str, str]) -> None:
-    """Show a mime bundle as one display of the running cell; outside IPython its text is printed."""
-    if _shell() is None:
-        print(bundle["text/plain"])
+    """Show a mime bundle as one display of the running cell; without a kernel its text is printed."""
+    if not in_kernel():
+        print(visible(bundle["text/plain"].replace("\r\n", "\n")))
     else:
         sys.modules["IPython"].display.display(dict(bundle), raw=True)
 

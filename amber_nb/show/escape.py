@@ -4,7 +4,7 @@ import re
 from html import escape
 from urllib.parse import quote
 
-__all__ = ["code_text", "host_hint", "link_target", "prose", "shorten", "utf8_size"]
+__all__ = ["code_text", "host_hint", "link_target", "prose", "shorten", "utf8_size", "visible"]
 
 # Controls, lone surrogates, non-characters, and the bidi embeddings, overrides and isolates (U+202A–202E, U+2066–2069).
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -29,9 +29,14 @@ def _visible(match: re.Match[str]) -> str:
     return f"[U+{ord(character):04X}]"
 
 
+def visible(text: str) -> str:
+    """The text with a sign for each character that would act, on a terminal or on the line it stands in."""
+    return _UNSAFE.sub(_visible, text)
+
+
 def code_text(text: str) -> str:
     """Escape text for `<code>` and `<pre>`, where nothing is typeset."""
-    return _UNSAFE.sub(_visible, escape(text, quote=False))
+    return visible(escape(text, quote=False))
 
 
 def prose(text: str) -> str:

@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 _STATIC = pathlib.Path(__file__).parent / "static"
 
 VIEW_GAP_S = 0.05  # at most 20 sends a second for one view
-TRICKLE_GAP_S = 0.066  # 15 while there is little to say: a send costs as much as reading twenty chunks
+TRICKLE_GAP_S = 0.1  # ten while there is little to say: a send costs as much as reading twenty chunks
 TRICKLE = 100  # characters
 KERNEL_GAP_S = 0.01  # and 100 for all of them
 TAIL_CHECK_S = 1.0  # silence after which the view is told once how far the text goes: a lost end is noticed

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+from ..types import encodable
 from .html import answer_html
 from .live import StreamView
 
@@ -24,6 +25,8 @@ class Stage:
         badge: such as "simulated".
         on_stop: called once, in any thread, when the reader stops the answer.
     """
+
+    every_s = 0.25  # seconds between two ticks
 
     def __init__(self, *, model: str, badge: str | None, on_stop: Callable[[], None]) -> None:
         self._badge = badge
@@ -56,7 +59,7 @@ class Stage:
         self._refreshed, self._shown = now, count
         text = "".join(self._pieces[:count])
         html = answer_html(text, badge=self._badge, notice=NO_VIEW)
-        self._handle.update({"text/html": html, "text/plain": text}, raw=True)
+        self._handle.update({"text/html": html, "text/plain": encodable(text)}, raw=True)
 
     def settle(self, bundle: Mapping[str, str]) -> None:
         """Put the static form in the view's place, and close the view."""

@@ -20,7 +20,6 @@ from typing import Any, Protocol, TypeVar
 __all__ = ["at_exit", "soon", "submit", "wait", "wait_async"]
 
 T = TypeVar("T")
-TICK_S = 0.25
 CLOSING_S = 1.0  # what the end of the process may wait for connections to be closed in good order
 
 
@@ -42,18 +41,19 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(coroutine, _running())
 
 
-def wait(future: Future[T], tick: Callable[[], None] | None = None) -> T:
+def wait(future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25) -> T:
     """Wait in a sync caller. An interrupt cancels the task, which closes its connection, and is raised again.
 
     Args:
         future: from `submit`.
-        tick: called in the caller's thread a few times a second meanwhile.
+        tick: called in the caller's thread meanwhile.
+        every_s: seconds between two ticks.
     """
     # A wait without a timeout cannot be interrupted on Windows.
-    every_s = TICK_S if tick is not None or os.name == "nt" else None
+    pause_s = every_s if tick is not None or os.name == "nt" else None
     try:
         while True:
-            done, _ = concurrent.futures.wait([future], timeout=every_s)
+            done, _ = concurrent.futures.wait([future], timeout=pause_s)
             if done:
                 return future.result()
             if tick is not None:
@@ -63,12 +63,12 @@ def wait(future: Future[T], tick: Callable[[], None] | None = None) -> T:
         raise
 
 
-async def wait_async(future: Future[T], tick: Callable[[], None] | None = None) -> T:
+async def wait_async(future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25) -> T:
     """The same in an async caller, whose cancellation cancels the task."""
     wrapped = asyncio.wrap_future(future)
     try:
         while True:
-            done, _ = await asyncio.wait([wrapped], timeout=TICK_S if tick is not None else None)
+            done, _ = await asyncio.wait([wrapped], timeout=every_s if tick is not None else None)
             if done:
                 return wrapped.result()
             if tick is not None:

@@ -7,6 +7,7 @@ What is not a chat completion at all is `Garbled`. Both are turned into the publ
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import jiter
@@ -15,6 +16,8 @@ from openai.types.chat import ChatCompletion
 from .sse import Event
 
 __all__ = ["Cut", "Fold", "Garbled", "GatewayFault"]
+
+_HALF = re.compile("[\ud800-\udbff]")
 
 
 class Cut(Exception):
@@ -112,16 +115,16 @@ class Fold:
     @property
     def text(self) -> str:
         """Content of the first choice so far."""
-        return "".join(self._first.content)
+        return _joined(self._first.content)
 
     @property
     def refusal(self) -> str | None:
-        return "".join(self._first.refusal) or None
+        return _joined(self._first.refusal) or None
 
     @property
     def reasoning(self) -> str | None:
         """What a gateway sends as `reasoning_content`, beside the documented fields."""
-        return "".join(self._first.reasoning) or None
+        return _joined(self._first.reasoning) or None
 
     @property
     def finish_reason(self) -> str | None:
@@ -174,27 +177,41 @@ class _Choice:
             index = known if known is not None else len(self.calls) if raw.get("id") else max(len(self.calls) - 1, 0)
         call = self._by_index.get(index)
         if call is None:
-            call = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+            call = {"id": "", "type": "function", "function": {"name": "", "arguments": []}}
             self._by_index[index] = call
             self.calls.append(call)
         function = raw.get("function") or {}
         call["id"] = _text(raw, "id") or call["id"]
         call["type"] = _text(raw, "type") or call["type"]
         call["function"]["name"] = _text(function, "name") or call["function"]["name"]
-        call["function"]["arguments"] += _text(function, "arguments") or ""
+        if text := _text(function, "arguments"):
+            call["function"]["arguments"].append(text)  # joined at the end: adding to a string each time is quadratic
 
     def whole(self) -> dict[str, Any]:
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": "".join(self.content)
+            "content": _joined(self.content)
             if self._said_content and (self.content != [""] or not self.calls)
             else None,
-            "refusal": "".join(self.refusal) or None,
-            "tool_calls": self.calls or None,
+            "refusal": _joined(self.refusal) or None,
+            "tool_calls": [_called(call) for call in self.calls] or None,
         }
         if self.reasoning:
-            message["reasoning_content"] = "".join(self.reasoning)
+            message["reasoning_content"] = _joined(self.reasoning)
         return {"index": self.index, "finish_reason": self.finish_reason, "logprobs": None, "message": message}
+
+
+def _called(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    return {**call, "function": {**function, "arguments": _joined(function["arguments"])}}
+
+
+def _joined(pieces: list[str]) -> str:
+    """The pieces as one text: where a character outside the BMP was cut into its two surrogates, it is whole again."""
+    text = "".join(pieces)
+    if text.isascii() or not _HALF.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _text(part: dict[str, Any], name: str) -> str | None:

@@ -1,0 +1,306 @@
+"""What a streamed answer costs the kernel and the wire: ours, the bare SDK, and what people do otherwise.
+
+    python tests/bench/streaming.py [--rounds 3] [--chunks 5000] [--paces burst,100] [--growth]
+
+Each contestant runs in a real ipykernel of its own, in a cell that a front end has sent, against one HTTP server in a
+process of its own that streams the same Markdown, four characters a chunk. They take turns, so that a noisy machine
+disturbs all alike; each figure is the median of the rounds, CPU as a ratio to the SDK's bare loop in the same round.
+chatlas takes part where it is installed.
+
+    iopub/text   bytes that the kernel publishes while the answer comes, widgets' code left out, for a byte of text
+    CPU          user + system of the kernel's process, against `for chunk in client.chat.completions.create(…)`
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import math
+import queue
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import zmq
+from jupyter_client.manager import KernelManager
+
+ANSWER = (Path(__file__).parents[1] / "browser" / "answer.md").read_text(encoding="utf-8")
+SIZE = 4  # characters a chunk
+
+# --- the server: `python streaming.py --serve`
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers every request with the number of chunks, at the pace, that its last message asks for."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        content = body["messages"][-1]["content"]
+        asked = json.loads(content if isinstance(content, str) else content[0]["text"])
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        start = time.perf_counter()
+        out = []
+        for number, data in enumerate(events(asked["chunks"])):
+            out.append(data)
+            if asked["per_s"] or len(out) == 50:
+                self.wfile.write(b"".join(out))
+                out.clear()
+            if asked["per_s"]:
+                time.sleep(max(0, start + number / asked["per_s"] - time.perf_counter()))
+        self.wfile.write(b"".join(out))
+        self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+def events(chunks):
+    """The stream's events, as bytes."""
+    text = (ANSWER * (chunks * SIZE // len(ANSWER) + 1))[: chunks * SIZE]
+    head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": "azure/gpt-5.4"}
+    for at in range(0, len(text), SIZE):
+        delta = {"content": text[at : at + SIZE]} | ({"role": "assistant"} if at == 0 else {})
+        yield event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    yield event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    usage = {"prompt_tokens": 9, "completion_tokens": chunks, "total_tokens": chunks + 9}
+    yield event(head | {"choices": [], "usage": usage})
+    yield b"data: [DONE]\n\n"
+
+
+def event(data):
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def serve():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+# --- the contestants: what a first cell sets up, and what the measured cell does
+
+COMMON = """
+import json, resource, time
+URL, KEY = "http://127.0.0.1:{port}/v1", "ambrs-exampletoken"
+def prompt(chunks, per_s):
+    return json.dumps(dict(chunks=chunks, per_s=per_s))
+def cpu_s():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+def measured(chunks, per_s):
+    before, start = cpu_s(), time.perf_counter()
+    text = run(prompt(chunks, per_s))
+    took = dict(cpu_s=cpu_s() - before, wall_s=time.perf_counter() - start, characters=len(text))
+    with open(REPORT, "w") as out:  # a file: what is printed would count as published
+        json.dump(took, out)
+"""
+OPENAI = """
+import openai
+client = openai.OpenAI(base_url=URL, api_key=KEY)
+def stream(text):
+    for chunk in client.chat.completions.create(
+        model="azure/gpt-5.4", messages=[dict(role="user", content=text)], stream=True
+    ):
+        if chunk.choices and chunk.choices[0].delta.content:
+            yield chunk.choices[0].delta.content
+"""
+SDK = """
+def run(text):
+    return "".join(stream(text))
+"""
+EVERY_CHUNK = """
+from IPython.display import Markdown, display
+def run(text):
+    so_far, handle = "", display(Markdown(""), display_id=True)
+    for piece in stream(text):
+        so_far += piece
+        handle.update(Markdown(so_far))
+    return so_far
+"""
+THIRTY_HZ = """
+from IPython.display import Markdown, display
+def run(text):
+    so_far, handle, last = "", display(Markdown(""), display_id=True), 0
+    for piece in stream(text):
+        so_far += piece
+        if time.monotonic() - last > 1 / 30:
+            last = time.monotonic()
+            handle.update(Markdown(so_far))
+    handle.update(Markdown(so_far))
+    return so_far
+"""
+OURS = """
+from amber_nb import Amber
+amber = Amber(base_url=URL, api_key=KEY)
+def run(text):
+    return amber.ask(text).text
+"""
+CHATLAS = """
+import chatlas
+def run(text):
+    chat = chatlas.ChatOpenAICompletions(base_url=URL, api_key=KEY, model="azure/gpt-5.4")
+    return str(chat.chat(text))
+"""
+BARE = "SDK, bare loop"
+CONTESTANTS = {
+    BARE: OPENAI + SDK,
+    "amber_nb": OURS,
+    "update_display(Markdown), 30 a second": OPENAI + THIRTY_HZ,
+    "update_display(Markdown), each chunk": OPENAI + EVERY_CHUNK,
+}
+if importlib.util.find_spec("chatlas"):
+    CONTESTANTS["chatlas"] = CHATLAS
+
+
+class Front:
+    """A kernel, and a front end that runs cells in it, answers a view's opening as JupyterLab does, and counts."""
+
+    def __init__(self, name, port, report):
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel()
+        self.client = self.manager.client()
+        self.client.start_channels(iopub=False, hb=False)
+        # A socket of our own: the client's would drop what comes too fast, and what is counted must be what was sent.
+        self.iopub = zmq.Context.instance().socket(zmq.SUB)
+        self.iopub.rcvhwm = 0
+        self.iopub.subscribe(b"")
+        self.iopub.connect(f"tcp://127.0.0.1:{self.manager.iopub_port}")
+        self.client.wait_for_ready = None
+        self.report = report
+        self.subshell = None
+        self.messages = queue.SimpleQueue()
+        self.up = True
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._ready()
+        self.run(f"REPORT = {str(report)!r}" + COMMON.format(port=port) + CONTESTANTS[name])
+        self.measure(100, 0)  # imports, the first connection
+
+    def _ready(self):
+        message = self.client.session.msg("kernel_info_request")
+        self.client.shell_channel.send(message)
+        self.client.get_shell_msg(timeout=60)
+        request = self.client.session.msg("create_subshell_request")
+        self.client.control_channel.send(request)
+        with contextlib.suppress(queue.Empty):
+            self.subshell = self.client.get_control_msg(timeout=10)["content"].get("subshell_id")
+
+    def _listen(self):
+        while self.up:
+            if not self.iopub.poll(200):
+                continue
+            frames = self.iopub.recv_multipart()
+            _, parts = self.client.session.feed_identities(frames)
+            message = self.client.session.deserialize(parts)
+            self.messages.put((message, sum(map(len, frames))))
+            if message["msg_type"] == "comm_open" and "_esm" in message["content"]["data"].get("state", {}):
+                self._greet(message["content"]["comm_id"])
+
+    def _greet(self, comm_id):
+        content = {"comm_id": comm_id, "data": {"method": "custom", "content": {"hello": 0}}}
+        message = self.client.session.msg("comm_msg", content)
+        if self.subshell:
+            message["header"]["subshell_id"] = self.subshell
+        self.client.shell_channel.send(message)
+
+    def run(self, code):
+        """Run a cell; returns the bytes published for it, opening and closing of widgets left out."""
+        content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": "bench"})
+        self.client.shell_channel.send(message)
+        published = 0
+        while True:
+            reply, size = self.messages.get(timeout=300)
+            kind, content = reply["msg_type"], reply["content"]
+            if kind == "error":
+                raise RuntimeError("\n".join(content["traceback"]))
+            if reply["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            if kind == "status" and content["execution_state"] == "idle":
+                return published
+            if kind not in ("status", "execute_input", "comm_open"):
+                published += size
+
+    def measure(self, chunks, per_s):
+        """One answer: its figures."""
+        published = self.run(f"measured({chunks}, {per_s})")
+        time.sleep(0.3)
+        found = json.loads(self.report.read_text())
+        assert found["characters"] == chunks * SIZE, found
+        text = (ANSWER * (chunks * SIZE // len(ANSWER) + 1))[: chunks * SIZE]
+        return found | {"published": published, "ratio": published / len(text.encode())}
+
+    def close(self):
+        self.up = False
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+def table(fronts, chunks, per_s, rounds):
+    """Measure all in turn, and print a line each."""
+    pace = f"{per_s} chunks/s" if per_s else "in a burst"
+    print(f"\n{chunks:,} chunks, {chunks * SIZE / 1000:.0f} kB, {pace}; median of {rounds}\n")
+    print(f"{'':<40}{'iopub/text':>11}{'CPU, s':>9}{'CPU / SDK':>11}{'wall, s':>9}")
+    found = {name: [] for name in fronts}
+    for _ in range(rounds):
+        for name, front in fronts.items():
+            found[name].append(front.measure(chunks, per_s))
+    for name, runs in found.items():
+        ratio = statistics.median(run["cpu_s"] / bare["cpu_s"] for run, bare in zip(runs, found[BARE], strict=True))
+        middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        cells = f"{middle['ratio']:>11,.2f}{middle['cpu_s']:>9.2f}{ratio:>11.2f}{middle['wall_s']:>9.1f}"
+        print(f"{name:<40}{cells}", flush=True)
+
+
+def growth(front, rounds):
+    """How the published bytes of ours grow with the text: the exponent from 1,000 to 20,000 chunks."""
+    sizes = (1_000, 5_000, 20_000)
+    bytes_ = {n: statistics.median(front.measure(n, 0)["published"] for _ in range(rounds)) for n in sizes}
+    exponent = math.log(bytes_[20_000] / bytes_[1_000]) / math.log(20)
+    print(f"\namber_nb, bytes published: {', '.join(f'{n:,} chunks {b:,.0f}' for n, b in bytes_.items())}")
+    print(f"growth exponent from 1,000 to 20,000 chunks: {exponent:.2f} (1: linear, 2: quadratic)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--chunks", type=int, default=5000)
+    parser.add_argument("--paces", default="burst,100", help="chunks a second, or burst")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve()
+        return
+    report = Path(__file__).parent / ".streaming.json"
+    server = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
+    fronts = {}
+    try:
+        port = int(server.stdout.readline())
+        for name in CONTESTANTS:
+            fronts[name] = Front(name, port, report)
+        for pace in options.paces.split(","):
+            per_s = 0 if pace == "burst" else int(pace)
+            # At a pace, fewer chunks: what a chunk costs does not depend on how many there are – except for those who
+            # send everything again, and the burst shows that.
+            table(fronts, options.chunks if not per_s else min(options.chunks, per_s * 10), per_s, options.rounds)
+        growth(fronts["amber_nb"], options.rounds)
+    finally:
+        for front in fronts.values():
+            front.close()
+        server.terminate()
+        server.wait(10)
+        server.stdout.close()
+        report.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Answers in a terminal: written while they come, once, in their order, and without power over the terminal."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from amber_nb.show.terminal import TextStage
+
+
+def settled(stage, text):
+    stage.settle({"text/html": "", "text/plain": text})
+
+
+def test_text_is_written_as_it_comes(capsys):
+    stage = TextStage()
+    seen = []
+    for piece in ("On ", "a quiet", " day"):
+        stage.feed(piece)
+        stage.tick()
+        seen.append(capsys.readouterr().out)
+    settled(stage, "On a quiet day\n[stopped by the reader]")
+    assert seen == ["On ", "a quiet", " day"]
+    assert capsys.readouterr().out == "\n[stopped by the reader]\n"
+
+
+def test_a_second_answer_waits_for_the_first(capsys):
+    first, second, third = TextStage(), TextStage(), TextStage()
+    for stage, text in ((third, "3"), (second, "2"), (first, "1")):
+        stage.feed(text)
+        stage.tick()
+    settled(third, "3!")
+    assert capsys.readouterr().out == "1"
+    settled(first, "1!")
+    assert capsys.readouterr().out == "!\n"
+    second.tick()
+    assert capsys.readouterr().out == "2"
+    settled(second, "2!")
+    assert capsys.readouterr().out == "!\n3!\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "written"),
+    [
+        (["a\r", "\nb"], "a\nb\n"),
+        (["a\rb"], "a␍b\n"),
+        (["\x1b]0;title\x07", "\x1b[2J"], "␛]0;title␇␛[2J\n"),
+        (["\x9b31m \u202eabc"], "[U+009B]31m [U+202E]abc\n"),
+        (["\ud83d", "\ude00"], "\U0001f600\n"),
+        (["a\ud83d", "b"], "a\ufffdb\n"),
+        (["line\n"], "line\n"),
+        ([], ""),
+    ],
+)
+def test_what_is_written_cannot_act(capsys, pieces, written):
+    stage = TextStage()
+    for piece in pieces:
+        stage.feed(piece)
+        stage.tick()
+    whole = "".join(pieces).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    settled(stage, whole)
+    out = capsys.readouterr().out
+    out.encode()
+    assert out == written
+
+
+def test_what_was_not_streamed_is_written_in_the_end(capsys):
+    stage = TextStage()
+    settled(stage, "get_current_weather({})")
+    assert capsys.readouterr().out == "get_current_weather({})\n"
+    stage = TextStage()
+    stage.feed("one")
+    stage.tick()
+    settled(stage, "another")
+    assert capsys.readouterr().out == "one\nanother\n"
+
+
+class Terminal:
+    """An IPython on a terminal of its own."""
+
+    def __init__(self, tmp_path):
+        mine, its = pty.openpty()
+        env = os.environ | {
+            "AMBER_MODE": "simulate",
+            "AMBER_SIM_CHUNKS_PER_S": "40",
+            "IPYTHONDIR": str(tmp_path),
+            "TERM": "dumb",
+        }
+        command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor"]
+        self.process = subprocess.Popen(
+            command, stdin=its, stdout=its, stderr=its, env=env, cwd=tmp_path, start_new_session=True
+        )
+        os.close(its)
+        self.fd = mine
+        self.out = ""
+
+    def say(self, line):
+        os.write(self.fd, line.encode() + b"\n")
+
+    def until(self, pattern, timeout_s=60):
+        """Read until something new that matches has come; returns what came."""
+        start, deadline = len(self.out), time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if match := re.search(pattern, self.out[start:]):
+                return self.out[start : start + match.end()]
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.out += os.read(self.fd, 4096).decode().replace("\r\n", "\n")
+        raise AssertionError(f"no {pattern!r} in:\n{self.out}")
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    one = Terminal(tmp_path)
+    one.until(r"In \[1\]: ")
+    yield one
+    one.process.kill()
+    one.process.wait(10)
+    os.close(one.fd)
+
+
+def test_in_ipython_it_streams_and_is_shown_once(terminal):
+    terminal.say("from amber_nb import Amber; amber = Amber()")
+    terminal.until(r"In \[2\]: ")
+    terminal.say("amber.ask('Write 25 words about tea.')")
+    terminal.until(r"\n\w+ \w+")  # as it comes: the end is two thirds of a second away
+    assert terminal.process.poll() is None
+    assert "In [3]" not in terminal.out
+    terminal.until(r"In \[3\]: ")
+    terminal.say("print(); print(terminal := amber.last.text)")
+    text = terminal.until(r"In \[4\]: ").split("\n\n")[1].strip()
+    assert terminal.out.count(text) == 2  # once streamed, once printed
+    terminal.say("again = await amber.ask_async('Write 25 words about tea.'); again")
+    assert terminal.until(r"In \[5\]: ").count(text) == 1
+
+
+def test_an_interrupt_keeps_what_was_written(terminal):
+    terminal.say("from amber_nb import Amber; amber = Amber()")
+    terminal.until(r"In \[2\]: ")
+    terminal.say("amber.ask('Write 400 words about tea.')")
+    terminal.until(r"\n\w+ \w+ \w+")
+    os.kill(terminal.process.pid, signal.SIGINT)
+    shown = terminal.until(r"In \[3\]: ")
+    assert "[stopped by the reader]" in shown
+    assert "KeyboardInterrupt" in shown
+    terminal.say("amber.last.finish_reason, amber.last.complete")
+    assert "('cancelled', False)" in terminal.until(r"In \[4\]: ")
