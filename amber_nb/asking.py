@@ -68,7 +68,11 @@ class Asking:
     @property
     def ticking(self) -> tuple[Callable[[], None], float] | tuple[()]:
         """What to call in the caller's thread while it waits, and how often (s); nothing where nothing is live."""
-        return (self._stage.tick, self._stage.every_s) if self._stage is not None else ()
+        return (self._tick, self._stage.every_s) if self._stage is not None else ()
+
+    def _tick(self) -> None:
+        if self._stage is not None:
+            self._stage.tick(self._call.activity if self._call is not None else "")
 
     def _open_stage(self, display: str) -> shown.Stage | shown.TextStage | None:
         if cell.in_terminal():

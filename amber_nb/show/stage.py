@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from ..types import encodable
+from .escape import shorten, visible
 from .html import answer_html
 from .live import StreamView
 
 __all__ = ["Stage"]
 
 HELLO_S = 1.0  # a view that has not reported for duty by then has no front end that can show it
+BUSY_S = 10.0  # the same, where another view has: this front end can, and is only slow with many at once
 REFRESH_S = 0.5  # of the safe HTML that stands in for it
 NO_VIEW = "The live view is not available here: install amber_nb where JupyterLab's server runs, and reload the page."
 
@@ -26,14 +29,17 @@ class Stage:
         on_stop: called once, in any thread, when the reader stops the answer.
     """
 
-    every_s = 0.25  # seconds between two ticks
+    _greeted: ClassVar[bool] = False  # a view of this kernel has reported for duty before
 
     def __init__(self, *, model: str, badge: str | None, on_stop: Callable[[], None]) -> None:
         self._badge = badge
         self._view = StreamView(model=model, badge=badge, on_stop=on_stop)
+        self.every_s = 0.25 if self._view.hears else 0.1  # seconds between two ticks; Stop must not wait for long
         self._pieces: list[str] = []
-        self._began = self._refreshed = time.monotonic()
+        self._began = time.monotonic()
+        self._refresh_at = 0.0
         self._shown = 0
+        self._activity = ""
         self._handle = sys.modules["IPython"].display.display(self._view, display_id=True)
 
     def feed(self, text: str) -> None:
@@ -41,25 +47,32 @@ class Stage:
         self._pieces.append(text)
         self._view.feed(text)
 
-    def tick(self) -> None:
-        """Where no view has come to the page, show the text so far as safe HTML."""
+    def tick(self, activity: str = "") -> None:
+        """Note what the model does; where no view has come to the page, show the text so far as safe HTML."""
+        if activity != self._activity:
+            self._activity = activity
+            self._view.note(visible(shorten(activity, 60)))
+        hears = self._view.listen()
         if self._view.hello.is_set():
+            Stage._greeted = True
             if self._shown:  # it came late, on a busy machine: back to the live view
                 self._shown = 0
                 self._handle.update(self._view)
             return
-        if not self._view.hears:  # ipykernel 6 in a sync cell: no greeting can come, so its absence tells nothing
+        if not hears:  # ipykernel 6, asked in a thread: no greeting can come, so its absence tells nothing
             return
         now = time.monotonic()
-        if now - self._began < HELLO_S or now - self._refreshed < REFRESH_S:
+        if now - self._began < (BUSY_S if Stage._greeted else HELLO_S) or now < self._refresh_at:
             return
         count = len(self._pieces)
         if count == self._shown:
             return
-        self._refreshed, self._shown = now, count
+        self._shown = count
         text = "".join(self._pieces[:count])
         html = answer_html(text, badge=self._badge, notice=NO_VIEW)
-        self._handle.update({"text/html": html, "text/plain": encodable(text)}, raw=True)
+        self._handle.update({"text/html": html, "text/plain": encodable(text[-2_000:])}, raw=True)
+        took = time.monotonic() - now  # of a long answer, seconds: most of the time belongs to the reading
+        self._refresh_at = now + max(REFRESH_S, 10 * took)
 
     def settle(self, bundle: Mapping[str, str]) -> None:
         """Put the static form in the view's place, and close the view."""

@@ -38,8 +38,8 @@ class TextStage:
         """Add text."""
         self._fresh.append(text)
 
-    def tick(self) -> None:
-        """Write what has come, if it is this one's turn."""
+    def tick(self, activity: str = "") -> None:
+        """Write what has come, if it is this one's turn. What the model does without text has no place here."""
         with _lock:
             if _waiting and _waiting[0] is self:
                 self._write_fresh()

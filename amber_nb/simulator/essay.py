@@ -122,19 +122,23 @@ class _Writer:
                 break
             if turn % 3 == 0:
                 blocks.append("## " + self._fill(_HEADINGS))
-            if turn % 2 == 1:
-                blocks.append(extras[turn // 2 % len(extras)]())
+            if turn > 0:
+                blocks.append(extras[(turn - 1) % len(extras)]())
             left = words - sum(len(block.split()) for block in blocks)
             if left > 0:
-                blocks.append(self._sentences(min(left, 30 + self._dice.below(40))))
+                blocks.append(self._sentences(min(left, 20 + self._dice.below(30))))
             turn += 1
         return "\n\n".join(blocks)
 
+    def _pick(self, options: list[str]) -> str:
+        """Pick one that was not used lately."""
+        one = self._dice.pick([option for option in options if option not in self._recent] or options)
+        self._recent = [*self._recent[-20:], one]
+        return one
+
     def _fill(self, options: list[str]) -> str:
-        """Pick a phrase that was not used lately and put topics in; it starts with a capital letter."""
-        fresh = [option for option in options if option not in self._recent] or options
-        phrase = self._dice.pick(fresh)
-        self._recent = [*self._recent[-12:], phrase]
+        """Pick a phrase and put topics in; it starts with a capital letter."""
+        phrase = self._pick(options)
         first = self._dice.below(len(self._topics))
         other = (first + 1 + self._dice.below(max(1, len(self._topics) - 1))) % len(self._topics)
         second = self._topics[other] if other != first else "practice"
@@ -148,9 +152,9 @@ class _Writer:
             claim = self._fill(_CLAIMS)
             lower = claim if claim.startswith(tuple(self._topics)) else claim[0].lower() + claim[1:]
             form = self._dice.below(3)
-            sentence = claim if form == 0 else f"{self._dice.pick(_OPENERS)} {lower}"
+            sentence = claim if form == 0 else f"{self._pick(_OPENERS)} {lower}"
             if form != 1:
-                sentence += f", {self._dice.pick(_ENDINGS)}"
+                sentence += f", {self._pick(_ENDINGS)}"
             out += (sentence + ".").split()
         if words <= 12:
             out = (out or self._fill(_CLAIMS).split())[:words]

@@ -79,6 +79,11 @@ class Call:
         self._complete = True
         return self.reply()
 
+    @property
+    def activity(self) -> str:
+        """What the model does now that adds no text, such as "thinking"; may be asked from any thread."""
+        return self._fold.activity
+
     def reply(self, *, cancelled: bool = False) -> Reply:
         """What has arrived. `cancelled`: the reader stopped it."""
         fold = self._fold

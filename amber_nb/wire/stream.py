@@ -127,6 +127,14 @@ class Fold:
         return _joined(self._first.reasoning) or None
 
     @property
+    def activity(self) -> str:
+        """What the model does now that adds no text: a word or two for a status line, or ""."""
+        first = self._first
+        if first.calls:
+            return f"calling {first.calls[-1]['function']['name']}"
+        return "thinking" if first.reasoning and not first.content else ""
+
+    @property
     def finish_reason(self) -> str | None:
         return self._first.finish_reason
 

@@ -1,8 +1,10 @@
 """`ask` in a real JupyterLab: live while it runs, stoppable, static once it is done."""
 
 import re
+import time
 
 import pytest
+from gateway import Said, chunk, serve
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -91,3 +93,74 @@ def test_an_error_leaves_no_view_behind(notebook):
     expect(book.output()).to_contain_text("NotFoundError")
     expect(book.output()).to_contain_text("amber.models()")
     expect(book.output().get_by_role("button", name=re.compile("Stop"))).to_have_count(0)
+
+
+class Endless:
+    """A gateway that goes on until its reader hangs up, and knows when that was."""
+
+    def __init__(self):
+        self.ended_at = []
+
+    def reply(self, prompt):
+        return Said(self.pieces(prompt))
+
+    def pieces(self, prompt):
+        try:
+            if "think" in prompt:
+                yield chunk({"reasoning_content": "Well, "})
+                time.sleep(2)
+            for number in range(3000):
+                yield chunk({"content": f"word {number} "})
+                time.sleep(0.01)
+                if number == 100 and "call" in prompt:
+                    yield chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "look_up"}}]})
+                    time.sleep(3)
+        finally:
+            self.ended_at.append(time.monotonic())
+
+
+@pytest.fixture
+def endless():
+    gateway = Endless()
+    with serve(gateway.reply) as url:
+        gateway.start = f"from amber_nb import Amber\namber = Amber(base_url={url!r}, api_key='ambrs-exampletoken')\n"
+        yield gateway
+
+
+SEVERAL = "import asyncio\nanswers = await asyncio.gather(*(amber.ask_async(str(n)) for n in range(3)))\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["answers = [amber.ask('Go on')]\n", "answers = [await amber.ask_async('Go on')]\n", SEVERAL],
+    ids=["sync", "await", "three"],
+)
+def test_stop_closes_the_request_within_half_a_second(notebook, endless, code):
+    book = notebook([endless.start + code + "print([answer.finish_reason for answer in answers])"])
+    book.run()
+    stops = book.output().get_by_role("button", name="Stop this answer")
+    count = 3 if code == SEVERAL else 1
+    expect(stops).to_have_count(count, timeout=20_000)
+    expect(book.output().get_by_role("log").last).to_contain_text("word 9", timeout=20_000)
+    took = []
+    for number in range(count):
+        clicked = time.monotonic()
+        stops.first.click()
+        while len(endless.ended_at) <= number and time.monotonic() < clicked + 5:
+            time.sleep(0.01)
+        took.append(endless.ended_at[number] - clicked)
+        expect(stops).to_have_count(count - number - 1)
+    assert max(took) < 0.5, took
+    book.finished()
+    expect(book.output()).to_contain_text(str(["cancelled"] * count))
+
+
+@pytest.mark.parametrize(("prompt", "note"), [("think", "thinking"), ("call", "calling look_up")])
+def test_what_adds_no_text_is_noted(notebook, endless, prompt, note):
+    book = notebook([endless.start + f"amber.ask({prompt!r})"])
+    book.run()
+    expect(book.output().locator(".amber-note")).to_have_text(note, timeout=20_000)
+    expect(book.output().get_by_role("log")).to_contain_text("word 150", timeout=20_000)
+    expect(book.output().locator(".amber-note")).to_have_text("")  # text has come
+    book.output().get_by_role("button", name="Stop this answer").click()
+    book.finished()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from amber_nb.show import live
+from amber_nb.show import feed, hearing
 from amber_nb.show.live import StreamView
 
 
@@ -26,10 +26,10 @@ class Clock:
 class Wire:
     """A feed on a fake clock, and what it sent when."""
 
-    def __init__(self, pump: live._Pump, clock: Clock) -> None:
+    def __init__(self, pump: feed.Pump, clock: Clock) -> None:
         self.sent: list[tuple[float, dict[str, Any]]] = []
         self.pump = pump
-        self.feed = live._Feed(lambda message: self.sent.append((clock.now, message)), clock)
+        self.feed = feed.Feed(lambda message: self.sent.append((clock.now, message)), clock)
         pump.open(self.feed)
 
     def add(self, text: str) -> None:
@@ -47,13 +47,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def pump(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> live._Pump:
+def pump(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> feed.Pump:
     """A pump without its thread: the test turns it."""
-    monkeypatch.setattr(live._Pump, "_run", lambda self: None)
-    return live._Pump(clock)
+    monkeypatch.setattr(feed.Pump, "_run", lambda self: None)
+    return feed.Pump(clock)
 
 
-def run(pump: live._Pump, clock: Clock, until: float) -> None:
+def run(pump: feed.Pump, clock: Clock, until: float) -> None:
     """Turn the pump until a time."""
     while True:
         wait = pump.turn()
@@ -63,7 +63,7 @@ def run(pump: live._Pump, clock: Clock, until: float) -> None:
         clock.now += wait
 
 
-def test_the_first_text_goes_at_once_and_the_rest_together(pump: live._Pump, clock: Clock) -> None:
+def test_the_first_text_goes_at_once_and_the_rest_together(pump: feed.Pump, clock: Clock) -> None:
     wire = Wire(pump, clock)
     for word in ("a", "b", "c", "d"):
         wire.add(word)
@@ -74,7 +74,7 @@ def test_the_first_text_goes_at_once_and_the_rest_together(pump: live._Pump, clo
     assert [message["e"] for _, message in wire.sent] == [1, 4]
 
 
-def test_a_view_sends_twenty_times_a_second_at_most(pump: live._Pump, clock: Clock) -> None:
+def test_a_view_sends_twenty_times_a_second_at_most(pump: feed.Pump, clock: Clock) -> None:
     wire = Wire(pump, clock)
     for _ in range(5000):
         wire.add("word")
@@ -86,7 +86,7 @@ def test_a_view_sends_twenty_times_a_second_at_most(pump: live._Pump, clock: Clo
     assert all(later - earlier >= 0.0499 for earlier, later in itertools.pairwise(times))
 
 
-def test_many_views_share_a_hundred_sends_fairly(pump: live._Pump, clock: Clock) -> None:
+def test_many_views_share_a_hundred_sends_fairly(pump: feed.Pump, clock: Clock) -> None:
     wires = [Wire(pump, clock) for _ in range(40)]
     start = clock.now
     while clock.now < start + 4:
@@ -100,7 +100,7 @@ def test_many_views_share_a_hundred_sends_fairly(pump: live._Pump, clock: Clock)
     assert all(times[i + 100] - times[i] >= 0.999 for i in range(len(times) - 100))
 
 
-def test_a_first_text_overtakes(pump: live._Pump, clock: Clock) -> None:
+def test_a_first_text_overtakes(pump: feed.Pump, clock: Clock) -> None:
     wires = [Wire(pump, clock) for _ in range(40)]
     for _ in range(200):
         for wire in wires:
@@ -112,7 +112,7 @@ def test_a_first_text_overtakes(pump: live._Pump, clock: Clock) -> None:
     assert late.texts == ["first"]
 
 
-def test_text_is_sent_again_from_where_it_was_lost(pump: live._Pump, clock: Clock) -> None:
+def test_text_is_sent_again_from_where_it_was_lost(pump: feed.Pump, clock: Clock) -> None:
     wire = Wire(pump, clock)
     for i in range(20):
         wire.add(f"<{i}>")
@@ -131,7 +131,7 @@ def test_text_is_sent_again_from_where_it_was_lost(pump: live._Pump, clock: Cloc
     assert wire.texts == []
 
 
-def test_a_reader_on_a_bad_line_gets_everything(pump: live._Pump, clock: Clock) -> None:
+def test_a_reader_on_a_bad_line_gets_everything(pump: feed.Pump, clock: Clock) -> None:
     """A model of the browser: it ignores duplicates and asks at gaps, once a second."""
     chance = random.Random(3)
     wire = Wire(pump, clock)
@@ -159,25 +159,25 @@ def test_a_reader_on_a_bad_line_gets_everything(pump: live._Pump, clock: Clock) 
     assert shown == text
 
 
-def test_silence_is_checked_once(pump: live._Pump, clock: Clock) -> None:
+def test_silence_is_checked_once(pump: feed.Pump, clock: Clock) -> None:
     wire = Wire(pump, clock)
     wire.add("text")
     run(pump, clock, clock.now + 60)
     assert [message for _, message in wire.sent] == [{"o": 0, "e": 4, "t": "text"}, {"e": 4}]
-    assert wire.sent[1][0] - wire.sent[0][0] == pytest.approx(live.TAIL_CHECK_S)
+    assert wire.sent[1][0] - wire.sent[0][0] == pytest.approx(feed.TAIL_CHECK_S)
 
 
-def test_large_text_travels_in_bearable_pieces(pump: live._Pump, clock: Clock) -> None:
+def test_large_text_travels_in_bearable_pieces(pump: feed.Pump, clock: Clock) -> None:
     wire = Wire(pump, clock)
     text = "0123456789" * 100_000
     wire.add(text)
     wire.add("end")
     run(pump, clock, clock.now + 5)
     assert "".join(wire.texts) == text + "end"
-    assert max(map(len, wire.texts)) == live.MAX_SEND
+    assert max(map(len, wire.texts)) == feed.MAX_SEND
 
 
-def test_surrogates(pump: live._Pump, clock: Clock) -> None:
+def test_surrogates(pump: feed.Pump, clock: Clock) -> None:
     wire = Wire(pump, clock)
     for piece in ("a\ud83d", "\ude00b", "\ude00", "c\ud800", "d\udfff"):
         wire.add(piece)
@@ -187,7 +187,7 @@ def test_surrogates(pump: live._Pump, clock: Clock) -> None:
     "".join(wire.texts).encode()
 
 
-def test_notes(pump: live._Pump, clock: Clock) -> None:
+def test_notes(pump: feed.Pump, clock: Clock) -> None:
     wire = Wire(pump, clock)
     wire.add("text before")
     wire.feed.note("waiting 12 s (Retry-After)")
@@ -206,7 +206,7 @@ def test_notes(pump: live._Pump, clock: Clock) -> None:
     assert "n" not in wire.sent[-1][1]
 
 
-def test_a_send_that_fails_ends_its_view_only(pump: live._Pump, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_send_that_fails_ends_its_view_only(pump: feed.Pump, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     good = Wire(pump, clock)
     bad = Wire(pump, clock)
 
@@ -391,7 +391,7 @@ def test_a_comm_without_the_members_is_left_alone() -> None:
         __slots__ = ()
 
     plain = Plain()
-    live._hear_while_busy(plain)
+    hearing.let_through(plain)
     assert not hasattr(plain, "_reply_subshell_for")
 
 

@@ -48,6 +48,21 @@ def test_feed_tells_what_is_new_in_the_first_choice():
     assert fold.feed(chunk({"refusal": "no"})) == "no"
 
 
+def test_activity_tells_what_adds_no_text():
+    fold, seen = Fold(), []
+    for delta in (
+        {"role": "assistant"},
+        {"reasoning_content": "Well"},
+        {"content": "Hello"},
+        {"reasoning_content": "more"},
+        {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "get_weather", "arguments": "{"}}]},
+        {"tool_calls": [{"index": 1, "id": "b", "function": {"name": "get_time", "arguments": ""}}]},
+    ):
+        fold.feed(chunk(delta))
+        seen.append(fold.activity)
+    assert seen == ["", "thinking", "", "", "calling get_weather", "calling get_time"]
+
+
 def test_usage_comes_with_or_without_choices():
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     bare = Event(json.dumps({"choices": [], "usage": usage}).encode())
