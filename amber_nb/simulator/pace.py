@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 __all__ = ["delays"]
@@ -10,7 +11,11 @@ FIRST_TOKEN_EVENTS = 15  # a model thinks before its first token about as long a
 
 
 def delays(events: Iterable[bytes], chunks_per_s: float) -> Iterator[tuple[float, bytes]]:
-    """Pairs of (seconds to wait before it, event); no waiting at 0 chunks a second."""
+    """Pairs of (seconds to wait before it, event); no waiting at 0 chunks a second.
+
+    Each event is due at its own time: a reader who was away finds what has come meanwhile, as on a network.
+    """
     step = 1 / chunks_per_s if chunks_per_s > 0 else 0.0
-    for number, event in enumerate(events):
-        yield (step * FIRST_TOKEN_EVENTS if number == 0 else step), event
+    start = time.monotonic()
+    for number, event in enumerate(events, FIRST_TOKEN_EVENTS):
+        yield max(0.0, start + number * step - time.monotonic()) if step else 0.0, event

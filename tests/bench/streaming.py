@@ -1,13 +1,15 @@
 """What a streamed answer costs the kernel and the wire: ours, the bare SDK, and what people do otherwise.
 
-    python tests/bench/streaming.py [--rounds 3] [--chunks 5000] [--paces burst,100] [--growth]
+    python tests/bench/streaming.py [--rounds 3] [--chunks 5000] [--paces burst,100] [--text essay|tutorial]
 
 Each contestant runs in a real ipykernel of its own, in a cell that a front end has sent, against one HTTP server in a
-process of its own that streams the same Markdown, four characters a chunk. They take turns, so that a noisy machine
+process of its own that streams the same Markdown, four characters a chunk: an essay with headings, lists and a table
+here and there, or a tutorial that is half code, tables and links. They take turns, so that a noisy machine
 disturbs all alike; each figure is the median of the rounds, CPU as a ratio to the SDK's bare loop in the same round.
 chatlas takes part where it is installed.
 
-    iopub/text   bytes that the kernel publishes while the answer comes, widgets' code left out, for a byte of text
+    iopub/text   bytes that the kernel publishes for the cell, the settled answer among them and a widget's code (once,
+                 under 25 kB) left out, for a byte of text
     CPU          user + system of the kernel's process, against `for chunk in client.chat.completions.create(…)`
 """
 
@@ -16,6 +18,7 @@ import contextlib
 import importlib.util
 import json
 import math
+import os
 import queue
 import statistics
 import subprocess
@@ -28,7 +31,13 @@ from pathlib import Path
 import zmq
 from jupyter_client.manager import KernelManager
 
-ANSWER = (Path(__file__).parents[1] / "browser" / "answer.md").read_text(encoding="utf-8")
+from amber_nb import Amber
+
+os.environ["AMBER_SIM_CHUNKS_PER_S"] = "0"
+TEXTS = {
+    "essay": Amber(mode="simulate").ask("Write 2000 words about wind and weather.", show=False).text,
+    "tutorial": (Path(__file__).parents[1] / "browser" / "answer.md").read_text(encoding="utf-8"),
+}
 SIZE = 4  # characters a chunk
 
 # --- the server: `python streaming.py --serve`
@@ -49,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         start = time.perf_counter()
         out = []
-        for number, data in enumerate(events(asked["chunks"])):
+        for number, data in enumerate(events(asked["text"], asked["chunks"])):
             out.append(data)
             if asked["per_s"] or len(out) == 50:
                 self.wfile.write(b"".join(out))
@@ -63,9 +72,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def events(chunks):
+def answer(name, chunks):
+    """So many chunks of a text, over and over."""
+    text = TEXTS[name]
+    return (text * (chunks * SIZE // len(text) + 1))[: chunks * SIZE]
+
+
+def events(name, chunks):
     """The stream's events, as bytes."""
-    text = (ANSWER * (chunks * SIZE // len(ANSWER) + 1))[: chunks * SIZE]
+    text = answer(name, chunks)
     head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": "azure/gpt-5.4"}
     for at in range(0, len(text), SIZE):
         delta = {"content": text[at : at + SIZE]} | ({"role": "assistant"} if at == 0 else {})
@@ -92,14 +107,14 @@ def serve():
 COMMON = """
 import json, resource, time
 URL, KEY = "http://127.0.0.1:{port}/v1", "ambrs-exampletoken"
-def prompt(chunks, per_s):
-    return json.dumps(dict(chunks=chunks, per_s=per_s))
+def prompt(name, chunks, per_s):
+    return json.dumps(dict(text=name, chunks=chunks, per_s=per_s))
 def cpu_s():
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-def measured(chunks, per_s):
+def measured(name, chunks, per_s):
     before, start = cpu_s(), time.perf_counter()
-    text = run(prompt(chunks, per_s))
+    text = run(prompt(name, chunks, per_s))
     took = dict(cpu_s=cpu_s() - before, wall_s=time.perf_counter() - start, characters=len(text))
     with open(REPORT, "w") as out:  # a file: what is printed would count as published
         json.dump(took, out)
@@ -175,7 +190,6 @@ class Front:
         self.iopub.rcvhwm = 0
         self.iopub.subscribe(b"")
         self.iopub.connect(f"tcp://127.0.0.1:{self.manager.iopub_port}")
-        self.client.wait_for_ready = None
         self.report = report
         self.subshell = None
         self.messages = queue.SimpleQueue()
@@ -183,7 +197,7 @@ class Front:
         threading.Thread(target=self._listen, daemon=True).start()
         self._ready()
         self.run(f"REPORT = {str(report)!r}" + COMMON.format(port=port) + CONTESTANTS[name])
-        self.measure(100, 0)  # imports, the first connection
+        self.measure("essay", 100, 0)  # imports, the first connection
 
     def _ready(self):
         message = self.client.session.msg("kernel_info_request")
@@ -230,14 +244,13 @@ class Front:
             if kind not in ("status", "execute_input", "comm_open"):
                 published += size
 
-    def measure(self, chunks, per_s):
+    def measure(self, name, chunks, per_s):
         """One answer: its figures."""
-        published = self.run(f"measured({chunks}, {per_s})")
+        published = self.run(f"measured({name!r}, {chunks}, {per_s})")
         time.sleep(0.3)
         found = json.loads(self.report.read_text())
         assert found["characters"] == chunks * SIZE, found
-        text = (ANSWER * (chunks * SIZE // len(ANSWER) + 1))[: chunks * SIZE]
-        return found | {"published": published, "ratio": published / len(text.encode())}
+        return found | {"published": published, "ratio": published / len(answer(name, chunks).encode())}
 
     def close(self):
         self.up = False
@@ -245,15 +258,15 @@ class Front:
         self.manager.shutdown_kernel(now=True)
 
 
-def table(fronts, chunks, per_s, rounds):
+def table(fronts, text, chunks, per_s, rounds):
     """Measure all in turn, and print a line each."""
     pace = f"{per_s} chunks/s" if per_s else "in a burst"
-    print(f"\n{chunks:,} chunks, {chunks * SIZE / 1000:.0f} kB, {pace}; median of {rounds}\n")
+    print(f"\n{text}: {chunks:,} chunks, {chunks * SIZE / 1000:.0f} kB, {pace}; median of {rounds}\n")
     print(f"{'':<40}{'iopub/text':>11}{'CPU, s':>9}{'CPU / SDK':>11}{'wall, s':>9}")
     found = {name: [] for name in fronts}
     for _ in range(rounds):
         for name, front in fronts.items():
-            found[name].append(front.measure(chunks, per_s))
+            found[name].append(front.measure(text, chunks, per_s))
     for name, runs in found.items():
         ratio = statistics.median(run["cpu_s"] / bare["cpu_s"] for run, bare in zip(runs, found[BARE], strict=True))
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
@@ -261,10 +274,10 @@ def table(fronts, chunks, per_s, rounds):
         print(f"{name:<40}{cells}", flush=True)
 
 
-def growth(front, rounds):
+def growth(front, text, rounds):
     """How the published bytes of ours grow with the text: the exponent from 1,000 to 20,000 chunks."""
     sizes = (1_000, 5_000, 20_000)
-    bytes_ = {n: statistics.median(front.measure(n, 0)["published"] for _ in range(rounds)) for n in sizes}
+    bytes_ = {n: statistics.median(front.measure(text, n, 0)["published"] for _ in range(rounds)) for n in sizes}
     exponent = math.log(bytes_[20_000] / bytes_[1_000]) / math.log(20)
     print(f"\namber_nb, bytes published: {', '.join(f'{n:,} chunks {b:,.0f}' for n, b in bytes_.items())}")
     print(f"growth exponent from 1,000 to 20,000 chunks: {exponent:.2f} (1: linear, 2: quadratic)")
@@ -275,6 +288,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunks", type=int, default=5000)
     parser.add_argument("--paces", default="burst,100", help="chunks a second, or burst")
+    parser.add_argument("--text", choices=TEXTS, default="essay")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -291,8 +305,9 @@ def main():
             per_s = 0 if pace == "burst" else int(pace)
             # At a pace, fewer chunks: what a chunk costs does not depend on how many there are – except for those who
             # send everything again, and the burst shows that.
-            table(fronts, options.chunks if not per_s else min(options.chunks, per_s * 10), per_s, options.rounds)
-        growth(fronts["amber_nb"], options.rounds)
+            chunks = min(options.chunks, per_s * 20) if per_s else options.chunks
+            table(fronts, options.text, chunks, per_s, options.rounds)
+        growth(fronts["amber_nb"], options.text, options.rounds)
     finally:
         for front in fronts.values():
             front.close()

@@ -197,7 +197,7 @@ def notebook(
 
     def open_file(path: pathlib.Path, *, theme: str = "JupyterLab Light", **context_options: Any) -> Notebook:
         lab.theme(theme)
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, **context_options)
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | context_options)
         contexts.append(context)
         page = context.new_page()
         book = Notebook(page, path)

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import threading
+from types import SimpleNamespace
 
 import httpx2
 import openai
@@ -120,6 +121,7 @@ def test_the_simulator_opens_no_port_and_leaves_no_thread(simulated, monkeypatch
 
 def test_the_simulator_is_paced_in_the_callers_own_thread(monkeypatch):
     slept = []
+    monkeypatch.setattr("amber_nb.simulator.pace.time", SimpleNamespace(monotonic=lambda: sum(slept)))
     monkeypatch.setattr("amber_nb.wire.transport.time.sleep", slept.append)
     amber = Amber(mode="simulate")
     stream = amber.openai.chat.completions.create(model="azure/gpt-5.4", messages=HELLO, stream=True)
@@ -127,7 +129,7 @@ def test_the_simulator_is_paced_in_the_callers_own_thread(monkeypatch):
     assert first.choices[0].delta.content == "Hello"
     assert len(slept) == 1  # chunk by chunk: the second is not waited for before the first is handed out
     list(stream)
-    assert slept[0] > slept[1] == 1 / config.SIMULATOR_CHUNKS_PER_S
+    assert slept[0] > slept[1] == pytest.approx(1 / config.SIMULATOR_CHUNKS_PER_S)
 
 
 def rows(amber):
