@@ -73,21 +73,45 @@ def test_it_streams_and_stops(notebook: Callable[..., Any], artefacts: pathlib.P
     book.finished(1)
 
 
-@pytest.mark.parametrize("key", ["Enter", "Space"])
-def test_stop_by_keyboard(notebook: Callable[..., Any], key: str) -> None:
-    book = notebook([setup(), BLOCK])
+SETTLE = """
+from amber_nb.show.html import answer_html
+view = StreamView(model="azure/gpt-5.4", badge="simulated", on_stop=stopped.set)
+handle = display(view, display_id=True)
+view.feed(ANSWER)
+assert stopped.wait(20)
+html = answer_html(ANSWER, badge="simulated", footer="azure/gpt-5.4 · 3 s")
+handle.update({"text/html": html, "text/plain": ANSWER}, raw=True)
+view.close()
+"""
+
+
+def test_it_settles_in_place_and_the_keyboard_stays_there(
+    notebook: Callable[..., Any], artefacts: pathlib.Path
+) -> None:
+    text = re.sub(r"\$\$?[^$]+\$\$?", "one", ANSWER)  # typeset maths takes more room than its source
+    text = text.replace("---\n\nThat", "|no|alignment|\n|-|-|\n|1|2|\n\n---\n\nThat")
+    tops = """root => [...root.querySelectorAll('h2, h3, p, li, td, th, pre, blockquote, hr')]
+        .filter(el => !el.matches('li > p') && el.textContent !== 'azure/gpt-5.4 · 3 s')
+        .map(el => [`${el.tagName} ${getComputedStyle(el).textAlign.replace('start', 'left')}`,
+                    el.getBoundingClientRect().top - root.closest('.jp-OutputArea').getBoundingClientRect().top])"""
+    book = notebook([setup(text), SETTLE, "# next"])
     book.run(0, wait=True)
     book.run(1)
-    button = book.output(1).locator(".amber-stop")
-    # Lab moves the focus to the cell a moment after it was run.
-    expect(book.output(1).locator(".amber-text table")).to_be_visible(timeout=10_000)
-    button.focus()
-    book.page.wait_for_timeout(500)
-    expect(button).to_be_focused()  # what streams takes nothing away
-    book.page.keyboard.press(key)
-    expect(book.output(1).get_by_text("stopped True")).to_be_visible(timeout=2000)
+    out = book.output(1)
+    expect(out.locator(".amber-text")).to_contain_text("the very end.", timeout=10_000)
+    live = out.locator(".amber-text").evaluate(tops)
+    out.locator(".amber-stop").focus()
+    book.page.keyboard.press("Enter")
+    expect(out.locator(".amber-answer")).to_have_count(1)
     book.finished(1)
-    assert book.cell(1).locator(".jp-InputPrompt").inner_text() == "[2]:"  # it has not run anything else
+    settled = out.locator(".amber-answer").evaluate(tops)
+    book.page.screenshot(path=artefacts / "settled.png")
+    assert [kind for kind, _ in live] == [kind for kind, _ in settled]
+    moved = [(kind, was, now) for (kind, was), (_, now) in zip(live, settled, strict=True) if abs(was - now) > 1]
+    assert not moved
+    # The button is gone: its cell has the focus, so that Lab's keys go on working.
+    book.page.keyboard.press("ArrowDown")
+    expect(book.cell(2)).to_be_focused()
 
 
 def test_a_deaf_kernel_is_interrupted(notebook: Callable[..., Any]) -> None:
@@ -218,15 +242,11 @@ def test_it_looks_like_lab(notebook: Callable[..., Any], artefacts: pathlib.Path
     assert (light[0] < light[1]) == (theme == "Light")
 
 
-# Watches a page: the longest task since the view is up, and when its text first ended with a word.
+# Watches a page: when its text first ended with a word.
 WATCH = """word => {
-  window.longest = 0; window.seen = 0;
-  new PerformanceObserver(list => {
-    for (const entry of list.getEntries()) window.longest = Math.max(window.longest, entry.duration);
-  }).observe({ entryTypes: ['longtask'] });
+  window.seen = 0;
   const watch = () => {
     const last = [...document.querySelectorAll('.amber-text > div > :last-child')].pop();
-    if (!last) window.longest = 0;  // what Lab does before the view is up is not ours
     if (!window.seen && last && last.textContent.endsWith(word)) window.seen = Date.now();
     requestAnimationFrame(watch);
   };
@@ -257,26 +277,44 @@ print(json.dumps(dict(fed=fed, sends=len(sent), bytes=sum(sent), text=len(ANSWER
 """
 
 
-def measure(book: Any, word: str, timeout_s: float = 60) -> dict[str, float]:
+def measure(browser: Any, book: Any, word: str, timeout_s: float = 60) -> dict[str, float]:
     book.run(0, wait=True)
     book.page.evaluate(WATCH, word)
     book.run(1)
-    book.page.wait_for_function("window.seen", timeout=timeout_s * 1000)
-    book.finished(1, timeout_s)
+    book.output(1).locator(".amber-view").wait_for()  # what Lab does before is not ours
+    browser.start_tracing(page=book.page, categories=["toplevel"])
+    try:
+        book.page.wait_for_function("window.seen", timeout=timeout_s * 1000)
+        book.finished(1, timeout_s)
+    finally:
+        trace = json.loads(browser.stop_tracing())["traceEvents"]
     found: dict[str, float] = json.loads(book.output(1).get_by_text(re.compile(r'^{"fed')).inner_text())
     found["lag_ms"] = round(book.page.evaluate("window.seen") - found.pop("fed"))
-    found["longest_task_ms"] = book.page.evaluate("window.longest")
+    threads = _main_threads(trace)
+    tasks = [
+        event for event in trace if event["name"].endswith("RunTask") and event["tid"] in threads and "tdur" in event
+    ]
+    found["tasks"] = len(tasks)
+    found["longest_task_ms"] = max(event["dur"] for event in tasks) / 1000
+    # A busy machine makes a task longer, but not its share of the processor.
+    found["longest_task_cpu_ms"] = max(event["tdur"] for event in tasks) / 1000
+    found["page_cpu_ms"] = round(sum(event["tdur"] for event in tasks) / 1000)
     return found
 
 
-def test_a_burst_is_shown_at_once(notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
+def _main_threads(trace: list[dict[str, Any]]) -> set[int]:
+    names = [event for event in trace if event["name"] == "thread_name"]
+    return {event["tid"] for event in names if event["args"]["name"] == "CrRendererMain"}
+
+
+def test_a_burst_is_shown_at_once(browser: Any, notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
     """20 kB in 5,000 chunks: in the page within 100 ms of the last, no long task, few bytes."""
     text = (ANSWER * 20)[: 20_000 - 9] + "\n\nfinally"
     book = notebook([setup(text), "CHUNK, PAUSE_S, WAIT_S = 4, 0.0001, 1\n" + VIEW + MEASURED])
-    found = measure(book, "finally")
+    found = measure(browser, book, "finally")
     (artefacts / "burst.json").write_text(json.dumps(found))
     assert found["lag_ms"] <= 100
-    assert found["longest_task_ms"] <= 50
+    assert found["longest_task_cpu_ms"] <= 50
     assert found["bytes"] <= 4 * found["text"]
 
 
@@ -292,33 +330,92 @@ def test_a_burst_is_shown_at_once(notebook: Callable[..., Any], artefacts: pathl
     ],
 )
 def test_a_huge_answer_leaves_the_page_usable(
-    notebook: Callable[..., Any], artefacts: pathlib.Path, name: str, text: str
+    browser: Any, notebook: Callable[..., Any], artefacts: pathlib.Path, name: str, text: str
 ) -> None:
     cell = f"unit = {text}\nANSWER = (unit * (10_000_000 // len(unit) + 1))[:10_000_000] + '\\n```\\n\\nfinally'\n"
     book = notebook([setup(), cell + "CHUNK, PAUSE_S, WAIT_S = 1000, 0.0002, 1\n" + VIEW + MEASURED])
-    found = measure(book, "finally")
+    found = measure(browser, book, "finally")
     kept = book.output(1).locator(".amber-text").evaluate("el => el.textContent.length")
     (artefacts / f"huge-{name}.json").write_text(json.dumps(found | {"kept": kept}))
     expect(book.output(1).locator(".amber-earlier")).to_be_visible()
     assert kept <= 130_000
-    assert found["lag_ms"] <= 15_000
-    assert found["longest_task_ms"] <= 1000  # some 50 to 500 here; the collector clears away a million elements
+    assert found["longest_task_cpu_ms"] <= 150  # 20 of reading, and the layout of what is kept: 35 to 70 here
+    assert found["page_cpu_ms"] <= 10_000  # 1.5 to 5 s here: a quarter of a million items are made and dropped again
+    assert found["lag_ms"] <= 15_000  # the same on the clock, so on a machine that has other things to do as well
+
+
+LONG = "\n\n".join(f"Paragraph {i} of a long answer." for i in range(600))
+PLACE = """() => {
+  const page = document.querySelector('.jp-WindowedPanel-outer'), { top, bottom } = page.getBoundingClientRect();
+  const box = selector => document.querySelector(selector).getBoundingClientRect();
+  return { scrolled: page.scrollTop, height: box('.amber-text').height,
+           end: Math.round(box('.amber-status').bottom - bottom), below_top: box('.amber-status').bottom - top };
+}"""
+
+
+def scrollable(notebook: Callable[..., Any], *more: str) -> Any:
+    """A notebook with an answer under way that is much longer than the page; the mouse is over it."""
+    cell = VIEW + "view.feed(ANSWER[:4000])\nstart(view, ANSWER[4000:], chunk=20, pause_s=0.04)"
+    book = notebook([setup(LONG), cell, *more])
+    book.run(0, wait=True)
+    book.run(1, wait=True)
+    expect(book.output(1).locator(".amber-text")).to_contain_text("Paragraph 120", timeout=15_000)
+    book.page.mouse.move(700, 500)
+    return book
 
 
 def test_the_page_stays_where_the_reader_put_it(notebook: Callable[..., Any]) -> None:
-    text = "\n\n".join(f"Paragraph {i} of a long answer." for i in range(200))
-    cells = [setup(text), VIEW + "start(view, ANSWER, chunk=20, pause_s=0.01)", *["# below"] * 20]
-    book = notebook(cells)
-    book.run(0, wait=True)
-    book.run(1, wait=True)
+    book = scrollable(notebook, *["# below"] * 20)
     mark = book.output(1).get_by_text("Paragraph 3 of")
     mark.scroll_into_view_if_needed()
-    book.page.mouse.move(700, 500)
     book.page.mouse.wheel(0, 60)
     book.page.wait_for_timeout(300)
     before = mark.bounding_box()
-    expect(book.output(1).locator(".amber-text")).to_contain_text("Paragraph 150", timeout=15_000)
+    expect(book.output(1).locator(".amber-text")).to_contain_text("Paragraph 160", timeout=15_000)
     after = mark.bounding_box()
     assert before is not None
     assert after is not None
     assert abs(before["y"] - after["y"]) < 2
+
+
+def test_it_follows_a_reader_who_is_at_the_end(notebook: Callable[..., Any]) -> None:
+    book = scrollable(notebook)
+    book.page.mouse.wheel(0, 100_000)
+    # Lab leaves a page of room below: the text grows into it, and then the page goes with it.
+    book.page.wait_for_function(f"({PLACE})().end >= 0", timeout=15_000)
+    seen = []
+    for _ in range(10):
+        book.page.wait_for_timeout(100)
+        seen.append(book.page.evaluate(PLACE))
+    assert all(abs(place["end"]) <= 4 for place in seen), seen
+    assert seen[-1]["scrolled"] - seen[0]["scrolled"] > 100, seen
+
+    book.page.mouse.wheel(0, -100)  # one notch
+    book.page.wait_for_timeout(400)
+    left = book.page.evaluate(PLACE)
+    assert left["end"] > 90
+    book.page.wait_for_timeout(700)
+    later = book.page.evaluate(PLACE)
+    assert later["height"] > left["height"] + 50
+    assert later["scrolled"] == left["scrolled"]
+
+    book.page.mouse.wheel(0, 100_000)  # and back; no scroller in between takes the wheel for itself
+    book.page.wait_for_function(f"({PLACE})().end <= 4", timeout=5_000)
+    book.page.wait_for_function(f"({PLACE})().end >= -4", timeout=15_000)
+    again = book.page.evaluate(PLACE)
+    book.page.wait_for_timeout(700)
+    then = book.page.evaluate(PLACE)
+    assert abs(then["end"]) <= 4
+    assert then["scrolled"] > again["scrolled"] + 50
+
+
+def test_one_notch_up_is_enough_before_the_end_is_left(notebook: Callable[..., Any]) -> None:
+    """In Lab's room below the end: the page does not go with the text that grows into it."""
+    book = scrollable(notebook)
+    book.page.mouse.wheel(0, 100_000)
+    book.page.wait_for_function(f"({PLACE})().below_top > 100", timeout=15_000)
+    book.page.mouse.wheel(0, -40)
+    book.page.wait_for_timeout(400)
+    left = book.page.evaluate(PLACE)
+    book.page.wait_for_function(f"({PLACE})().end > 100", timeout=15_000)
+    assert book.page.evaluate(PLACE)["scrolled"] == left["scrolled"]

@@ -15,6 +15,14 @@ export function make(doc, tag, cls) {
 }
 
 /**
+ * @param {Element} el
+ * @param {Record<string, string>} values
+ */
+export function attributes(el, values) {
+  for (const [name, value] of Object.entries(values)) el.setAttribute(name, value);
+}
+
+/**
  * Bring the children of an element from one tree to the next. Text that grew is appended to its node, so that a
  * reader's selection survives and the browser lays out little.
  * @param {HTMLElement} parent
@@ -50,13 +58,11 @@ export function patch(parent, before, after) {
  */
 function create(doc, item) {
   if (typeof item === "string") return doc.createTextNode(item);
-  const el = make(doc, item.tag, item.cls);
+  const el = make(doc, item.tag);
   if (item.href) {
     // `href` has passed `safeHref`; it is the only thing a model writes that reaches an attribute.
-    el.setAttribute("href", item.href);
-    el.setAttribute("title", item.href);
-    el.setAttribute("target", "_blank");
-    el.setAttribute("rel", "noopener noreferrer");
+    const { href } = item;
+    attributes(el, { href, title: href, target: "_blank", rel: "noopener noreferrer" });
   }
   for (const kid of item.kids) el.appendChild(create(doc, kid));
   return el;

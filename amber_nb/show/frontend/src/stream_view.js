@@ -8,9 +8,15 @@
  * View → kernel `{ hello: have }`, `{ have }` (send again from there), `{ stop: true }`.
  */
 
+import { make, attributes } from "./dom.js";
+import { Flow } from "./flow.js";
+import { Following } from "./following.js";
 import { Painter } from "./painter.js";
-import { make } from "./dom.js";
+import { Receiver } from "./receiver.js";
+import { StopButton } from "./stop.js";
+import { Speech, facts } from "./words.js";
 
+/** @typedef {import("./receiver.js").Message} Message */
 /**
  * @typedef {object} Model
  * @property {(name: string) => any} get
@@ -20,13 +26,13 @@ import { make } from "./dom.js";
  * @property {any} [widget_manager]
  */
 
-/** @typedef {{ o?: number, e?: number, t?: string, n?: string, age?: [number, number | null], stopping?: boolean }} Message */
-
 const SLICE = 8192; // characters read between two looks at the clock
 const BUDGET = 10; // ms of each frame for reading; layout needs the rest
 const FAR = 250_000; // characters behind: until that is read, the page is taken out of layout
-const PATIENCE = 1000; // ms until a question is asked again, and until an unanswered Stop interrupts the kernel
-const ANNOUNCE = 4000;
+const QUIET = 400; // ms without text after which a held line is shown
+const ANNOUNCE = 4000; // ms between two announcements
+const GREET = 300; // ms between two greetings
+const GREETINGS = 30;
 
 /**
  * @param {{ model: Model, el: HTMLElement }} context
@@ -36,48 +42,7 @@ function render({ model, el }) {
   const over = new AbortController();
   const { signal } = over;
   const doc = el.ownerDocument;
-
-  const view = make(doc, "div", "amber-view");
-  const hidden = make(doc, "div", "amber-earlier");
-  hidden.textContent = "earlier part hidden while streaming";
-  hidden.hidden = true;
-  const log = make(doc, "div", "amber-text");
-  log.setAttribute("role", "log");
-  log.setAttribute("aria-live", "off"); // a log is polite by itself: it would be read again at every word
-  log.setAttribute("aria-busy", "true");
-  log.setAttribute("aria-label", "Answer, still being written");
-  const status = make(doc, "div", "amber-status");
-  const badge = make(doc, "span", "amber-badge");
-  badge.textContent = model.get("badge") ?? "";
-  badge.hidden = !badge.textContent;
-  const facts = make(doc, "span", "amber-facts");
-  const note = make(doc, "span", "amber-note");
-  const button = /** @type {HTMLButtonElement} */ (make(doc, "button", "amber-stop"));
-  button.type = "button";
-  button.textContent = "Stop";
-  button.setAttribute("aria-label", "Stop this answer");
-  const spoken = make(doc, "div", "amber-spoken");
-  spoken.setAttribute("aria-live", "polite");
-  status.append(badge, facts, note, button);
-  view.append(hidden, log, status, spoken);
-  el.appendChild(view);
-
-  // Lab's own class, so that it looks as any Markdown in this notebook; elsewhere our style sheet's defaults hold.
-  const page = log.appendChild(make(doc, "div", "jp-RenderedHTMLCommon"));
-  const painter = new Painter(page, { onHidden: () => (hidden.hidden = false) });
   const modelName = String(model.get("title") ?? "");
-
-  // --- text: deltas in order, gaps asked for, duplicates ignored
-
-  let have = 0;
-  let shown = 0;
-  let asked = performance.now(); // the greeting asks as well
-  let answered = false;
-  let gapped = 0; // since when something is missing
-  let waiting = ""; // received, not painted
-  let started = performance.now();
-  /** @type {number | null} */
-  let firstText = null;
 
   /** @param {object} message */
   const say = (message) => {
@@ -87,130 +52,6 @@ function render({ model, el }) {
       // The kernel is gone: what is shown stays as it is.
     }
   };
-  const ask = () => {
-    if (performance.now() - asked < PATIENCE) return;
-    asked = performance.now();
-    say({ have });
-  };
-  /** @param {Message} message */
-  const receive = (message) => {
-    const { o, e, t, n, age } = message ?? {};
-    answered = true;
-    if (age) {
-      started = performance.now() - age[0] * 1000;
-      firstText = age[1] === null ? null : performance.now() - age[1] * 1000;
-    }
-    if (message?.stopping) acknowledged();
-    if (typeof n === "string") note.textContent = n;
-    if (typeof e === "number" && e > have) {
-      const text = typeof t === "string" && typeof o === "number";
-      const gap = !text || o > have;
-      if (gap) {
-        ask();
-        gapped ||= performance.now();
-      }
-      // Nobody answers: better a hole, until the answer is settled, than nothing.
-      const hole = gap && text && performance.now() - gapped > 3 * PATIENCE;
-      if (hole) waiting += "\n\n[…]\n\n";
-      if (text && (!gap || hole)) {
-        const fresh = o >= have ? t : Array.from(t).slice(have - o).join("");
-        gapped = 0;
-        have = e;
-        waiting += fresh;
-        asked = 0;
-        firstText ??= performance.now();
-        if (typeof n !== "string") note.textContent = "";
-      }
-    }
-    plan();
-  };
-
-  // --- painting: once a frame, never more than a frame can bear
-
-  let frame = 0;
-  let quiet = 0;
-  const plan = () => {
-    if (!frame && !signal.aborted) frame = requestAnimationFrame(draw);
-  };
-  const draw = () => {
-    frame = 0;
-    if (waiting) {
-      const following = atBottom(el);
-      const start = performance.now();
-      const far = waiting.length > FAR;
-      if (far && page.parentNode) {
-        log.style.minHeight = `${log.offsetHeight}px`; // the reader's place stays
-        page.remove();
-      }
-      let at = 0;
-      do {
-        let cut = at + SLICE;
-        if (/[\ud800-\udbff]/.test(waiting.charAt(cut - 1))) cut--;
-        painter.write(waiting.slice(at, cut));
-        painter.prune(); // what is dropped in the frame in which it came costs no layout
-        at = Math.min(cut, waiting.length);
-      } while (at < waiting.length && performance.now() - start < (far ? 2 * BUDGET : BUDGET));
-      speech = (speech + waiting.slice(Math.max(0, at - 4000), at)).slice(-4000);
-      waiting = waiting.slice(at);
-      shown += at;
-      painter.paint();
-      if (!page.parentNode && waiting.length <= FAR) {
-        log.appendChild(page);
-        log.style.minHeight = "";
-      }
-      following?.scrollTo({ top: following.scrollHeight, behavior: "instant" });
-      clearTimeout(quiet);
-      quiet = setTimeout(() => painter.idle(), 400);
-    }
-    tell();
-    if (waiting) plan();
-  };
-  const tell = () => {
-    const now = performance.now();
-    const words = [modelName, `${Math.floor((now - started) / 1000)} s`];
-    if (shown) {
-      const tokens = Math.ceil(shown / 4);
-      words.push(`~${tokens.toLocaleString("en")} ${tokens === 1 ? "token" : "tokens"}`);
-      const seconds = firstText === null ? 0 : (now - firstText) / 1000;
-      if (seconds >= 1) words.push(`${Math.round(tokens / seconds)} tokens/s`);
-    }
-    const text = words.filter(Boolean).join(" · ");
-    if (facts.textContent !== text) facts.textContent = text;
-  };
-  const ticking = setInterval(tell, 1000);
-
-  // --- announcements: whole sentences, now and then
-
-  let speech = "";
-  const speaking = setInterval(() => {
-    const end = Math.max(...[". ", "! ", "? ", ".\n", ":\n", "\n\n"].map((stop) => speech.lastIndexOf(stop)));
-    if (end < 0) return;
-    const said = speech.slice(0, end + 1).replace(/\]\([^)\s]*\)|^\s*([-+]|\[[ x]\]|-{3,})+(?=\s)/gm, "");
-    const whole = said.replace(/[*_`#|>~[\]]+|!(?=\[)/g, "").replace(/\s+/g, " ").trim();
-    speech = speech.slice(end + 1);
-    // Reading aloud is slower than writing: of much text the last sentences are said.
-    const from = whole.length > 500 ? whole.search(/(?<=[.!?] )\S(?=.{0,450}$)/) : 0;
-    spoken.textContent = from < 0 ? whole.slice(-450) : whole.slice(from);
-  }, ANNOUNCE);
-
-  // --- Stop: the kernel acknowledges at once; where it cannot hear, it is interrupted
-
-  /** @type {"no" | "asked" | "heard" | "deaf"} */
-  let stop = "no";
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let overdue;
-  const acknowledged = () => {
-    stop = "heard";
-    clearTimeout(overdue);
-    button.textContent = "Stopping…";
-    // Heard, and yet it goes on: then the reader may insist.
-    overdue = setTimeout(() => {
-      stop = "deaf";
-      button.textContent = "Interrupt kernel";
-      button.setAttribute("aria-label", "Interrupt the kernel");
-      button.removeAttribute("aria-disabled");
-    }, 5 * PATIENCE);
-  };
   const interrupt = () => {
     const manager = model.widget_manager;
     const kernel = manager?.kernel ?? manager?.context?.sessionContext?.session?.kernel;
@@ -218,44 +59,124 @@ function render({ model, el }) {
     if (typeof kernel?.interrupt !== "function") return;
     Promise.resolve(kernel.interrupt()).catch(() => {});
   };
-  button.addEventListener(
-    "click",
-    () => {
-      if (stop === "deaf") return interrupt();
-      if (stop !== "no") return;
-      stop = "asked";
-      button.textContent = "Stopping…";
-      button.setAttribute("aria-disabled", "true"); // not `disabled`: that would lose the keyboard's place
-      say({ stop: true });
-      overdue = setTimeout(() => {
-        acknowledged();
-        interrupt();
-      }, PATIENCE);
-    },
-    { signal },
-  );
-  // Enter and Space belong to the button; Lab would run or select cells.
-  button.setAttribute("data-lm-suppress-shortcuts", "true");
-  for (const type of /** @type {const} */ (["keydown", "keyup", "keypress"])) {
-    button.addEventListener(
-      type,
-      (event) => {
-        if (event.key === "Enter" || event.key === " ") event.stopPropagation();
-      },
-      { signal },
-    );
-  }
+
+  // --- what there is to see
+
+  const hidden = make(doc, "div", "amber-earlier");
+  hidden.textContent = "earlier part hidden while streaming";
+  hidden.hidden = true;
+  const log = make(doc, "div", "amber-text");
+  // A log is polite by itself: it would be read again at every word.
+  attributes(log, { role: "log", "aria-live": "off", "aria-busy": "true", "aria-label": "Answer, still being written" });
+  const badge = make(doc, "span", "amber-badge");
+  badge.textContent = model.get("badge") ?? "";
+  badge.hidden = !badge.textContent;
+  const told = make(doc, "span", "amber-facts");
+  const note = make(doc, "span", "amber-note");
+  const stop = new StopButton(doc, { ask: () => say({ stop: true }), interrupt }, signal);
+  const status = make(doc, "div", "amber-status");
+  status.append(told, note, stop.el);
+  const spoken = make(doc, "div", "amber-spoken");
+  spoken.setAttribute("aria-live", "polite");
+  const view = make(doc, "div", "amber-view");
+  view.append(badge, hidden, log, status, spoken);
+  el.appendChild(view);
+  // Lab's own class, so that it looks as any Markdown in this notebook; elsewhere our style sheet's defaults hold.
+  const page = log.appendChild(make(doc, "div", "jp-RenderedHTMLCommon"));
+
+  // The keyboard's place: with the view goes what has the focus, and Lab's keys work in a cell only.
+  /** @type {HTMLElement | null} */
+  let home = null;
+  view.addEventListener("focusin", () => (home = el.closest(".jp-Cell")), { signal });
+  view.addEventListener("focusout", (event) => event.relatedTarget && (home = null), { signal });
+
+  // --- text comes in
+
+  const painter = new Painter(page, { onHidden: () => (hidden.hidden = false) });
+  const receiver = new Receiver((have) => say({ have }));
+  const speech = new Speech();
+  const flow = new Flow();
+  const still = doc.defaultView?.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const following = new Following(status, signal);
+  let waiting = ""; // received, not painted
+  let shown = 0;
+  let answered = false;
+
+  /** @param {Message | null} message */
+  const receive = (message) => {
+    answered = true;
+    const text = receiver.take(message ?? {});
+    waiting += text;
+    if (text) flow.came(text.length, performance.now());
+    if (message?.stopping) stop.heard();
+    if (typeof message?.n === "string") note.textContent = message.n;
+    else if (text) note.textContent = "";
+    plan();
+  };
+
+  // --- and is painted: once a frame, never more than a frame can bear
+
+  let frame = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let quiet;
+  const plan = () => {
+    if (!frame && !signal.aborted) frame = requestAnimationFrame(draw);
+  };
+  const draw = () => {
+    frame = 0;
+    if (waiting) {
+      const start = performance.now();
+      const far = waiting.length > FAR;
+      if (far && page.parentNode) {
+        log.style.minHeight = `${log.offsetHeight}px`; // the reader's place stays
+        page.remove();
+      }
+      const due = still ? waiting.length : flow.due(waiting.length, start);
+      let at = 0;
+      do {
+        let cut = Math.min(at + SLICE, due);
+        if (/[\ud800-\udbff]/.test(waiting.charAt(cut - 1))) cut++; // never half a character
+        painter.write(waiting.slice(at, cut));
+        painter.prune(); // what is dropped in the frame in which it came costs no layout
+        at = Math.min(cut, waiting.length);
+      } while (at < due && performance.now() - start < (far ? 2 * BUDGET : BUDGET));
+      speech.add(waiting.slice(0, at));
+      waiting = waiting.slice(at);
+      shown += at;
+      painter.paint();
+      if (!page.parentNode && waiting.length <= FAR) {
+        log.appendChild(page);
+        log.style.minHeight = "";
+      }
+      following.keepUp();
+      clearTimeout(quiet);
+      quiet = setTimeout(() => painter.idle(), QUIET);
+    }
+    tell();
+    if (waiting) plan();
+  };
+  const tell = () => {
+    const now = performance.now();
+    const flowing = receiver.firstText === null ? 0 : (now - receiver.firstText) / 1000;
+    const text = facts(modelName, (now - receiver.started) / 1000, shown, flowing);
+    if (told.textContent !== text) told.textContent = text;
+  };
+  const ticking = setInterval(tell, 1000);
+  const speaking = setInterval(() => {
+    const words = speech.next();
+    if (words) spoken.textContent = words;
+  }, ANNOUNCE);
 
   // --- begin and end
 
   model.on("msg:custom", receive);
-  say({ hello: have });
+  say({ hello: 0 });
   // A view may be up before its kernel can hear it.
   let tries = 0;
   const greeting = setInterval(() => {
-    if (answered || ++tries > 30) clearInterval(greeting);
-    else say({ hello: have });
-  }, 0.3 * PATIENCE);
+    if (answered || ++tries > GREETINGS) clearInterval(greeting);
+    else say({ hello: receiver.have });
+  }, GREET);
   painter.setCaret();
   tell();
 
@@ -263,26 +184,12 @@ function render({ model, el }) {
     over.abort();
     model.off("msg:custom", receive);
     for (const timer of [ticking, speaking, greeting]) clearInterval(timer);
-    clearTimeout(overdue);
     clearTimeout(quiet);
     cancelAnimationFrame(frame);
+    const lost = doc.activeElement === doc.body || view.contains(doc.activeElement);
     view.remove();
+    if (lost) home?.focus({ preventScroll: true });
   };
-}
-
-/**
- * What scrolls the view, if the reader has it scrolled to its end and so wants to follow; else the page stays where it is.
- * @param {HTMLElement} el
- * @returns {Element | null}
- */
-function atBottom(el) {
-  for (let at = el.parentElement; at; at = at.parentElement) {
-    if (at.scrollHeight <= at.clientHeight + 1) continue;
-    const overflow = getComputedStyle(at).overflowY;
-    if (overflow !== "auto" && overflow !== "scroll") continue;
-    return at.scrollTop > 0 && at.scrollTop + at.clientHeight >= at.scrollHeight - 4 ? at : null;
-  }
-  return null;
 }
 
 export default { render };

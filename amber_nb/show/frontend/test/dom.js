@@ -35,6 +35,7 @@ class Element extends Base {
     this.attributes = {};
     this.style = {};
     this.classes = new Set();
+    this.listeners = [];
     this.classList = { add: (c) => this.classes.add(c), remove: (c) => this.classes.delete(c) };
   }
   get className() {
@@ -67,6 +68,15 @@ class Element extends Base {
   getAttribute(name) {
     return this.attributes[name] ?? null;
   }
+  removeAttribute(name) {
+    delete this.attributes[name];
+  }
+  addEventListener(type, listener) {
+    this.listeners.push([type, listener]);
+  }
+  fire(type, event) {
+    for (const [wanted, listener] of this.listeners) if (wanted === type) listener(event);
+  }
   set textContent(text) {
     this.childNodes = [];
     this.appendChild(new Text(text));
@@ -78,11 +88,11 @@ class Element extends Base {
 
 export const doc = { createElement: (tag) => new Element(doc, tag), createTextNode: (text) => new Text(text) };
 
-/** Readable HTML of what was painted; the spans that hold pieces of text are left out. */
+/** Readable HTML of what was painted; the spans that hold pieces of text, and the boxes of tables, are left out. */
 export function html(node) {
   if (node instanceof Text) return node.data.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const inner = node.childNodes.map(html).join("");
-  if (node.tag === "root" || (node.tag === "span" && !node.className)) return inner;
+  if (node.tag === "root" || (node.tag === "span" && !node.className) || node.className === "amber-wide") return inner;
   const attributes = { ...node.attributes };
   if (node.className) attributes.class = node.className;
   if (node.style.textAlign) attributes.style = `text-align:${node.style.textAlign}`;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Painter } from "../src/painter.js";
-import { safeHref } from "../src/inline.js";
+import { safeHref } from "../src/links.js";
 import { doc, html } from "./dom.js";
 
 /** @param {Iterable<string>} chunks */
@@ -43,6 +43,7 @@ const CASES = {
   "~~~\n```\n~~~": "<pre><code>```</code></pre>",
   "```\nnever closed": "<pre><code>never closed</code></pre>",
   "    indented\n\n      code\n\ntext": "<pre><code>indented\n\n  code</code></pre><p>text</p>",
+  "  \tcode\n\t\tmore": "<pre><code>code\n\tmore</code></pre>",
   "a | b\n--|:-:\n1 | 2\n3\n\nx":
     '<table><thead><tr><th>a</th><th style="text-align:center">b</th></tr></thead><tbody><tr><td>1</td><td style="text-align:center">2</td></tr><tr><td>3</td><td style="text-align:center"></td></tr></tbody></table><p>x</p>',
   "intro\n| a | b |\n| --- | --- |\n| `x` | **1\\|2** |":
@@ -66,6 +67,11 @@ const CASES = {
   "$a_1 * b_2$ costs $5 and $$\\sum_{i}^*$$ \\(x_1*y*\\)": "<p>$a_1 * b_2$ costs $5 and $$\\sum_{i}^*$$ \\(x_1*y*\\)</p>",
   "one  \ntwo\\\nthree": "<p>one<br>two<br>three</p>",
   "42": "<p>42</p>",
+  "one\r\ntwo": "<p>one\ntwo</p>",
+  "````\n```\n````\nx": "<pre><code>```</code></pre><p>x</p>",
+  "-      x": '<ul class="amber-tight"><li><pre><code> x</code></pre></li></ul>',
+  "a $1 *b*$2": "<p>a $1 <em>b</em>$2</p>",
+  "&#x110000; &#xd800;": "<p>\ufffd \ufffd</p>",
   "1.5 apples\n-5 degrees": "<p>1.5 apples\n-5 degrees</p>",
 };
 
@@ -100,6 +106,18 @@ test("what is not closed yet reads well while it grows", () => {
   assert.equal(paint(["a [label](https://exam"], { end: false }).html, '<p class="amber-caret">a label</p>');
 });
 
+test("the caret stands where the text goes on", () => {
+  const caretIn = (text) => /<(\w+)[^>]* class="amber-caret"[^>]*>([^<]*)/.exec(paint([text], { end: false }).html)?.slice(1);
+  const table = "|one|two|\n|:--|--:|\n";
+  assert.deepEqual(caretIn("# title"), ["h1", "title"]);
+  assert.deepEqual(caretIn("- a\n- b"), ["p", "b"]);
+  assert.deepEqual(caretIn("```\ncode"), ["code", "code"]);
+  assert.deepEqual(caretIn(table), ["th", "two"]);
+  assert.deepEqual(caretIn(table + "|a"), ["td", "a"]);
+  assert.deepEqual(caretIn(table + "|a|b|c|d"), ["td", "b"]);
+  assert.equal(paint([table + "|a|b"]).html.includes("amber-caret"), false);
+});
+
 test("a held line shows when nothing follows, and is not doubled", () => {
   const { root, painter } = paint(["4", "2"], { end: false });
   assert.equal(root.textContent.trim(), "");
@@ -125,13 +143,34 @@ test("a long answer keeps its last part only, and says so", () => {
     const { root, painter } = paint(Array(40).fill(unit.repeat(1000)), { ...options, end: false });
     assert.ok(hidden > 0, unit);
     assert.ok(root.textContent.length <= 22_600, `${unit}: ${root.textContent.length}`);
-    assert.ok(Math.abs(painter.root.size - root.textContent.length) < 20_000);
+    assert.ok(Math.abs(painter.outline.root.size - root.textContent.length) < 20_000);
   }
   const code = paint(["```\n", ...Array(40).fill("line of code\n".repeat(500))], { ...options, end: false });
   assert.ok(code.root.textContent.length < 8_000 && hidden);
   const table = paint(["|a|b|\n|-|-|\n", ...Array(40).fill("|1|2|\n".repeat(500))], { ...options, end: false });
   assert.match(table.html, /^<table><thead><tr><th>a/);
   assert.ok(table.root.textContent.length < 20_000);
+});
+
+test("what is hidden is the oldest, and never what is still being written", () => {
+  const lines = (n) => Array.from({ length: n }, (_, i) => `${i + 1}. item\n`);
+  const list = paint(lines(500), { limit: 10_000 }).root.childNodes[0];
+  assert.equal(Number(list.getAttribute("start")), 500 - list.childNodes.length + 1);
+  const open = paint(["```\n", "x".repeat(3000)], { limit: 1000, leafLimit: 5000, end: false });
+  assert.equal(open.root.textContent.length, 3000);
+  const words = paint(Array(40).fill("word ".repeat(200)), { limit: 100_000, leafLimit: 5000, end: false });
+  assert.ok(words.root.textContent.length <= 7600, String(words.root.textContent.length));
+  const table = paint(["|a|b|\n|-|-|\n", ..."|1|2|\n".repeat(50), "\n", ..."text\n\n".repeat(500)], { limit: 5000 });
+  assert.equal(table.html.includes("<table"), false);
+});
+
+test("a long text is cut between characters, and a table has no more columns than anybody can see", () => {
+  const { root } = paint(["x" + "\u{1f600}".repeat(4000)]);
+  assert.ok(root.childNodes[0].childNodes.length > 1);
+  for (const piece of root.childNodes[0].childNodes) assert.ok(piece.textContent.isWellFormed());
+  const columns = (n) => `${"|a".repeat(n)}|\n${"|-".repeat(n)}|\n`;
+  assert.equal(paint([columns(200)]).html.includes("<table"), true);
+  assert.equal(paint([columns(201)]).html.includes("<table"), false);
 });
 
 test("the work grows with the text", () => {

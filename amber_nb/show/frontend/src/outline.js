@@ -1,0 +1,135 @@
+// @ts-check
+/** The blocks of a text that are open: begun, filled and closed as its lines ask for. */
+
+import { Container } from "./blocks.js";
+import { make } from "./dom.js";
+import { CodeLeaf, RowLeaf, TextLeaf } from "./leaves.js";
+
+/** @typedef {import("./blocks.js").Block} Block */
+/** @typedef {import("./leaves.js").Leaf} Leaf */
+/** @typedef {import("./leaves.js").Table} Table */
+
+export class Outline {
+  /**
+   * @param {HTMLElement} root
+   * @param {number} leafLimit characters that stay of one paragraph or block of code
+   * @param {() => void} onHidden
+   */
+  constructor(root, leafLimit, onHidden) {
+    this.doc = root.ownerDocument;
+    this.leafLimit = leafLimit;
+    this.onHidden = onHidden;
+    this.root = new Container("root", root, null);
+    /** @type {Container[]} what is open, the outermost first */
+    this.stack = [this.root];
+    /** @type {Leaf | null} what text flows into */
+    this.leaf = null;
+    /** @type {Table | null} what another row may be added to */
+    this.table = null;
+    this.blank = false; // a blank line has come since the last block
+    this.dirty = false; // the leaf has grown since it was painted
+  }
+
+  top() {
+    return this.stack[this.stack.length - 1];
+  }
+
+  /**
+   * Leave what a line does not continue.
+   * @param {number} depth
+   */
+  enter(depth) {
+    this.closeTo(depth);
+    this.closeLeaf();
+    // A list takes items only.
+    while (this.top().kind === "list") this.closeTo(this.stack.length - 1);
+    this.loosen(this.top());
+  }
+
+  /**
+   * Blank lines between the parts of an item, or between items, make their list a loose one.
+   * @param {Container} container
+   */
+  loosen(container) {
+    const isItem = container.kind === "item";
+    const list = /** @type {Container} */ (isItem ? container.parent : container);
+    const parts = isItem ? container.kids.length : 1;
+    if (this.blank && list.kind === "list" && parts) list.el.classList.remove("amber-tight");
+    this.blank = false;
+  }
+
+  /** @param {"quote" | "list" | "item"} kind @param {HTMLElement} el */
+  open(kind, el) {
+    const container = this.attach(new Container(kind, el, this.top()));
+    this.stack.push(container);
+    return container;
+  }
+
+  openQuote() {
+    this.open("quote", make(this.doc, "blockquote"));
+  }
+
+  /** @param {string} mark its bullet or delimiter @param {number} number of its first item; NaN for a bullet */
+  openList(mark, number) {
+    const ordered = !Number.isNaN(number);
+    const el = make(this.doc, ordered ? "ol" : "ul", "amber-tight");
+    if (ordered && number !== 1) el.setAttribute("start", String(number));
+    this.open("list", el).mark = mark;
+  }
+
+  /** @param {number} offset columns its content is indented by */
+  openItem(offset) {
+    this.open("item", make(this.doc, "li")).offset = offset;
+  }
+
+  /** @param {string} tag */
+  openText(tag) {
+    this.leaf = this.attach(new TextLeaf(tag, this.top()));
+  }
+
+  /** @param {string} fence @param {number} indent */
+  openCode(fence, indent) {
+    this.leaf = this.attach(new CodeLeaf(fence, indent, this.top()));
+  }
+
+  /** @param {Table} table */
+  openRow(table) {
+    this.leaf?.close();
+    this.leaf = this.attach(new RowLeaf(table));
+  }
+
+  /** @template {Block} B @param {B} child */
+  attach(child) {
+    child.attach();
+    this.blank = false;
+    return child;
+  }
+
+  /** @param {string} text */
+  grow(text) {
+    if (!text || !this.leaf) return;
+    this.dirty = true;
+    if (this.leaf.grow(text, this.leafLimit)) this.onHidden();
+  }
+
+  /** Paint what has grown. */
+  paint() {
+    if (this.dirty) this.leaf?.paint(true);
+    this.dirty = false;
+  }
+
+  closeLeaf() {
+    this.leaf?.close();
+    this.leaf = null;
+    this.dirty = false;
+    if (this.table) this.table.open = false;
+    this.table = null;
+  }
+
+  /** @param {number} depth */
+  closeTo(depth) {
+    if (depth >= this.stack.length) return;
+    this.closeLeaf();
+    for (const container of this.stack.splice(depth)) container.open = false;
+  }
+}

@@ -1,0 +1,235 @@
+// @ts-check
+/**
+ * Where each line of a Markdown text belongs: CommonMark's containers and leaves, GFM's tables and task lists. A line's
+ * place is settled for good when it is given one, and what follows on the line flows into its leaf.
+ */
+
+import { Block } from "./blocks.js";
+import { make } from "./dom.js";
+import { CodeLeaf, Table, TextLeaf } from "./leaves.js";
+import { FENCE, HEADING, ITEM, QUOTE, RULE, UNDERLINE } from "./lines.js";
+import { alignsOf, cellsOf, closesFence, indentOf, interrupts, unindent } from "./lines.js";
+
+/** @typedef {import("./outline.js").Outline} Outline */
+
+const DEEPEST = 24; // containers; a thousand quotes inside each other help nobody
+const TELLING = /[^\s>#*+\-_=~`|:\d.)]/;
+
+/**
+ * Whether a line's beginning says what the line is.
+ * @param {Outline} outline
+ * @param {string} line
+ */
+export function telling(outline, line) {
+  if (!/[^\s>]/.test(line)) return false;
+  const { rest, depth } = match(outline, line);
+  if (!rest.trim()) return false;
+  if (depth === outline.stack.length && outline.leaf instanceof CodeLeaf) {
+    if (outline.leaf.fence) return !/^\s*[`~]*\s*$/.test(rest);
+    if (indentOf(rest) >= 4) return true;
+  }
+  return TELLING.test(line) && !/^[\s>*+\-\d.)]*(?:```|~~~)/.test(line);
+}
+
+/**
+ * Give a line its place.
+ * @param {Outline} outline
+ * @param {string} line its beginning, or all of it
+ * @param {boolean} whole
+ */
+export function place(outline, line, whole) {
+  const { rest, depth } = match(outline, line);
+  const all = depth === outline.stack.length;
+  const isBlank = whole && !rest.trim();
+  if (all && outline.leaf instanceof CodeLeaf && goesOnCode(outline, outline.leaf, rest, whole, isBlank)) return;
+  if (isBlank) {
+    // A blank line ends quotes, paragraphs and tables; items wait for what comes next.
+    if (!all && outline.stack[depth].kind !== "list") outline.closeTo(depth);
+    else outline.closeLeaf();
+    outline.blank = true;
+    return;
+  }
+  begin(outline, rest, depth, whole);
+}
+
+/**
+ * How many of the open containers a line continues, and the line without their marks.
+ * @param {Outline} outline
+ * @param {string} line
+ */
+function match({ stack }, line) {
+  let rest = line;
+  let depth = 1;
+  for (; depth < stack.length; depth++) {
+    const container = stack[depth];
+    if (container.kind === "quote") {
+      const quote = QUOTE.exec(rest);
+      if (!quote) break;
+      rest = rest.slice(quote[0].length);
+    } else if (container.kind === "item") {
+      if (!rest.trim()) rest = "";
+      else if (indentOf(rest) >= container.offset) rest = unindent(rest, container.offset);
+      else break;
+    }
+  }
+  // A list goes on only with one of its items, or a new one.
+  if (depth > 1 && depth < stack.length && stack[depth - 1].kind === "list") depth--;
+  return { rest, depth };
+}
+
+/**
+ * Whether a line belongs to the code above it; then it is put there.
+ * @param {Outline} outline
+ * @param {CodeLeaf} code
+ * @param {string} rest
+ * @param {boolean} whole
+ * @param {boolean} isBlank
+ */
+function goesOnCode(outline, code, rest, whole, isBlank) {
+  const indent = indentOf(rest);
+  if (code.fence) {
+    if (whole && closesFence(rest, code.fence)) outline.closeLeaf();
+    else outline.grow(code.nextLine(unindent(rest, Math.min(code.indent, indent))));
+  } else if (isBlank) {
+    code.blanks++;
+  } else if (indent >= 4) {
+    outline.grow(code.nextLine(unindent(rest, 4)));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/**
+ * Open what a line opens: containers, one inside the other, then a leaf.
+ * @param {Outline} outline
+ * @param {string} rest the line without the marks of the containers that it continues
+ * @param {number} depth of those
+ * @param {boolean} whole
+ */
+function begin(outline, rest, depth, whole) {
+  const all = depth === outline.stack.length;
+  let paragraph = outline.leaf instanceof TextLeaf && outline.leaf.tag === "p" ? outline.leaf : null;
+  let table = all ? outline.table : null;
+  while (outline.stack.length <= DEEPEST || indentOf(rest) >= 4) {
+    if (indentOf(rest) >= 4) {
+      if (paragraph) break;
+      outline.enter(depth);
+      outline.openCode("", 0);
+      outline.grow(/** @type {CodeLeaf} */ (outline.leaf).nextLine(unindent(rest, 4)));
+      return;
+    }
+    const quote = QUOTE.exec(rest);
+    const item = quote ? null : ITEM.exec(rest);
+    if (quote) {
+      outline.enter(depth);
+      outline.openQuote();
+      rest = rest.slice(quote[0].length);
+    } else if (openLeaf(outline, rest, depth, whole, all ? paragraph : null)) {
+      return;
+    } else if (item && !(paragraph && all && !interrupts(item, rest))) {
+      rest = openItem(outline, item, rest, depth);
+    } else {
+      break;
+    }
+    if (!rest.trim()) return;
+    depth = outline.stack.length;
+    paragraph = table = null;
+  }
+  if (paragraph) {
+    outline.grow(`\n${rest.trimStart()}`); // also the lazy line that forgot its marks
+    return;
+  }
+  if (table) {
+    outline.openRow(table);
+  } else {
+    outline.enter(depth);
+    outline.openText("p");
+  }
+  outline.grow(rest.trimStart());
+}
+
+/**
+ * Whether a line is a heading, a fence, a rule, or makes the paragraph above it something else; then it is put there.
+ * @param {Outline} outline
+ * @param {string} rest
+ * @param {number} depth
+ * @param {boolean} whole
+ * @param {TextLeaf | null} paragraph that the line would continue
+ */
+function openLeaf(outline, rest, depth, whole, paragraph) {
+  const heading = HEADING.exec(rest);
+  const fence = whole && FENCE.exec(rest);
+  if (heading) {
+    outline.enter(depth);
+    outline.openText(`h${heading[1].length}`);
+    outline.grow(rest.slice(heading[0].length));
+  } else if (fence) {
+    outline.enter(depth);
+    outline.openCode(fence[1], indentOf(rest));
+  } else if (whole && paragraph && retitle(outline, paragraph, rest)) {
+    return true;
+  } else if (whole && RULE.test(rest)) {
+    outline.enter(depth);
+    outline.attach(new Block(make(outline.doc, "hr"), outline.top())).open = false;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/**
+ * @param {Outline} outline
+ * @param {RegExpExecArray} found
+ * @param {string} rest
+ * @param {number} depth
+ * @returns {string} what follows the item's mark
+ */
+function openItem(outline, found, rest, depth) {
+  const mark = found[2].slice(-1);
+  const list = outline.stack[depth];
+  if (list?.kind === "list" && list.mark === mark) {
+    outline.closeTo(depth + 1);
+    outline.loosen(list);
+  } else {
+    outline.enter(depth);
+    outline.openList(mark, parseInt(found[2], 10));
+  }
+  const width = found[0].length;
+  const after = rest.slice(width);
+  const gap = indentOf(after);
+  const offset = width + (gap > 4 || !after.trim() ? 1 : gap);
+  outline.openItem(offset);
+  return unindent(after, offset - width);
+}
+
+/**
+ * A line under a paragraph may turn it into a heading, or its last line into the head of a table.
+ * @param {Outline} outline
+ * @param {TextLeaf} paragraph
+ * @param {string} rest
+ */
+function retitle(outline, paragraph, rest) {
+  const { raw, kids } = paragraph;
+  const under = UNDERLINE.exec(rest);
+  if (under && !kids.length) {
+    paragraph.drop();
+    outline.openText(under[1][0] === "=" ? "h1" : "h2");
+    outline.grow(raw);
+    outline.closeLeaf();
+    return true;
+  }
+  const aligns = alignsOf(rest);
+  const cut = raw.lastIndexOf("\n");
+  const titles = cellsOf(raw.slice(cut + 1));
+  if (!aligns || titles.length !== aligns.length || aligns.length > 200 || (cut < 0 && kids.length)) return false;
+  if (cut < 0) {
+    paragraph.drop();
+    outline.leaf = null;
+  } else {
+    paragraph.raw = raw.slice(0, cut);
+    outline.closeLeaf();
+  }
+  outline.table = outline.attach(new Table(aligns, titles, outline.top()));
+  return true;
+}
