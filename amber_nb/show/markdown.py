@@ -34,6 +34,7 @@ _LONGEST_PARAGRAPH = 40_000  # characters; the inline rules are super-linear on 
 _MOST_BRACKETS = 20_000  # in all: each one may start a link, and costs 15 to 30 µs
 _TASK = re.compile(r"\[([ xX])\][ \t\n]")
 _BARE_URL = re.compile(r"https?://[^\s<>\"'`]{1,2000}", re.IGNORECASE)
+_WIDE = re.compile(r"[^\n]{81}")  # code that may have to be scrolled, with the keyboard too
 _MOST_COLOURED = 50_000  # characters of code in one answer
 _SHOWN_TARGET = 200
 _TAGS = {
@@ -158,7 +159,7 @@ class Writer:
             start = token.attrGet("start")
             self.paper.open("ol", f' start="{start:d}"' if isinstance(start, int) and start != 1 else "")
         elif kind == "table":
-            self.paper.open("div", f' style="{STYLES["table"]}"')
+            self.paper.open("div", f' tabindex="0" style="{STYLES["table"]}"')  # to scroll it with the keyboard
             self.paper.open("table")
         elif kind in ("th", "td"):
             side = str(token.attrGet("style") or "text-align:left").removeprefix("text-align:")
@@ -208,7 +209,8 @@ class Writer:
         code, language = token.content.removesuffix("\n"), words[0] if words else ""
         self._colouring -= colouring_cost(code, language)
         html, used = code_html(code, language if self._colouring >= 0 else "")
-        self.paper.open("pre", f' dir="ltr" style="{STYLES["code"]}"')
+        wide = ' tabindex="0"' if _WIDE.search(code) else ""
+        self.paper.open("pre", f' dir="ltr"{wide} style="{STYLES["code"]}"')
         self.paper.open("code")
         if utf8_size(html) > self.paper.left:
             self.paper.put_head(code, code_text)

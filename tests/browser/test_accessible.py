@@ -90,7 +90,7 @@ def test_axe_on_the_live_view(notebook: Callable[..., Any], axe: str, artefacts:
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_axe_on_the_settled_answer(notebook: Callable[..., Any], axe: str, artefacts: pathlib.Path, theme: str) -> None:
-    book = notebook([setup(CODE + ANSWER), SETTLED], theme=f"JupyterLab {theme}")
+    book = notebook([setup(WIDE + CODE + ANSWER), SETTLED], theme=f"JupyterLab {theme}")
     book.run(0, wait=True)
     book.run(1, wait=True)
     out = book.output(1)

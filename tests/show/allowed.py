@@ -12,6 +12,7 @@ EMPTY = {"br", "hr"}
 ATTRIBUTES = {
     "class": re.compile(r"amber-(answer|md|reasoning)"),
     "dir": re.compile(r"auto|ltr"),
+    "tabindex": re.compile(r"0"),
     "start": re.compile(r"\d{1,9}"),
     "target": re.compile(r"_blank"),
     "rel": re.compile(r"noopener noreferrer"),

@@ -171,3 +171,9 @@ def test_growth_is_linear() -> None:
     sizes = [len(markdown_html(PROSE * n)) for n in (10, 100, 1000)]
     assert sizes[1] < 10.5 * sizes[0]
     assert sizes[2] < 10.5 * sizes[1]
+
+
+def test_what_may_have_to_be_scrolled_is_reached_by_the_keyboard():
+    assert 'tabindex="0"' in markdown_html("|a|b|\n|-|-|\n|1|2|")
+    assert 'tabindex="0"' in markdown_html("```\n" + "x" * 81 + "\n```")
+    assert "tabindex" not in markdown_html("```\n" + ("x" * 80 + "\n") * 9 + "```\n\n" + "prose " * 100)
