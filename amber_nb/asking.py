@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Asking"]
 
 _turns = cell.Turns()
-REST_S = 0.1  # while somebody watches: the view shows what came in between as one movement
+REST_S = 0.15  # while somebody watches: the view shows what came in between as one movement
 # What takes the live view's place when no text came: the error below it says the rest.
 NOTHING = {"text/html": "", "text/plain": ""}
 

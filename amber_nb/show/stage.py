@@ -34,7 +34,7 @@ class Stage:
     def __init__(self, *, model: str, badge: str | None, on_stop: Callable[[], None]) -> None:
         self._badge = badge
         self._view = StreamView(model=model, badge=badge, on_stop=on_stop)
-        self.every_s = 0.25 if self._view.hears else 0.1  # seconds between two ticks; Stop must not wait for long
+        self.every_s = 0.5 if self._view.hears else 0.1  # seconds between two ticks; Stop must not wait for long
         self._pieces: list[str] = []
         self._began = time.monotonic()
         self._refresh_at = 0.0

@@ -18,6 +18,7 @@ from .stream import Cut, Fold, Garbled, GatewayFault
 
 __all__ = ["Call"]
 
+_MUCH = 300  # characters between two rests
 _DRAINED_S = 0.001  # what had to be waited for longer was not there yet: all that had arrived has been read
 
 
@@ -31,8 +32,8 @@ class Call:
         body: the request as the wire has it, without `stream`.
         options: the SDK's own request options (`extra_headers`, `timeout`, …).
         on_text: called on the private loop with each piece of the first choice's text.
-        rest_s: seconds between two reads once text has come: waking up for every chunk of a slow stream costs more than
-            reading it, and a reader who watches sees no difference.
+        rest_s: seconds between two reads once text has come, a third of it while much comes: waking up for every chunk
+            of a slow stream costs twenty times what reading it does, and a reader who watches sees no difference.
     """
 
     def __init__(
@@ -106,13 +107,14 @@ class Call:
     async def _stream(self, response: openai.AsyncAPIResponse[Any]) -> None:
         decoder, fold = Decoder(), self._fold
         try:
-            asked = time.monotonic()
+            asked, came = time.monotonic(), 0
             async for chunk in response.iter_bytes():
                 drained = time.monotonic() - asked > _DRAINED_S
                 for event in decoder.feed(chunk):
-                    self._add(event)
+                    came += self._add(event)
                 if drained and self._rest_s and self._first_token_s is not None:
-                    await asyncio.sleep(self._rest_s)
+                    await asyncio.sleep(self._rest_s if came < _MUCH else self._rest_s / 3)
+                    came = 0
                 asked = time.monotonic()
             if last := decoder.close():
                 self._last(last)
@@ -125,11 +127,12 @@ class Call:
         except Garbled as garbled:
             raise BadReply(f"The gateway's reply is not a chat completion. It says: {garbled}") from None
 
-    def _add(self, event: Event) -> None:
+    def _add(self, event: Event) -> int:
         if text := self._fold.feed(event):
             if self._first_token_s is None:
                 self._first_token_s = time.monotonic() - self._started
             self._on_text(text)
+        return len(text)
 
     def _last(self, event: Event) -> None:
         """What has no blank line after it: a last event, a piece of one, or a body that is no stream at all."""

@@ -305,7 +305,7 @@ def main():
             per_s = 0 if pace == "burst" else int(pace)
             # At a pace, fewer chunks: what a chunk costs does not depend on how many there are – except for those who
             # send everything again, and the burst shows that.
-            chunks = min(options.chunks, per_s * 20) if per_s else options.chunks
+            chunks = min(options.chunks, per_s * 10) if per_s else options.chunks
             table(fronts, options.text, chunks, per_s, options.rounds)
         growth(fronts["amber_nb"], options.text, options.rounds)
     finally:

@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * Text comes in steps, some ten a second; shown as it comes, a slow answer would jerk. A small step after a small step is
+ * Text comes in steps, some seven a second; shown as it comes, a slow answer would jerk. A small step after a small step is
  * spread over the frames until the next one is due. Pure: no DOM.
  */
 
 const SMALL = 300; // characters: of more, nobody sees the steps
-const SPREAD = 90; // ms
+const SPREAD = 140; // ms
 const FRAME = 17;
 
 export class Flow {

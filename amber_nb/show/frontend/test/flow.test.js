@@ -26,10 +26,10 @@ test("a first step is shown at once", () => {
 });
 
 test("small steps flow: each frame shows a little, and a step is through before the next", () => {
-  const frames = shown([[0, 40], [96, 40], [192, 40], [288, 40]], 400).slice(6);
+  const frames = shown([[0, 40], [144, 40], [288, 40], [432, 40]], 640).slice(9);
   assert.equal(frames.reduce((sum, count) => sum + count), 120);
   assert.ok(Math.max(...frames) <= 12, String(frames));
-  assert.ok(frames.slice(0, 18).filter((count) => count === 0).length <= 3, String(frames));
+  assert.ok(frames.slice(0, 27).filter((count) => count === 0).length <= 3, String(frames));
 });
 
 test("large steps are shown as they come", () => {
