@@ -75,7 +75,7 @@ corpus = [encodable(item["text"]) for item in json.load(open({corpus!r}))]
 amber = Amber(base_url={url!r}, api_key="ambrs-exampletoken", max_retries=0)
 # So many views at once take a busy machine its time; the static HTML that stands in for late ones is not meant here.
 import amber_nb.show.stage
-amber_nb.show.stage.HELLO_S = 60
+amber_nb.show.stage.HELLO_S = amber_nb.show.stage.BUSY_S = 60
 """
 ASK = """
 way, numbers = {way!r}, range({start}, {stop})
