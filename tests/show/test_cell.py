@@ -140,6 +140,7 @@ def test_an_interrupt_leaves_the_text_in_the_cell(kernel):
         "main = threading.main_thread().ident\n"
         "def interrupt():\n    import time\n"
         "    while not (paced.usage_log['first_token_s'] > 0).any(): time.sleep(0.01)\n"
+        "    time.sleep(0.5)\n"  # a live view's text is read in steps
         "    signal.pthread_kill(main, signal.SIGINT)\n"
         "threading.Thread(target=interrupt).start()\n"
         "try:\n    paced.ask('Write 500 words about rivers.')\nexcept KeyboardInterrupt:\n    print('interrupted')"
