@@ -85,7 +85,7 @@ def run(text):
     return so_far
 """
 OURS = """
-from streams import SIZE, TEXTS, answer
+from amber_nb import Amber
 amber = Amber(base_url=URL, api_key=KEY)
 def run(text):
     return amber.ask(text).text
