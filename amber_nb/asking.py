@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Asking"]
 
 _turns = cell.Turns()
-REST_S = 0.15  # while somebody watches: the view shows what came in between as one movement
 # What takes the live view's place when no text came: the error below it says the rest.
 NOTHING = {"text/html": "", "text/plain": ""}
 
@@ -94,7 +93,7 @@ class Asking:
         if self._stage is None:
             self._call = Call(client, body, self._options)
         else:
-            self._call = Call(client, body, self._options, self._stage.feed, rest_s=REST_S)
+            self._call = Call(client, body, self._options, self._stage.feed, rest_s=self._stage.rest_s)
         try:
             return await self._call.run()
         except asyncio.CancelledError:

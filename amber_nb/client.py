@@ -144,7 +144,7 @@ class Amber:
             system: instructions, sent first in the role `developer`.
             model: another model than the client's.
             timeout_s: seconds to wait for a sign of life.
-            show: None: shown in a notebook, silent in a script; True and False decide it.
+            show: None: shown in a notebook and in IPython, silent in a script; True and False decide it.
             footer: a line with model, tokens and time under the answer.
             extra_body: fields of the request that amber_nb does not know.
             **params: the endpoint's own parameters by their names (`temperature`, `max_tokens`, `tools`, …).

@@ -19,12 +19,13 @@ so each view sends in a copy of the context in which it was made: its messages b
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any
+
+from ..types import encodable
 
 __all__ = ["Feed", "Message", "Pump", "pump"]
 
@@ -37,8 +38,6 @@ KERNEL_GAP_S = 0.01  # and 100 for all of them
 TAIL_CHECK_S = 1.0  # silence after which the view is told once how far the text goes: a lost end is noticed
 UNHEARD_S = (0.3, 0.7, 1.2, 2.0, 3.0)  # ages at which all is sent again to views that cannot ask
 MAX_SEND = 262_144  # characters in one message: more would hold up the page that reads it
-
-_LONE = re.compile("[\ud800-\udfff]")
 
 Message = dict[str, Any]
 
@@ -130,8 +129,7 @@ class Feed:
         if not text.isascii():
             if "\ud800" <= text[-1] <= "\udbff":  # half a character: the other half comes with the next chunk
                 self._half, text = text[-1], text[:-1]
-            if _LONE.search(text):  # ipykernel cannot pack lone surrogates
-                text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            text = encodable(text)
         if text:
             self._first = self._clock() if self._first is None else self._first
             self._note = None  # text has come: nothing is being waited for

@@ -29,6 +29,7 @@ class Stage:
         on_stop: called once, in any thread, when the reader stops the answer.
     """
 
+    rest_s = 0.15  # seconds between two reads that the view makes one movement of
     _greeted: ClassVar[bool] = False  # a view of this kernel has reported for duty before
 
     def __init__(self, *, model: str, badge: str | None, on_stop: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ class TextStage:
     """
 
     every_s = 0.05  # seconds between two ticks
+    rest_s = 0.05  # and between two reads: nothing smooths the steps here
 
     def __init__(self) -> None:
         self._fresh: list[str] = []

@@ -310,12 +310,18 @@ def _main_threads(trace: list[dict[str, Any]]) -> set[int]:
 def test_a_burst_is_shown_at_once(browser: Any, notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
     """20 kB in 5,000 chunks: in the page within 100 ms of the last, no long task, few bytes."""
     text = (ANSWER * 20)[: 20_000 - 9] + "\n\nfinally"
-    book = notebook([setup(text), "CHUNK, PAUSE_S, WAIT_S = 4, 0.0001, 1\n" + VIEW + MEASURED])
-    found = measure(browser, book, "finally")
-    (artefacts / "burst.json").write_text(json.dumps(found))
-    assert found["lag_ms"] <= 100
-    assert found["longest_task_cpu_ms"] <= 50
-    assert found["bytes"] <= 4 * found["text"]
+    longest = []
+    for _ in range(3):  # other work on the machine makes tasks longer on the clock: one quiet run of three is asked for
+        book = notebook([setup(text), "CHUNK, PAUSE_S, WAIT_S = 4, 0.0001, 1\n" + VIEW + MEASURED])
+        found = measure(browser, book, "finally")
+        (artefacts / "burst.json").write_text(json.dumps(found))
+        assert found["lag_ms"] <= 100
+        assert found["longest_task_cpu_ms"] <= 50
+        assert found["bytes"] <= 4 * found["text"]
+        longest.append(found["longest_task_ms"])
+        if longest[-1] <= 50:
+            break
+    assert min(longest) <= 50, longest
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_in_ipython_it_streams_and_is_shown_once(terminal):
     assert terminal.process.poll() is None
     assert "In [3]" not in terminal.out
     terminal.until(r"In \[3\]: ")
-    terminal.say("print(); print(terminal := amber.last.text)")
+    terminal.say("print(); print(amber.last.text)")
     text = terminal.until(r"In \[4\]: ").split("\n\n")[1].strip()
     assert terminal.out.count(text) == 2  # once streamed, once printed
     terminal.say("again = await amber.ask_async('Write 25 words about tea.'); again")
