@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._version import __version__
     from .answer import Answer
     from .client import Amber
-    from .errors import AmberError, BadReply, ConfigError, StreamCut
+    from .errors import AmberError, BadReply, CassetteMiss, ConfigError, StreamCut
 
 # name → module it lives in; None: the module itself
 _HOME: dict[str, str | None] = {
@@ -22,6 +22,7 @@ _HOME: dict[str, str | None] = {
     "AmberError": ".errors",
     "Answer": ".answer",
     "BadReply": ".errors",
+    "CassetteMiss": ".errors",
     "ConfigError": ".errors",
     "StreamCut": ".errors",
     "__version__": "._version",
@@ -29,7 +30,7 @@ _HOME: dict[str, str | None] = {
     "credentials": None,
 }
 
-__all__ = ["Amber", "AmberError", "Answer", "BadReply", "ConfigError", "StreamCut", "__version__"]
+__all__ = ["Amber", "AmberError", "Answer", "BadReply", "CassetteMiss", "ConfigError", "StreamCut", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from .errors import ConfigError
 __all__ = ["API_PATH", "endpoint"]
 
 API_PATH = "/api/beta/openai/v1"
+ENDPOINT = "/chat/completions"  # what the vendor's page shows is the address of this, and gets pasted
 
 
 def endpoint(*, domain: str | None = None, base_url: str | None = None, where: str = "the arguments") -> str | None:
@@ -41,7 +42,7 @@ def _domain_url(domain: str, where: str) -> str:
     host = domain.strip()
     if "://" in host:
         parts = urlsplit(_checked_url(host, "domain", where))
-        if parts.path not in ("", "/", API_PATH):
+        if parts.path.rstrip("/") not in ("", API_PATH):
             raise ConfigError(f"domain (in {where}) is a host, without a path; for a full address use base_url.")
         host = parts.netloc
     host = host.rstrip("/")
@@ -69,7 +70,8 @@ def _checked_url(url: str, name: str, where: str) -> str:
     if parts.scheme == "http" and not _loopback(host):
         raise ConfigError(f"{name} (in {where}) must use https: a key sent over plain http can be read on the way.")
     bracketed = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{bracketed}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+    path = parts.path.rstrip("/").removesuffix(ENDPOINT).rstrip("/")
+    return f"{parts.scheme}://{bracketed}{f':{port}' if port else ''}{path}"
 
 
 def _loopback(host: str) -> bool:

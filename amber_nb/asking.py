@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from . import show as shown
 from .answer import Answer
-from .config import positive
+from .config import not_negative, positive
 from .conversation import assistant_message, messages_for, split_params
 from .errors import BadReply, StreamCut
 from .show import cell
 from .types import Message, Reply
 from .wire import loop
 from .wire.call import Call
+from .wire.deck import PLACE
+from .wire.retry import Retries
+from .wire.takes import Place
 
 if TYPE_CHECKING:
     from .client import Amber
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "place"]
 
 _turns = cell.Turns()
 # What takes the live view's place when no text came: the error below it says the rest.
@@ -37,6 +40,7 @@ class Asking:
         system: str | None,
         model: str | None,
         timeout_s: float | None,
+        max_wait_s: float | None,
         show: bool | None,
         footer: bool,
         extra_body: Mapping[str, Any] | None,
@@ -46,6 +50,7 @@ class Asking:
         if extra_body is not None and not isinstance(extra_body, Mapping):
             raise TypeError(f"extra_body must be a dict, not {type(extra_body).__name__}")
         timeout_s = positive("timeout_s", timeout_s)
+        self._max_wait_s = not_negative("max_wait_s", max_wait_s)
         self._amber = amber
         self._messages = messages_for(prompt, system)
         self._body = {"model": model or amber.model, "messages": self._messages, **body}
@@ -54,7 +59,8 @@ class Asking:
             self._options["extra_body"] = dict(extra_body)
         if timeout_s is not None:
             self._options["timeout"] = timeout_s
-        self._inherited = {"model": model, "extra_body": extra_body, "timeout_s": timeout_s, "footer": footer, **params}
+        self._inherited = {"model": model, "extra_body": extra_body, "timeout_s": timeout_s}
+        self._inherited |= {"max_wait_s": max_wait_s, "footer": footer, **params}
         self._footer = footer
         self._call: Call | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -62,6 +68,7 @@ class Asking:
         self._visible = _visible(show, amber._config.display)
         self._turn = _turns.begin()
         self._ended = False
+        self._place = place()
         self._stage = self._open_stage(amber._config.display) if self._visible else None
 
     @property
@@ -77,7 +84,7 @@ class Asking:
         if cell.in_terminal():
             return shown.TextStage() if display in ("auto", "live") else None
         if display == "live" or (display == "auto" and cell.front_end()):
-            badge = "simulated" if self._amber.mode == "simulate" else None
+            badge = {"simulate": "simulated", "replay": "replayed"}.get(self._amber.mode)
             return shown.Stage(model=str(self._body["model"]), badge=badge, on_stop=self._stop)
         return None
 
@@ -88,12 +95,16 @@ class Asking:
     async def run(self) -> Reply:
         """The async core, for the private loop."""
         self._task = asyncio.current_task()
+        PLACE.set(self._place)  # the transport runs on the private loop, where no cell is
         body = {**self._body, "stream_options": {"include_usage": True}}
         client = self._amber._clients.private()
+        config = self._amber._config
+        patience_s = config.max_wait_s if self._max_wait_s is None else self._max_wait_s
+        retries = Retries(config.max_retries, patience_s)
         if self._stage is None:
-            self._call = Call(client, body, self._options)
+            self._call = Call(client, body, self._options, retries=retries)
         else:
-            self._call = Call(client, body, self._options, self._stage.feed, rest_s=self._stage.rest_s)
+            self._call = Call(client, body, self._options, self._stage.feed, self._stage.rest_s, retries)
         try:
             return await self._call.run()
         except asyncio.CancelledError:
@@ -145,6 +156,11 @@ class Asking:
         elif self._visible and answer is not None:
             display = partial(cell.show, answer._repr_mimebundle_())
         _turns.end(self._turn, display)
+
+
+def place() -> Place:
+    """The cell that is running, and this run of it."""
+    return Place(cell.cell_id(), cell.current())
 
 
 def _visible(show: bool | None, display: str) -> bool:

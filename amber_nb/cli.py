@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
 import amber_nb
 
-from . import config, simulator
+from . import config, simulator, testing
 from .errors import AmberError
 
 __all__ = ["main"]
@@ -64,11 +64,29 @@ def _parser() -> argparse.ArgumentParser:
     notebooks.add_argument("dir", type=Path, help="folder for your copies; those already there stay as they are")
     notebooks.set_defaults(run=_notebooks)
 
-    simulate = commands.add_parser("simulate", help="serve the stand-in gateway over HTTP on 127.0.0.1")
+    simulate = commands.add_parser(
+        "simulate",
+        help="serve the stand-in gateway over HTTP on 127.0.0.1",
+        epilog="The model fault/<name> answers with a fault; --list-faults shows them.",
+    )
     simulate.add_argument("--port", type=int, default=0, help="0: any free one (default)")
     simulate.add_argument("--dialect", choices=("openai", "litellm"), default="openai", help="whose habits to show")
     simulate.add_argument("--chunks-per-s", type=float, help="pace of a streamed reply, 0 for no waiting")
+    simulate.add_argument(
+        "--drift", type=int, help="above 0: as a model that has changed since, another for each number"
+    )
+    simulate.add_argument("--list-faults", action="store_true", help="print the faults by name, and serve nothing")
     simulate.set_defaults(run=_simulate)
+
+    record = commands.add_parser(
+        "record", help="run notebooks whole against your gateway; keep outputs and cassette, or neither if a cell fails"
+    )
+    record.add_argument("notebook", nargs="+", type=Path)
+    record.set_defaults(run=_record)
+
+    bless = commands.add_parser("bless", help="record again what has drifted: what comes now is right from now on")
+    bless.add_argument("notebook", nargs="+", type=Path, help="or the .json of a drift report, for all it found")
+    bless.set_defaults(run=_bless)
 
     login = commands.add_parser("login", help="store domain and key in the system's keyring")
     login.set_defaults(run=_login)
@@ -158,8 +176,14 @@ def _copy(directory: Path) -> list[Path]:
 
 
 def _simulate(options: argparse.Namespace) -> int:
+    if options.list_faults:
+        width = max(map(len, simulator.FAULTS))
+        for name, fault in simulator.FAULTS.items():
+            print(f"fault/{name:{width}}  {fault.tells}")
+        return 0
     pace = config.simulator_pace() if options.chunks_per_s is None else options.chunks_per_s
-    server = simulator.Server(port=options.port, dialect=options.dialect, chunks_per_s=pace, log=_log)
+    drift = config.simulator_drift() if options.drift is None else max(0, options.drift)
+    server = simulator.Server(port=options.port, dialect=options.dialect, chunks_per_s=pace, drift=drift, log=_log)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(server.base_url, flush=True)
     print(f"For amber_nb: AMBER_BASE_URL={server.base_url} AMBER_API_KEY={config.SIMULATOR_KEY}", file=sys.stderr)
@@ -175,6 +199,32 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _record(options: argparse.Namespace) -> int:
+    return _each(options.notebook, testing.record)
+
+
+def _bless(options: argparse.Namespace) -> int:
+    named = [[path] if path.suffix != ".json" else testing.drifted(path) for path in options.notebook]
+    return _each([path for paths in named for path in paths], testing.bless)
+
+
+def _each(notebooks: Sequence[Path], work: Callable[[Path, Mapping[str, str]], testing.Result]) -> int:
+    if find_spec("nbclient") is None:
+        print("amber-nb: nbclient is missing. Install the extra: pip install 'amber_nb[lab]'", file=sys.stderr)
+        return 1
+    failed = 0
+    for notebook in notebooks:
+        try:
+            result = work(notebook, config.environment())
+        except AmberError as error:  # the others may still be recorded
+            print(f"amber-nb: {error}", file=sys.stderr)
+            failed = 1
+            continue
+        for line in testing.told(result):
+            print(line)
+    return failed
 
 
 def _login(_: argparse.Namespace) -> int:

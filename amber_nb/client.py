@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import amber_nb
 
 from . import config as settings
-from . import tables
+from . import content, tables
 from .answer import Answer
-from .asking import Asking
+from .asking import Asking, place
 from .conversation import continued
 from .errors import ConfigError, explain
 from .show import cell
+from .show.notebook import holds_real_answers
 from .types import Message
 from .wire import loop
 from .wire.clients import Clients
@@ -33,21 +35,28 @@ class Amber:
     """A client of the amber gateway.
 
     Settings: argument > environment (`AMBER_DOMAIN`, `AMBER_BASE_URL`, `AMBER_API_KEY`, `AMBER_MODEL`, `AMBER_MODE`,
-    `AMBER_DISPLAY`) > `.env` > the keyring (see `login`). With no settings at all and a person at a front end, the
-    simulator answers, and every answer is badged "simulated".
+    `AMBER_CASSETTE`, `AMBER_DISPLAY`) > `.env` > the keyring (see `login`). With no settings at all and a person at a
+    front end, the notebook's cassette answers, or, where there is none, the simulator, with every answer badged
+    "simulated".
 
     Args:
         domain: `"acme"` stands for `https://acme.ambersearch.de/api/beta/openai/v1`; a full host also does.
         base_url: the endpoint itself, instead of a domain.
         api_key: the gateway's key, `ambrs-…`.
         model: default `"azure/gpt-5.4"`.
-        mode: `"live"`, or `"simulate"`: the stand-in gateway in this process, no key and no network.
+        mode: `"live"`; `"record"`: live, and kept in the cassette; `"replay"`: from the cassette alone, no key and no
+            network; `"cache"`: replayed where recorded, else asked and recorded; `"simulate"`: the stand-in gateway in
+            this process.
+        cassette: the recording, a `.jsonl` file; default `cassettes/<notebook>.jsonl` beside the notebook.
         timeout_s: seconds to wait for a sign of life; default the SDK's (600 s).
         max_retries: how often a request is tried again; default 2.
+        max_wait_s: seconds that one `ask` may wait between its tries; where the gateway asks for more, its error is
+            raised at once; default 60, 0 never waits.
         headers: sent with each request.
 
     Raises:
-        ConfigError: nothing is set and nobody is there, half is set, or settings disagree.
+        ConfigError: nothing is set and nobody is there, half is set, or settings disagree; the cassette is damaged.
+        CassetteMiss: replay without a cassette.
 
     Example:
         >>> amber = Amber()
@@ -62,23 +71,30 @@ class Amber:
         api_key: str | settings.Secret | None = None,
         model: str | None = None,
         mode: str | None = None,
+        cassette: str | os.PathLike[str] | None = None,
         timeout_s: float | None = None,
         max_retries: int | None = None,
+        max_wait_s: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         # At once, under the same name: a verbose traceback prints a frame's variables.
         api_key = settings.Secret(api_key) if isinstance(api_key, str) else api_key
+        notebook = settings.session_notebook() if cell.in_kernel() else None
         config = settings.load(
             domain=domain,
             base_url=base_url,
             api_key=api_key,
             model=model,
             mode=mode,
+            cassette=cassette,
             timeout_s=timeout_s,
             max_retries=max_retries,
+            max_wait_s=max_wait_s,
             headers=headers,
             kernel=cell.in_kernel(),
             person=cell.front_end(),
+            notebook=notebook,
+            real=lambda: notebook is not None and holds_real_answers(notebook),
             stored=lambda: amber_nb.credentials.load(),
         )
         self._last: Answer[Any] | None = None
@@ -88,7 +104,7 @@ class Amber:
     def _use(self, config: settings.Config) -> None:
         self._config = config
         self._log.mode = config.mode
-        self._clients = Clients(config, self._log)
+        self._clients = Clients(config, self._log, where=place, pixels=_pixels)
         # Not at exit: the private loop sees to that itself, in the right order.
         weakref.finalize(self, self._clients.close).atexit = False
 
@@ -98,7 +114,7 @@ class Amber:
 
     @property
     def mode(self) -> str:
-        """`"live"` or `"simulate"`."""
+        """`"live"`, `"record"`, `"replay"`, `"cache"` or `"simulate"`."""
         return self._config.mode
 
     @property
@@ -132,6 +148,7 @@ class Amber:
         system: str | None = None,
         model: str | None = None,
         timeout_s: float | None = None,
+        max_wait_s: float | None = None,
         show: bool | None = None,
         footer: bool = True,
         extra_body: Mapping[str, Any] | None = None,
@@ -143,7 +160,8 @@ class Amber:
             prompt: a question, or a list of message dicts.
             system: instructions, sent first in the role `developer`.
             model: another model than the client's.
-            timeout_s: seconds to wait for a sign of life.
+            timeout_s: seconds to wait for a sign of life; what only keeps the connection alive is none.
+            max_wait_s: seconds to wait between tries, all together; while waiting, the live view says so.
             show: None: shown in a notebook and in IPython, silent in a script; True and False decide it.
             footer: a line with model, tokens and time under the answer.
             extra_body: fields of the request that amber_nb does not know.
@@ -158,7 +176,7 @@ class Amber:
         Example:
             >>> amber.ask("Name three rivers.", system="Be brief.", temperature=0).text
         """
-        asking = Asking(self, prompt, system, model, timeout_s, show, footer, extra_body, params)
+        asking = Asking(self, prompt, system, model, timeout_s, max_wait_s, show, footer, extra_body, params)
         try:
             return asking.finish(loop.wait(loop.submit(asking.run()), *asking.ticking))
         except KeyboardInterrupt as interrupt:
@@ -175,13 +193,14 @@ class Amber:
         system: str | None = None,
         model: str | None = None,
         timeout_s: float | None = None,
+        max_wait_s: float | None = None,
         show: bool | None = None,
         footer: bool = True,
         extra_body: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> Answer[Any]:
         """The same as `ask`, awaited; several may run at once."""
-        asking = Asking(self, prompt, system, model, timeout_s, show, footer, extra_body, params)
+        asking = Asking(self, prompt, system, model, timeout_s, max_wait_s, show, footer, extra_body, params)
         try:
             return asking.finish(await loop.wait_async(loop.submit(asking.run()), *asking.ticking))
         except BaseException as error:
@@ -233,6 +252,10 @@ class Amber:
     def _explain(self, error: BaseException) -> None:
         key = self._config.api_key.reveal()
         explain(error, base_url=self._config.base_url, key=key)
+
+
+def _pixels(data: bytes) -> str | None:
+    return content.pixel_digest(data)  # by attribute: a lazy door, which loads Pillow
 
 
 def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,21 +10,39 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 
 from dotenv import dotenv_values, find_dotenv
 
 from .address import API_PATH, endpoint
-from .errors import MASK, ConfigError
+from .errors import MASK, CassetteMiss, ConfigError
+from .tapes import SUFFIX, cassette_of, record_command, shown
 
-__all__ = ["Config", "Secret", "endpoint", "environment", "is_root", "load", "positive", "simulator_pace"]
+__all__ = [
+    "Config",
+    "Secret",
+    "endpoint",
+    "environment",
+    "is_root",
+    "load",
+    "not_negative",
+    "positive",
+    "session_notebook",
+    "simulator_drift",
+    "simulator_pace",
+]
 
 DEFAULT_MODEL = "azure/gpt-5.4"
 # `.invalid` can never resolve (RFC 2606): should a simulated request ever reach a network, it ends there.
 SIMULATOR_URL = f"https://simulator.invalid{API_PATH}"
 SIMULATOR_KEY = "ambrs-simulator"
+REPLAY_URL = f"https://replay.invalid{API_PATH}"
+REPLAY_KEY = "ambrs-replay"
 SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted model streams
 
-MODES = ("live", "simulate")
+MAX_WAIT_S = 60.0
+
+MODES = ("live", "record", "replay", "cache", "simulate")
 DISPLAYS = ("auto", "live", "static", "none")
 VARIABLES = (
     "AMBER_DOMAIN",
@@ -32,8 +50,12 @@ VARIABLES = (
     "AMBER_API_KEY",
     "AMBER_MODEL",
     "AMBER_MODE",
+    "AMBER_CASSETTE",
     "AMBER_DISPLAY",
+    "AMBER_REPLAY_SPEED",
+    "AMBER_JOURNAL",
     "AMBER_SIM_CHUNKS_PER_S",
+    "AMBER_SIM_DRIFT",
 )
 PUBLIC = frozenset(VARIABLES) - {"AMBER_API_KEY"}
 
@@ -68,8 +90,13 @@ class Config:
     display: str = "auto"
     timeout_s: float | None = None  # None: the SDK's own (600 s, 5 s to connect)
     max_retries: int = 2
+    max_wait_s: float = MAX_WAIT_S
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sim_chunks_per_s: float = SIMULATOR_CHUNKS_PER_S
+    sim_drift: int = 0  # above 0, the simulator's model has changed since
+    cassette: Path | None = None
+    replay_speed: float = 0.0  # 1: as recorded; 0: without waiting
+    journal: Path | None = None  # where a test run wants to read what was used of the cassette
     ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, to be kept out
 
 
@@ -97,11 +124,15 @@ def load(
     api_key: str | Secret | None = None,
     model: str | None = None,
     mode: str | None = None,
+    cassette: str | os.PathLike[str] | None = None,
     timeout_s: float | None = None,
     max_retries: int | None = None,
+    max_wait_s: float | None = None,
     headers: Mapping[str, str] | None = None,
     kernel: bool = False,
     person: bool = False,
+    notebook: Path | None = None,
+    real: Callable[[], bool] = bool,
     stored: Callable[[], Mapping[str, str]] = dict,
 ) -> Config:
     """Read the settings.
@@ -111,12 +142,16 @@ def load(
         base_url: the endpoint itself, where it is not the documented one of a domain.
         api_key: the gateway's key.
         model: name of the model; default `azure/gpt-5.4`.
-        mode: `"live"` or `"simulate"`.
+        mode: one of `MODES`.
+        cassette: the file that is recorded to or replayed from.
         timeout_s: seconds a request may take without a sign of life.
         max_retries: how often a request is tried again.
+        max_wait_s: seconds that one `ask` may wait between its tries; 0 never waits.
         headers: sent with each request.
         kernel: this is a notebook's kernel.
         person: somebody sits at its front end, so that the simulator may stand in where nothing is set.
+        notebook: the notebook of this kernel, where it is known: its cassette lies in `cassettes/` beside it.
+        real: tells whether that notebook holds answers of a real gateway.
         stored: reads the keyring; asked only when no other source has a key.
 
     Raises:
@@ -129,6 +164,7 @@ def load(
         "AMBER_API_KEY": api_key,
         "AMBER_MODEL": model,
         "AMBER_MODE": mode,
+        "AMBER_CASSETTE": None if cassette is None else os.fspath(cassette),
     }
     sources = [
         _Source("the arguments", _given(arguments), trusted=True),
@@ -143,11 +179,17 @@ def load(
     chosen = _one_of("AMBER_MODE", first("AMBER_MODE"), MODES)
     display = _one_of("AMBER_DISPLAY", first("AMBER_DISPLAY"), DISPLAYS) or "auto"
     pace = _pace(first("AMBER_SIM_CHUNKS_PER_S"))
+    drift = _drift(first("AMBER_SIM_DRIFT"))
+    patience_s = not_negative("max_wait_s", max_wait_s)
     # A project's .env may not claim that somebody is looking.
     claimed = any(source.text("AMBER_DISPLAY") == "live" for source in sources if source.trusted)
     person = kernel and (person or claimed) and display != "none"
 
-    if chosen != "simulate":
+    tape = _cassette(first("AMBER_CASSETTE"), notebook)
+    if chosen == "replay":
+        host, _ = _host(sources)
+        live_url, live_key = host or REPLAY_URL, Secret(REPLAY_KEY)
+    elif chosen != "simulate":
         if not any(source.secret() for source in sources):
             login = stored()
             values = _given({"AMBER_BASE_URL": login.get("base_url"), "AMBER_API_KEY": login.get("api_key")})
@@ -155,7 +197,8 @@ def load(
         host, host_source = _host(sources)
         key, key_source = next(((s.secret(), s) for s in sources if s.secret()), (None, None))
         if host is None and key is None and chosen is None and person and not unknown:
-            chosen = "simulate"
+            chosen = _stand_in(tape, real)
+            live_url, live_key = REPLAY_URL, Secret(REPLAY_KEY)
         elif host is None or key is None or host_source is None or key_source is None:
             raise ConfigError(_missing(host, host_source, key_source, unknown))
         elif not host_source.trusted and host_source is not key_source:
@@ -166,8 +209,19 @@ def load(
                 "or put both into the .env."
             )
         else:
-            chosen = "live"
+            chosen = chosen or "live"
             live_url, live_key = host, _sendable(key, key_source)
+    if chosen in ("record", "replay", "cache"):
+        if tape is None:
+            raise ConfigError(
+                f"Mode {chosen!r} needs a cassette, and nothing names one: this is no notebook whose file is known. "
+                "Set AMBER_CASSETTE, or Amber(cassette='cassettes/….jsonl')."
+            )
+        if chosen == "replay" and not tape.exists():
+            raise CassetteMiss(
+                f"There is no cassette {shown(tape)}, and in mode 'replay' nothing is asked. To record one: "
+                f"{record_command(tape)}"
+            )
     simulated = chosen == "simulate"
     return Config(
         mode=chosen,
@@ -176,9 +230,15 @@ def load(
         model=first("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
         timeout_s=positive("timeout_s", timeout_s),
-        max_retries=_count("max_retries", max_retries, default=2),
+        max_retries=0 if chosen == "replay" else _count("max_retries", max_retries, default=2),
         headers=_headers(headers),
+        max_wait_s=MAX_WAIT_S if patience_s is None else patience_s,
         sim_chunks_per_s=pace,
+        sim_drift=drift,
+        cassette=tape,
+        replay_speed=_number("AMBER_REPLAY_SPEED", first("AMBER_REPLAY_SPEED"), default=0.0),
+        # From the environment alone: a project's .env may not have files written.
+        journal=Path(journal) if (journal := os.environ.get("AMBER_JOURNAL")) else None,
         ambient_headers=_header_names(os.environ.get("OPENAI_CUSTOM_HEADERS", "")),
     )
 
@@ -197,9 +257,46 @@ def simulator_pace() -> float:
     return _pace(os.environ.get("AMBER_SIM_CHUNKS_PER_S") or None)
 
 
+def simulator_drift() -> int:
+    """`AMBER_SIM_DRIFT` of the environment.
+
+    Raises:
+        ConfigError: it is no whole number.
+    """
+    return _drift(os.environ.get("AMBER_SIM_DRIFT") or None)
+
+
 def is_root() -> bool:
     """Whether this process runs as root; never on Windows."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def session_notebook() -> Path | None:
+    """The notebook whose kernel this is, as Jupyter's server names it; children of a kernel must not ask."""
+    path = Path(os.environ.get("JPY_SESSION_NAME", ""))
+    return path if path.suffix == ".ipynb" and path.is_file() else None
+
+
+def _cassette(given: str | None, notebook: Path | None) -> Path | None:
+    if given is None:
+        return cassette_of(notebook) if notebook is not None else None
+    path = Path(given).expanduser()
+    if path.suffix != SUFFIX:
+        raise ConfigError(f"A cassette's name ends in {SUFFIX} (AMBER_CASSETTE or Amber(cassette=…)).")
+    return path.absolute()  # a notebook may change its working directory
+
+
+def _stand_in(tape: Path | None, real: Callable[[], bool]) -> str:
+    """The mode where nothing is set and somebody is looking: what was recorded, before anything simulated."""
+    if tape is not None and tape.exists():
+        return "replay"
+    if real():
+        raise ConfigError(
+            "This notebook holds answers of a real gateway, and here are neither a key nor a cassette: simulated "
+            "answers would overwrite them. Set AMBER_DOMAIN and AMBER_API_KEY (or run `amber-nb login` once); or ask "
+            "for the simulator: AMBER_MODE=simulate or Amber(mode='simulate')."
+        )
+    return "simulate"
 
 
 def _given(values: Mapping[str, str | Secret | None]) -> dict[str, str | Secret]:
@@ -288,15 +385,19 @@ def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | Non
 
 
 def _pace(value: str | None) -> float:
+    return _number("AMBER_SIM_CHUNKS_PER_S", value, default=SIMULATOR_CHUNKS_PER_S)
+
+
+def _number(name: str, value: str | None, *, default: float) -> float:
     if value is None:
-        return SIMULATOR_CHUNKS_PER_S
+        return default
     try:
-        pace = float(value)
+        number = float(value)
     except ValueError:
-        pace = -1.0
-    if not 0 <= pace < float("inf"):
-        raise ConfigError("AMBER_SIM_CHUNKS_PER_S must be a number of chunks a second, 0 for no waiting.")
-    return pace
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ConfigError(f"{name} must be a number, 0 for no waiting.")
+    return number
 
 
 def positive(name: str, value: float | None) -> float | None:
@@ -308,6 +409,25 @@ def positive(name: str, value: float | None) -> float | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
         raise ConfigError(f"{name} must be a number of seconds above 0, or None for the default.")
     return value
+
+
+def not_negative(name: str, value: float | None) -> float | None:
+    """A number of seconds that may be 0, checked.
+
+    Raises:
+        ConfigError: it is none, or below 0.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0):
+        raise ConfigError(f"{name} must be a number of seconds, 0 or more, or None for the default.")
+    return value
+
+
+def _drift(value: str | None) -> int:
+    if value is None:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ConfigError("AMBER_SIM_DRIFT must be a whole number, 0 for the simulator's answers as they are.")
+    return int(value)
 
 
 def _count(name: str, value: int | None, *, default: int) -> int:

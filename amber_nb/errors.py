@@ -3,7 +3,8 @@
     AmberError
     ├── ConfigError     what was looked for, where, and the fix
     ├── StreamCut       the reply ended early; `.answer` holds the text so far
-    └── BadReply        200, but not a chat completion; the first bytes of what came
+    ├── BadReply        200, but not a chat completion; the first bytes of what came
+    └── CassetteMiss    the nearest recorded exchange, what differs, the command that records again
 
 Everything else that can go wrong on the wire is an `openai.OpenAIError` and passes through,
 with the remedy added by `explain` (a traceback shows an exception's notes).
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from .answer import Answer
 
-__all__ = ["AmberError", "BadReply", "ConfigError", "StreamCut", "explain"]
+__all__ = ["AmberError", "BadReply", "CassetteMiss", "ConfigError", "StreamCut", "explain", "out_of_quota"]
 
 MASK = "***"
 
@@ -42,6 +44,10 @@ class BadReply(AmberError):
     answer: Answer[Any] | None = None
 
 
+class CassetteMiss(AmberError):
+    """Nothing is recorded for this request; the message shows the nearest recording, and how to record again."""
+
+
 def explain(error: BaseException, *, base_url: str, key: str | None) -> None:
     """Add the remedy to an SDK error in place, and mask the key should the gateway have echoed it.
 
@@ -57,10 +63,32 @@ def explain(error: BaseException, *, base_url: str, key: str | None) -> None:
         error.add_note(note)
 
 
+def out_of_quota(error: BaseException) -> bool:
+    """Whether an SDK error says that the quota or the budget is used up, which no waiting changes."""
+    if {getattr(error, "code", None), getattr(error, "type", None)} & _QUOTA_CODES:
+        return True
+    # LiteLLM passes on the words alone. A rate limit mentions quotas too: only those of OpenAI's own message count.
+    return getattr(error, "status_code", None) == 429 and any(sign in str(error) for sign in _QUOTA_SIGNS)
+
+
+_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "budget_exceeded"}
+_QUOTA_SIGNS = ("insufficient_quota", "exceeded your current quota", "check your plan and billing")
+
+
 def _remedy(error: BaseException, base_url: str) -> str | None:
     # The SDK's classes are told by their attributes: importing openai here would cost every user of this leaf 0.5 s.
     status = getattr(error, "status_code", None)
-    if status == 401:
+    said = str(error)
+    if isinstance(status, int) and 300 <= status < 400:
+        return _redirect_remedy(error, base_url)
+    if out_of_quota(error):
+        return (
+            "amber: the quota is used up, and trying again does not help. Ask your amber administrator for more, or "
+            "take another model (see amber.models())."
+        )
+    if status == 400 and ("content_filter" in said + str(getattr(error, "code", "")) or "content management" in said):
+        return "amber: the content filter refused the prompt, and nothing was answered. Say it in other words."
+    if status == 401 or (status == 400 and "No connected db" in said):  # LiteLLM's, for a key that it does not know
         return (
             f"amber: {base_url} does not accept the key. Keys begin with 'ambrs-' and belong to one domain: compare "
             "AMBER_API_KEY with the key in amber's settings, or store a new one with amber.login() or `amber-nb login`."
@@ -80,7 +108,7 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
         return (
             "amber: the gateway asks to slow down"
             + (f"; try again in {wait} s" if wait else "")
-            + ". Send fewer requests at once, or raise max_retries; if it is the quota, your amber administrator can."
+            + ". Send fewer requests at once, or raise max_retries and max_wait_s; if it is the quota, your amber administrator can."
         )
     if isinstance(status, int) and status >= 500:
         return (
@@ -91,6 +119,19 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
     if any(cls.__name__ == "APIConnectionError" for cls in type(error).__mro__):
         return _connection_remedy(error, base_url)
     return None
+
+
+def _redirect_remedy(error: BaseException, base_url: str) -> str:
+    location = getattr(getattr(error, "response", None), "headers", {}).get("location", "")
+    try:
+        host = urlsplit(location).hostname  # alone: a path or a query may carry what is nobody's business
+    except ValueError:
+        host = None
+    return (
+        f"amber: {base_url} sends the request on to {host or 'another address'}, and redirects are refused: the key "
+        "would travel along, and a question would arrive without its body. If that is where the gateway lives now, set "
+        "AMBER_DOMAIN or AMBER_BASE_URL to it; else a proxy or a sign-in page stands in between: ask your IT."
+    )
 
 
 def _connection_remedy(error: BaseException, base_url: str) -> str:

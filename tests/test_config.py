@@ -220,7 +220,7 @@ def test_two_settings_of_one_source_that_agree():
     ("given", "says"),
     [
         ({"mode": "simulated"}, "Did you mean 'simulate'"),
-        ({"mode": "mock"}, "live, simulate"),
+        ({"mode": "mock"}, "live, record, replay, cache, simulate"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"timeout_s": True}, "timeout_s"),
         ({"timeout_s": float("nan")}, "timeout_s"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from .escape import visible
 
-__all__ = ["Turns", "current", "front_end", "in_kernel", "in_terminal", "show"]
+__all__ = ["Turns", "cell_id", "current", "front_end", "in_kernel", "in_terminal", "show"]
 
 
 def front_end() -> bool:
@@ -44,6 +44,12 @@ def current() -> str | None:
         return f"In [{_shell().execution_count}]"
     message_id = _request().get("header", {}).get("msg_id")
     return message_id if isinstance(message_id, str) else None
+
+
+def cell_id() -> str | None:
+    """The id of the notebook's cell that is running, the same whenever it runs; None where no front end tells it."""
+    found = _request().get("metadata", {}).get("cellId")
+    return found if isinstance(found, str) else None
 
 
 def show(bundle: Mapping[str, str]) -> None:

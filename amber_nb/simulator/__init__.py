@@ -9,14 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .faults import FAULTS
     from .pace import delays
     from .reply import BASE_PATH, Request, Response, respond
     from .server import Server
 
-__all__ = ["BASE_PATH", "Request", "Response", "Server", "delays", "respond"]
+__all__ = ["BASE_PATH", "FAULTS", "Request", "Response", "Server", "delays", "respond"]
 
 _HOME = {
     "BASE_PATH": ".reply",
+    "FAULTS": ".faults",
     "Request": ".reply",
     "Response": ".reply",
     "Server": ".server",

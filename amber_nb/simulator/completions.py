@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from .deltas import pieces
 from .dice import Dice, letters
 from .documented import Documented, find_documented
+from .drift import other_arguments, redated, reworded
 from .errors import ApiError
 from .essay import MAX_WORDS, essay, wanted_words
 from .instances import Maker
@@ -37,12 +38,13 @@ class _Draft:
     documented: Documented | None = None
 
 
-def complete(given: dict[str, Any], deployed: str) -> dict[str, Any]:
+def complete(given: dict[str, Any], deployed: str, drift: int = 0) -> dict[str, Any]:
     """Give the completion of a checked request.
 
     Args:
         given: the parameters that are set.
         deployed: the name of the model that answers.
+        drift: above 0, it has changed since, and answers otherwise; each number is another one.
 
     Raises:
         ApiError: 400, for images that are none and schemas that no value was found for.
@@ -51,6 +53,9 @@ def complete(given: dict[str, Any], deployed: str) -> dict[str, Any]:
     telling = {name: value for name, value in given.items() if name not in ("stream", "stream_options")}
     key = hashlib.sha256(json.dumps(telling, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
     pictures = read_pictures(image_urls(given["messages"]))
+    if drift:
+        key = hashlib.sha256(f"{key}/{drift}".encode()).hexdigest()
+        deployed = redated(deployed, drift)
     documented = _documented(given)
     prompt = Prompt(text_of(last_user(given["messages"])))
     told = cache(lambda: facts(given, pictures))  # the same for every choice
@@ -59,11 +64,13 @@ def complete(given: dict[str, Any], deployed: str) -> dict[str, Any]:
     n = given.get("n", 1)
     for index in range(n):
         seed = f"{key}/{index}"
-        draft = documented or _draft(given, prompt, told, Dice(seed), index, n)
+        draft = documented or _draft(given, prompt, told, Dice(seed), index + drift, n)
+        if drift:
+            draft = _drifted(draft, given, drift)
         choice, spent = _choice(draft, given, index, seed)
         choices.append(choice)
         completion_tokens += spent
-    page = documented.documented if documented and documented.documented else Documented()
+    page = documented.documented if documented and documented.documented and not drift else Documented()
     prompt_tokens = page.prompt_tokens or _prompt_tokens(given)
     return {
         "id": page.completion_id or "chatcmpl-" + letters(key, 29),
@@ -110,6 +117,14 @@ def _documented(given: dict[str, Any]) -> _Draft | None:
     except Unsatisfiable:
         fits = False
     return _Draft(calls=(Call(found.tool_name, found.tool_arguments),), documented=found) if fits else None
+
+
+def _drifted(draft: _Draft, given: dict[str, Any], drift: int) -> _Draft:
+    schemas = {item["name"]: item.get("parameters") or {} for item in usable_tools(given)[0]}
+    calls = [replace(c, arguments=other_arguments(c.arguments, schemas[c.name], drift)) for c in draft.calls]
+    # JSON was made another way already, and must stay what its schema says.
+    content = draft.content if draft.content is None or _wants_json(given) else reworded(draft.content, drift)
+    return _Draft(content, tuple(calls))
 
 
 def _draft(given: dict[str, Any], prompt: Prompt, told: Callable[[], str], dice: Dice, index: int, n: int) -> _Draft:

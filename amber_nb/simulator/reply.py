@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from .breaks import Plain
 from .checks import check_body, check_key, parse_body
 from .completions import complete
 from .deltas import sse
 from .errors import ApiError
+from .exchange import Request, Response
+from .faults import FAULTS, PREFIX, near
 from .messages import invalid_type, missing
 
 __all__ = ["BASE_PATH", "MODELS", "Dialect", "Request", "Response", "error_response", "respond", "too_large"]
@@ -30,40 +31,25 @@ _JSON = "application/json"
 Dialect = Literal["openai", "litellm"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request as it came: `path` is what follows the base URL, the names of headers are in lower case."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response: its body, or, when it is streamed, its server-sent events, the last of them `data: [DONE]`."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
-    events: tuple[bytes, ...] | None = None
-
-
-def respond(request: Request, *, dialect: Dialect = "openai", max_body_bytes: int = MAX_BODY_BYTES) -> Response:
+def respond(
+    request: Request, *, dialect: Dialect = "openai", max_body_bytes: int = MAX_BODY_BYTES, drift: int = 0
+) -> Response:
     """Answer a request as the gateway would; nothing is read but the request, so it never raises and never varies.
 
     Args:
         request: the request, its path below the base URL, such as `/chat/completions`.
         dialect: `openai` keeps to OpenAI's format; `litellm` differs from it where that proxy does.
         max_body_bytes: a longer body is refused with 413.
+        drift: above 0, the model has changed since, and answers otherwise; each number is another model.
+
+    The model `fault/<name>` answers with a fault of `faults.FAULTS`.
 
     Example:
         respond(Request("GET", "/models", {"authorization": "Bearer ambrs-test"})).status  # 200
     """
     litellm = dialect == "litellm"
     try:
-        return _route(request, litellm, max_body_bytes)
+        return _route(request, litellm, max_body_bytes, drift)
     except ApiError as error:
         return error_response(error, dialect=dialect)
     except RecursionError:
@@ -77,7 +63,7 @@ def error_response(error: ApiError, *, dialect: Dialect = "openai") -> Response:
     return Response(error.status, headers, error.body(litellm=dialect == "litellm"))
 
 
-def _route(request: Request, litellm: bool, max_body_bytes: int) -> Response:
+def _route(request: Request, litellm: bool, max_body_bytes: int, drift: int) -> Response:
     path = request.path.partition("?")[0]
     is_model = path == "/models" or path.startswith("/models/")
     if not is_model and path != "/chat/completions":
@@ -93,7 +79,7 @@ def _route(request: Request, litellm: bool, max_body_bytes: int) -> Response:
         raise too_large(max_body_bytes)
     if is_model:
         return _json(_models(unquote(path.removeprefix("/models").removeprefix("/")), litellm))
-    return _chat(parse_body(request.body), litellm)
+    return _chat(parse_body(request.body), litellm, drift, request.headers.get("x-stainless-retry-count", ""))
 
 
 def too_large(max_body_bytes: int) -> ApiError:
@@ -124,29 +110,37 @@ def _models(name: str, litellm: bool) -> dict[str, Any]:
 
 
 def _check_model(name: str, litellm: bool) -> None:
-    # A later faults.py is asked here first: a model named "fault/<name>" chooses a fault.
     if name in MODELS:
         return
+    close = [f"`{PREFIX}{one}`" for one in near(name.removeprefix(PREFIX))] if name.startswith(PREFIX) else []
+    meant = f" Did you mean {' or '.join(close)}?" if close else ""
     if litellm:
         text = f"Invalid model name passed in model={name[:100]}. Call `/v1/models` to view available models."
-        raise ApiError(400, text, param="model")
-    raise ApiError(
-        404, f"The model `{name[:100]}` does not exist or you do not have access to it.", code="model_not_found"
-    )
+        raise ApiError(400, text + meant, param="model")
+    text = f"The model `{name[:100]}` does not exist or you do not have access to it."
+    raise ApiError(404, text + meant, code="model_not_found")
 
 
-def _chat(body: dict[str, Any], litellm: bool) -> Response:
+def _chat(body: dict[str, Any], litellm: bool, drift: int, attempt: str) -> Response:
     model = body.get("model")
     if model is None:
         raise missing("model")
     if not isinstance(model, str):
         raise invalid_type("model", "a string", model)
+    fault = FAULTS.get(model.removeprefix(PREFIX)) if model.startswith(PREFIX) else None
+    if fault is not None:
+        model = next(iter(MODELS))
+        body = {**body, "model": model}  # the text is that of the default model
     _check_model(model, litellm)
     given = check_body(body, lenient=litellm)
-    completion = complete(given, MODELS[model])
-    if not given.get("stream"):
-        return _json(completion)
+    completion = complete(given, MODELS[model], drift)
+    streamed = bool(given.get("stream"))
     include_usage = bool((given.get("stream_options") or {}).get("include_usage"))
+    if fault is not None:
+        tries = int(attempt) if attempt.isdecimal() and len(attempt) < 9 else 0
+        return fault.make(Plain(completion, streamed, include_usage, litellm, tries))
+    if not streamed:
+        return _json(completion)
     headers = {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",

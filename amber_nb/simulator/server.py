@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import re
+import select
 import socket
+import struct
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from .door import Door
 from .errors import ApiError
+from .exchange import BROKEN_OFF
 from .pace import delays
 from .reply import (
     BASE_PATH,
@@ -31,7 +36,9 @@ __all__ = ["Server"]
 _PREFIXES = (BASE_PATH, "/v1")
 _IDLE_S = 60.0  # a client that neither sends nor reads for so long is let go
 _LINGER_S = 1.0
+_LOOK_S = 0.1  # how often a long pause looks whether anybody is still there
 _POLL_S = 0.02
+_ARRIVE_S = 0.05  # before a reset, which may overtake what was sent
 
 
 class Server:
@@ -42,6 +49,7 @@ class Server:
         dialect: see `respond`.
         chunks_per_s: how fast a stream comes; 0 does not wait.
         max_body_bytes: a longer request body is refused with 413, unread.
+        drift: see `respond`.
         log: called with one line for each request: method, path, status; never a body or a key.
 
     Example:
@@ -56,9 +64,10 @@ class Server:
         dialect: Dialect = "openai",
         chunks_per_s: float = 0.0,
         max_body_bytes: int = MAX_BODY_BYTES,
+        drift: int = 0,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        self._door = _Door(port, dialect, chunks_per_s, max_body_bytes, log)
+        self._door = Door(port, _Handler, dialect, chunks_per_s, max_body_bytes, drift, log)
         self._thread: threading.Thread | None = None
         self._ran = False
 
@@ -101,59 +110,8 @@ class Server:
         self.close()
 
 
-class _Door(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(
-        self, port: int, dialect: Dialect, chunks_per_s: float, max_body_bytes: int, log: Callable[[str], None] | None
-    ) -> None:
-        self.dialect: Dialect = dialect
-        self.chunks_per_s = chunks_per_s
-        self.max_body_bytes = max_body_bytes
-        self.log = log
-        self.closing = threading.Event()
-        self._lock = threading.Lock()
-        self._open: dict[threading.Thread, socket.socket] = {}
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def server_bind(self) -> None:
-        # HTTPServer looks its own name up in the DNS here, which can take seconds and says nothing we need.
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        thread = threading.Thread(
-            target=self._talk, args=(request, client_address), name="amber-simulator-connection", daemon=True
-        )
-        with self._lock:
-            self._open[thread] = request
-        thread.start()
-
-    def _talk(self, request: socket.socket, client_address: Any) -> None:
-        try:
-            self.process_request_thread(request, client_address)
-        finally:
-            with self._lock:
-                self._open.pop(threading.current_thread(), None)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Be quiet about clients that go away; a fault of ours is answered where it happens."""
-
-    def hang_up(self) -> None:
-        """Cut every open connection and wait for its thread."""
-        with self._lock:
-            still = dict(self._open)
-        for connection in still.values():
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in still:
-            thread.join()
-
-
 class _Handler(BaseHTTPRequestHandler):
-    server: _Door
+    server: Door
     protocol_version = "HTTP/1.1"
     server_version = "amber-simulator"
     sys_version = ""
@@ -184,7 +142,12 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, path, headers, body)
         try:
-            return respond(request, dialect=self.server.dialect, max_body_bytes=self.server.max_body_bytes)
+            return respond(
+                request,
+                dialect=self.server.dialect,
+                max_body_bytes=self.server.max_body_bytes,
+                drift=self.server.drift,
+            )
         except Exception as error:  # a fault of the simulator: the client hears of it as of any server's
             text = f"The simulator failed: {type(error).__name__}."
             return error_response(ApiError(500, text, code="internal_error"), dialect=self.server.dialect)
@@ -238,17 +201,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, response: Response) -> None:
         self._note(response.status)
+        if response.wait_s and not self._pause(response.wait_s):
+            self.close_connection = True
+            return
         chunked = response.events is not None and self.request_version != "HTTP/1.0"
-        if self.server.closing.is_set() or (response.events is not None and not chunked):
+        if self.server.closing.is_set() or response.cut or (response.events is not None and not chunked):
             self.close_connection = True
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
         if chunked:
             self.send_header("Transfer-Encoding", "chunked")
-        elif response.events is None:
-            self.send_header("Content-Length", str(len(response.body)))
-        if self.close_connection:
+        elif response.events is None and response.status != HTTPStatus.NO_CONTENT:
+            missing = BROKEN_OFF if response.cut else 0
+            self.send_header("Content-Length", str(len(response.body) + missing))
+        if self.close_connection and not response.cut:
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command == "HEAD":
@@ -256,16 +223,41 @@ class _Handler(BaseHTTPRequestHandler):
         if response.events is None:
             self.wfile.write(response.body)
         else:
-            self._stream(response.events, chunked)
+            self._stream(response.events, chunked, ends=not response.cut)
+        if response.cut == "reset":
+            self._reset()
 
-    def _stream(self, events: tuple[bytes, ...], chunked: bool) -> None:
+    def _stream(self, events: Iterable[bytes | float], chunked: bool, *, ends: bool) -> None:
         for wait, event in delays(events, self.server.chunks_per_s):
-            if wait and self.server.closing.wait(wait):
+            if (wait and not self._pause(wait)) or self.server.closing.is_set():
                 self.close_connection = True
                 return
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event) if chunked else event)
-        if chunked:
+            if event:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event) if chunked else event)
+        if chunked and ends:
             self.wfile.write(b"0\r\n\r\n")
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait, unless the server closes or the client goes away; whether there is somebody to go on for."""
+        if seconds <= _LOOK_S:
+            return not self.server.closing.wait(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self.server.closing.wait(min(left, _LOOK_S)):
+                return False
+            if select.select([self.connection], [], [], 0)[0]:
+                try:
+                    if not self.connection.recv(1, socket.MSG_PEEK):
+                        return False
+                except OSError:
+                    return False
+        return True
+
+    def _reset(self) -> None:
+        """Break the connection the hard way: no goodbye, a reset."""
+        time.sleep(_ARRIVE_S)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())  # `close` would wait for the files that were made of it
 
     def handle(self) -> None:
         """Serve one connection; a client that goes away ends it quietly."""

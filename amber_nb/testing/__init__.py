@@ -1,1 +1,67 @@
-"""Notebooks as regression tests: the pytest plugin. Imports nothing heavy; pytest loads it at every start."""
+"""Notebooks as tests: the pytest plugin and what stands behind it.
+
+A lazy door: pytest loads the plugin in every run, whether there are notebooks or not.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..tapes import cassette_of
+    from .drift import comparator, from_tags
+    from .nbval_cells import once_more, without_html
+    from .recording import bless, drifted, record
+    from .report import write
+    from .results import Result, Results, told
+    from .runs import NotebookRun, Settings, TestRun, cassette_of_test, executed
+
+# name → module it lives in
+_HOME = {
+    "NotebookRun": ".runs",
+    "Result": ".results",
+    "Results": ".results",
+    "Settings": ".runs",
+    "TestRun": ".runs",
+    "bless": ".recording",
+    "cassette_of": "..tapes",
+    "cassette_of_test": ".runs",
+    "comparator": ".drift",
+    "drifted": ".recording",
+    "executed": ".runs",
+    "from_tags": ".drift",
+    "once_more": ".nbval_cells",
+    "record": ".recording",
+    "told": ".results",
+    "without_html": ".nbval_cells",
+    "write": ".report",
+}
+
+__all__ = [
+    "NotebookRun",
+    "Result",
+    "Results",
+    "Settings",
+    "TestRun",
+    "bless",
+    "cassette_of",
+    "cassette_of_test",
+    "comparator",
+    "drifted",
+    "executed",
+    "from_tags",
+    "once_more",
+    "record",
+    "told",
+    "without_html",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name], __name__), name)
+    globals()[name] = value
+    return value

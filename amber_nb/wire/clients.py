@@ -6,13 +6,19 @@ import asyncio
 import contextlib
 import os
 import weakref
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
 from ..config import Config
 from . import loop
+from .canonical import Pixels
+from .deck import Deck
+from .recorded import AsyncCassetteTransport, CassetteTransport
+from .takes import Place
 from .transport import SimulatorTransport
 from .usage import UsageLog
 
@@ -35,11 +41,19 @@ class Clients:
     Args:
         config: the settings.
         log: gets a row for each of their requests.
+        where: tells which cell a request comes from.
+        pixels: digests an image's pixels.
+
+    Raises:
+        ConfigError: the cassette is damaged, or cannot be written.
     """
 
-    def __init__(self, config: Config, log: UsageLog) -> None:
+    def __init__(
+        self, config: Config, log: UsageLog, where: Callable[[], Place] = Place, pixels: Pixels | None = None
+    ) -> None:
         self._config = config
         self._log = log
+        self._deck = _deck(config, where, pixels)
         self._pid = os.getpid()
         self._sync: openai.OpenAI | None = None
         self._private: openai.AsyncOpenAI | None = None
@@ -69,7 +83,7 @@ class Clients:
         """The async client of the private loop; to be called there only."""
         self._after_fork()
         if self._private is None:
-            self._private = self._async()
+            self._private = self._async().with_options(max_retries=0)  # `ask` tries again by itself
             loop.at_exit(self)
         return self._private
 
@@ -95,21 +109,58 @@ class Clients:
             _LEFT_TO_THE_PARENT.append((self._sync, self._private, self._outside))
             self._sync = self._private = self._outside = None
 
+    @property
+    def unused(self) -> list[int]:
+        """Lines of the cassette whose exchanges have not been asked for."""
+        return self._deck.unused if self._deck is not None else []
+
     def _http(self) -> httpx2.Client:
+        hooks = self._log.hooks()
         if self._config.mode == "simulate":
-            return httpx2.Client(transport=self._simulator(), event_hooks=self._log.hooks())
-        return _Http(event_hooks=self._log.hooks())
+            return httpx2.Client(transport=self._simulator(), event_hooks=hooks)
+        if self._config.mode == "replay" and self._deck is not None:  # nothing here can open a connection
+            return httpx2.Client(transport=CassetteTransport(self._deck, None), event_hooks=hooks, trust_env=False)
+        # Redirects are refused: a POST would become a GET, and the key would travel on.
+        http = _Http(event_hooks=hooks, follow_redirects=False)
+        if self._deck is not None:  # its own transports stay, with the environment's proxies and certificates
+            http._transport = CassetteTransport(self._deck, http._transport)
+            http._mounts = {url: inner and CassetteTransport(self._deck, inner) for url, inner in http._mounts.items()}
+        return http
 
     def _async(self) -> openai.AsyncOpenAI:
+        hooks = self._log.async_hooks()
         http: httpx2.AsyncClient
         if self._config.mode == "simulate":
-            http = httpx2.AsyncClient(transport=self._simulator(), event_hooks=self._log.async_hooks())
+            http = httpx2.AsyncClient(transport=self._simulator(), event_hooks=hooks)
+        elif self._config.mode == "replay" and self._deck is not None:
+            played = AsyncCassetteTransport(self._deck, None)
+            http = httpx2.AsyncClient(transport=played, event_hooks=hooks, trust_env=False)
         else:
-            http = openai.DefaultAsyncHttpxClient(event_hooks=self._log.async_hooks())
+            http = openai.DefaultAsyncHttpxClient(event_hooks=hooks, follow_redirects=False)
+            if self._deck is not None:
+                http._transport = AsyncCassetteTransport(self._deck, http._transport)
+                http._mounts = {
+                    url: inner and AsyncCassetteTransport(self._deck, inner) for url, inner in http._mounts.items()
+                }
         return openai.AsyncOpenAI(http_client=http, **_settings(self._config))
 
     def _simulator(self) -> SimulatorTransport:
-        return SimulatorTransport(chunks_per_s=self._config.sim_chunks_per_s)
+        return SimulatorTransport(chunks_per_s=self._config.sim_chunks_per_s, drift=self._config.sim_drift)
+
+
+def _deck(config: Config, where: Callable[[], Place], pixels: Pixels | None) -> Deck | None:
+    if config.mode not in ("record", "replay", "cache") or config.cassette is None:
+        return None
+    return Deck(
+        config.cassette,
+        mode=config.mode,
+        base_path=urlsplit(config.base_url).path,
+        secret=config.api_key.reveal() if config.mode != "replay" else "",
+        pixels=pixels,
+        where=where,
+        speed=config.replay_speed,
+        journal=config.journal,
+    )
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -26,6 +26,10 @@ class Decoder:
     Example:
         >>> Decoder().feed(b"data: 1\n\n: ping\n\ndata: 2\n\n")
         [Event(data=b'1', name=b''), Event(data=b'2', name=b'')]
+
+    Attributes:
+        heard: grows with each piece that carries data; comments, empty events and pings leave it as it is.
+        alien: a line came that is none of an event's: this is no stream, or not alone one.
     """
 
     def __init__(self) -> None:
@@ -34,6 +38,9 @@ class Decoder:
         self._first = True
         self._data: list[bytes] = []
         self._name = b""
+        self._held = 0  # bytes of the line not yet ended
+        self.heard = 0
+        self.alien = False
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that this piece of the body completes."""
@@ -43,10 +50,14 @@ class Decoder:
             chunk = self._newlines(chunk)
         if b"\n" not in chunk:
             self._rest.append(chunk)
+            self._hold(len(chunk))
             return []
         self._rest.append(chunk)
         *lines, rest = b"".join(self._rest).split(b"\n")
+        self._held = 0
         self._rest = [rest] if rest else []
+        if rest:
+            self._hold(len(rest))
         events: list[Event] = []
         for line in lines:
             self._line(line, events)
@@ -60,6 +71,12 @@ class Decoder:
             self._rest = []
         self._line(b"", events)
         return events[0] if events else None
+
+    def _hold(self, more: int) -> None:
+        # A long line is data long before it ends. Not what may still become a comment, another field or empty data.
+        self._held += more
+        if self._held > 6 and self._name != b"ping" and self._rest[0][:1] not in (b":", b"e", b"i", b"r"):
+            self.heard += 1
 
     def _newlines(self, chunk: bytes) -> bytes:
         if self._cr and chunk.startswith(b"\n"):
@@ -80,8 +97,12 @@ class Decoder:
         value = value.removeprefix(b" ")
         if field == b"data":
             self._data.append(value)
+            if value and self._name != b"ping":
+                self.heard += 1
         elif field == b"event":
             self._name = value
         elif field and field not in (b"id", b"retry"):
             # Not SSE at all (HTML, plain JSON): kept, so that the reader sees it instead of nothing.
             self._data.append(line)
+            self.alien = True
+            self.heard += 1

@@ -1,7 +1,8 @@
 """The events of a streamed chat completion, folded into one completion; sans-IO and strict.
 
-A stream is whole when a finish_reason came for every choice, or the `[DONE]` that ends it; anything else is a `Cut`.
-What is not a chat completion at all is `Garbled`. Both are turned into the public errors by `call`.
+A stream is whole when a finish_reason came for every choice that was asked for. `[DONE]` is not needed and makes
+nothing whole; but a reply that goes on after it is not in order. Anything else is a `Cut`, and what is not a chat
+completion at all is `Garbled`. Both are turned into the public errors by `call`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import Any
 import jiter
 from openai.types.chat import ChatCompletion
 
+from .gist import gist, message
 from .sse import Event
 
-__all__ = ["Cut", "Fold", "Garbled", "GatewayFault"]
+__all__ = ["Cut", "Fold", "Garbled", "GatewayFault", "parsed"]
 
+_START = 200  # characters of what came, for a message
 _HALF = re.compile("[\ud800-\udbff]")
 
 
@@ -32,7 +35,7 @@ class GatewayFault(Exception):
     """The gateway reported an error in the middle of the stream. `.error`: its JSON object."""
 
     def __init__(self, error: dict[str, Any]) -> None:
-        super().__init__(str(error.get("message") or error)[:500])
+        super().__init__(message(error) or gist(json.dumps(error)))
         self.error = error
 
 
@@ -55,21 +58,22 @@ class Fold:
         Raises:
             Garbled: the event is no JSON object of the stream's kind.
             GatewayFault: it is an error object.
+            Cut: it goes on with a reply that was said to be done.
         """
         data = event.data.strip()
-        if not data:
+        if not data or event.name == b"ping":
             return ""  # a keep-alive
         if data == b"[DONE]":
             self.done = True
             return ""
         try:
-            chunk = _json(data)
+            chunk = parsed(data)
         except Garbled:
             if event.name == b"error":
-                raise GatewayFault({"message": _start(data)}) from None
+                raise GatewayFault({"message": gist(data, _START)}) from None
             raise
         if not isinstance(chunk, dict):
-            raise Garbled(_start(data))
+            raise Garbled(gist(data, _START))
         choices = chunk.get("choices")
         failed = chunk.get("object") == "error" or (chunk.get("detail") and not choices)
         if chunk.get("error") or event.name == b"error" or failed:
@@ -80,11 +84,13 @@ class Fold:
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
         if not isinstance(choices, list):
-            raise Garbled(_start(data))
+            raise Garbled(gist(data, _START))
         try:
+            if self.done and any(_says(raw) for raw in choices):
+                raise Cut("[DONE] came in the middle of the reply")
             return "".join(self._add(raw) for raw in choices)
         except (AttributeError, KeyError, TypeError, ValueError):  # some field is not of its kind
-            raise Garbled(_start(data)) from None
+            raise Garbled(gist(data, _START)) from None
 
     def _add(self, raw: dict[str, Any]) -> str:
         index = int(raw.get("index") or 0)
@@ -106,7 +112,9 @@ class Fold:
             Cut: it ended before the reply did.
         """
         if not self._choices:
-            raise Cut("nothing of a reply came") if not self.done else Garbled("data: [DONE] and nothing else")
+            if self.done:
+                raise Garbled("[DONE], and nothing before it")
+            raise Cut("nothing of a reply came")
         if any(choice.finish_reason is None for choice in self._choices.values()):
             raise Cut("no finish_reason came")
         if len(self._choices) < choices or 0 not in self._choices:
@@ -163,7 +171,8 @@ class _Choice:
 
     def add(self, raw: dict[str, Any]) -> str:
         self.finish_reason = raw.get("finish_reason") or self.finish_reason
-        delta = raw.get("delta") or {}
+        # Some gateways send the whole message as one chunk.
+        delta = raw.get("delta") or ("delta" not in raw and raw.get("message")) or {}
         shown = ""
         if (text := _text(delta, "content")) is not None:
             self._said_content = True
@@ -209,6 +218,11 @@ class _Choice:
         return {"index": self.index, "finish_reason": self.finish_reason, "logprobs": None, "message": message}
 
 
+def _says(choice: dict[str, Any]) -> bool:
+    delta = choice.get("delta") or {}
+    return bool(choice.get("finish_reason") or delta.get("content") or delta.get("tool_calls"))
+
+
 def _called(call: dict[str, Any]) -> dict[str, Any]:
     function = call["function"]
     return {**call, "function": {**function, "arguments": _joined(function["arguments"])}}
@@ -229,7 +243,12 @@ def _text(part: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def _json(data: bytes) -> Any:
+def parsed(data: bytes) -> Any:
+    """The JSON value of an event or a body.
+
+    Raises:
+        Garbled: it is none.
+    """
     try:
         return jiter.from_json(data, cache_mode="keys")
     except ValueError:
@@ -237,8 +256,4 @@ def _json(data: bytes) -> Any:
     try:
         return json.loads(data)  # jiter rejects lone surrogates, which JSON permits
     except (ValueError, RecursionError):
-        raise Garbled(_start(data)) from None
-
-
-def _start(data: bytes) -> str:
-    return data[:200].decode("utf-8", "replace")
+        raise Garbled(gist(data, _START)) from None

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-ENVIRONMENT = "import os; print({n: os.environ.get(n) for n in ('AMBER_MODE', 'AMBER_DISPLAY')})"
+ENVIRONMENT = "import os, amber_nb; print({n: os.environ.get(n) for n in ('AMBER_MODE', 'AMBER_DISPLAY')})"
 SIMULATE = "{'AMBER_MODE': 'simulate', 'AMBER_DISPLAY': 'static'}\n"
 NOTHING = "{'AMBER_MODE': None, 'AMBER_DISPLAY': None}\n"
 
@@ -19,7 +19,7 @@ def printed(text):
     return [new_output("stream", name="stdout", text=text)]
 
 
-def shown(text, html="<p>of another Pygments</p>"):
+def shown(text, html='<div class="amber-answer">of another Pygments</div>'):
     return [new_output("display_data", data={"text/plain": text, "text/html": html})]
 
 
@@ -39,15 +39,43 @@ def test_every_notebook_gets_its_mode_and_is_compared_by_its_text(pytester):
     result.stdout.fnmatch_lines(["FAILED other.ipynb*"])
 
 
-def test_without_the_setting_notebooks_are_left_alone(pytester):
-    notebook(pytester, "one.ipynb", (ENVIRONMENT, printed(NOTHING)), ("1 + 1", []))
-    run(pytester).assert_outcomes(passed=1, failed=1)
+def test_what_does_not_use_amber_is_left_alone(pytester):
+    other = ENVIRONMENT.replace(", amber_nb", "")
+    notebook(
+        pytester,
+        "one.ipynb",
+        (other, printed(NOTHING)),
+        ("1 + 1", [new_output("execute_result", {"text/plain": "2"}, execution_count=1)]),
+    )
+    run(pytester).assert_outcomes(passed=2)
+    run(pytester, "simulate").assert_outcomes(passed=2)
+
+
+def test_html_of_others_is_compared(pytester):
+    table = "from IPython.display import HTML\nimport amber_nb\nHTML('<table>2</table>')"
+    out = {"text/plain": "<IPython.core.display.HTML object>", "text/html": "<table>1</table>"}
+    notebook(pytester, "table.ipynb", (table, [new_output("execute_result", out, execution_count=1)]))
+    run(pytester, "simulate").assert_outcomes(failed=1)
+
+
+def test_html_of_answers_is_compared_if_wanted(pytester):
+    ask = "from amber_nb import Amber\nanswer = Amber().ask('Hello!')"
+    notebook(pytester, "one.ipynb", (ask, shown("Hello! How can I help you today?")))
+    run(pytester, "simulate").assert_outcomes(passed=1)
+    run(pytester, "simulate", "--amber-html=compare").assert_outcomes(failed=1)
+
+
+def test_without_a_cassette_a_notebook_fails_with_the_command_that_records(pytester):
+    notebook(pytester, "one.ipynb", ("from amber_nb import Amber\namber = Amber()", []))
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*CassetteMiss*no cassette cassettes/one.jsonl*amber-nb record one.ipynb*"])
 
 
 def test_a_mode_that_does_not_exist_is_refused(pytester):
     result = run(pytester, "simulated")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*amber_mode must be one of simulate*'simulated'*"])
+    result.stderr.fnmatch_lines(["*amber_mode must be one of replay*simulate*'simulated'*"])
 
 
 def test_without_nbval_it_keeps_out_of_the_way(pytester):

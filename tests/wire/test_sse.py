@@ -68,3 +68,45 @@ def test_many_small_pieces_of_one_long_line_stay_linear():
     for _ in range(200_000):
         decoder.feed(b"x" * 50)
     assert decoder.feed(b"\n\n")[0].data == b"x" * 10_000_000
+
+
+HEARD = {
+    "comments": (b": ping\n\n: another, longer ping\n", 0),
+    "empty data": (b"data:\n\ndata: \n\n", 0),
+    "pings": (b'event: ping\ndata: {"type": "ping"}\n\n', 0),
+    "ids": (b"id: 1234567\nretry: 1000\n\n", 0),
+    "data": (b"data: 1\n\n", 1),
+    "data of a named event": (b"event: message\ndata: 1\n\n", 1),
+    "data after a ping": (b"event: ping\ndata: 1\n\ndata: 1\n\n", 1),
+    "no event at all": (b"<html>\n", 1),
+}
+
+
+@pytest.mark.parametrize("name", HEARD)
+def test_what_counts_as_a_sign_of_life(name):
+    body, expected = HEARD[name]
+    whole, bytewise = Decoder(), Decoder()
+    whole.feed(body)
+    for byte in body:
+        bytewise.feed(bytes([byte]))
+    assert whole.heard == expected
+    assert bool(bytewise.heard) is bool(expected)
+
+
+def test_a_piece_of_a_line_of_data_is_a_sign_of_life():
+    decoder, heard = Decoder(), []
+    for piece in (b"da", b"ta: {", b'"a": ', b": no comment", b"\n", b": pi", b"ng\n\n", b"event: pi", b"ng\n"):
+        decoder.feed(piece)
+        heard.append(decoder.heard)
+    assert heard == [0, 1, 2, 3, 4, 4, 4, 4, 4]
+
+
+def test_what_is_no_stream_is_known_as_such():
+    for body, alien in (
+        (b"data: 1\n\nid: 1\n: x\nevent: y\n", False),
+        (b'{"a": 1}\n', True),
+        (b"data: 1\n<p>\n", True),
+    ):
+        decoder = Decoder()
+        decoder.feed(body)
+        assert decoder.alien is alien

@@ -219,3 +219,38 @@ def test_a_fault_in_the_middle_is_told(event):
 
 def test_keep_alives_add_nothing():
     assert folded(Event(b""), chunk({"content": "x"}), Event(b" "), chunk(finish="stop")).text == "x"
+
+
+def test_pings_add_nothing_whatever_they_say():
+    assert folded(Event(b'{"type": "ping"}', b"ping"), chunk({"content": "x"}), chunk(finish="stop")).text == "x"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [chunk({"content": "lo"}), chunk(finish="stop"), chunk({"tool_calls": [{"index": 0, "function": {"name": "f"}}]})],
+    ids=["text", "end", "call"],
+)
+def test_a_reply_that_goes_on_after_done_is_cut(event):
+    fold = Fold()
+    fold.feed(chunk({"content": "Hel"}))
+    fold.feed(DONE)
+    with pytest.raises(Cut, match="in the middle"):
+        fold.feed(event)
+    assert fold.text == "Hel"
+
+
+def test_what_says_nothing_may_come_after_done():
+    usage = {"total_tokens": 3}
+    late = chunk({"content": ""}, usage=usage)
+    assert folded(chunk({"content": "x"}), chunk(finish="stop"), DONE, late).completion().usage.total_tokens == 3
+
+
+def test_a_whole_message_may_come_as_one_chunk():
+    said = Event(b'{"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}')
+    assert folded(said).text == "Hi"
+
+
+def test_a_delta_may_be_null():
+    assert (
+        folded(chunk({"content": "x"}), Event(b'{"choices": [{"delta": null, "finish_reason": "stop"}]}')).text == "x"
+    )

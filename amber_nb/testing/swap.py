@@ -1,0 +1,64 @@
+"""Several files put in place together, or none of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["swap_in"]
+
+
+def swap_in(contents: Mapping[Path, bytes]) -> None:
+    """Replace files, each atomically; where one cannot be replaced, those before it get their old content back.
+
+    All are written out beside their targets first, so that a full disk changes nothing.
+
+    Raises:
+        OSError: a file cannot be written; all are as they were.
+    """
+    staged: dict[Path, Path] = {}
+    before: dict[Path, bytes | None] = {}
+    try:
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            before[path] = path.read_bytes() if path.exists() else None
+            staged[path] = _beside(path, content)
+        for number, (path, fresh) in enumerate(staged.items()):
+            try:
+                os.replace(fresh, path)
+            except OSError:
+                for done in list(staged)[:number]:
+                    _restore(done, before[done])
+                raise
+    finally:
+        for fresh in staged.values():
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+
+
+def _beside(path: Path, content: bytes) -> Path:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp's 0600 would lock a team out; the umask cannot be read without setting it.
+        fresh.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
+    return fresh
+
+
+def _restore(path: Path, content: bytes | None) -> None:
+    with contextlib.suppress(OSError):
+        if content is None:
+            path.unlink()
+        else:
+            os.replace(_beside(path, content), path)

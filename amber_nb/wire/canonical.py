@@ -1,0 +1,143 @@
+"""A request as a cassette knows it: what makes two requests the same, and what differs when they are not. No HTTP.
+
+An inline image is known by its SHA-256 and its size, so that a recording stays small, and by its pixels, so that it is
+still the same image when another release of a plotting library has compressed it otherwise.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+__all__ = ["Asked", "Pixels", "asked", "difference", "nearest"]
+
+Pixels = Callable[[bytes], str | None]  # an image file → a digest of its pixels; None where it is no image
+
+_INLINE = re.compile(r"data:([\w.+/-]+)(?:;[\w=.-]+)*;base64,")
+_STORED = re.compile(r"data:([\w.+/-]*) sha256=([0-9a-f]{64}) bytes=(\d+)(?: pixels=([0-9a-f]{64}))?")
+# Parts that carry their file as bare base64: https://platform.openai.com/docs/api-reference/chat/create
+_BARE = {"input_audio": "data", "file": "file_data"}
+_COMPARED = 400  # lines of a request that are compared, and characters of one of them
+_WIDE = 2_000
+_SHOWN = 80  # lines of a difference that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: `path` is what follows the base URL, its query sorted; `body` is JSON with its images digested.
+
+    `key` is the same for the same request. `loose` is the same too for one whose images only have the same pixels; None
+    where there are no images, or their pixels are not known.
+    """
+
+    method: str
+    path: str
+    body: Any
+    key: str
+    loose: str | None
+
+
+def asked(method: str, path: str, content: bytes, pixels: Pixels | None = None) -> Asked:
+    """Describe a request.
+
+    Args:
+        method: such as `POST`.
+        path: what follows the base URL, with its query.
+        content: the body.
+        pixels: digests the pixels of the inline images.
+    """
+    bare, _, query = path.partition("?")
+    path = bare + ("?" + urlencode(sorted(parse_qsl(query, keep_blank_values=True))) if query else "")
+    try:
+        body = json.loads(content) if content else None
+    except (ValueError, RecursionError):
+        body = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    if b"base64," in content or b"input_audio" in content or b"file_data" in content:
+        body = _digested(body, pixels)
+    return described(method, path, body)
+
+
+def described(method: str, path: str, body: Any) -> Asked:
+    """The same from a recording, whose images are digested already."""
+    text = _dumps([method, path, body])
+    if " sha256=" not in text:
+        return Asked(method, path, body, _hash(text), None)
+    strict = _STORED.sub(lambda found: f"{found[2]}", text)
+    known = all(found[4] for found in _STORED.finditer(text))
+    loose = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text)) if known else None
+    return Asked(method, path, body, _hash(strict), loose)
+
+
+def nearest(one: Asked, recorded: Iterable[Asked]) -> Asked | None:
+    """The recorded request that is most like it; None where nothing is recorded."""
+    lines = set(_lines(one))
+
+    def alike(other: Asked) -> tuple[bool, float]:
+        there = set(_lines(other))
+        return other.path == one.path, len(lines & there) / max(1, len(lines | there))
+
+    return max(recorded, key=alike, default=None)
+
+
+def difference(recorded: Asked, now: Asked) -> str:
+    """A unified diff of the two requests, line by line of their JSON."""
+    made = difflib.unified_diff(_lines(recorded), _lines(now), "recorded", "asked now", lineterm="", n=2)
+    shown = [line if len(line) <= _WIDE else line[:_WIDE] + " …" for line in made]
+    if len(shown) > _SHOWN:
+        shown[_SHOWN:] = [f"… and {len(shown) - _SHOWN} lines more"]
+    return "\n".join(shown)
+
+
+def _lines(one: Asked) -> list[str]:
+    return list(_walk(one))[:_COMPARED]
+
+
+def _walk(one: Asked) -> Iterator[str]:
+    yield f"{one.method} {one.path}"
+    for line in json.dumps(one.body, ensure_ascii=False, indent=1, sort_keys=True).splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        # A prompt of several lines stands on several lines: the diff then names the one that changed.
+        for number, part in enumerate(line.split("\\n")):
+            yield part if not number else f"{indent}  {part}"
+
+
+def _digested(value: Any, pixels: Pixels | None, holder: str = "") -> Any:
+    if isinstance(value, dict):
+        bare = _BARE.get(holder)
+        return {
+            name: _digest("", item, None)
+            if name == bare and isinstance(item, str) and not item.startswith("data:")
+            else _digested(item, pixels, name)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_digested(item, pixels) for item in value]
+    if isinstance(value, str) and value.startswith("data:") and (found := _INLINE.match(value)):
+        return _digest(found[1], value[found.end() :], pixels)
+    return value
+
+
+def _digest(kind: str, encoded: str, pixels: Pixels | None) -> str:
+    try:
+        data = base64.b64decode(encoded, validate=False)
+    except (binascii.Error, ValueError):
+        data = encoded.encode("utf-8", "surrogatepass")
+    stored = f"data:{kind} sha256={hashlib.sha256(data).hexdigest()} bytes={len(data)}"
+    seen = pixels(data) if pixels is not None and kind.startswith("image/") else None
+    return f"{stored} pixels={seen}" if seen else stored
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

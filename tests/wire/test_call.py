@@ -1,0 +1,142 @@
+"""Bodies that are no stream, and what a gateway says instead of a reply."""
+
+import gzip
+import json
+
+import pytest
+from gateway import Said, serve
+
+from amber_nb import Amber, BadReply, StreamCut
+from amber_nb.wire.gist import gist, message
+
+MESSAGE = {"role": "assistant", "content": "Hi"}
+CHOICE = {"index": 0, "finish_reason": "stop", "message": MESSAGE}
+BODY = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [CHOICE]}
+
+
+def body(**changes):
+    return {**BODY, **changes}
+
+
+def choice(**changes):
+    return body(choices=[{**CHOICE, **changes}])
+
+
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TAKEN = {
+    "as it should be": BODY,
+    "no id, no model": {"choices": [CHOICE]},
+    "unknown values": choice(finish_reason="end_turn") | {"service_tier": "gold", "extra": [1]},
+    "no index": body(choices=[{"finish_reason": "stop", "message": MESSAGE}]),
+    "odd usage": body(usage={"total_tokens": "3"}),
+    "an empty error beside": body(error=None),
+}
+REFUSED = {
+    "error": ({"error": {"message": "no such model"}}, BadReply, "no such model"),
+    "error as text": ({"error": "no such model"}, BadReply, "no such model"),
+    "error beside choices": (body(error={"message": "overloaded"}), StreamCut, "overloaded"),
+    "a rate limit": ({"error": {"message": "Rate limit reached", "code": "429"}}, BadReply, "Rate limit reached"),
+    "detail": ({"detail": "no such model"}, BadReply, "no such model"),
+    "details": ({"detail": [{"loc": ["body"], "msg": "field required"}]}, BadReply, "field required"),
+    "message": ({"message": "no such model"}, BadReply, "no such model"),
+    "a list": ([BODY], BadReply, "not a chat completion"),
+    "null": (None, BadReply, "null"),
+    "a text": ("sorry", BadReply, "sorry"),
+    "choices null": (body(choices=None), BadReply, "no message in its choices"),
+    "choices empty": (body(choices=[]), BadReply, "no message in its choices"),
+    "choices no list": (body(choices={"0": CHOICE}), BadReply, "no message in its choices"),
+    "choices of null": (body(choices=[None]), BadReply, "no message in its choices"),
+    "message null": (choice(message=None), BadReply, "no message in its choices"),
+    "content of a wrong kind": (choice(message={"content": 5}), BadReply, "not a chat completion"),
+    "calls of a wrong kind": (choice(message={"tool_calls": [5]}), BadReply, "not a chat completion"),
+    "finish null": (choice(finish_reason=None), StreamCut, "no finish_reason"),
+    "only the second choice": (body(choices=[{**CHOICE, "index": 1}]), StreamCut, "1 of 1 choices"),
+}
+
+
+@pytest.fixture(scope="module")
+def ask():
+    said = {}
+    with serve(lambda _: said["next"]) as url:
+        amber = Amber(base_url=url, api_key="ambrs-exampletoken", max_retries=0)
+
+        def call(data, kind="application/json", **params):
+            said["next"] = Said([data if isinstance(data, bytes) else json.dumps(data).encode()], kind=kind)
+            return amber.ask("Hello!", show=False, **params)
+
+        yield call
+        amber.close()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/event-stream"])
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_whole_reply_is_taken(ask, name, kind):
+    answer = ask(TAKEN[name], kind)
+    assert (answer.text, answer.complete) == ("Hi", True)
+    assert answer.completion.choices[0].message.content == "Hi"
+    assert answer.completion.object == "chat.completion"
+    assert ask(b"\xef\xbb\xbf" + json.dumps(TAKEN[name]).encode(), kind).text == "Hi"
+    assert ask(json.dumps(TAKEN[name], indent=2).encode() + b"\n\n", kind).text == "Hi"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_whole_reply_is_told(ask, name, kind):
+    data, error, says = REFUSED[name]
+    with pytest.raises((StreamCut, BadReply), match=says) as info:
+        ask(data, kind)
+    if kind == "application/json":
+        assert type(info.value) is error
+    assert str(info.value).count("..") == 0
+
+
+def test_calls_of_a_whole_reply_need_no_index(ask):
+    said = ask(choice(finish_reason="tool_calls", message={"tool_calls": [CALL, {**CALL, "id": "b"}]}))
+    assert [call["id"] for call in said.messages[-1]["tool_calls"]] == ["a", "b"]
+
+
+def test_several_choices_and_reasoning_of_a_whole_reply(ask):
+    two = body(choices=[{**CHOICE, "index": n, "message": {**MESSAGE, "reasoning_content": "Hm"}} for n in (0, 1)])
+    answer = ask(two, n=2)
+    assert (len(answer.completion.choices), answer.reasoning) == (2, "Hm")
+    with pytest.raises(StreamCut, match="2 of 3 choices"):
+        ask(two, n=3)
+
+
+def test_half_a_gzip_is_no_reply(ask):
+    with pytest.raises(BadReply):
+        ask(gzip.compress(json.dumps(BODY).encode()))  # without saying so
+
+
+PAGE = (
+    "<!DOCTYPE html><html><head><title> 502 Bad\nGateway </title><style>p{}</style></head><body><p>x</p></body></html>"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (PAGE, "a web page, “502 Bad Gateway”"),
+        (PAGE.encode(), "a web page, “502 Bad Gateway”"),
+        ("<html><body><script>alert(1)</script>Sign &amp; in</body></html>", "a web page, “Sign & in”"),
+        ("<html></html>", "a web page"),
+        (f"APIError: {PAGE}", "APIError: (a web page, “502 Bad Gateway”)"),
+        (" plain \n", "plain"),
+        (b"\xff", "\ufffd"),
+        ("x" * 10_000, "x" * 500),
+    ],
+)
+def test_the_gist(said, told):
+    assert gist(said) == told
+
+
+@pytest.mark.parametrize("said", [None, {}, [], {"error": {}}, {"error": {"code": 5}}, {"detail": []}, "", 5])
+def test_no_message(said):
+    assert message(said) is None
+
+
+@pytest.mark.parametrize("size", [1_000, 4_000_000])
+def test_the_gist_of_a_hostile_page_takes_no_time(size):
+    gist("<html>" + "<" * size)
+    gist("<html>" + "<script" * size)
+    gist("<html><title" + "<title>" * size)
