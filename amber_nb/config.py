@@ -43,6 +43,7 @@ SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted mode
 MAX_WAIT_S = 60.0
 
 MODES = ("live", "record", "replay", "cache", "simulate")
+TOOLS = ("recorded", "run")
 DISPLAYS = ("auto", "live", "static", "none")
 VARIABLES = (
     "AMBER_DOMAIN",
@@ -53,6 +54,7 @@ VARIABLES = (
     "AMBER_CASSETTE",
     "AMBER_DISPLAY",
     "AMBER_REPLAY_SPEED",
+    "AMBER_REPLAY_TOOLS",
     "AMBER_JOURNAL",
     "AMBER_SIM_CHUNKS_PER_S",
     "AMBER_SIM_DRIFT",
@@ -96,6 +98,7 @@ class Config:
     sim_drift: int = 0  # above 0, the simulator's model has changed since
     cassette: Path | None = None
     replay_speed: float = 0.0  # 1: as recorded; 0: without waiting
+    replay_tools: str = "recorded"  # "run": what tools tell must be what was recorded
     journal: Path | None = None  # where a test run wants to read what was used of the cassette
     ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, to be kept out
 
@@ -236,6 +239,7 @@ def load(
         sim_chunks_per_s=pace,
         sim_drift=drift,
         cassette=tape,
+        replay_tools=_one_of("AMBER_REPLAY_TOOLS", first("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
         replay_speed=_number("AMBER_REPLAY_SPEED", first("AMBER_REPLAY_SPEED"), default=0.0),
         # From the environment alone: a project's .env may not have files written.
         journal=Path(journal) if (journal := os.environ.get("AMBER_JOURNAL")) else None,

@@ -108,7 +108,8 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
         return (
             "amber: the gateway asks to slow down"
             + (f"; try again in {wait} s" if wait else "")
-            + ". Send fewer requests at once, or raise max_retries and max_wait_s; if it is the quota, your amber administrator can."
+            + ". Send fewer requests at once, or raise max_retries and max_wait_s; if it is the quota, your amber "
+            "administrator can."
         )
     if isinstance(status, int) and status >= 500:
         return (

@@ -228,6 +228,7 @@ FAULTS: dict[str, Fault] = {
     # nothing comes
     "silence": Fault("nothing comes, not even a status", _silence),
     "stalled": Fault("the stream falls silent half-way", breaking_off(FOREVER)),
+    "only-pings": Fault("only comments come, from the beginning", arriving(lambda _: endless(PING_S, b": ping\n\n"))),
     "endless-pings": Fault("only comments come from half-way on", arriving(_pings)),
     "endless-event-pings": Fault("only empty events and pings come from half-way on", arriving(_event_pings)),
     # the reply ends for a reason

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..tapes import cassette_of
     from .drift import comparator, from_tags
-    from .nbval_cells import once_more, without_html
+    from .nbval_cells import comparable, once_more
     from .recording import bless, drifted, record
     from .report import write
     from .results import Result, Results, told
@@ -27,6 +27,7 @@ _HOME = {
     "bless": ".recording",
     "cassette_of": "..tapes",
     "cassette_of_test": ".runs",
+    "comparable": ".nbval_cells",
     "comparator": ".drift",
     "drifted": ".recording",
     "executed": ".runs",
@@ -34,7 +35,6 @@ _HOME = {
     "once_more": ".nbval_cells",
     "record": ".recording",
     "told": ".results",
-    "without_html": ".nbval_cells",
     "write": ".report",
 }
 
@@ -47,6 +47,7 @@ __all__ = [
     "bless",
     "cassette_of",
     "cassette_of_test",
+    "comparable",
     "comparator",
     "drifted",
     "executed",
@@ -54,7 +55,6 @@ __all__ = [
     "once_more",
     "record",
     "told",
-    "without_html",
     "write",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,22 +14,35 @@ from ..show.notebook import is_answer
 from .exchanges import Asked
 from .runs import NotebookRun
 
-__all__ = ["once_more", "without_html"]
+__all__ = ["comparable", "once_more"]
 
 HTML = "text/html"
+TEXT = "text/plain"
+# A client says in which mode it is, and where it asks: not the same in a recording and its replay.
+_CLIENT = re.compile(r"^Amber\(mode='\w+', base_url='[^']*'")
 
 
-def without_html(outputs: Iterable[Any]) -> list[Any]:
-    """The outputs, with answers reduced to their text."""
-    return [_plain(output) for output in outputs]
+def comparable(outputs: Iterable[Any], *, html: bool) -> list[Any]:
+    """The outputs with what is ours as it can be compared: answers by their text, and clients by their model.
+
+    Args:
+        outputs: of a cell, as nbval has them.
+        html: compare the HTML of answers as well.
+    """
+    return [_comparable(output, html) for output in outputs]
 
 
-def _plain(output: Any) -> Any:
+def _comparable(output: Any, html: bool) -> Any:
     data = output.get("data")
-    if not data or not is_answer(data):
+    if not data:
         return output
-    kept = {name: value for name, value in data.items() if name != HTML}
-    return nbformat.from_dict({**output, "data": kept})
+    if is_answer(data) and not html:
+        data = {name: value for name, value in data.items() if name != HTML}
+    elif _CLIENT.match(data.get(TEXT, "")):
+        data = {**data, TEXT: _CLIENT.sub("Amber(", data[TEXT])}
+    else:
+        return output
+    return nbformat.from_dict({**output, "data": data})
 
 
 def once_more(run: NotebookRun, book: Any, number: int) -> list[Asked]:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 MODES = ("replay", "record", "live", "cache", "simulate")
-HTML = "text/html"
 # Written out, since a stem of it decides nothing: `import amber_nb`, `%load_ext amber_nb`.
 USES_AMBER = re.compile(r"\bamber_nb\b")
 PASSED = pytest.StashKey[bool]()
@@ -170,8 +169,8 @@ class _Plugin:
         cell: Any = item
         if run.mode in ("live", "record"):
             cell.options["check"] = False  # a model does not say the same twice: the comparators decide
-        elif self._config.option.amber_html == "ignore":
-            _leave_html_out(cell)
+        else:
+            _compare_ours(cell, html=self._config.option.amber_html == "compare")
         try:
             return (yield)
         finally:
@@ -296,12 +295,13 @@ def _options(cell: Any) -> dict[str, bool]:
     return {"skip": tagged or bool(re.search(r"^\s*#\s*NBVAL_SKIP\s*$", cell.source, re.MULTILINE))}
 
 
-def _leave_html_out(cell: Any) -> None:
-    """Compare answers by their text alone. The HTML of others, a table's for instance, is compared as ever."""
+def _compare_ours(cell: Any, *, html: bool) -> None:
+    """Compare answers by their text. The HTML of others, a table's for instance, is compared as ever."""
     compare = cell.compare_outputs
 
     def compare_outputs(test: Any, ref: Any, skip_compare: Any = None) -> bool:
-        return bool(compare(testing.without_html(test), testing.without_html(ref), skip_compare))
+        both = (testing.comparable(outputs, html=html) for outputs in (test, ref))
+        return bool(compare(*both, skip_compare))
 
     cell.compare_outputs = compare_outputs
 

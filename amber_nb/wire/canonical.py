@@ -34,8 +34,11 @@ _SHOWN = 80  # lines of a difference that are shown
 class Asked:
     """A request: `path` is what follows the base URL, its query sorted; `body` is JSON with its images digested.
 
-    `key` is the same for the same request. `loose` is the same too for one whose images only have the same pixels; None
-    where there are no images, or their pixels are not known.
+    Attributes:
+        key: the same for the same request.
+        loose: the same too for one whose images only have the same pixels; None where there are none, or they are not
+            known.
+        called: the same too for one whose tools have only told something else; None where no tool has told anything.
     """
 
     method: str
@@ -43,6 +46,7 @@ class Asked:
     body: Any
     key: str
     loose: str | None
+    called: str | None
 
 
 def asked(method: str, path: str, content: bytes, pixels: Pixels | None = None) -> Asked:
@@ -68,12 +72,30 @@ def asked(method: str, path: str, content: bytes, pixels: Pixels | None = None) 
 def described(method: str, path: str, body: Any) -> Asked:
     """The same from a recording, whose images are digested already."""
     text = _dumps([method, path, body])
-    if " sha256=" not in text:
-        return Asked(method, path, body, _hash(text), None)
-    strict = _STORED.sub(lambda found: f"{found[2]}", text)
-    known = all(found[4] for found in _STORED.finditer(text))
-    loose = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text)) if known else None
-    return Asked(method, path, body, _hash(strict), loose)
+    loose = None
+    if " sha256=" in text:
+        if all(found[4] for found in _STORED.finditer(text)):
+            loose = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text))
+        text = _strict(text)
+    untold = _untold(body)
+    called = _hash(_strict(_dumps([method, path, untold]))) if untold is not None else None
+    return Asked(method, path, body, _hash(text), loose, called)
+
+
+def _strict(text: str) -> str:
+    return _STORED.sub(lambda found: found[2], text)
+
+
+def _untold(body: Any) -> Any:
+    """The body without what its tools have told; None where none has."""
+    messages = body.get("messages") if isinstance(body, dict) else None
+    if not isinstance(messages, list):
+        return None
+    tools = [isinstance(message, dict) and message.get("role") == "tool" for message in messages]
+    if not any(tools):
+        return None
+    kept = [{**message, "content": None} if tool else message for message, tool in zip(messages, tools, strict=True)]
+    return {**body, "messages": kept}
 
 
 def nearest(one: Asked, recorded: Iterable[Asked]) -> Asked | None:

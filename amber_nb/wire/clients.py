@@ -158,6 +158,7 @@ def _deck(config: Config, where: Callable[[], Place], pixels: Pixels | None) -> 
         secret=config.api_key.reveal() if config.mode != "replay" else "",
         pixels=pixels,
         where=where,
+        run_tools=config.replay_tools == "run",
         speed=config.replay_speed,
         journal=config.journal,
     )

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -12,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from amber_nb.simulator import Server
 
 KEY = "ambrs-exampletoken"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 CELLS = (
     "from amber_nb import Amber\namber = Amber()",
     "answer = amber.ask('Hello!')",
@@ -105,6 +107,20 @@ def test_a_recorded_notebook_passes_and_a_changed_prompt_is_named(project):
     result = project.runpytest_subprocess()
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["talk.ipynb: the recorded exchange in line * of its cassette was not asked for"])
+
+
+def test_the_projects_own_notebooks_replay_with_the_gateway_gone(empty, monkeypatch):
+    for path in sorted(NOTEBOOKS.glob("0[1-4]_*.ipynb")):
+        shutil.copy(path, empty.path)
+    with Gateway(monkeypatch):
+        recorded = empty.runpytest_subprocess("--amber=record")
+    recorded.stdout.fnmatch_lines(["0?_*.ipynb: recorded: * exchanges in cassettes/0?_*.jsonl"] * 4)
+    replayed = empty.runpytest_subprocess()
+    assert replayed.parseoutcomes() == recorded.parseoutcomes()
+    assert replayed.ret == 0
+    assert KEY not in "".join(
+        path.read_text() for path in empty.path.rglob("*.*") if path.suffix in (".ipynb", ".jsonl")
+    )
 
 
 def snapshot(project):

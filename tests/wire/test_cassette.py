@@ -14,11 +14,11 @@ import time
 
 import openai
 import pytest
+from gateway import DONE, Said, chunk, serve, spoken
 from PIL import Image
 
 from amber_nb import Amber, CassetteMiss, ConfigError, StreamCut
 from amber_nb.simulator import Server
-from gateway import DONE, Said, chunk, serve, spoken
 
 KEY = "ambrs-exampletoken"
 MODEL = "azure/gpt-5.4"
@@ -148,7 +148,7 @@ def test_equal_requests_come_back_in_their_order(tape):
         recorded = [amber.ask("Say a number").text for _ in range(3)]
     amber = player(tape)
     assert [amber.ask("Say a number").text for _ in range(3)] == recorded == ["Number 0", "Number 1", "Number 2"]
-    with pytest.raises(CassetteMiss, match="recorded 3 times .*asked once more"):
+    with pytest.raises(CassetteMiss, match=r"recorded 3 times .*asked once more"):
         amber.ask("Say a number")
 
 
@@ -268,6 +268,21 @@ def test_an_image_is_stored_by_its_digest_and_known_by_its_pixels(tape):
         assert player(tape).ask(picture(compress_level=0)).text == text
     with pytest.raises(CassetteMiss, match="sha256"):
         player(tape).ask(picture(dot=(0, 255, 0)))
+
+
+def test_what_a_tool_tells_is_taken_from_the_recording(tape, monkeypatch):
+    def clock(time):
+        call = {"id": "1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+        said = {"role": "assistant", "content": None, "tool_calls": [call]}
+        return [*user("How late is it?"), said, {"role": "tool", "tool_call_id": "1", "content": time}]
+
+    with serve(lambda prompt: Said([*spoken(f"It is {prompt}.", 99)])) as url:
+        recorder(url, tape).ask(clock("12:00"))
+    assert player(tape).ask(clock("18:30")).text == "It is 12:00."
+    monkeypatch.setenv("AMBER_REPLAY_TOOLS", "run")
+    assert player(tape).ask(clock("12:00")).text == "It is 12:00."
+    with pytest.raises(CassetteMiss, match="18:30"):
+        player(tape).ask(clock("18:30"))
 
 
 def test_cache_asks_once(tape):
@@ -390,7 +405,7 @@ def test_a_damaged_cassette_is_refused_by_line_and_left_alone(tape, mode, damage
 
 def test_where_nothing_can_be_written_nothing_is_asked(tmp_path):
     (tmp_path / "cassettes").write_text("in the way")
-    with pytest.raises(ConfigError, match="cannot be read|cannot be written"):
+    with pytest.raises(ConfigError, match=r"cannot be read|cannot be written"):
         recorder("http://127.0.0.1:9/v1", tmp_path / "cassettes" / "talk.jsonl")
 
 

@@ -44,6 +44,7 @@ EXPECTED = {
     "finish-null": (StreamCut, ALL, "no finish_reason"),
     "silence": (openai.APITimeoutError, None, "no answer from .* in time"),
     "stalled": (StreamCut, HALF, "nothing came for 0.3 s"),
+    "only-pings": (StreamCut, "", "only keep-alives came for 0.3 s"),
     "endless-pings": (StreamCut, HALF, "only keep-alives came for 0.3 s"),
     "endless-event-pings": (StreamCut, HALF, "only keep-alives came for 0.3 s"),
     "length": (WHOLE, HALF, "length"),
@@ -102,6 +103,7 @@ UNSTREAMED = {
     "object-error": (BadReply, "", "The model is overloaded"),
     "invalid-utf8": (BadReply, "", "not a chat completion"),
     "stalled": (StreamCut, "", "nothing came for 0.3 s"),
+    "only-pings": (WHOLE, ALL, "stop"),
     "endless-pings": (WHOLE, ALL, "stop"),
     "endless-event-pings": (WHOLE, ALL, "stop"),
 }
