@@ -104,7 +104,9 @@ class Asking:
         if self._stage is None:
             self._call = Call(client, body, self._options, retries=retries)
         else:
-            self._call = Call(client, body, self._options, self._stage.feed, self._stage.rest_s, retries)
+            # A recording keeps the times: there nothing rests between two reads.
+            rest_s = 0.0 if config.mode in ("record", "cache") else self._stage.rest_s
+            self._call = Call(client, body, self._options, self._stage.feed, rest_s, retries)
         try:
             return await self._call.run()
         except asyncio.CancelledError:

@@ -38,6 +38,18 @@ def test_stop_is_seen_and_keeps_the_text(notebook, artefacts, verb, theme):
     assert kinds == [["text/html", "text/plain"]]
 
 
+def test_a_long_wait_is_shown_and_can_be_stopped(notebook, artefacts):
+    code = "answer = amber.ask('Hello!', model='fault/retry-after-61', max_wait_s=100)\nprint(answer.finish_reason)"
+    book = notebook([start(code)])
+    book.run()
+    waiting = re.compile(r"waiting (60|5\d) s \(the gateway is busy, Retry-After\)")
+    expect(book.output()).to_contain_text(waiting, timeout=20_000)
+    book.page.screenshot(path=artefacts / "waiting.png")
+    book.output().get_by_role("button", name=re.compile("Stop")).click()
+    book.finished(timeout_s=5)
+    expect(book.output()).to_contain_text("cancelled")
+
+
 def test_it_is_live_and_settles_in_place(notebook, artefacts):
     book = notebook([start("amber.ask('Write 120 words about tea.')", pace=120)])
     book.run()
