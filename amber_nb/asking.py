@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import show as shown
 from .answer import Answer
-from .config import not_negative, positive
+from .checks import not_negative, positive
 from .conversation import assistant_message, messages_for, split_params
 from .errors import BadReply, StreamCut
 from .show import cell

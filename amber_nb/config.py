@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values, find_dotenv
 
+from . import checks
 from .address import API_PATH, endpoint
 from .errors import MASK, CassetteMiss, ConfigError
 from .tapes import SUFFIX, cassette_of, record_command, shown
@@ -25,8 +26,6 @@ __all__ = [
     "environment",
     "is_root",
     "load",
-    "not_negative",
-    "positive",
     "session_notebook",
     "simulator_drift",
     "simulator_pace",
@@ -179,11 +178,11 @@ def load(
     def first(name: str) -> str | None:
         return next((value for source in sources if (value := source.text(name)) is not None), None)
 
-    chosen = _one_of("AMBER_MODE", first("AMBER_MODE"), MODES)
-    display = _one_of("AMBER_DISPLAY", first("AMBER_DISPLAY"), DISPLAYS) or "auto"
-    pace = _pace(first("AMBER_SIM_CHUNKS_PER_S"))
-    drift = _drift(first("AMBER_SIM_DRIFT"))
-    patience_s = not_negative("max_wait_s", max_wait_s)
+    chosen = checks.one_of("AMBER_MODE", first("AMBER_MODE"), MODES)
+    display = checks.one_of("AMBER_DISPLAY", first("AMBER_DISPLAY"), DISPLAYS) or "auto"
+    pace = checks.number("AMBER_SIM_CHUNKS_PER_S", first("AMBER_SIM_CHUNKS_PER_S"), default=SIMULATOR_CHUNKS_PER_S)
+    sim_drift = checks.whole(first("AMBER_SIM_DRIFT"))
+    patience_s = checks.not_negative("max_wait_s", max_wait_s)
     # A project's .env may not claim that somebody is looking.
     claimed = any(source.text("AMBER_DISPLAY") == "live" for source in sources if source.trusted)
     person = kernel and (person or claimed) and display != "none"
@@ -232,18 +231,18 @@ def load(
         api_key=Secret(SIMULATOR_KEY) if simulated else live_key,
         model=first("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
-        timeout_s=positive("timeout_s", timeout_s),
-        max_retries=0 if chosen == "replay" else _count("max_retries", max_retries, default=2),
-        headers=_headers(headers),
+        timeout_s=checks.positive("timeout_s", timeout_s),
+        max_retries=0 if chosen == "replay" else checks.count("max_retries", max_retries, default=2),
+        headers=checks.headers(headers),
         max_wait_s=MAX_WAIT_S if patience_s is None else patience_s,
         sim_chunks_per_s=pace,
-        sim_drift=drift,
+        sim_drift=sim_drift,
         cassette=tape,
-        replay_tools=_one_of("AMBER_REPLAY_TOOLS", first("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
-        replay_speed=_number("AMBER_REPLAY_SPEED", first("AMBER_REPLAY_SPEED"), default=0.0),
+        replay_tools=checks.one_of("AMBER_REPLAY_TOOLS", first("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
+        replay_speed=checks.number("AMBER_REPLAY_SPEED", first("AMBER_REPLAY_SPEED"), default=0.0),
         # From the environment alone: a project's .env may not have files written.
         journal=Path(journal) if (journal := os.environ.get("AMBER_JOURNAL")) else None,
-        ambient_headers=_header_names(os.environ.get("OPENAI_CUSTOM_HEADERS", "")),
+        ambient_headers=checks.header_names(os.environ.get("OPENAI_CUSTOM_HEADERS", "")),
     )
 
 
@@ -258,7 +257,9 @@ def simulator_pace() -> float:
     Raises:
         ConfigError: it is not a number of chunks.
     """
-    return _pace(os.environ.get("AMBER_SIM_CHUNKS_PER_S") or None)
+    return checks.number(
+        "AMBER_SIM_CHUNKS_PER_S", os.environ.get("AMBER_SIM_CHUNKS_PER_S") or None, default=SIMULATOR_CHUNKS_PER_S
+    )
 
 
 def simulator_drift() -> int:
@@ -267,7 +268,7 @@ def simulator_drift() -> int:
     Raises:
         ConfigError: it is no whole number.
     """
-    return _drift(os.environ.get("AMBER_SIM_DRIFT") or None)
+    return checks.whole(os.environ.get("AMBER_SIM_DRIFT") or None)
 
 
 def is_root() -> bool:
@@ -378,76 +379,3 @@ def _sendable(key: Secret, source: _Source) -> Secret:
             "in a header: copy it again, whole and alone."
         )
     return key
-
-
-def _one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
-    if value is not None and value not in allowed:
-        near = get_close_matches(value.lower(), allowed, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"{name} must be one of {', '.join(allowed)}; it is {value!r}.{hint}")
-    return value
-
-
-def _pace(value: str | None) -> float:
-    return _number("AMBER_SIM_CHUNKS_PER_S", value, default=SIMULATOR_CHUNKS_PER_S)
-
-
-def _number(name: str, value: str | None, *, default: float) -> float:
-    if value is None:
-        return default
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ConfigError(f"{name} must be a number, 0 for no waiting.")
-    return number
-
-
-def positive(name: str, value: float | None) -> float | None:
-    """A number of seconds, checked.
-
-    Raises:
-        ConfigError: it is none, or not above 0.
-    """
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
-        raise ConfigError(f"{name} must be a number of seconds above 0, or None for the default.")
-    return value
-
-
-def not_negative(name: str, value: float | None) -> float | None:
-    """A number of seconds that may be 0, checked.
-
-    Raises:
-        ConfigError: it is none, or below 0.
-    """
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0):
-        raise ConfigError(f"{name} must be a number of seconds, 0 or more, or None for the default.")
-    return value
-
-
-def _drift(value: str | None) -> int:
-    if value is None:
-        return 0
-    if not re.fullmatch(r"[0-9]{1,9}", value):
-        raise ConfigError("AMBER_SIM_DRIFT must be a whole number, 0 for the simulator's answers as they are.")
-    return int(value)
-
-
-def _count(name: str, value: int | None, *, default: int) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{name} must be a whole number, 0 or more.")
-    return value
-
-
-def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError("headers must map str to str")
-    return dict(headers or {})
-
-
-def _header_names(lines: str) -> tuple[str, ...]:
-    return tuple(name.strip() for line in lines.split("\n") if (name := line.partition(":")[0]) != line)

@@ -11,7 +11,13 @@ import pytest
 import amber_nb
 from amber_nb import Amber, cli
 
-NOTEBOOKS = ["01_hello.ipynb", "02_streaming.ipynb", "03_images.ipynb", "04_functions.ipynb"]
+NOTEBOOKS = [
+    "01_hello.ipynb",
+    "02_streaming.ipynb",
+    "03_images.ipynb",
+    "04_functions.ipynb",
+    "05_regression_testing.ipynb",
+]
 
 
 def test_notebooks_are_copied_and_never_overwritten(elsewhere, capsys):

@@ -16,7 +16,7 @@ FLOORS = [
     {"wire", "content", "show"},
     {"simulator"},
     {"config", "credentials"},
-    {"address", "tapes"},
+    {"address", "checks", "tapes"},
     {"errors", "types", "_version"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -32,6 +32,7 @@ class TextStage:
         self._held = ""
         self._end: str | None = None
         self._column = 0
+        self._waits = False
         with _lock:
             _waiting.append(self)
 
@@ -40,10 +41,14 @@ class TextStage:
         self._fresh.append(text)
 
     def tick(self, activity: str = "") -> None:
-        """Write what has come, if it is this one's turn. What the model does without text has no place here."""
+        """Write what has come, if it is this one's turn; of what adds no text only that there is a wait, once."""
         with _lock:
             if _waiting and _waiting[0] is self:
                 self._write_fresh()
+            waits = activity.startswith("waiting")
+            if waits and not self._waits:
+                print(f"amber: {visible(activity)}", file=sys.stderr, flush=True)
+            self._waits = waits
 
     def settle(self, bundle: Mapping[str, str]) -> None:
         """Write the rest, and then the answers that have waited for it."""

@@ -94,16 +94,13 @@ def saying(make: Callable[[dict[str, Any]], Any], status: int = 200, headers: Ma
     return lambda plain: told(make(plain.completion), status, headers)
 
 
-def refusing(
-    status: int, body: Any, headers: Mapping[str, str] | None = None, *, times: int | None = None, wait_s: float = 0.0
-) -> Make:
+def refusing(status: int, body: Any, headers: Mapping[str, str] | None = None, *, times: int | None = None) -> Make:
     """A refusal; after so many `times` the reply comes."""
 
     def make(plain: Plain) -> Response:
         if times is not None and plain.attempt >= times:
             return answer(plain)
-        said = told(body, status, headers)
-        return Response(said.status, said.headers, said.body, wait_s=wait_s)
+        return told(body, status, headers)
 
     return make
 

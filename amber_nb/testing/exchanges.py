@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
-from ..wire.cassette import Exchange
+from ..wire.exchange import Exchange
 from ..wire.sse import Decoder
 from ..wire.stream import Cut, Fold, Garbled, GatewayFault
 from .drift import Comparator, Said, comparator, default_for, judge

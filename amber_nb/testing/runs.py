@@ -12,7 +12,8 @@ from typing import Any
 import nbformat
 
 from ..tapes import FOLDER, SUFFIX, shown
-from ..wire.cassette import Cassette, Exchange
+from ..wire.cassette import Cassette
+from ..wire.exchange import Exchange
 from .exchanges import Asked, rows_of
 from .results import Result
 from .swap import swap_in

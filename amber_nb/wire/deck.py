@@ -20,7 +20,8 @@ import httpx2
 from ..errors import CassetteMiss
 from ..tapes import record_command
 from .canonical import Asked, Pixels, asked, difference, nearest
-from .cassette import Cassette, Exchange, lines_of
+from .cassette import Cassette
+from .exchange import Exchange, lines_of
 from .takes import Place, Take, Takes
 
 __all__ = ["PLACE", "Deck", "Tape"]

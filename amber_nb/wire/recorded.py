@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx2
 
-from .cassette import Exchange
 from .deck import Deck, Tape
+from .exchange import Exchange
 
 __all__ = ["GIVEN_UP", "AsyncCassetteTransport", "CassetteTransport", "Closed"]
 

@@ -30,6 +30,15 @@ def test_text_is_written_as_it_comes(capsys):
     assert capsys.readouterr().out == "\n[stopped by the reader]\n"
 
 
+def test_a_long_wait_is_told_once(capsys):
+    stage = TextStage()
+    for activity in ("", "waiting 61 s (the gateway is busy)", "waiting 60 s (the gateway is busy)", ""):
+        stage.tick(activity)
+    stage.feed("Here")
+    settled(stage, "Here")
+    assert capsys.readouterr() == ("Here\n", "amber: waiting 61 s (the gateway is busy)\n")
+
+
 def test_a_second_answer_waits_for_the_first(capsys):
     first, second, third = TextStage(), TextStage(), TextStage()
     for stage, text in ((third, "3"), (second, "2"), (first, "1")):
