@@ -16,7 +16,7 @@ from . import content, tables
 from .answer import Answer
 from .asking import Asking, place
 from .conversation import continued
-from .errors import ConfigError, explain
+from .errors import CassetteMiss, ConfigError, explain
 from .show import cell
 from .show.notebook import holds_real_answers
 from .types import Message
@@ -172,6 +172,7 @@ class Amber:
             openai.OpenAIError: as the SDK raises it, with a note that says what to do next.
             StreamCut: the reply ended early; the text so far is on `.answer` and on `amber.last`.
             BadReply: what came is no chat completion.
+            CassetteMiss: replay, and nothing is recorded for this.
 
         Example:
             >>> amber.ask("Name three rivers.", system="Be brief.", temperature=0).text
@@ -182,6 +183,9 @@ class Amber:
         except KeyboardInterrupt as interrupt:
             asking.give_up(interrupt)
             raise KeyboardInterrupt from None  # without the frames of the waiting, which say nothing to a reader
+        except CassetteMiss as miss:
+            asking.give_up(miss)
+            raise miss.with_traceback(None) from None  # its message says it all, the SDK's frames nothing
         except BaseException as error:
             asking.give_up(error)
             raise
@@ -203,6 +207,9 @@ class Amber:
         asking = Asking(self, prompt, system, model, timeout_s, max_wait_s, show, footer, extra_body, params)
         try:
             return asking.finish(await loop.wait_async(loop.submit(asking.run()), *asking.ticking))
+        except CassetteMiss as miss:
+            asking.give_up(miss)
+            raise miss.with_traceback(None) from None
         except BaseException as error:
             asking.give_up(error)
             raise

@@ -27,7 +27,17 @@ def test_all_is_what_is_there():
         amber_nb.Ambr  # noqa: B018
 
 
-@pytest.mark.parametrize("door", ["__init__.py", "show/__init__.py", "simulator/__init__.py", "tables/__init__.py"])
+@pytest.mark.parametrize(
+    "door",
+    [
+        "__init__.py",
+        "show/__init__.py",
+        "simulator/__init__.py",
+        "tables/__init__.py",
+        "content/__init__.py",
+        "testing/__init__.py",
+    ],
+)
 def test_the_lazy_table_and_the_type_checkers_block_agree(door):
     path = Path(amber_nb.__file__).parent / door
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -80,7 +80,8 @@ def pytest_configure(config: pytest.Config) -> None:
         except ValueError as error:
             raise pytest.UsageError(f"--amber-compare: {error}") from None
     # The cells of one notebook share a kernel: they must stay together, and in their order.
-    if getattr(config.option, "dist", "no") in ("load", "worksteal", "loadgroup"):
+    notebooks = getattr(config.option, "nbval", False) or getattr(config.option, "nbval_lax", False)
+    if notebooks and getattr(config.option, "dist", "no") in ("load", "worksteal", "loadgroup"):
         config.option.dist = "loadfile"
     config.pluginmanager.register(_Plugin(config, ini), "amber_nb-runs")
 
