@@ -105,6 +105,8 @@ class Amber:
         self._config = config
         self._log.mode = config.mode
         self._clients = Clients(config, self._log, where=place, pixels=_pixels)
+        if config.mode in ("record", "cache"):
+            cell.at_end(self._clients.checkpoint)
         # Not at exit: the private loop sees to that itself, in the right order.
         weakref.finalize(self, self._clients.close).atexit = False
 

@@ -96,6 +96,7 @@ class Config:
     sim_chunks_per_s: float = SIMULATOR_CHUNKS_PER_S
     sim_drift: int = 0  # above 0, the simulator's model has changed since
     cassette: Path | None = None
+    secret: Secret | None = None  # the key that recordings and their errors must not show; in replay, if there is one
     replay_speed: float = 0.0  # 1: as recorded; 0: without waiting
     replay_tools: str = "recorded"  # "run": what tools tell must be what was recorded
     journal: Path | None = None  # where a test run wants to read what was used of the cassette
@@ -187,7 +188,7 @@ def load(
     claimed = any(source.text("AMBER_DISPLAY") == "live" for source in sources if source.trusted)
     person = kernel and (person or claimed) and display != "none"
 
-    tape = _cassette(first("AMBER_CASSETTE"), notebook)
+    tape = _cassette(sources, notebook)
     if chosen == "replay":
         host, _ = _host(sources)
         live_url, live_key = host or REPLAY_URL, Secret(REPLAY_KEY)
@@ -238,6 +239,7 @@ def load(
         sim_chunks_per_s=pace,
         sim_drift=sim_drift,
         cassette=tape,
+        secret=next((secret for source in sources if (secret := source.secret())), None),
         replay_tools=checks.one_of("AMBER_REPLAY_TOOLS", first("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
         replay_speed=checks.number("AMBER_REPLAY_SPEED", first("AMBER_REPLAY_SPEED"), default=0.0),
         # From the environment alone: a project's .env may not have files written.
@@ -282,10 +284,16 @@ def session_notebook() -> Path | None:
     return path if path.suffix == ".ipynb" and path.is_file() else None
 
 
-def _cassette(given: str | None, notebook: Path | None) -> Path | None:
-    if given is None:
+def _cassette(sources: list[_Source], notebook: Path | None) -> Path | None:
+    found = next(((given, s) for s in sources if (given := s.text("AMBER_CASSETTE")) is not None), None)
+    if found is None:
         return cassette_of(notebook) if notebook is not None else None
-    path = Path(given).expanduser()
+    given, source = found
+    path = Path(given)
+    if not source.trusted and (path.anchor or ".." in path.parts or given.startswith("~")):
+        # Else a project's .env could have what is asked written wherever it likes.
+        raise ConfigError(f"AMBER_CASSETTE in {source.name} must be a path below the working directory.")
+    path = path.expanduser()
     if path.suffix != SUFFIX:
         raise ConfigError(f"A cassette's name ends in {SUFFIX} (AMBER_CASSETTE or Amber(cassette=…)).")
     return path.absolute()  # a notebook may change its working directory

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextvars
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from .escape import visible
 
-__all__ = ["Turns", "cell_id", "current", "front_end", "in_kernel", "in_terminal", "show"]
+__all__ = ["Turns", "at_end", "cell_id", "current", "front_end", "in_kernel", "in_terminal", "show"]
 
 
 def front_end() -> bool:
@@ -50,6 +51,23 @@ def cell_id() -> str | None:
     """The id of the notebook's cell that is running, the same whenever it runs; None where no front end tells it."""
     found = _request().get("metadata", {}).get("cellId")
     return found if isinstance(found, str) else None
+
+
+def at_end(callback: Callable[[], None]) -> None:
+    """Have a method called when a cell has run, for as long as its object lives; nothing without a kernel."""
+    if not in_kernel():
+        return
+    method = weakref.WeakMethod(callback)
+
+    def ended(*_: object) -> None:
+        alive = method()
+        if alive is not None:
+            alive()
+        else:
+            shell.events.unregister("post_run_cell", ended)
+
+    shell = _shell()
+    shell.events.register("post_run_cell", ended)
 
 
 def show(bundle: Mapping[str, str]) -> None:

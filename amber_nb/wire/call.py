@@ -206,7 +206,7 @@ class Call:
             fold.close(self._body.get("n") or 1)
 
     def _add(self, event: Event) -> int:
-        if self._decoder.alien and not self._fold.begun and event.data.startswith(b"{"):
+        if event.alien and not self._fold.begun and event.data.startswith(b"{"):
             self._whole(event.data)
             return 0
         try:

@@ -12,7 +12,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -26,7 +26,7 @@ _STORED = re.compile(r"data:([\w.+/-]*) sha256=([0-9a-f]{64}) bytes=(\d+)(?: pix
 # Parts that carry their file as bare base64: https://platform.openai.com/docs/api-reference/chat/create
 _BARE = {"input_audio": "data", "file": "file_data"}
 _COMPARED = 400  # lines of a request that are compared, and characters of one of them
-_WIDE = 2_000
+_WIDE = 300
 _SHOWN = 80  # lines of a difference that are shown
 
 
@@ -111,11 +111,38 @@ def nearest(one: Asked, recorded: Iterable[Asked]) -> Asked | None:
 
 def difference(recorded: Asked, now: Asked) -> str:
     """A unified diff of the two requests, line by line of their JSON."""
-    made = difflib.unified_diff(_lines(recorded), _lines(now), "recorded", "asked now", lineterm="", n=2)
-    shown = [line if len(line) <= _WIDE else line[:_WIDE] + " …" for line in made]
+    old, new = list(_walk(recorded)), list(_walk(now))
+    first = max(0, _alike(old, new) - 2)
+    old, new = _differing(old[first:], new[first:])
+    made = difflib.unified_diff(old, new, "recorded", "asked now", lineterm="", n=2)
+    shown = [line for line in made if not line.startswith("@@")]
     if len(shown) > _SHOWN:
         shown[_SHOWN:] = [f"… and {len(shown) - _SHOWN} lines more"]
-    return "\n".join(shown)
+    return "\n".join(shown).encode("utf-8", "backslashreplace").decode()
+
+
+def _differing(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """What is compared line by line: without the end that is the same, and of long lines what is around the change."""
+    cut = max(0, _alike(old[::-1], new[::-1]) - 2)
+    old, new = old[: len(old) - cut][:_COMPARED], new[: len(new) - cut][:_COMPARED]
+    if len(old) == len(new):
+        for at, (was, is_) in enumerate(zip(old, new, strict=True)):
+            if was != is_ and max(len(was), len(is_)) > _WIDE:
+                start = max(0, _alike(was, is_) - _WIDE // 2)
+                old[at], new[at] = _around(was, start), _around(is_, start)
+    return [_around(line, 0) for line in old], [_around(line, 0) for line in new]
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many items at the beginning are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (was, is_) in pairs if was != is_), min(len(one), len(other)))
+
+
+def _around(line: str, start: int) -> str:
+    if len(line) <= _WIDE + 4:
+        return line
+    return ("… " if start else "") + line[start : start + _WIDE] + (" …" if len(line) > start + _WIDE else "")
 
 
 def _lines(one: Asked) -> list[str]:
@@ -124,7 +151,10 @@ def _lines(one: Asked) -> list[str]:
 
 def _walk(one: Asked) -> Iterator[str]:
     yield f"{one.method} {one.path}"
-    for line in json.dumps(one.body, ensure_ascii=False, indent=1, sort_keys=True).splitlines():
+    body = one.body
+    if isinstance(body, dict):  # the short parameters first
+        body = {name: body[name] for name in sorted(body, key=lambda name: (name == "messages", name))}
+    for line in json.dumps(body, ensure_ascii=False, indent=1).splitlines():
         indent = line[: len(line) - len(line.lstrip())]
         # A prompt of several lines stands on several lines: the diff then names the one that changed.
         for number, part in enumerate(line.split("\\n")):

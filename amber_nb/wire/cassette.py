@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,7 @@ class Cassette:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = shown(path)
+        self._begun = path.with_name(f".{path.name}.begun")
         self._lock = threading.RLock()
         self._seen: tuple[int, int, int] | None = None
         self._exchanges: list[Exchange] = []
@@ -61,15 +63,24 @@ class Cassette:
                 self._kept = tuple(one for one in self._exchanges if id(one) in kept)
             return self._kept
 
+    def whole(self, one: Exchange) -> Exchange:
+        """One of `exchanges` with its body: of those added by this process only the lines are kept, as they are."""
+        with self._lock:
+            block = next((self._blocks[at] for at, old in enumerate(self._exchanges) if old is one), None)
+            if one.steps or block is None:
+                return one
+            return replace(parse(HEADER + block, self.name)[0][0], line=one.line)
+
     def reload(self) -> bool:
         """Read the file again if it has changed; whether it had."""
         with self._lock:
             try:
                 with self.path.open("rb") as file:
+                    _lock(file, exclusive=False)  # else half of what another process writes would be read
                     seen = _signature(file)
                     if seen == self._seen:
                         return False
-                    content = file.read()
+                    content = file.read()[: self._sound()]
             except FileNotFoundError:
                 changed = self._seen is not None
                 self._seen, self._exchanges, self._blocks, self._kept = None, [], [], None
@@ -95,8 +106,8 @@ class Cassette:
                 f"The cassette {self.name} cannot be written ({error.strerror or type(error).__name__})."
             ) from None
 
-    def add(self, one: Exchange, block: bytes, stale: Iterable[Exchange] = ()) -> None:
-        """Keep an exchange.
+    def add(self, one: Exchange, block: bytes, stale: Iterable[Exchange] = ()) -> Exchange:
+        """Keep an exchange; returns it with the number that it got.
 
         Args:
             one: the exchange.
@@ -109,6 +120,7 @@ class Cassette:
         """
         with self._lock, self._open() as file:
             self._kept = None
+            one = replace(one, steps=())
             if _signature(file) != self._seen:
                 file.seek(0)
                 self._exchanges, self._blocks = parse(file.read(), self.name)
@@ -142,6 +154,7 @@ class Cassette:
                 blocks.insert(where, block)
                 self._seen = _swap(self.path, HEADER + b"".join(blocks))
                 self._exchanges, self._blocks = numbered(exchanges, blocks), blocks
+            return one
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
@@ -149,14 +162,15 @@ class Cassette:
         while True:
             file = self.path.open("ab+", buffering=0)
             try:
-                if fcntl is not None:
-                    fcntl.flock(file, fcntl.LOCK_EX)
+                _lock(file, exclusive=True)
                 try:
                     current = os.path.samestat(os.fstat(file.fileno()), self.path.stat())
                 except FileNotFoundError:
                     current = False
                 if not current:  # another process has swapped it while this one waited
                     continue
+                if self._sound() < os.fstat(file.fileno()).st_size:
+                    file.truncate(self._sound())
                 if not os.fstat(file.fileno()).st_size:
                     self._append(file, HEADER)
                 yield file
@@ -166,6 +180,7 @@ class Cassette:
 
     def _append(self, file: IO[bytes], block: bytes) -> None:
         size = os.fstat(file.fileno()).st_size
+        self._begun.write_text(str(size))
         try:
             written = _write(file, block)
             if written != len(block):
@@ -174,6 +189,28 @@ class Cassette:
             with contextlib.suppress(OSError):
                 file.truncate(size)  # half an exchange would spoil the whole file
             raise
+        finally:
+            with contextlib.suppress(OSError):
+                self._begun.unlink()
+
+    def _sound(self) -> int:
+        """Bytes of the file that were written whole; called under its lock.
+
+        Where a process was killed while it wrote, its note of where it began is still there.
+        """
+        try:
+            return int(self._begun.read_text())
+        except (OSError, ValueError):
+            return sys.maxsize
+
+
+def _lock(file: IO[bytes], *, exclusive: bool) -> None:
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        except OSError:  # a file system without locks
+            if exclusive:
+                raise
 
 
 def _write(file: IO[bytes], block: bytes) -> int:
@@ -186,6 +223,7 @@ def _signature(file: IO[bytes]) -> tuple[int, int, int]:
 
 
 def _swap(path: Path, content: bytes) -> tuple[int, int, int]:
+    path = path.resolve()  # a link stays one
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:

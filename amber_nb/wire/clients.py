@@ -54,6 +54,8 @@ class Clients:
         self._config = config
         self._log = log
         self._deck = _deck(config, where, pixels)
+        if self._deck is not None and config.mode != "replay":
+            weakref.finalize(self, self._deck.checkpoint)  # at the end of a script, too
         self._pid = os.getpid()
         self._sync: openai.OpenAI | None = None
         self._private: openai.AsyncOpenAI | None = None
@@ -109,6 +111,11 @@ class Clients:
             _LEFT_TO_THE_PARENT.append((self._sync, self._private, self._outside))
             self._sync = self._private = self._outside = None
 
+    def checkpoint(self) -> None:
+        """Keep what has come of exchanges that are being recorded and are not over."""
+        if self._deck is not None:
+            self._deck.checkpoint()
+
     @property
     def unused(self) -> list[int]:
         """Lines of the cassette whose exchanges have not been asked for."""
@@ -155,7 +162,7 @@ def _deck(config: Config, where: Callable[[], Place], pixels: Pixels | None) -> 
         config.cassette,
         mode=config.mode,
         base_path=urlsplit(config.base_url).path,
-        secret=config.api_key.reveal() if config.mode != "replay" else "",
+        secret=config.secret.reveal() if config.secret is not None else "",
         pixels=pixels,
         where=where,
         run_tools=config.replay_tools == "run",

@@ -7,11 +7,12 @@ import itertools
 import json
 import logging
 import os
+import re
 import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from ..errors import CassetteMiss
 from ..tapes import record_command
 from .canonical import Asked, Pixels, asked, difference, nearest
 from .cassette import Cassette
-from .exchange import Exchange, lines_of
+from .exchange import Exchange, Steps, lines_of, masked
 from .takes import Place, Take, Takes
 
 __all__ = ["PLACE", "Deck", "Tape"]
@@ -32,6 +33,9 @@ _log = logging.getLogger(__name__)
 KEPT_HEADERS = ("content-type", "content-encoding", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 # Where the requests of the running task come from; for those that run on another thread than their cell.
 PLACE: contextvars.ContextVar[Place | None] = contextvars.ContextVar("amber_place", default=None)
+
+_TAIL = 64  # bytes at the end of a stream that are looked at
+_LAST = re.compile(rb"data:\s*\[DONE\]\s*\Z")
 
 _lock = threading.Lock()
 _numbers = itertools.count()
@@ -45,6 +49,11 @@ class _Loaded:
         self.cassette = Cassette(path)
         self.renew()
 
+    def still_there(self) -> bool:
+        """Whether the file has what this process wrote: then others have only added to it."""
+        there = {(one.asked.key, one.n) for one in self.cassette.exchanges}
+        return bool(self.written) and self.written.keys() <= there
+
     def renew(self) -> None:
         self.takes = Takes()
         self.written: dict[tuple[str, int], Place] = {}
@@ -57,7 +66,7 @@ def _load(path: Path) -> _Loaded:
         loaded = _loaded.get(path)
         if loaded is None:
             loaded = _loaded[path] = _Loaded(path)
-        elif loaded.cassette.reload():  # somebody has put another one there
+        elif loaded.cassette.reload() and not loaded.still_there():  # somebody has put another one there
             loaded.renew()
         return loaded
 
@@ -104,6 +113,7 @@ class Deck:
         self._journal = journal
         self._used: set[int] = set()
         self._number = next(_numbers)
+        self._tapes: set[Tape] = set()
         if mode != "replay":
             self._loaded.cassette.check()
 
@@ -114,17 +124,22 @@ class Deck:
             CassetteMiss: nothing was, and this deck only replays.
         """
         attempt = _number(request.headers.get("x-stainless-retry-count"))
+        # Masked as the file has it; a copy of the client, made by `with_options`, may have another key.
+        secrets = {self._secret, request.headers.get("authorization", "").removeprefix("Bearer ")} - {""}
+        if self._mode == "replay":
+            secrets &= {self._secret}
+        content = masked(content, secrets)
         place = PLACE.get() or self._where()
         path = request.url.raw_path.decode("ascii").removeprefix(self._base_path)
         one = asked(request.method, path, content, None if self._mode == "replay" else self._pixels)
         if self._mode != "record" and (found := self._find(one, place, attempt, content)):
             self._used.add(found.line)
             self._note({"used": found.line})
-            return found
+            return self._loaded.cassette.whole(found)
         if self._mode == "replay":
-            raise CassetteMiss(self._missing(one))
+            raise CassetteMiss(masked(self._missing(one).encode(), secrets).decode())
         request.headers["accept-encoding"] = "identity"  # what is written must be readable, and searched for the key
-        return self._tape(one, place, attempt)
+        return self._tape(one, place, attempt, secrets)
 
     @property
     def unused(self) -> list[int]:
@@ -184,7 +199,7 @@ class Deck:
             f"{difference(near, one)}\n\n{again}"
         )
 
-    def _tape(self, one: Asked, place: Place, attempt: int) -> Tape:
+    def _tape(self, one: Asked, place: Place, attempt: int, secrets: Collection[str]) -> Tape:
         loaded = self._loaded
         elsewhere = [
             old.n
@@ -195,16 +210,25 @@ class Deck:
             elsewhere += [old.n for old in loaded.cassette.exchanges if old.good and old.asked.key == one.key]
         take = loaded.takes.record(one.key, place, self._number, attempt, elsewhere)
         draft = Exchange(asked=one, n=take.n, attempt=attempt, cell=place.cell)
-        return Tape(draft, lambda done: self._keep(done, take))
+        tape = Tape(draft, lambda done: self._keep(done, take, secrets), self._tapes.discard)
+        self._tapes.add(tape)
+        return tape
 
-    def _keep(self, done: Exchange, take: Take) -> None:
+    def checkpoint(self) -> None:
+        """Keep what has come of the exchanges that are not over: a stream that was left by `break` may never be."""
+        for tape in list(self._tapes):
+            tape.checkpoint()
+
+    def _keep(self, done: Exchange, take: Take, secrets: Collection[str]) -> None:
         take.failed = done.status is None or done.status >= 400
+        done = replace(done, n=take.n)
         loaded = self._loaded
         slot = (done.asked.key, done.n)
         stale = [
             old
             for old in loaded.cassette.exchanges
             if ((old.asked.key, old.n) == slot and slot in loaded.old and slot not in loaded.written)
+            or ((old.asked.key, old.n, old.attempt) == (*slot, done.attempt) and done.attempt in take.kept)
             or (
                 done.cell is not None
                 and self._mode == "record"
@@ -213,8 +237,10 @@ class Deck:
             )
         ]
         try:
-            loaded.cassette.add(done, lines_of(done, self._secret), stale)
-            loaded.written[slot] = take.place
+            kept = loaded.cassette.add(done, lines_of(done, secrets), stale)
+            loaded.written[(kept.asked.key, kept.n)] = take.place
+            take.n = kept.n  # another one, where another process had taken ours
+            take.kept.add(done.attempt)
         except Exception as error:  # the caller's answer is not to be lost for it
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             self._warn(f"A reply was not recorded in {loaded.cassette.name}: {reason}")
@@ -237,12 +263,16 @@ class Deck:
 class Tape:
     """One exchange while it passes by; nothing is held back, and all is written when it ends."""
 
-    def __init__(self, draft: Exchange, keep: Callable[[Exchange], None]) -> None:
+    def __init__(
+        self, draft: Exchange, keep: Callable[[Exchange], None], over: Callable[[Tape], None] = lambda tape: None
+    ) -> None:
         self._draft = draft
         self._keep = keep
+        self._over = over
         self._began = time.monotonic()
         self._steps: list[tuple[float, bytes]] = []
         self._ended = False
+        self._noted = 0
 
     def answered(self, response: httpx2.Response) -> None:
         """The response begins."""
@@ -258,33 +288,59 @@ class Tape:
         """A piece of the body passes."""
         self._steps.append((time.monotonic() - self._began, piece))
 
+    def checkpoint(self) -> None:
+        """Keep what has come so far, as if it were over; the end will take its place."""
+        if not self._ended and self._draft.status is not None and len(self._steps) > self._noted:
+            self._noted = len(self._steps)
+            self._keep(self._done("closed", None))
+
     def end(self, how: str = "whole", error: BaseException | None = None) -> None:
         """It is over; only the first call counts."""
         if self._ended:
             return
         self._ended = True
+        self._over(self)
+        self._keep(self._done(how, error))
+
+    def _done(self, how: str, error: BaseException | None) -> Exchange:
         if how == "closed" and self._said_all():
             how = "whole"
         broken = (type(error).__name__, str(error)) if error is not None else None
         took_s = time.monotonic() - self._began
-        self._keep(replace(self._plain(), how=how, error=broken, took_s=took_s))
+        done = replace(self._draft, steps=tuple(self._steps), how=how, error=broken, took_s=took_s)
+        return _decoded(done) if "content-encoding" in (done.headers or {}) else done
 
     def _said_all(self) -> bool:
         # The SDK stops reading at [DONE], and closes.
-        return b"".join(piece for _, piece in self._steps[-3:]).rstrip().endswith(b"data: [DONE]")
+        tail = b""
+        for _, piece in reversed(self._steps):
+            tail = piece + tail
+            if len(tail) >= _TAIL:
+                break
+        return _LAST.search(tail) is not None
 
-    def _plain(self) -> Exchange:
-        """The exchange with its body decoded, where a server has compressed it in spite of what was asked."""
-        done = replace(self._draft, steps=tuple(self._steps))
-        headers = dict(done.headers or {})
-        if not headers.pop("content-encoding", None):
-            return done
-        raw = b"".join(piece for _, piece in self._steps)
-        try:
-            plain = httpx2.Response(200, headers=dict(done.headers or {}), content=raw).content
-        except httpx2.RequestError:  # broken on the way: kept as it came
-            return done
-        return replace(done, headers=headers, steps=((done.steps[-1][0], plain),) if raw else ())
+
+def _decoded(one: Exchange) -> Exchange:
+    """With its body decoded, where a server has compressed it in spite of what was asked: a key might hide in it."""
+    headers = dict(one.headers or {})
+    encoding = headers.pop("content-encoding")
+    pieces: list[bytes] = []
+    how, error = one.how, one.error
+    response = httpx2.Response(200, headers={"content-encoding": encoding}, stream=_Steps(one.steps))
+    try:
+        pieces.extend(response.iter_bytes())
+    except httpx2.RequestError as broken:  # as far as it went
+        how, error = "failed", (type(broken).__name__, str(broken))
+    plain = b"".join(pieces)
+    return replace(one, headers=headers, steps=((one.steps[-1][0], plain),) if plain else (), how=how, error=error)
+
+
+class _Steps(httpx2.SyncByteStream):
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (piece for _, piece in self._steps)
 
 
 def _number(value: str | None) -> int:

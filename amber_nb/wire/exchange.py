@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import jiter
@@ -28,13 +30,16 @@ import jiter
 from ..errors import MASK, ConfigError
 from .canonical import Asked, described
 
-__all__ = ["HEADER", "Exchange", "Steps", "lines_of", "numbered", "parse"]
+__all__ = ["HEADER", "Exchange", "Steps", "lines_of", "masked", "numbered", "parse"]
 
 VERSION = 1
 HEADER = b'{"amber_cassette": %d}\n' % VERSION
 _SHORTEST = 6  # no key is shorter, and masking one that is would eat the file's own words
+_MASK = MASK.encode()
 _EVENT = b"data: "
 _END = b"\n\n"
+_BLANK = re.compile(rb"(?:\r\n|\r|\n)(?:\r\n|\r|\n)")
+_COPIED = re.compile(rb'\{"t": [0-9.]+, "(?:data|body)": (.*)\}')
 
 Steps = tuple[tuple[float, bytes], ...]  # (seconds since the request, bytes of the body)
 
@@ -76,8 +81,9 @@ class Exchange:
         return self.how == "whole" and self.status is not None and self.status < 300
 
 
-def lines_of(one: Exchange, secret: str) -> bytes:
-    """The lines of an exchange, with the key masked wherever the gateway or a prompt repeats it."""
+def lines_of(one: Exchange, secrets: Collection[str] = ()) -> bytes:
+    """The lines of an exchange, with the keys masked wherever the gateway or a prompt repeats them."""
+    masks = _long(secrets)
     request: dict[str, Any] = {"method": one.asked.method, "path": one.asked.path, "n": one.n}
     if one.attempt:
         request["attempt"] = one.attempt
@@ -95,16 +101,44 @@ def lines_of(one: Exchange, secret: str) -> bytes:
         response = {"t": round(one.answered_s, 3), "status": one.status, "headers": dict(one.headers or {})}
         lines.append(_line({"response": response}))
     events = "event-stream" in (one.headers or {}).get("content-type", "")
-    lines.extend(_step(t, piece) for t, piece in (_events(one.steps) if events else _body(one.steps)))
+    pieces = _events(one.steps) if events else _body(one.steps)
+    lines.extend(_step(t, _masked(piece, masks) if masks else piece) for t, piece in pieces)
     end: dict[str, Any] = {"t": round(one.took_s, 3), "how": one.how}
     if one.error is not None:
         end["error"], end["message"] = one.error
     lines.append(_line({"end": end}))
     block = b"\n".join(lines) + b"\n"
-    if len(secret) >= _SHORTEST:
-        for spelt in {secret, json.dumps(secret)[1:-1]}:
-            block = block.replace(spelt.encode(), MASK.encode())
-    return block
+    return masked(block, secrets)
+
+
+def masked(text: bytes, secrets: Collection[str]) -> bytes:
+    """JSON or a message with the keys masked."""
+    for mask in _long(secrets):
+        for spelt in {mask, json.dumps(mask.decode())[1:-1].encode()}:
+            text = text.replace(spelt, _MASK)
+    return text
+
+
+def _long(secrets: Collection[str]) -> list[bytes]:
+    return [secret.encode() for secret in secrets if len(secret) >= _SHORTEST]
+
+
+def _masked(piece: bytes, masks: list[bytes]) -> bytes:
+    """Before it is encoded: base64 would hide a key from every search, and so would an escape for one of its signs."""
+    for mask in masks:
+        piece = piece.replace(mask, _MASK)
+    if b"\\u00" not in piece:
+        return piece
+    head, data, end = (_EVENT, piece[len(_EVENT) : -len(_END)], _END) if piece.startswith(_EVENT) else (b"", piece, b"")
+    try:
+        plain = json.dumps(json.loads(data), ensure_ascii=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return piece
+    if not any(mask in plain for mask in masks):
+        return piece
+    for mask in masks:
+        plain = plain.replace(mask, _MASK)
+    return head + plain + end
 
 
 def _line(value: Any) -> bytes:
@@ -124,15 +158,30 @@ def numbered(exchanges: list[Exchange], blocks: list[bytes]) -> list[Exchange]:
 
 
 def _events(steps: Steps) -> Iterator[tuple[float, bytes]]:
-    """The body cut after each blank line; a piece of an event has the time of its end."""
-    rest = b""
-    t = 0.0
-    for t, piece in steps:
-        *events, rest = (rest + piece).split(_END) if rest else piece.split(_END)
-        for event in events:
-            yield t, event + _END
+    """The body cut after each blank line, each event with the time at which its last byte came."""
+    body = b"".join(piece for _, piece in steps)
+    ends = iter(accumulate(len(piece) for _, piece in steps))
+    times = iter(t for t, _ in steps)
+    t, known, at = 0.0, 0, 0
+    for event in _cut(body):
+        at += len(event)
+        while known < at:
+            known, t = next(ends), next(times)
+        yield t, event
+
+
+def _cut(body: bytes) -> Iterator[bytes]:
+    if b"\r" in body:  # lines may end in CRLF or CR
+        at = 0
+        for found in _BLANK.finditer(body):
+            yield body[at : found.end()]
+            at = found.end()
+        rest = body[at:]
+    else:
+        *events, rest = body.split(_END)
+        yield from (event + _END for event in events)
     if rest:
-        yield t, rest
+        yield rest
 
 
 def _body(steps: Steps) -> Iterator[tuple[float, bytes]]:
@@ -163,7 +212,7 @@ def _is_json(data: bytes) -> bool:
 
 
 def parse(content: bytes, name: str) -> tuple[list[Exchange], list[bytes]]:
-    lines = content.split(b"\n")
+    lines = content.replace(b"\r\n", b"\n").split(b"\n")  # git may have changed them; no line of ours holds a bare CR
     if lines.pop():
         raise _damaged(name, len(lines) + 1, "the last line is not complete")
     if not lines:
@@ -171,7 +220,7 @@ def parse(content: bytes, name: str) -> tuple[list[Exchange], list[bytes]]:
     head = _value(lines[0], name, 1)
     if "amber_cassette" not in head:
         raise _damaged(name, 1, "this is no cassette of amber_nb")
-    if head["amber_cassette"] != VERSION:
+    if type(head["amber_cassette"]) is not int or head["amber_cassette"] != VERSION:
         raise ConfigError(
             f"{name}, line 1: the cassette has version {head['amber_cassette']!r}, and this amber_nb reads version "
             f"{VERSION}. Update amber_nb, or record it again."
@@ -191,6 +240,8 @@ def _exchange(lines: list[bytes], at: int, name: str) -> tuple[Exchange, int]:
     try:
         request = _part(lines, at, name, "request")
         body = request.get("body")
+        if type(request.get("messages", 0)) is not int or not isinstance(request["path"] + request["method"], str):
+            raise ValueError
         messages = [_part(lines, at + 1 + k, name, "message") for k in range(request.get("messages", 0))]
         if "messages" in request:
             body = {**body, "messages": messages}
@@ -200,7 +251,7 @@ def _exchange(lines: list[bytes], at: int, name: str) -> tuple[Exchange, int]:
             response = _part(lines, at, name, "response")
             known = {
                 "status": int(response["status"]),
-                "headers": {str(key): str(value) for key, value in response["headers"].items()},
+                "headers": {key: _header(value) for key, value in response["headers"].items()},
                 "answered_s": float(response["t"]),
             }
             at += 1
@@ -223,9 +274,15 @@ def _exchange(lines: list[bytes], at: int, name: str) -> tuple[Exchange, int]:
         )
     except IndexError:
         raise _damaged(name, len(lines), f"the exchange that begins in line {start + 1} has no end") from None
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         raise _damaged(name, at + 1, "this is no line of a cassette") from None
     return one, at + 1
+
+
+def _header(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError(value)
+    return value
 
 
 def _part(lines: list[bytes], at: int, name: str, what: str) -> Any:
@@ -240,7 +297,10 @@ def _played(line: bytes, name: str, number: int) -> tuple[float, bytes]:
     t = float(value["t"])
     for key in ("data", "body"):
         if key in value:
-            copied = line[line.index(b'"%b": ' % key.encode()) + len(key) + 4 : -1]
+            if (found := _COPIED.fullmatch(line)) and len(value) == 2:
+                copied = found[1]
+            else:  # somebody's formatter has been here
+                copied = json.dumps(value[key], ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
             return t, _EVENT + copied + _END if key == "data" else copied
     if "raw" in value:
         return t, value["raw"].encode()

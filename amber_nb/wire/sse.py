@@ -7,17 +7,24 @@ cut unseen: what follows the last blank line is not dropped but handed out by `c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Decoder", "Event"]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `data`: its data lines joined by LF, as UTF-8 bytes. `name`: the event field, mostly empty."""
+    """One event.
+
+    Attributes:
+        data: its data lines joined by LF, as UTF-8 bytes.
+        name: the event field, mostly empty.
+        alien: it begins with a line that is none of an event's, so it may be a body that is no stream.
+    """
 
     data: bytes
     name: bytes = b""
+    alien: bool = field(default=False, repr=False)
 
 
 class Decoder:
@@ -29,7 +36,6 @@ class Decoder:
 
     Attributes:
         heard: grows with each piece that carries data; comments, empty events and pings leave it as it is.
-        alien: a line came that is none of an event's: this is no stream, or not alone one.
     """
 
     def __init__(self) -> None:
@@ -39,8 +45,8 @@ class Decoder:
         self._data: list[bytes] = []
         self._name = b""
         self._held = 0  # bytes of the line not yet ended
+        self._alien = False  # of the event not yet ended, never of what else is in the same piece
         self.heard = 0
-        self.alien = False
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that this piece of the body completes."""
@@ -48,6 +54,8 @@ class Decoder:
             return []
         if b"\r" in chunk or self._cr:
             chunk = self._newlines(chunk)
+            if not chunk:
+                return []
         if b"\n" not in chunk:
             self._rest.append(chunk)
             self._hold(len(chunk))
@@ -90,19 +98,19 @@ class Decoder:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
             if self._data or self._name:
-                events.append(Event(b"\n".join(self._data), self._name))
-            self._data, self._name = [], b""
+                events.append(Event(b"\n".join(self._data), self._name, self._alien))
+            self._data, self._name, self._alien = [], b"", False
             return
-        field, _, value = line.partition(b":")
+        key, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        if field == b"data":
+        if key == b"data":
             self._data.append(value)
             if value and self._name != b"ping":
                 self.heard += 1
-        elif field == b"event":
+        elif key == b"event":
             self._name = value
-        elif field and field not in (b"id", b"retry"):
+        elif key and key not in (b"id", b"retry"):
             # Not SSE at all (HTML, plain JSON): kept, so that the reader sees it instead of nothing.
+            self._alien = self._alien or not self._data
             self._data.append(line)
-            self.alien = True
             self.heard += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Place", "Take", "Takes"]
 
@@ -23,7 +23,13 @@ class Place:
 
 @dataclass(slots=True)
 class Take:
-    """A number given out. `client`: for whom; `failed`: the attempt has ended, and may be tried again."""
+    """A number given out.
+
+    Attributes:
+        client: for whom.
+        failed: the attempt has ended, and may be tried again.
+        kept: attempts of which something is in the file.
+    """
 
     key: str
     n: int
@@ -31,6 +37,7 @@ class Take:
     client: int
     attempt: int
     failed: bool = False
+    kept: set[int] = field(default_factory=set)
 
 
 class Takes:

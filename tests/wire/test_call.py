@@ -1,12 +1,16 @@
-"""Bodies that are no stream, and what a gateway says instead of a reply."""
+"""Bodies that are no stream, what a gateway says instead of a reply, and streams in pieces of any size."""
 
+import asyncio
 import gzip
 import json
 
+import httpx2
+import openai
 import pytest
-from gateway import Said, serve
+from gateway import DONE, Said, chunk, serve
 
 from amber_nb import Amber, BadReply, StreamCut
+from amber_nb.wire.call import Call
 from amber_nb.wire.gist import gist, message
 
 MESSAGE = {"role": "assistant", "content": "Hi"}
@@ -106,6 +110,72 @@ def test_several_choices_and_reasoning_of_a_whole_reply(ask):
 def test_half_a_gzip_is_no_reply(ask):
     with pytest.raises(BadReply):
         ask(gzip.compress(json.dumps(BODY).encode()))  # without saying so
+
+
+HEL, LO = chunk({"content": "Hel"}), chunk({"content": "lo"}, "stop")
+GATEWAY_TIMEOUT = b"<html><head><title>504 Gateway Time-out</title></head></html>"
+OVER = b'{"error": {"message": "overloaded"}}'
+AZURE = b'data: {"choices": [], "prompt_filter_results": []}\n\n'
+# name: the events, what comes of them, the text, words of the message
+STREAMS = {
+    "whole": ([HEL, LO, DONE], None, "Hello", ""),
+    "whole, CRLF": ([event.replace(b"\n", b"\r\n") for event in (HEL, LO, DONE)], None, "Hello", ""),
+    "whole, CR": ([event.replace(b"\n", b"\r") for event in (HEL, LO, DONE)], None, "Hello", ""),
+    "whole, no last blank line": ([HEL, LO.rstrip()], None, "Hello", ""),
+    "whole, keep-alives": ([b": ping\n\n", HEL, b"event: ping\ndata: {}\n\n", LO, DONE], None, "Hello", ""),
+    "white space before": ([b" \n\n", HEL, LO, DONE], None, "Hello", ""),
+    "no end": ([HEL], StreamCut, "Hel", "no finish_reason"),
+    "a page": ([HEL, GATEWAY_TIMEOUT + b"\n\n"], BadReply, "Hel", "504 Gateway Time-out"),
+    "a page, no blank line": ([HEL, GATEWAY_TIMEOUT], StreamCut, "Hel", "in the middle of an event"),
+    "a page, then more": ([HEL, GATEWAY_TIMEOUT + b"\n\n", LO, DONE], BadReply, "Hel", "504 Gateway Time-out"),
+    "a page in an event": ([HEL.rstrip() + b"\n", GATEWAY_TIMEOUT + b"\n\n"], BadReply, "Hel", "no blank line"),
+    "an error": ([HEL, OVER + b"\n\n"], StreamCut, "Hel", "overloaded"),
+    "an error, no blank line": ([HEL, OVER + b"\n"], StreamCut, "Hel", "overloaded"),
+    "an error after no choices": ([AZURE, OVER + b"\n\n"], BadReply, "", "overloaded"),
+    "words": ([HEL, b"upstream error\n\n", LO, DONE], BadReply, "Hel", "upstream error"),
+    "NUL, then more": ([HEL, b"\0", LO, DONE], BadReply, "Hel", "not a chat completion"),
+    "NUL at the end": ([HEL, LO, b"\0"], StreamCut, "Hello", "in the middle of an event"),
+    "an error alone": ([OVER + b"\n\n"], BadReply, "", "overloaded"),
+    "an error first": ([OVER + b"\n\n", HEL, LO, DONE], BadReply, "", "overloaded"),
+    "no stream": ([json.dumps(BODY, indent=1).encode()], None, "Hi", ""),
+    "no stream, then a page": ([json.dumps(BODY).encode() + b"\n\n", GATEWAY_TIMEOUT], StreamCut, "Hi", "an event"),
+}
+
+
+def outcome(pieces):
+    """What a call makes of a stream in these pieces: the error's type, its message, the text, what was shown."""
+
+    async def body():
+        for piece in pieces:
+            yield piece
+
+    def gateway(_):
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body())
+
+    async def asked():
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(gateway))
+        async with openai.AsyncOpenAI(api_key="k", base_url="http://gateway.invalid/v1", http_client=http) as client:
+            shown = []
+            call = Call(client, {"model": "m", "messages": []}, {}, shown.append)
+            try:
+                await call.run()
+            except (StreamCut, BadReply) as error:
+                return type(error), str(error), call.reply().text, "".join(shown)
+            return None, "", call.reply().text, "".join(shown)
+
+    return asyncio.run(asked())
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_how_a_stream_is_cut_into_pieces_changes_nothing(name):
+    events, error, text, says = STREAMS[name]
+    whole = b"".join(events)
+    cut = outcome(events)
+    assert (cut[0], cut[2]) == (error, text)
+    assert says in cut[1]
+    assert outcome([whole]) == cut
+    assert outcome([whole[at : at + 1] for at in range(len(whole))]) == cut
+    assert outcome([whole[at : at + 37] for at in range(0, len(whole), 37)]) == cut
 
 
 PAGE = (

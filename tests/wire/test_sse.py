@@ -93,6 +93,15 @@ def test_what_counts_as_a_sign_of_life(name):
     assert bool(bytewise.heard) is bool(expected)
 
 
+def test_a_comment_after_a_crlf_in_two_pieces_is_no_sign_of_life():
+    decoder = Decoder()
+    decoder.feed(b"data: 1\r\n\r")
+    heard = decoder.heard
+    for piece in (b"\n", b": keep-al", b"ive, and more", b"\r", b"\n"):
+        decoder.feed(piece)
+    assert decoder.heard == heard
+
+
 def test_a_piece_of_a_line_of_data_is_a_sign_of_life():
     decoder, heard = Decoder(), []
     for piece in (b"da", b"ta: {", b'"a": ', b": no comment", b"\n", b": pi", b"ng\n\n", b"event: pi", b"ng\n"):
@@ -101,12 +110,15 @@ def test_a_piece_of_a_line_of_data_is_a_sign_of_life():
     assert heard == [0, 1, 2, 3, 4, 4, 4, 4, 4]
 
 
-def test_what_is_no_stream_is_known_as_such():
+def test_an_event_that_begins_as_none_is_known_as_such():
     for body, alien in (
-        (b"data: 1\n\nid: 1\n: x\nevent: y\n", False),
-        (b'{"a": 1}\n', True),
-        (b"data: 1\n<p>\n", True),
+        (b"data: 1\n\nid: 1\n: x\nevent: y\ndata: 2\n\n", [False, False]),
+        (b'{"a": 1}\n\n', [True]),
+        (b'event: error\n{"a": 1}\n\n', [True]),
+        (b"<p>\ndata: 1\n\n", [True]),
+        (b"data: 1\n<p>\n\n", [False]),
+        (b"data: 1\n\n<p>\n\ndata: 2\n\n", [False, True, False]),
     ):
-        decoder = Decoder()
-        decoder.feed(body)
-        assert decoder.alien is alien
+        whole, bytewise = Decoder(), Decoder()
+        assert [event.alien for event in whole.feed(body)] == alien
+        assert [event.alien for byte in body for event in bytewise.feed(bytes([byte]))] == alien
