@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..tapes import cassette_of
     from .drift import comparator, from_tags
-    from .nbval_cells import comparable, once_more
+    from .nbval_cells import comparable, flush, once_more, skipped
     from .recording import bless, drifted, record
     from .report import write
     from .results import Result, Results, told
-    from .runs import NotebookRun, Settings, TestRun, cassette_of_test, executed
+    from .runs import NotebookRun, Settings, TestRun, cassette_of_test, executed, fingerprint, mirrored
 
 # name → module it lives in
 _HOME = {
@@ -31,9 +31,13 @@ _HOME = {
     "comparator": ".drift",
     "drifted": ".recording",
     "executed": ".runs",
+    "fingerprint": ".runs",
+    "flush": ".nbval_cells",
     "from_tags": ".drift",
+    "mirrored": ".runs",
     "once_more": ".nbval_cells",
     "record": ".recording",
+    "skipped": ".nbval_cells",
     "told": ".results",
     "write": ".report",
 }
@@ -51,9 +55,13 @@ __all__ = [
     "comparator",
     "drifted",
     "executed",
+    "fingerprint",
+    "flush",
     "from_tags",
+    "mirrored",
     "once_more",
     "record",
+    "skipped",
     "told",
     "write",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -14,10 +15,11 @@ from ..show.notebook import is_answer
 from .exchanges import Asked
 from .runs import NotebookRun
 
-__all__ = ["comparable", "once_more"]
+__all__ = ["comparable", "flush", "once_more", "skipped"]
 
 HTML = "text/html"
 TEXT = "text/plain"
+_FLUSH_S = 10.0
 # A client says in which mode it is, and where it asks: not the same in a recording and its replay.
 _CLIENT = re.compile(r"^Amber\(mode='\w+', base_url='[^']*'")
 
@@ -45,6 +47,24 @@ def _comparable(output: Any, html: bool) -> Any:
     return nbformat.from_dict({**output, "data": data})
 
 
+def skipped(cells: Iterable[Any]) -> set[int]:
+    """Numbers of the cells that nbval leaves out, by a comment or a tag. It counts code cells, from 0."""
+    return {cell.cell_num for cell in cells if cell.options["skip"]}
+
+
+def flush(kernel: Any) -> None:
+    """Begin one more cell, for what a client keeps until then: nbval kills its kernels, so nothing runs at their exit.
+
+    Args:
+        kernel: nbval's, None where it never started. One that is dead or busy is left alone.
+    """
+    if kernel is None:
+        return
+    with contextlib.suppress(Exception):
+        if kernel.is_alive():
+            kernel.await_reply(kernel.execute_cell_input("pass", allow_stdin=False), timeout=_FLUSH_S)
+
+
 def once_more(run: NotebookRun, book: Any, number: int) -> list[Asked]:
     """Run a notebook in another fresh kernel, on a cassette of its own, and see what was asked.
 
@@ -62,10 +82,13 @@ def once_more(run: NotebookRun, book: Any, number: int) -> list[Asked]:
             environment.setenv(variable, value)
         kernel = RunningKernel(name, cwd=str(book.path.parent), startup_timeout=option.nbval_kernel_startup_timeout)
     try:
+        at = None
         for at, cell in enumerate((cell for cell in book.nb.cells if cell.cell_type == "code"), 1):
             sent = kernel.execute_cell_input(cell.source, allow_stdin=False)
             kernel.await_reply(sent, timeout=option.nbval_cell_timeout)
             again.look(at)
+        flush(kernel)
+        again.look(at)
     except Exception as error:  # a kernel that died or a cell that hangs: what came until then counts
         run.result.warnings.append(f"run {number + 1} broke off: {type(error).__name__}")
     finally:

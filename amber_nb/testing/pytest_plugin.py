@@ -13,6 +13,7 @@ Tests in Python get the same from the fixture `amber`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ import pytest
 
 import amber_nb
 from amber_nb import testing
+from amber_nb.errors import AmberError
 
 if TYPE_CHECKING:
     from .results import Result
@@ -36,13 +38,20 @@ MODES = ("replay", "record", "live", "cache", "simulate")
 # Written out, since a stem of it decides nothing: `import amber_nb`, `%load_ext amber_nb`.
 USES_AMBER = re.compile(r"\bamber_nb\b")
 PASSED = pytest.StashKey[bool]()
+BEFORE = pytest.StashKey[str]()
+SKIPPED = pytest.StashKey[set[int]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options and the ini setting."""
     group = parser.getgroup("amber_nb", "notebooks and tests that ask a model (amber_nb)")
     group.addoption("--amber", choices=MODES, metavar="MODE", help=f"one of {', '.join(MODES)}; default: replay")
-    group.addoption("--amber-cassettes", type=Path, metavar="DIR", help="where all cassettes are; default: cassettes/")
+    group.addoption(
+        "--amber-cassettes",
+        type=Path,
+        metavar="DIR",
+        help="where all cassettes are, in folders as those of the notebooks; default: cassettes/",
+    )
     group.addoption(
         "--amber-html",
         choices=("ignore", "compare"),
@@ -72,6 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
     live = (config.option.amber or ini) == "live"
     if not live and (config.option.amber_report or config.option.amber_runs != 1):
         raise pytest.UsageError("--amber-report and --amber-runs go with --amber=live")
+    if config.option.amber_report is not None and config.option.amber_report.suffix == ".json":
+        raise pytest.UsageError("--amber-report names the page, FILE.html; its JSON twin gets the same name")
     if config.option.amber_runs < 1:
         raise pytest.UsageError("--amber-runs must be 1 or more")
     if config.option.amber_compare is not None:
@@ -97,9 +108,11 @@ class _Plugin:
         self._settings: Settings | None = None
         self._run: NotebookRun | None = None
         self._path: Path | None = None
+        self._refused: str | None = None
+        self._told = ""
         self._environment: pytest.MonkeyPatch | None = None
         self._failed: set[Path] = set()
-        self._ran: dict[Path, list[Any]] = {}
+        self._ran: dict[int, list[Any]] = {}
 
     # --- one folder for all processes of the session, made when it is needed
 
@@ -136,27 +149,61 @@ class _Plugin:
             return "replay"
         return self._ini or "replay"
 
+    def folder_for(self, path: Path) -> Path | None:
+        """Below `--amber-cassettes`. The root may be a guess from the arguments; it holds where an ini file says it."""
+        base = self._config.rootpath if self._config.inipath else self._config.invocation_params.dir
+        return testing.mirrored(self.settings().folder, path, base)
+
+    @contextlib.contextmanager
+    def ending(self, run: NotebookRun | TestRun) -> Iterator[None]:
+        """What goes wrong when a run is over is told in the end, and fails the session."""
+        try:
+            yield
+        except (AmberError, OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            recording = run.mode == "record"
+            run.result.problems.append(f"not recorded, and nothing changed: {why}" if recording else why)
+        finally:
+            self.put(run.result)
+
     def put(self, result: Result) -> None:
         testing.Results(self.folder()).put(result, self.settings().work.name)
 
     # --- notebooks
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, Any, Any]:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        """What nbval has read: the cells it will leave out are known here only, before any are deselected."""
+        book = hasattr(collector, "skip_compare") and collector.path.suffix == ".ipynb"
+        if book:
+            with contextlib.suppress(OSError):
+                collector.stash[BEFORE] = testing.fingerprint(collector.path.read_bytes())
+        report = yield
+        if book:
+            collector.stash[SKIPPED] = testing.skipped(report.result or ())
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Before nbval starts the kernel, which happens in the setup of a notebook's first cell."""
         if _is_notebook(item) and item.path != self._path:
             self._forget()
             self._path = item.path
             self._begin(item)
-        return (yield)
+        elif self._refused and _is_notebook(item):
+            pytest.skip(f"not run: {self._refused}")
 
     def _begin(self, item: pytest.Item) -> None:
-        cassette = testing.cassette_of(item.path, self.settings().folder)
+        cassette = testing.cassette_of(item.path, self.folder_for(item.path))
         book: Any = item.parent
         if not cassette.exists() and not any(USES_AMBER.search(cell.source) for cell in _code(book)):
             return
         name = os.path.relpath(item.path, self._config.rootpath)
-        self._run = run = testing.NotebookRun(Path(name).as_posix(), cassette, self.settings(), self.mode(cassette))
+        run = testing.NotebookRun(Path(name).as_posix(), cassette, self.settings(), self.mode(cassette))
+        self._refused = _refusal(run)
+        if self._refused:
+            pytest.fail(self._refused, pytrace=False)
+        self._run = run
         self._environment = pytest.MonkeyPatch()
         for variable, value in run.environment.items():
             self._environment.setenv(variable, value)
@@ -176,7 +223,8 @@ class _Plugin:
             return (yield)
         finally:
             run.look(cell.cell_num + 1)
-            self._ran.setdefault(item.path, []).append((cell.cell_num, cell.test_outputs))
+            if cell.test_outputs is not None:  # nbval skips in here
+                self._ran[cell.cell_num] = cell.test_outputs
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -190,9 +238,15 @@ class _Plugin:
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
         """After a notebook's last cell, when its kernel is gone."""
-        result = yield
-        if item.path == self._path and (nextitem is None or nextitem.path != self._path):
+        if item.path != self._path or (nextitem is not None and nextitem.path == self._path):
+            return (yield)
+        book: Any = item.parent
+        try:
+            if self._run is not None and self._run.mode in ("live", "record") and not book.timed_out:
+                testing.flush(book.kernel)
+            result = yield
             self._end(item)
+        finally:
             self._forget()
         return result
 
@@ -201,39 +255,48 @@ class _Plugin:
         if run is None:
             return
         book: Any = item.parent
-        ran = self._ran.pop(item.path, [])
-        skipped = sum(cell.get("skip", False) for cell in map(_options, _code(book)))
-        whole = item.path not in self._failed and len(ran) >= len(_code(book)) - skipped
-        if run.mode == "live":
-            self._compare(run, book)
-        try:
-            self.put(run.close(whole=whole, files=lambda: {item.path: testing.executed(item.path, ran)}))
-        except OSError as error:
-            run.result.notes.append(f"not recorded, and nothing changed: {error.strerror or error}")
-            self.put(run.result)
+        ran = sorted(self._ran.items())
+        wanted = set(range(len(_code(book)))) - book.stash.get(SKIPPED, set())
+        whole = item.path not in self._failed and wanted <= set(self._ran)
+        before = book.stash.get(BEFORE, "")
+        with self.ending(run):
+            run.look(max(self._ran, default=-1) + 1 or None)  # what came when the kernel went
+            if run.mode == "live":
+                self._compare(run, book)
+            run.close(whole=whole, files=lambda: {item.path: testing.executed(item.path, ran, before)})
 
     def _compare(self, run: NotebookRun, book: Any) -> None:
+        hows: dict[int | None, str | None] = {}
+        for number, cell in enumerate(_code(book), 1):
+            try:
+                hows[number] = testing.from_tags(cell.metadata.get("tags", []))
+            except ValueError as error:
+                run.result.problems.append(f"cell {number}: {error}")
         more = [testing.once_more(run, book, number) for number in range(1, self.settings().runs)]
-        tags = {number: cell.metadata.get("tags", []) for number, cell in enumerate(_code(book), 1)}
-        run.compare([run.asked, *more], lambda cell: testing.from_tags(tags.get(cell or 0, ())))
+        run.compare([run.asked, *more], hows.get)
 
     def _forget(self) -> None:
         if self._environment is not None:
             self._environment.undo()
-        self._environment = self._path = self._run = None
+        self._environment = self._path = self._run = self._refused = None
+        self._ran = {}
 
     # --- tests in Python
 
     def test_run(self, item: pytest.Item) -> TestRun:
         qualified = item.nodeid.partition("::")[2]
-        cassette = testing.cassette_of_test(item.path, qualified, self.settings().folder)
-        return testing.TestRun(item.nodeid, cassette, self.settings(), self.mode(cassette))
+        cassette = testing.cassette_of_test(item.path, qualified, self.folder_for(item.path))
+        run = testing.TestRun(item.nodeid, cassette, self.settings(), self.mode(cassette))
+        if refused := _refusal(run):
+            pytest.fail(refused, pytrace=False)
+        return run
 
     def test_over(self, item: pytest.Item, run: TestRun) -> None:
-        run.look()
-        if run.mode == "live":
-            run.compare([run.asked], lambda cell: None)
-        self.put(run.close(whole=item.stash.get(PASSED, False)))
+        with self.ending(run):
+            run.look()
+            if run.mode == "live":
+                run.compare([run.asked], lambda cell: None)
+            run.close(whole=item.stash.get(PASSED, False))
 
     # --- the end of the session
 
@@ -244,24 +307,38 @@ class _Plugin:
             return
         self._results = list(testing.Results(self._folder))
         rows = [row for result in self._results for row in result.rows]
+        unwritten = False
         if self._config.option.amber_report is not None:
-            testing.write(self._config.option.amber_report, rows, title="Drift of recorded replies", made=_made(rows))
+            unwritten = self._report(rows)
         bad = any(row.verdict.status != "same" for row in rows)
         unkept = any("not recorded" in note for result in self._results for note in result.notes)
-        if (bad or unkept) and session.exitstatus == pytest.ExitCode.OK:
+        problems = any(result.problems for result in self._results)
+        if (bad or unkept or problems or unwritten) and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _report(self, rows: list[Any]) -> bool:
+        """Whether it could not be written."""
+        page = self._config.option.amber_report
+        try:
+            testing.write(page, rows, title="Drift of recorded replies", made=_made(rows))
+        except OSError as error:
+            self._told = f"the report {page} was not written: {error.strerror or error}"
+            return True
+        self._told = f"report: {page}"
+        return False
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say what the dots do not."""
         lines = [line for result in getattr(self, "_results", ()) for line in testing.told(result)]
-        if report := self._config.option.amber_report:
-            lines.append(f"report: {report}")
+        if self._told:
+            lines.append(self._told)
         if lines:
             terminalreporter.section("amber_nb")
             for line in lines:
                 terminalreporter.line(line)
 
     def pytest_unconfigure(self) -> None:
+        self._forget()
         if self._folder is not None and not self._worker:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -287,13 +364,16 @@ def _is_notebook(item: pytest.Item) -> bool:
     return item.path.suffix == ".ipynb" and hasattr(item.parent, "skip_compare")
 
 
+def _refusal(run: NotebookRun | TestRun) -> str | None:
+    try:
+        run.check()
+    except AmberError as error:
+        return str(error)
+    return None
+
+
 def _code(book: Any) -> list[Any]:
     return [cell for cell in book.nb.cells if cell.cell_type == "code"]
-
-
-def _options(cell: Any) -> dict[str, bool]:
-    tagged = "nbval-skip" in cell.metadata.get("tags", ())
-    return {"skip": tagged or bool(re.search(r"^\s*#\s*NBVAL_SKIP\s*$", cell.source, re.MULTILINE))}
 
 
 def _compare_ours(cell: Any, *, html: bool) -> None:

@@ -37,7 +37,7 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
 
     Raises:
         ConfigError: there is no such notebook, or its cassette is damaged.
-        NotRecorded: a cell failed; both files are as they were.
+        NotRecorded: a cell failed, or a file cannot be written; both files are as they were.
     """
     before, book = _read(notebook)
     cassette = cassette_of(notebook)
@@ -56,7 +56,10 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
         if notebook.read_bytes() != before:
             raise NotRecorded(f"{run.name}: the file was changed while it ran; nothing was changed by us.")
         outputs = (nbformat.writes(book).rstrip("\n") + "\n").encode()
-        result = run.close(whole=True, files=lambda: {notebook: outputs})
+        try:
+            result = run.close(whole=True, files=lambda: {notebook: outputs})
+        except OSError as error:
+            raise NotRecorded(f"{run.name}: {error.strerror or error}; nothing was changed.") from None
     if result.recorded is None:
         raise NotRecorded("\n".join(f"{run.name}: {note}" for note in result.notes))
     return result

@@ -26,6 +26,7 @@ class Result:
         unused: lines of its cassette where exchanges begin that were not asked for.
         warnings: what the client had to say that no output may carry.
         notes: what happened to the recording.
+        problems: what went wrong when it was over; they fail the session.
         recorded: exchanges now in the cassette, None where it stays as it was.
         rows: judged completions.
     """
@@ -34,6 +35,7 @@ class Result:
     unused: list[int] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     recorded: int | None = None
     rows: list[Row] = field(default_factory=list)
 
@@ -60,7 +62,7 @@ def told(result: Result) -> Iterator[str]:
         yield f"{result.name}: the recorded exchange in line {line} of its cassette was not asked for"
     if len(result.unused) > _MOST:
         yield f"{result.name}: and {len(result.unused) - _MOST} more"
-    yield from (f"{result.name}: {text}" for text in (*dict.fromkeys(result.warnings), *result.notes))
+    yield from (f"{result.name}: {text}" for text in (*dict.fromkeys(result.warnings), *result.notes, *result.problems))
     if result.rows:
         counted = Counter(row.verdict.status for row in result.rows)
         yield f"{result.name}: " + ", ".join(f"{counted[status]} {status}" for status in STATUSES if counted[status])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from typing import Any
 
 import nbformat
 
+from ..errors import ConfigError
 from ..tapes import FOLDER, SUFFIX, shown
 from ..wire.cassette import Cassette
 from ..wire.exchange import Exchange
@@ -18,8 +21,9 @@ from .exchanges import Asked, rows_of
 from .results import Result
 from .swap import swap_in
 
-__all__ = ["NotebookRun", "Settings", "TestRun"]
+__all__ = ["NotebookRun", "Settings", "TestRun", "cassette_of_test", "executed", "fingerprint", "mirrored"]
 
+_LONGEST = 120  # bytes of a test's name; file systems take 255
 FRESH = ("live", "record")  # modes that ask the gateway anew, into a cassette of their own
 
 
@@ -66,6 +70,15 @@ class _Run:
         """As the client calls it: what is asked live is recorded, to be compared or kept."""
         return "record" if self.mode in FRESH else self.mode
 
+    def check(self) -> None:
+        """See that the cassette is one, before anything is asked that would take its place or be compared with it.
+
+        Raises:
+            ConfigError: it is damaged, full of conflicts, or a newer one.
+        """
+        if self.mode in FRESH:
+            Cassette(self.cassette)
+
     def look(self, cell: int | None = None) -> None:
         """Note what has been asked since the last look, by this cell."""
         if self.mode in FRESH:
@@ -94,9 +107,11 @@ class _Run:
         elif not self.fresh.exists():
             self.result.notes.append("nothing was asked: there is nothing to record")
         else:
-            self.result.recorded = len(Cassette(self.fresh).exchanges)
+            self.check()
+            exchanges = len(Cassette(self.fresh).exchanges)
             swap_in({self.cassette: self.fresh.read_bytes(), **files()})
-            count = f"{self.result.recorded} exchange{'s' if self.result.recorded != 1 else ''}"
+            self.result.recorded = exchanges
+            count = f"{exchanges} exchange{'s' if exchanges != 1 else ''}"
             self.result.notes.append(f"recorded: {count} in {shown(self.cassette)}")
 
     def compare(self, runs: list[list[Asked]], how: Callable[[int | None], str | None]) -> None:
@@ -143,18 +158,52 @@ class TestRun(_Run):
 
 def cassette_of_test(path: Path, qualified: str, folder: Path | None) -> Path:
     """`cassettes/<module>/<test>.jsonl` beside the test's module."""
-    name = re.sub(r"[^\w.\[\]=-]+", "-", qualified).strip("-")[:120]
+    name = re.sub(r"[^\w.\[\]=-]+", "-", qualified).strip("-").encode()[:_LONGEST].decode(errors="ignore")
+    if name != qualified:  # others may end up with the same
+        name = f"{name}-{_short(qualified)}"
     return (folder or path.parent / FOLDER) / path.stem / f"{name}{SUFFIX}"
 
 
-def executed(path: Path, cells: Iterable[tuple[int, list[Any]]]) -> bytes:
+def mirrored(folder: Path | None, path: Path, base: Path) -> Path | None:
+    """Where, below the folder of all cassettes, those of a file lie: names are unique in a folder only.
+
+    Args:
+        folder: of all cassettes, or None, where each lies beside its file.
+        path: of the notebook or the test module.
+        base: what is directly in here lies directly in `folder`.
+    """
+    if folder is None:
+        return None
+    if path.is_relative_to(base):
+        return folder / path.parent.relative_to(base)
+    outside = Path(os.path.relpath(path.parent, base)).as_posix()
+    return folder / f"{path.parent.name}-{_short(outside)}"
+
+
+def fingerprint(content: bytes) -> str:
+    """Of a file, to see later whether it is the same."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _short(text: str) -> str:
+    return fingerprint(text.encode(errors="surrogatepass"))[:6]
+
+
+def executed(path: Path, cells: Iterable[tuple[int, list[Any]]], before: str) -> bytes:
     """A notebook's file with the outputs of a run.
 
     Args:
         path: of the notebook.
-        cells: pairs of (index among the code cells, outputs).
+        cells: pairs of (index among the code cells, outputs); the others keep what they have.
+        before: fingerprint of the file whose cells were run.
+
+    Raises:
+        ConfigError: it is another file by now; nobody knows where the outputs belong.
     """
-    book = nbformat.read(path, as_version=4)
+    content = path.read_bytes()
+    if fingerprint(content) != before:
+        raise ConfigError("the file was changed while it ran")
+    book = nbformat.reads(content.decode(), as_version=4)
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     for count, (index, outputs) in enumerate(cells, 1):
         code[index].execution_count = count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -14,15 +15,19 @@ __all__ = ["swap_in"]
 def swap_in(contents: Mapping[Path, bytes]) -> None:
     """Replace files, each atomically; where one cannot be replaced, those before it get their old content back.
 
-    All are written out beside their targets first, so that a full disk changes nothing.
+    All are written out beside their targets first, so that a full disk changes nothing. A link stays one: what it
+    points to is replaced.
 
     Raises:
-        OSError: a file cannot be written; all are as they were.
+        OSError: a file cannot be written, or is read-only; all are as they were.
     """
     staged: dict[Path, Path] = {}
     before: dict[Path, bytes | None] = {}
     try:
-        for path, content in contents.items():
+        for name, content in contents.items():
+            path = name.resolve()
+            if path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, f"{name.name} is read-only", str(path))
             path.parent.mkdir(parents=True, exist_ok=True)
             before[path] = path.read_bytes() if path.exists() else None
             staged[path] = _beside(path, content)

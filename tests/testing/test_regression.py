@@ -1,6 +1,7 @@
 """Record, replay, drift: the whole way, with nbval, on the HTTP simulator."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from amber_nb.simulator import Server
 
@@ -99,7 +100,7 @@ def test_a_recorded_notebook_passes_and_a_changed_prompt_is_named(project):
     nbformat.write(book, project.path / "talk.ipynb")
     result = project.runpytest_subprocess()
     result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(['*-*"content": "Name three rivers.",*', '*+*"content": "Name four rivers.",*'])
+    result.stdout.fnmatch_lines(['*-*"content": "Name three rivers."*', '*+*"content": "Name four rivers."*'])
     result.stdout.fnmatch_lines(["*amber-nb record talk.ipynb*"])
     assert "was not asked for" not in result.stdout.str()  # after a failure that says nothing
 
@@ -147,18 +148,26 @@ def test_a_cell_that_fails_leaves_both_files_untouched(project, monkeypatch, way
 
 
 def test_workers_keep_a_notebook_together_and_record_it_whole(empty, monkeypatch):
-    """Cassettes may lie elsewhere, too."""
+    """Cassettes may lie elsewhere, too, in folders like the notebooks'; what nbval skips keeps its outputs."""
+    late = "import IPython\nIPython.get_ipython().events.register('pre_run_cell', lambda *_: amber.ask('Late.'))"
     for name in ("a", "b"):
-        write(empty.path / f"{name}.ipynb", *CELLS)
+        (empty.path / name).mkdir()
+        write(empty.path / name / "talk.ipynb", *CELLS, "# NBVAL_SKIP\n1 / 0", late)
+        book = nbformat.read(empty.path / name / "talk.ipynb", 4)
+        book.cells[5].update(outputs=[new_output("stream", text="precious")], execution_count=7)
+        nbformat.write(book, empty.path / name / "talk.ipynb")
     with Gateway(monkeypatch):
         result = empty.runpytest_subprocess("-n", "2", "--amber=record", "--amber-cassettes=tapes")
-    result.assert_outcomes(passed=10)
-    result.stdout.fnmatch_lines([f"{name}.ipynb: recorded: 3 exchanges in tapes/{name}.jsonl" for name in "ab"])
+    result.assert_outcomes(passed=12, skipped=2)
+    result.stdout.fnmatch_lines(
+        [f"{name}/talk.ipynb: recorded: 4 exchanges in tapes/{name}/talk.jsonl" for name in "ab"]
+    )
     assert not (empty.path / "cassettes").exists()
-    book = nbformat.read(empty.path / "a.ipynb", 4)
-    assert [cell.execution_count for cell in book.cells] == [1, 2, 3, 4, 5]
+    book = nbformat.read(empty.path / "a" / "talk.ipynb", 4)
+    assert [cell.execution_count for cell in book.cells] == [1, 2, 3, 4, 5, 7, 6]
+    assert book.cells[5].outputs[0].text == "precious"
     assert book.cells[1].outputs[0].data["text/plain"] == "Hello! How can I help you today?"
-    empty.runpytest_subprocess("-n", "2", "--amber-cassettes=tapes").assert_outcomes(passed=10)
+    empty.runpytest_subprocess("-n", "2", "--amber-cassettes=tapes").assert_outcomes(passed=12, skipped=2)
 
 
 def test_drift_is_told_reported_and_blessed(project, monkeypatch):
@@ -193,6 +202,7 @@ def test_drift_is_told_reported_and_blessed(project, monkeypatch):
 def test_a_tag_chooses_the_comparison_and_a_dead_gateway_is_a_failure(project, monkeypatch):
     book = nbformat.read(project.path / "talk.ipynb", 4)
     book.cells[1].metadata["tags"] = ["amber-ignore"]
+    book.cells[2].metadata["tags"] = ["amber-nearly"]
     nbformat.write(book, project.path / "talk.ipynb")
     monkeypatch.setenv("AMBER_BASE_URL", "http://127.0.0.1:9/api/beta/openai/v1")
     monkeypatch.setenv("AMBER_API_KEY", KEY)
@@ -201,6 +211,39 @@ def test_a_tag_chooses_the_comparison_and_a_dead_gateway_is_a_failure(project, m
     rows = json.loads((project.path / "drift.json").read_text())["rows"]
     assert (rows[0]["how"], rows[0]["status"]) == ("ignore", "failed")
     assert "ConnectError" in rows[0]["why"]
+    result.assert_outcomes(passed=2, failed=3)
+    result.stdout.fnmatch_lines(["talk.ipynb: cell 3: the tag 'amber-nearly': *"])
+
+
+def test_what_would_be_lost_is_not_recorded_over(empty, monkeypatch):
+    """A notebook that was edited while it ran; cassettes that are damaged."""
+    edit = "import pathlib\nbook = pathlib.Path('edited.ipynb')\nbook.write_text(book.read_text() + '\\n')"
+    write(empty.path / "edited.ipynb", *CELLS[:2], edit, "'last'")
+    write(empty.path / "hurt.ipynb", *CELLS)
+    empty.makepyfile(
+        test_it="""
+        import os
+
+        def test_hurt(amber):
+            assert 0
+
+        def test_environment():
+            assert "AMBER_MODE" not in os.environ
+        """
+    )
+    cassettes = [empty.path / "cassettes" / "hurt.jsonl", empty.path / "cassettes" / "test_it" / "test_hurt.jsonl"]
+    for cassette in cassettes:
+        cassette.parent.mkdir(parents=True, exist_ok=True)
+        cassette.write_text("<<<<<<< HEAD\n")
+    with Gateway(monkeypatch):
+        result = empty.runpytest_subprocess("--amber=record")
+    result.assert_outcomes(passed=5, errors=2, skipped=4)
+    result.stdout.fnmatch_lines(["cassettes/hurt.jsonl*", "cassettes/test_it/test_hurt.jsonl*"])
+    result.stdout.fnmatch_lines(["edited.ipynb: not recorded, and nothing changed: the file was changed while it ran"])
+    assert "another exception" not in result.stdout.str()
+    assert [cassette.read_text() for cassette in cassettes] == ["<<<<<<< HEAD\n"] * 2
+    assert not (empty.path / "cassettes" / "edited.jsonl").exists()
+    assert not any(cell.outputs for cell in nbformat.read(empty.path / "edited.ipynb", 4).cells)
 
 
 def test_the_fixture_records_and_replays(empty, monkeypatch):
@@ -224,7 +267,10 @@ def test_the_fixture_records_and_replays(empty, monkeypatch):
     with Gateway(monkeypatch):
         project.runpytest_subprocess("--amber=record").assert_outcomes(passed=2, failed=1)
     recorded = sorted(path.name for path in (project.path / "cassettes" / "test_it").iterdir())
-    assert recorded == ["test_hello[Good-evening-].jsonl", "test_hello[Hello-].jsonl"]
+    assert [re.sub("[0-9a-f]{6}", "#", name) for name in recorded] == [
+        "test_hello[Good-evening-]-#.jsonl",
+        "test_hello[Hello-]-#.jsonl",
+    ]
     project.runpytest_subprocess("-k", "hello").assert_outcomes(passed=2)
     with Gateway(monkeypatch, drift=1):
         result = project.runpytest_subprocess("-k", "hello", "--amber=live", "--amber-compare=exact")
@@ -238,6 +284,7 @@ def test_the_fixture_records_and_replays(empty, monkeypatch):
         (["--amber=live", "--amber-runs=0"], "1 or more"),
         (["--amber=live", "--amber-compare=nearly"], "nearly"),
         (["--amber=lively"], "invalid choice"),
+        (["--amber=live", "--amber-report=x.json"], "JSON twin"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(empty, arguments, says):
