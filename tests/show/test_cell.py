@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -218,3 +219,33 @@ def test_turns_from_many_threads(one_cell):
     for thread in threads:
         thread.join()
     assert order == list(range(200))
+
+
+def test_what_is_registered_for_the_end_of_cells_lives_as_long_as_its_object(monkeypatch):
+    registered = []
+    events = SimpleNamespace(
+        register=lambda name, callback: registered.append((name, callback)),
+        unregister=lambda name, callback: registered.remove((name, callback)),
+    )
+    monkeypatch.setattr(cell, "_shell", lambda: SimpleNamespace(kernel=object(), events=events))
+
+    class Recorder:
+        kept = 0
+
+        def checkpoint(self):
+            Recorder.kept += 1
+
+    recorder = Recorder()
+    cell.at_end(recorder.checkpoint)
+    ((name, ended),) = registered
+    ended(None)
+    ended(None)
+    assert (name, Recorder.kept) == ("post_run_cell", 2)
+    del recorder
+    ended(None)
+    assert (registered, Recorder.kept) == ([], 2)
+
+
+def test_without_a_kernel_nothing_is_registered(monkeypatch):
+    monkeypatch.setattr(cell, "_shell", lambda: None)
+    cell.at_end([].copy)
