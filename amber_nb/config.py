@@ -36,7 +36,7 @@ DEFAULT_MODEL = "azure/gpt-5.4"
 SIMULATOR_URL = f"https://simulator.invalid{API_PATH}"
 SIMULATOR_KEY = "ambrs-simulator"
 REPLAY_URL = f"https://replay.invalid{API_PATH}"
-REPLAY_KEY = "ambrs-replay"
+REPLAY_KEY = "none-needed"
 SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted model streams
 
 MAX_WAIT_S = 60.0

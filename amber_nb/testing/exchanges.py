@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from ..wire.exchange import Exchange
+from ..wire.gist import gist, message
 from ..wire.sse import Decoder
 from ..wire.stream import Cut, Fold, Garbled, GatewayFault
 from .drift import Comparator, Said, comparator, default_for, judge
@@ -109,7 +110,7 @@ def said(one: Exchange) -> Said:
     if one.status is None:
         return _failed(one, f"{(one.error or ('Closed', ''))[0]}: no response came")
     if one.status >= 400:
-        return _failed(one, f"HTTP {one.status}: {_message(body)}")
+        return _failed(one, f"HTTP {one.status}: {_told(body)}")
     fold = Fold()
     error = None
     if "json" in (one.headers or {}).get("content-type", ""):
@@ -154,14 +155,15 @@ def _whole(one: Exchange, body: bytes) -> Said:
     try:
         reply = json.loads(body)
         choice = reply["choices"][0]
-        message = choice["message"]
+        said_message = choice["message"]
         usage = reply.get("usage") or {}
         return Said(
-            text=message.get("content") or "",
+            text=said_message.get("content") or "",
             tool_calls=tuple(
-                (call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls") or ()
+                (call["function"]["name"], call["function"]["arguments"])
+                for call in said_message.get("tool_calls") or ()
             ),
-            refusal=message.get("refusal"),
+            refusal=said_message.get("refusal"),
             finish_reason=choice.get("finish_reason"),
             model=reply.get("model") or "",
             prompt_tokens=usage.get("prompt_tokens"),
@@ -169,19 +171,18 @@ def _whole(one: Exchange, body: bytes) -> Said:
             total_s=one.took_s,
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return _failed(one, f"BadReply: {body[:200].decode('utf-8', 'replace')}")
+        return _failed(one, f"BadReply: {_told(body)}")
 
 
 def _failed(one: Exchange, error: str) -> Said:
     return Said(text="", error=error, total_s=one.took_s)
 
 
-def _message(body: bytes) -> str:
+def _told(body: bytes) -> str:
     try:
-        reply = json.loads(body)
-        return str((reply.get("error") or reply).get("message") or reply)[:300]
-    except (AttributeError, ValueError):
-        return body[:300].decode("utf-8", "replace")
+        return message(json.loads(body)) or gist(body)
+    except (ValueError, RecursionError):
+        return gist(body)
 
 
 def _plain(calls: Any) -> list[dict[str, Any]]:
@@ -190,9 +191,9 @@ def _plain(calls: Any) -> list[dict[str, Any]]:
 
 def _prompt(one: Exchange) -> str:
     messages = one.asked.body.get("messages") if isinstance(one.asked.body, dict) else None
-    for message in reversed(messages or ()):
-        if isinstance(message, dict) and message.get("role") == "user":
-            content = message.get("content")
+    for asked in reversed(messages or ()):
+        if isinstance(asked, dict) and asked.get("role") == "user":
+            content = asked.get("content")
             if isinstance(content, list):
                 parts = [part.get("text", "[image]") for part in content if isinstance(part, dict)]
                 content = " ".join(map(str, parts))

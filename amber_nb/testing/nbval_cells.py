@@ -53,7 +53,7 @@ def skipped(cells: Iterable[Any]) -> set[int]:
 
 
 def flush(kernel: Any) -> None:
-    """Begin one more cell, for what a client keeps until then: nbval kills its kernels, so nothing runs at their exit.
+    """Run an empty cell more: a client keeps what streams in the background when a cell ends, and nbval kills kernels.
 
     Args:
         kernel: nbval's, None where it never started. One that is dead or busy is left alone.

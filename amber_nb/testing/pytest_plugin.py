@@ -133,7 +133,6 @@ class _Plugin:
             work.mkdir(exist_ok=True)
             folder = option.amber_cassettes
             self._settings = testing.Settings(
-                mode=option.amber or self._ini,
                 folder=folder and self._config.invocation_params.dir / folder,
                 work=work,
                 compare=option.amber_compare,

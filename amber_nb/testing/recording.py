@@ -17,7 +17,7 @@ from ..tapes import cassette_of, shown
 from ..wire.cassette import Cassette
 from .exchanges import rows_of
 from .results import Result
-from .runs import NotebookRun, Settings
+from .runs import NotebookRun, Settings, written
 
 __all__ = ["bless", "record"]
 
@@ -40,10 +40,10 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
         NotRecorded: a cell failed, or a file cannot be written; both files are as they were.
     """
     before, book = _read(notebook)
-    cassette = cassette_of(notebook)
-    Cassette(cassette)  # a damaged one is not overwritten unseen
     with tempfile.TemporaryDirectory(prefix="amber-") as folder:
-        run = NotebookRun(shown(notebook), cassette, Settings(mode="record", folder=None, work=Path(folder)), "record")
+        settings = Settings(folder=None, work=Path(folder))
+        run = NotebookRun(shown(notebook), cassette_of(notebook), settings, "record")
+        run.check()
         client = NotebookClient(
             book, timeout=None, record_timing=False, resources={"metadata": {"path": str(notebook.parent)}}
         )
@@ -55,7 +55,7 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
             raise NotRecorded(f"{run.name}: the kernel died ({error}); nothing was changed.") from None
         if notebook.read_bytes() != before:
             raise NotRecorded(f"{run.name}: the file was changed while it ran; nothing was changed by us.")
-        outputs = (nbformat.writes(book).rstrip("\n") + "\n").encode()
+        outputs = written(book)
         try:
             result = run.close(whole=True, files=lambda: {notebook: outputs})
         except OSError as error:

@@ -21,7 +21,7 @@ from .exchanges import Asked, rows_of
 from .results import Result
 from .swap import swap_in
 
-__all__ = ["NotebookRun", "Settings", "TestRun", "cassette_of_test", "executed", "fingerprint", "mirrored"]
+__all__ = ["NotebookRun", "Settings", "TestRun", "cassette_of_test", "executed", "fingerprint", "mirrored", "written"]
 
 _LONGEST = 120  # bytes of a test's name; file systems take 255
 FRESH = ("live", "record")  # modes that ask the gateway anew, into a cassette of their own
@@ -31,7 +31,6 @@ FRESH = ("live", "record")  # modes that ask the gateway anew, into a cassette o
 class Settings:
     """What pytest was told. `folder`: of all cassettes; `work`: for files that nobody keeps."""
 
-    mode: str
     folder: Path | None
     work: Path
     compare: str | None = None
@@ -129,13 +128,9 @@ class NotebookRun(_Run):
     @property
     def environment(self) -> dict[str, str]:
         """What its kernel gets."""
-        return self.variables(self.tape)
-
-    def variables(self, tape: Path) -> dict[str, str]:
-        """The same for another run of it, on a cassette of its own."""
         return {
             "AMBER_MODE": self.amber_mode,
-            "AMBER_CASSETTE": str(tape),
+            "AMBER_CASSETTE": str(self.tape),
             "AMBER_DISPLAY": "static",
             "AMBER_SIM_CHUNKS_PER_S": "0",
             "AMBER_REPLAY_SPEED": "0",
@@ -208,8 +203,13 @@ def executed(path: Path, cells: Iterable[tuple[int, list[Any]]], before: str) ->
     for count, (index, outputs) in enumerate(cells, 1):
         code[index].execution_count = count
         code[index].outputs = [_output(output, count) for output in outputs]
-    written: str = nbformat.writes(book)
-    return (written.rstrip("\n") + "\n").encode()
+    return written(book)
+
+
+def written(book: Any) -> bytes:
+    """A notebook as its file has it."""
+    text: str = nbformat.writes(book)
+    return (text.rstrip("\n") + "\n").encode()
 
 
 def _output(output: Any, count: int) -> Any:

@@ -25,8 +25,9 @@ _INLINE = re.compile(r"data:([\w.+/-]+)(?:;[\w=.-]+)*;base64,")
 _STORED = re.compile(r"data:([\w.+/-]*) sha256=([0-9a-f]{64}) bytes=(\d+)(?: pixels=([0-9a-f]{64}))?")
 # Parts that carry their file as bare base64: https://platform.openai.com/docs/api-reference/chat/create
 _BARE = {"input_audio": "data", "file": "file_data"}
-_COMPARED = 400  # lines of a request that are compared, and characters of one of them
-_WIDE = 300
+_COMPARED = 400  # lines of a request that are compared
+_WIDE = 300  # characters of a line that are shown
+_BREAK = re.compile(r"(?<!\\)\\n")  # a line break as JSON writes it
 _SHOWN = 80  # lines of a difference that are shown
 
 
@@ -157,7 +158,7 @@ def _walk(one: Asked) -> Iterator[str]:
     for line in json.dumps(body, ensure_ascii=False, indent=1).splitlines():
         indent = line[: len(line) - len(line.lstrip())]
         # A prompt of several lines stands on several lines: the diff then names the one that changed.
-        for number, part in enumerate(line.split("\\n")):
+        for number, part in enumerate(_BREAK.split(line)):
             yield part if not number else f"{indent}  {part}"
 
 

@@ -30,7 +30,7 @@ from amber_nb.wire.exchange import HEADER
 def run(tmp_path):
     """Of a notebook that is recorded; it has asked something, and there is an older cassette."""
     (tmp_path / "work").mkdir()
-    settings = Settings(mode="record", folder=None, work=tmp_path / "work")
+    settings = Settings(folder=None, work=tmp_path / "work")
     run = NotebookRun("talk.ipynb", tmp_path / "talk.jsonl", settings, "record")
     run.fresh.write_bytes(HEADER)
     run.cassette.write_bytes(HEADER)

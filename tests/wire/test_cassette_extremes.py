@@ -1,6 +1,7 @@
 """Recordings under bad luck: keys in odd places, other line ends, a kill in the middle of a write, streams left."""
 
 import asyncio
+import base64
 import gzip
 import json
 import time
@@ -80,17 +81,15 @@ def test_the_key_hides_nowhere(tape, body, kind):
     lines = [json.loads(line) for line in tape.read_text(encoding="utf-8").splitlines()]
     plain = json.dumps(lines, ensure_ascii=False)
     assert KEY not in plain
-    assert "ambrs" not in plain or "no UTF-8" in plain
-    assert all(
-        "ambrs" not in __import__("base64").b64decode(line.get("base64", "")).decode("latin-1") for line in lines
-    )
+    assert "ambrs" not in plain
+    assert all(b"ambrs" not in base64.b64decode(line.get("base64", "")) for line in lines)
 
 
 def test_the_key_of_a_copy_is_masked_too(tape):
-    with serve(lambda asked: Said(list(spoken("Your key is ambrs-anotherkey.", 99)))) as url:
-        sdk = recorder(url, tape).openai.with_options(api_key="ambrs-anotherkey")
+    with serve(lambda asked: Said(list(spoken("Your key is key-of-another-team.", 99)))) as url:
+        sdk = recorder(url, tape).openai.with_options(api_key="key-of-another-team")
         list(sdk.chat.completions.create(model="m", messages=user("Hello!"), stream=True))
-    assert "anotherkey" not in tape.read_text(encoding="utf-8")
+    assert "another-team" not in tape.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("cut", [0, 12])
