@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-__all__ = ["Message", "Reply", "RequestRow", "encodable"]
+__all__ = ["Message", "Reply", "RequestRow", "SentImage", "encodable"]
 
 Message: TypeAlias = Mapping[str, Any]  # a message as the wire has it: role, content, …
 
@@ -43,6 +43,20 @@ class RequestRow:
     first_token_s: float | None = None
     status: int | None = None
     started: float = field(default=0.0, repr=False)  # monotonic clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentImage:
+    """What a reader is told of one image of a request. Sizes are (width, height) in pixels."""
+
+    name: str  # a file's name without its folders, or what it was: "figure", "array"
+    before: tuple[int, int] | None = None  # as it was given, upright
+    after: tuple[int, int] | None = None  # as it is sent; None for a link, which nobody here has looked at
+    format: str = ""  # "PNG", "JPEG", "WEBP"
+    n_bytes: int = 0  # of the file that is sent, before base64
+    tokens: int | None = None  # estimated
+    notes: tuple[str, ...] = ()  # what was done beyond turning and shrinking: "first frame of an animation"
+    thumbnail: bytes = field(default=b"", repr=False)  # a WebP file of at most 160 × 160 pixels, on white
 
 
 def encodable(text: str) -> str:
