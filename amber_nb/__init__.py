@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from ._version import __version__
     from .answer import Answer
     from .client import Amber
-    from .errors import AmberError, BadReply, CassetteMiss, ConfigError, StreamCut
+    from .errors import AmberError, BadReply, CassetteMiss, ConfigError, ImageError, StreamCut
+    from .image_input import ImageInput
+    from .parts import image_part
 
 # name → module it lives in; None: the module itself
 _HOME: dict[str, str | None] = {
@@ -24,13 +26,28 @@ _HOME: dict[str, str | None] = {
     "BadReply": ".errors",
     "CassetteMiss": ".errors",
     "ConfigError": ".errors",
+    "ImageError": ".errors",
+    "ImageInput": ".image_input",
     "StreamCut": ".errors",
     "__version__": "._version",
     "client": None,
     "credentials": None,
+    "image_part": ".parts",
 }
 
-__all__ = ["Amber", "AmberError", "Answer", "BadReply", "CassetteMiss", "ConfigError", "StreamCut", "__version__"]
+__all__ = [
+    "Amber",
+    "AmberError",
+    "Answer",
+    "BadReply",
+    "CassetteMiss",
+    "ConfigError",
+    "ImageError",
+    "ImageInput",
+    "StreamCut",
+    "__version__",
+    "image_part",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import show
 from .show import cell
-from .types import Message, Reply, encodable
+from .types import Message, Reply, SentImage, encodable
 
 if TYPE_CHECKING:
     from openai.types import CompletionUsage
@@ -47,6 +47,7 @@ class Answer(Generic[T]):
     _: KW_ONLY
     _mode: str
     _asked: list[dict[str, Any]]
+    _images: tuple[SentImage, ...] = ()
     _said: dict[str, Any] | None
     _inherited: Mapping[str, Any] = field(compare=False)
     _footer: bool
@@ -157,6 +158,7 @@ class Answer(Generic[T]):
             reasoning=self.reasoning,
             tool_calls=[(call["name"], call["arguments"]) for call in self._calls()],
             badge="simulated" if self._mode == "simulate" else None,
+            head=show.strip_html(self._images) if self._images else "",
             notice=self._notice(),
             footer=self._line() if self._footer and self._mode == "live" else None,
         )

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from . import show as shown
 from .answer import Answer
 from .checks import not_negative, positive
-from .conversation import assistant_message, messages_for, split_params
+from .conversation import assistant_message, messages_for, split_params, with_images
 from .errors import BadReply, StreamCut
+from .parts import image_parts
 from .show import cell
 from .types import Message, Reply
 from .wire import loop
@@ -37,6 +38,8 @@ class Asking:
         self,
         amber: Amber,
         prompt: str | list[Message],
+        images: Any,
+        thumbnails: bool,
         system: str | None,
         model: str | None,
         timeout_s: float | None,
@@ -52,7 +55,10 @@ class Asking:
         timeout_s = positive("timeout_s", timeout_s)
         self._max_wait_s = not_negative("max_wait_s", max_wait_s)
         self._amber = amber
-        self._messages = messages_for(prompt, system)
+        messages = messages_for(prompt, system)
+        parts = image_parts(images, thumbnails=thumbnails)
+        self._messages = with_images(messages, parts)
+        self._images = tuple(part.sent for part in parts)
         self._body = {"model": model or amber.model, "messages": self._messages, **body}
         self._options = options
         if extra_body is not None:
@@ -82,10 +88,20 @@ class Asking:
 
     def _open_stage(self, display: str) -> shown.Stage | shown.TextStage | None:
         if cell.in_terminal():
-            return shown.TextStage() if display in ("auto", "live") else None
+            return (
+                shown.TextStage(head=shown.strip_text(self._images) if self._images else "")
+                if display in ("auto", "live")
+                else None
+            )
         if display == "live" or (display == "auto" and cell.front_end()):
             badge = {"simulate": "simulated", "replay": "replayed"}.get(self._amber.mode)
-            return shown.Stage(model=str(self._body["model"]), badge=badge, on_stop=self._stop)
+            return shown.Stage(
+                model=str(self._body["model"]),
+                badge=badge,
+                on_stop=self._stop,
+                strip=shown.strip_items(self._images) if self._images else (),
+                head=shown.strip_html(self._images) if self._images else "",
+            )
         return None
 
     def _stop(self) -> None:
@@ -141,6 +157,7 @@ class Asking:
             reply,
             _mode=self._amber.mode,
             _asked=self._messages,
+            _images=self._images,
             _said=assistant_message(reply.completion),
             _inherited=self._inherited,
             _client=self._amber,

@@ -147,6 +147,8 @@ class Amber:
         self,
         prompt: str | list[Message],
         *,
+        images: Any = None,
+        thumbnails: bool = True,
         system: str | None = None,
         model: str | None = None,
         timeout_s: float | None = None,
@@ -160,6 +162,9 @@ class Amber:
 
         Args:
             prompt: a question, or a list of message dicts.
+            images: one image or an iterable of them, of any kind that `image_part` takes: a path, a URL, bytes, a PIL
+                image, an array, a figure, a table, an `ImageInput`; they go into the last message, after its text.
+            thumbnails: False keeps the pictures themselves out of what is shown, and so out of the notebook's file.
             system: instructions, sent first in the role `developer`.
             model: another model than the client's.
             timeout_s: seconds to wait for a sign of life; what only keeps the connection alive is none.
@@ -171,6 +176,7 @@ class Amber:
 
         Raises:
             TypeError: the prompt is neither a string nor messages, or a parameter is unknown; nothing was sent.
+            ImageError: an image cannot be sent; nothing was sent.
             openai.OpenAIError: as the SDK raises it, with a note that says what to do next.
             StreamCut: the reply ended early; the text so far is on `.answer` and on `amber.last`.
             BadReply: what came is no chat completion.
@@ -179,7 +185,9 @@ class Amber:
         Example:
             >>> amber.ask("Name three rivers.", system="Be brief.", temperature=0).text
         """
-        asking = Asking(self, prompt, system, model, timeout_s, max_wait_s, show, footer, extra_body, params)
+        asking = Asking(
+            self, prompt, images, thumbnails, system, model, timeout_s, max_wait_s, show, footer, extra_body, params
+        )
         try:
             return asking.finish(loop.wait(loop.submit(asking.run()), *asking.ticking))
         except KeyboardInterrupt as interrupt:
@@ -196,6 +204,8 @@ class Amber:
         self,
         prompt: str | list[Message],
         *,
+        images: Any = None,
+        thumbnails: bool = True,
         system: str | None = None,
         model: str | None = None,
         timeout_s: float | None = None,
@@ -206,7 +216,9 @@ class Amber:
         **params: Any,
     ) -> Answer[Any]:
         """The same as `ask`, awaited; several may run at once."""
-        asking = Asking(self, prompt, system, model, timeout_s, max_wait_s, show, footer, extra_body, params)
+        asking = Asking(
+            self, prompt, images, thumbnails, system, model, timeout_s, max_wait_s, show, footer, extra_body, params
+        )
         try:
             return asking.finish(await loop.wait_async(loop.submit(asking.run()), *asking.ticking))
         except CassetteMiss as miss:

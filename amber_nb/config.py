@@ -22,6 +22,7 @@ from .tapes import SUFFIX, cassette_of, record_command, shown
 __all__ = [
     "Config",
     "Secret",
+    "display_setting",
     "endpoint",
     "environment",
     "is_root",
@@ -251,6 +252,15 @@ def load(
 def environment(**changes: str) -> dict[str, str]:
     """The environment of a child process: this one's, with these variables changed."""
     return {**os.environ, **changes}
+
+
+def display_setting() -> str:
+    """`AMBER_DISPLAY` of the environment: `"auto"`, `"live"`, `"static"` or `"none"`.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    return checks.one_of("AMBER_DISPLAY", os.environ.get("AMBER_DISPLAY") or None, DISPLAYS) or "auto"
 
 
 def simulator_pace() -> float:

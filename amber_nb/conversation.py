@@ -13,7 +13,7 @@ import openai  # whole, then its parts: importing `openai.resources…` by itsel
 
 from .types import Message, encodable
 
-__all__ = ["assistant_message", "continued", "messages_for", "split_params"]
+__all__ = ["assistant_message", "continued", "messages_for", "split_params", "with_images"]
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 # The SDK's own options of a call, which are not part of the body.
@@ -54,6 +54,22 @@ def messages_for(prompt: str | Iterable[Message], system: str | None) -> list[di
     return first + messages
 
 
+def with_images(messages: list[dict[str, Any]], parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with images in the last of them, after its text.
+
+    Raises:
+        ValueError: the last message is not a user's, so that no image can be part of it.
+    """
+    if not parts:
+        return messages
+    last = messages[-1]
+    said = last.get("content")
+    if last["role"] != "user" or not isinstance(said, (str, list)):
+        raise ValueError("images belong to a user's message: the last message must be one, with content")
+    said = [{"type": "text", "text": said}] if isinstance(said, str) else said
+    return [*messages[:-1], {**last, "content": [*said, *map(dict, parts)]}]
+
+
 def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide the keywords of `ask` into the endpoint's parameters and the SDK's options.
 
@@ -65,7 +81,9 @@ def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
         if name in RENAMED:
             raise TypeError(f"ask() takes no {name!r}: {RENAMED[name]}")
         if name not in known:
-            near = get_close_matches(name, [*known, "system", "timeout_s", "footer", "show", "model"], n=1)
+            near = get_close_matches(
+                name, [*known, "system", "timeout_s", "footer", "show", "model", "images", "thumbnails"], n=1
+            )
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise TypeError(
                 f"ask() got an unknown parameter {name!r}.{hint} What amber_nb does not know goes into extra_body."

@@ -4,6 +4,7 @@
     ├── ConfigError     what was looked for, where, and the fix
     ├── StreamCut       the reply ended early; `.answer` holds the text so far
     ├── BadReply        200, but not a chat completion; the first bytes of what came
+    ├── ImageError      what was given, the limit, and how to get below it
     └── CassetteMiss    the nearest recorded exchange, what differs, the command that records again
 
 Everything else that can go wrong on the wire is an `openai.OpenAIError` and passes through,
@@ -19,7 +20,16 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from .answer import Answer
 
-__all__ = ["AmberError", "BadReply", "CassetteMiss", "ConfigError", "StreamCut", "explain", "out_of_quota"]
+__all__ = [
+    "AmberError",
+    "BadReply",
+    "CassetteMiss",
+    "ConfigError",
+    "ImageError",
+    "StreamCut",
+    "explain",
+    "out_of_quota",
+]
 
 MASK = "***"
 
@@ -42,6 +52,10 @@ class BadReply(AmberError):
     """The gateway said 200, but what came is not a chat completion. `.answer` holds any text so far."""
 
     answer: Answer[Any] | None = None
+
+
+class ImageError(AmberError):
+    """What was given cannot be sent as an image; the message names it, the limit and the remedy. Nothing was sent."""
 
 
 class CassetteMiss(AmberError):
@@ -102,6 +116,11 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
         return (
             f"amber: nothing there at {base_url}, or no such model. See the names with amber.models(); the base URL is "
             "https://<domain>.ambersearch.de/api/beta/openai/v1 (AMBER_DOMAIN or AMBER_BASE_URL)."
+        )
+    if status == 413:
+        return (
+            "amber: the request is too large for the gateway. Send fewer images, or smaller ones: "
+            "images=[image_part(…, max_side_px=1024)]."
         )
     if status == 429:
         wait = _retry_after(error)

@@ -11,8 +11,8 @@ ROOT = Path(amber_nb.__file__).parent
 FLOORS = [
     {"cli", "magics", "testing"},
     {"client"},
-    {"asking"},
-    {"answer", "tables", "conversation"},
+    {"asking", "image_input"},
+    {"answer", "tables", "conversation", "parts"},
     {"wire", "content", "show"},
     {"simulator"},
     {"config", "credentials"},

@@ -1,4 +1,4 @@
-"""What goes into a request. A lazy door: Pillow is loaded when there is an image, not before."""
+"""What goes into a request. A lazy door: Pillow is loaded for an image, what draws tables and charts for these."""
 
 from __future__ import annotations
 
@@ -6,11 +6,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .charts import plotly_png
+    from .download import download
+    from .images import prepare
     from .pixels import pixel_digest
+    from .sources import several
+    from .tables import table_png
+    from .vega import altair_png
 
-__all__ = ["pixel_digest"]
+__all__ = ["altair_png", "download", "pixel_digest", "plotly_png", "prepare", "several", "table_png"]
 
-_HOME = {"pixel_digest": ".pixels"}
+_HOME = {
+    "altair_png": ".vega",
+    "download": ".download",
+    "pixel_digest": ".pixels",
+    "plotly_png": ".charts",
+    "prepare": ".images",
+    "several": ".sources",
+    "table_png": ".tables",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,12 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .html import answer_html
+    from .image_view import Entry, ImageView
     from .stage import Stage
+    from .strip import facts, strip_html, strip_items, strip_text
     from .terminal import TextStage
 
-__all__ = ["Stage", "TextStage", "answer_html"]
+__all__ = [
+    "Entry",
+    "ImageView",
+    "Stage",
+    "TextStage",
+    "answer_html",
+    "facts",
+    "strip_html",
+    "strip_items",
+    "strip_text",
+]
 
-_HOME = {"Stage": ".stage", "TextStage": ".terminal", "answer_html": ".html"}
+_HOME = {
+    "Entry": ".image_view",
+    "ImageView": ".image_view",
+    "Stage": ".stage",
+    "TextStage": ".terminal",
+    "answer_html": ".html",
+    "facts": ".strip",
+    "strip_html": ".strip",
+    "strip_items": ".strip",
+    "strip_text": ".strip",
+}
 
 
 def __getattr__(name: str) -> Any:

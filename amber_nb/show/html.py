@@ -41,6 +41,7 @@ def answer_html(
     reasoning: str | None = None,
     tool_calls: Sequence[tuple[str, str]] = (),
     badge: str | None = None,
+    head: str = "",
     notice: str | None = None,
     footer: str | None = None,
     max_bytes: int = 500_000,
@@ -53,6 +54,7 @@ def answer_html(
         reasoning: The model's reasoning, Markdown; shown folded.
         tool_calls: (name, arguments as JSON text) of each call; shown folded.
         badge: A plain word above the answer, such as "simulated".
+        head: What stands before the answer, as HTML that is safe already: its images.
         notice: A line under the answer, such as "Stopped by the reader".
         footer: A quiet last line: model, tokens, time.
         max_bytes: The most the HTML may take.
@@ -69,14 +71,14 @@ def answer_html(
         f'<div style="{_SMALL}">{prose(shorten(notice, 300))}</div>' if notice else "",
         f'<div style="{_SMALL}">{prose(shorten(footer, 300))}</div>' if footer else "",
     ]
-    head = [f'<div><span style="{_PILL}">{prose(shorten(badge, 60))}</span></div>' if badge else ""]
+    above = [f'<div><span style="{_PILL}">{prose(shorten(badge, 60))}</span></div>' if badge else "", head]
     if reasoning:
         body = _body(reasoning, size // 4, "amber-reasoning", STYLES["muted"])
-        head.append(f'<details style="{_ASIDE}"><summary>Reasoning</summary>{body}</details>')
+        above.append(f'<details style="{_ASIDE}"><summary>Reasoning</summary>{body}</details>')
     calls = _calls_html(tool_calls, size // 4)
-    spent = sum(len(piece.encode()) for piece in (*head, calls, *tail)) + 100
+    spent = sum(len(piece.encode()) for piece in (*above, calls, *tail)) + 100
     body = _body(text, size - spent, "amber-md") if text else ""
-    return f'<div class="amber-answer">{"".join(head)}{calls}{body}{"".join(tail)}</div>'
+    return f'<div class="amber-answer">{"".join(above)}{calls}{body}{"".join(tail)}</div>'
 
 
 def _body(text: str, size: int, name: str, style: str = "") -> str:

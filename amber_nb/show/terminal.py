@@ -26,7 +26,8 @@ class TextStage:
     every_s = 0.05  # seconds between two ticks
     rest_s = 0.05  # and between two reads: nothing smooths the steps here
 
-    def __init__(self) -> None:
+    def __init__(self, head: str = "") -> None:
+        self._head = f"{head}\n" if head else ""  # what is told before the answer, and is no part of it
         self._fresh: list[str] = []
         self._whole: list[str] = []
         self._held = ""
@@ -58,6 +59,8 @@ class TextStage:
                 _waiting.popleft()._finish(end)
 
     def _write_fresh(self) -> None:
+        self._write(self._head)
+        self._head = ""
         count = len(self._fresh)
         text = self._held + "".join(self._fresh[:count])
         self._whole += self._fresh[:count]

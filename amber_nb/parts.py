@@ -1,0 +1,155 @@
+"""Images as parts of a message: `image_part` for one, and what `ask(images=…)` makes of one or many."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+from . import content, show
+from .errors import ImageError
+from .types import SentImage
+
+__all__ = ["HoldsImages", "ImagePart", "file_part", "image_part", "image_parts"]
+
+MOST_IMAGES = 500  # of one question; what hosted models take at most
+
+
+class ImagePart(dict[str, Any]):
+    """An image as a content part of a message: `{"type": "image_url", "image_url": {"url": …}}`.
+
+    A dict, for `amber.ask(images=…)`, for a message of your own and for the SDK; shown as a thumbnail with what is
+    known of it, and never as base64.
+
+    Attributes:
+        sent: name, pixels before and after, format, bytes, estimated tokens, and what was done to it.
+    """
+
+    def __init__(self, part: dict[str, Any], sent: SentImage) -> None:
+        super().__init__(part)
+        self.sent = sent
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ImagePart, (dict(self), self.sent)
+
+    def __repr__(self) -> str:
+        if self.sent.after is None:
+            return f"ImagePart({self.sent.name!r}, a link)"
+        width, height = self.sent.after
+        return f"ImagePart({self.sent.name!r}, {width} × {height} {self.sent.format})"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": show.strip_html([self.sent]), "text/plain": repr(self)}
+
+
+class HoldsImages(ABC):
+    """What holds images for `ask`, as an `ImageInput` does."""
+
+    @property
+    @abstractmethod
+    def images(self) -> list[ImagePart]:
+        """Its images."""
+
+    @abstractmethod
+    def used(self, *, thumbnails: bool = True) -> list[ImagePart]:
+        """The same, for a question that is about to be sent."""
+
+
+def image_part(
+    source: Any,
+    *,
+    max_side_px: int = 2048,
+    detail: str = "auto",
+    format: str | None = None,
+    inline: bool = False,
+) -> ImagePart:
+    """Anything that can be seen, as a content part of a message.
+
+    Turned upright, shrunk, brought to sRGB and encoded anew without any metadata (no place, no camera, no comment); a
+    file is 3.7 MB at most. The source itself stays as it is.
+
+    Args:
+        source: an http(s) URL (sent as it is; the gateway fetches it), a path, bytes or a file object, a PIL image, a
+            numpy array (height, width[, 1, 3 or 4] of uint8, uint16, bool or float in 0..1), a matplotlib figure or
+            axes, a plotly or altair chart, a DataFrame or Styler (needs `amber_nb[pictures]`), `Out[n]`, whatever has
+            `_repr_png_` or `_repr_jpeg_`, an `ImageInput` with one image, a content part.
+        max_side_px: the longer side of what is sent, at most, in pixels.
+        detail: `"auto"`, `"low"` (few tokens), `"high"` or `"original"`, as the endpoint has it.
+        format: `"png"`, `"jpeg"` or `"webp"`; None: PNG for drawings, the source's own or JPEG for photos, WebP for
+            photos with transparency.
+        inline: fetch a URL here and send its bytes, for a gateway that cannot reach it.
+
+    Raises:
+        ImageError: it is no image, broken, empty, or too large; says what was given, the limit and the remedy.
+        ValueError: a parameter is none of these.
+
+    Example:
+        >>> image_part("photo.jpg", detail="low")  # doctest: +SKIP
+        ImagePart('photo.jpg', 2048 × 1536 JPEG)
+    """
+    if isinstance(source, HoldsImages):
+        held = source.images
+        if len(held) != 1:
+            raise ImageError(f"This ImageInput holds {len(held)} images, not one: take one of its .images.")
+        source = held[0]
+    if isinstance(source, ImagePart) and (max_side_px, detail, format, inline) == (2048, "auto", None, False):
+        return source
+    name = source.sent.name if isinstance(source, ImagePart) else None
+    made = content.prepare(source, name=name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
+    return ImagePart(made.part, made.sent)
+
+
+def file_part(data: bytes, name: str, *, before: tuple[int, int] | None = None, **options: Any) -> ImagePart:
+    """A file that came from the browser, which may have shrunk it from `before` pixels; else as `image_part`."""
+    made = content.prepare(data, name=name, **options)
+    return ImagePart(made.part, replace(made.sent, before=before) if before else made.sent)
+
+
+def image_parts(images: Any, *, thumbnails: bool = True, **options: Any) -> list[ImagePart]:
+    """One source or an iterable of them as content parts; None and an empty iterable are no images.
+
+    Args:
+        images: what `image_part` takes, or an iterable of such.
+        thumbnails: False: the pictures themselves are not kept for showing.
+        **options: those of `image_part`.
+
+    Raises:
+        ImageError: as `image_part`; with several it says which.
+    """
+    if images is None:
+        return []
+    if isinstance(images, HoldsImages):
+        parts = _held(images, thumbnails)
+    elif (several := content.several(images)) is not None:
+        parts = _several(several, thumbnails, options)
+    else:
+        parts = [image_part(images, **options)]
+    if thumbnails:
+        return parts
+    return [ImagePart(dict(part), replace(part.sent, thumbnail=b"")) for part in parts]
+
+
+def _several(images: Iterable[Any], thumbnails: bool, options: dict[str, Any]) -> list[ImagePart]:
+    sources = list(islice(images, MOST_IMAGES + 1))
+    if len(sources) > MOST_IMAGES:
+        raise ImageError(f"More than {MOST_IMAGES} images for one question; ask in several.")
+    parts = []
+    for number, source in enumerate(sources, start=1):
+        try:
+            if isinstance(source, HoldsImages):
+                parts += _held(source, thumbnails)
+            else:
+                parts.append(image_part(source, **options))
+        except ImageError as error:
+            error.args = (f"Image {number} of {len(sources)}: {error}",)
+            raise
+    return parts
+
+
+def _held(source: HoldsImages, thumbnails: bool) -> list[ImagePart]:
+    parts = source.used(thumbnails=thumbnails)
+    if not parts:
+        raise ImageError("This ImageInput holds no image yet: choose, drop or paste one first.")
+    return parts
