@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from ..types import SentImage
 from .escape import prose, shorten, visible
 
-__all__ = ["MOST_SHOWN", "facts", "strip_html", "strip_text"]
+__all__ = ["MOST_SHOWN", "StripItem", "facts", "strip_html", "strip_items", "strip_text"]
 
 MOST_SHOWN = 12  # thumbnails: about 3 kB each in the notebook's file
 _LONGEST_NAME = 60
 _TILE = "display:inline-block;vertical-align:top;margin:0 16px 8px 0;max-width:240px;font-size:85%;line-height:1.4"
 _PICTURE = "height:72px;width:auto;max-width:240px;margin:0;border:1px solid rgba(128,128,128,.5);border-radius:4px"
 _QUIET = "opacity:.75"
+
+StripItem = tuple[str, tuple[str, ...], str]  # name, lines below it, thumbnail as a data: address or ""
 
 
 def facts(image: SentImage) -> tuple[str, ...]:
@@ -45,6 +47,14 @@ def strip_html(images: Sequence[SentImage], *, thumbnails: bool = True) -> str:
     return f'<div class="amber-images" style="margin:0 0 .5em">{"".join(tiles)}</div>'
 
 
+def strip_items(images: Sequence[SentImage], *, thumbnails: bool = True) -> list[StripItem]:
+    """The same for the live view, which builds the same tiles of it; the last may have no lines: "and 5 more"."""
+    items = [_item(image, thumbnails) for image in images[:MOST_SHOWN]]
+    if len(images) > MOST_SHOWN:
+        items.append((f"and {len(images) - MOST_SHOWN:,} more", (), ""))
+    return items
+
+
 def strip_text(images: Sequence[SentImage]) -> str:
     """The same as text, a line each, for a terminal."""
     lines = [" · ".join((shorten(image.name, _LONGEST_NAME), *facts(image))) for image in images[:MOST_SHOWN]]
@@ -53,19 +63,27 @@ def strip_text(images: Sequence[SentImage]) -> str:
     return "\n".join(visible(line.replace("\n", " ")) for line in lines)
 
 
+def _item(image: SentImage, thumbnails: bool) -> StripItem:
+    lines = tuple(visible(shorten(line, 120)) for line in facts(image))
+    return visible(shorten(image.name, _LONGEST_NAME)), lines, _address(image) if thumbnails else ""
+
+
+def _address(image: SentImage) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(image.thumbnail).decode('ascii')}" if image.thumbnail else ""
+
+
 def _tile(image: SentImage, thumbnails: bool) -> str:
     picture = ""
     if thumbnails and image.thumbnail:
-        data = base64.b64encode(image.thumbnail).decode("ascii")
         # The name stands below it: an alternative text would say it twice.
-        picture = f'<div><img alt="" src="data:image/webp;base64,{data}" style="{_PICTURE}"></div>'
+        picture = f'<div><img alt="" src="{_address(image)}" style="{_PICTURE}"></div>'
     lines = "".join(f'<div style="{_QUIET}">{prose(shorten(line, 120))}</div>' for line in facts(image))
     name = prose(shorten(image.name, _LONGEST_NAME))
     return f'<div style="{_TILE}">{picture}<div style="overflow-wrap:anywhere">{name}</div>{lines}</div>'
 
 
 def _pixels(size: tuple[int, int]) -> str:
-    return f"{size[0]:,} × {size[1]:,}"
+    return f"{size[0]} × {size[1]}"
 
 
 def _size(n_bytes: int) -> str:
