@@ -72,7 +72,7 @@ def _picture_line(number: int, total: int, picture: Picture) -> str:
     if picture.host is not None:
         return f"{label}a link to `{picture.host}`; the simulator fetches nothing, so it has not seen it"
     return (
-        f"{label}{picture.format}, {picture.width} × {picture.height} pixels, {picture.n_bytes / 1000:.1f} kB, "
+        f"{label}{picture.format}, {picture.width} × {picture.height} pixels, "
         f"mostly {picture.colour} (`{picture.colour_hex}`)"
     )
 

@@ -48,7 +48,7 @@ def test_what_is_told_of_an_image(mode, fill, kind, colour):
 def test_the_reply_tells_of_every_image(say):
     steel = data_url(Image.new("RGB", (64, 48), (70, 130, 180)))
     text = say(message(steel, "https://example.com/a/b.png?key=1"))["content"]
-    assert "PNG, 64 × 48 pixels, 0.1 kB, mostly steel blue (`#4682b4`)" in text
+    assert "PNG, 64 × 48 pixels, mostly steel blue (`#4682b4`)" in text
     assert "a link to `example.com`; the simulator fetches nothing" in text
     assert "key=1" not in text
 
