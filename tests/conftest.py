@@ -24,6 +24,7 @@ def pytest_configure() -> None:
     os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     for name in [name for name in os.environ if name.startswith(("AMBER_", "OPENAI_")) and name != "AMBER_ARTEFACTS"]:
         del os.environ[name]
+    os.environ.pop("PYTEST_ADDOPTS", None)  # meant for this run, not for those that tests start
 
 
 @pytest.fixture

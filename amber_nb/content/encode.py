@@ -117,7 +117,8 @@ def _written(
     image: Image.Image, opened: Opened, before: tuple[int, int], format: str | None, max_bytes: int
 ) -> Encoded:
     notes = opened.notes
-    lossless = opened.drawn or _lossless_pays(image) if format in (None, "WEBP") else False
+    photo = format == "JPEG" or (format is None and opened.image.format in ("JPEG", "MPO"))
+    lossless = not photo and (opened.drawn or _lossless_pays(image))
     chosen = format or _family(opened, image, lossless)
     if chosen == "JPEG" and image.mode == "RGBA":
         image = flat(image)

@@ -7,7 +7,7 @@ import logging
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import anywidget
@@ -15,6 +15,7 @@ import traitlets
 
 from .feed import Feed, pump
 from .hearing import Ear, let_through
+from .strip import StripItem
 
 __all__ = ["StreamView"]
 
@@ -28,6 +29,7 @@ class StreamView(anywidget.AnyWidget):
     Args:
         model: The model's name, for the status line.
         badge: A word shown as a pill, such as "simulated".
+        strip: The images that were sent, as `strip_items` makes them.
         on_stop: Called once, on whichever thread hears the reader's Stop.
         clock: Seconds, for the times in the status line.
 
@@ -46,6 +48,7 @@ class StreamView(anywidget.AnyWidget):
     _css: ClassVar[pathlib.Path] = _STATIC / "stream_view.css"
     title = traitlets.Unicode().tag(sync=True)
     badge = traitlets.Unicode().tag(sync=True)
+    strip: traitlets.List[Any] = traitlets.List().tag(sync=True)
     # A Layout is a widget of its own: two more messages for each answer, and one object more to close.
     layout = traitlets.Any(None, allow_none=True).tag(sync=True)
 
@@ -54,6 +57,7 @@ class StreamView(anywidget.AnyWidget):
         *,
         model: str,
         badge: str | None = None,
+        strip: Sequence[StripItem] = (),
         on_stop: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -62,7 +66,7 @@ class StreamView(anywidget.AnyWidget):
         self._stopped = threading.Lock()
         self._closing = threading.RLock()  # reentrant: the collector may come by while it is held
         context = contextvars.copy_context()
-        super().__init__(title=model, badge=badge or "")
+        super().__init__(title=model, badge=badge or "", strip=list(strip))
         self.hears = let_through(self.comm)
         self._ear = None if self.hears else Ear(self.comm)
         # The context may be entered by one thread at a time: only the pump does.

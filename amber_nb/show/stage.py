@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from ..types import encodable
 from .escape import shorten, visible
 from .html import answer_html
 from .live import StreamView
+from .strip import StripItem
 
 __all__ = ["Stage"]
 
@@ -26,15 +27,26 @@ class Stage:
     Args:
         model: for the status line.
         badge: such as "simulated".
+        strip: the images that were sent, as the live view shows them.
+        head: the same as safe HTML, for where no view comes to the page.
         on_stop: called once, in any thread, when the reader stops the answer.
     """
 
     rest_s = 0.15  # seconds between two reads that the view makes one movement of
     _greeted: ClassVar[bool] = False  # a view of this kernel has reported for duty before
 
-    def __init__(self, *, model: str, badge: str | None, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        badge: str | None,
+        strip: Sequence[StripItem] = (),
+        head: str = "",
+        on_stop: Callable[[], None],
+    ) -> None:
         self._badge = badge
-        self._view = StreamView(model=model, badge=badge, on_stop=on_stop)
+        self._head = head
+        self._view = StreamView(model=model, badge=badge, strip=strip, on_stop=on_stop)
         self.every_s = 0.5 if self._view.hears else 0.1  # seconds between two ticks; Stop must not wait for long
         self._pieces: list[str] = []
         self._began = time.monotonic()
@@ -70,7 +82,7 @@ class Stage:
             return
         self._shown = count
         text = "".join(self._pieces[:count])
-        html = answer_html(text, badge=self._badge, notice=NO_VIEW)
+        html = answer_html(text, badge=self._badge, head=self._head, notice=NO_VIEW)
         self._handle.update({"text/html": html, "text/plain": encodable(text[-2_000:])}, raw=True)
         took = time.monotonic() - now  # of a long answer, seconds: most of the time belongs to the reading
         self._refresh_at = now + max(REFRESH_S, 10 * took)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import pytest
 
 from amber_nb.show import feed, hearing
 from amber_nb.show.live import StreamView
+from amber_nb.show.strip import strip_html, strip_items
+from amber_nb.types import SentImage
 
 
 class Clock:
@@ -402,6 +405,32 @@ def test_repr_and_state(view: StreamView) -> None:
     assert "secret" not in repr(state)
     assert state["layout"] is None
     assert len(state["_esm"]) + len(state["_css"]) <= 25_000
+
+
+def test_the_strip_of_images_is_built_as_the_settled_one(comm: Comm) -> None:
+    image = SentImage(
+        name="a\u202e$1.png",
+        before=(9, 9),
+        after=(4, 4),
+        format="PNG",
+        n_bytes=2_000,
+        tokens=7,
+        notes=("note",),
+        thumbnail=b"webp",
+    )
+    items = strip_items([image] * 17, thumbnails=True)
+    lines = ("9 × 9 → 4 × 4", "PNG · 2 kB · ≈ 7 tokens", "note")
+    assert items[:12] == [("a[U+202E]$1.png", lines, "data:image/webp;base64,d2VicA==")] * 12
+    assert items[12:] == [("and 5 more", (), "")]
+    assert strip_items([image], thumbnails=False)[0][2] == ""
+    view = StreamView(model="m", strip=items, on_stop=lambda: None)
+    state = view.get_state()
+    view.close()
+    assert state["strip"] == items
+    styles = set(re.findall('style="([^"]+)"', strip_html([image] * 17)))
+    pieces = {piece for style in styles for piece in ([style] if ";opacity" not in style else style.rsplit(";", 1))}
+    assert len(pieces) == 5
+    assert all(f'"{piece}"' in state["_esm"] for piece in pieces)
 
 
 def test_unknown_names_are_refused(comm: Comm) -> None:

@@ -56,6 +56,14 @@ def test_html_stands_in_for_a_view_that_does_not_come(page):
     assert page.shown[-1]["text/html"].count("word") > page.shown[0]["text/html"].count("word")
 
 
+def test_the_images_stand_above_either(page):
+    strip = [("a.png", ("1 × 1",), "")]
+    one = stage.Stage(model="m", badge=None, strip=strip, head="<div>a.png</div>", on_stop=lambda: None)
+    run(page, one, 2)
+    assert one._view.settings["strip"] == strip
+    assert "<div>a.png</div>" in page.shown[-1]["text/html"]
+
+
 def test_a_view_that_comes_late_takes_its_place(page):
     one = opened()
     run(page, one, 2)

@@ -33,7 +33,7 @@ export class Block {
 
   /** Put the block at its parent's end. */
   attach() {
-    this.parent?.into.appendChild(this.el);
+    this.parent?.into.append(this.el);
     this.parent?.kids.push(this);
     this.resize(WEIGHT * this.weight);
   }

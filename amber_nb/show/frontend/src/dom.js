@@ -4,12 +4,12 @@
 /** @typedef {import("./inline.js").Inline} Inline */
 
 /**
- * @param {Document} doc
+ * @param {globalThis.Node} at in whose document
  * @param {string} tag
  * @param {string} [cls]
  */
-export function make(doc, tag, cls) {
-  const el = doc.createElement(tag);
+export function make(at, tag, cls) {
+  const el = (at.ownerDocument ?? /** @type {Document} */ (at)).createElement(tag);
   if (cls) el.className = cls;
   return el;
 }
@@ -36,7 +36,7 @@ export function patch(parent, before, after) {
     const now = after[i];
     const node = parent.childNodes[i];
     if (old === undefined || !node) {
-      parent.appendChild(create(doc, now));
+      parent.append(create(doc, now));
     } else if (typeof old === "string" && typeof now === "string") {
       const text = /** @type {Text} */ (node);
       if (old === now) continue;
@@ -64,6 +64,6 @@ function create(doc, item) {
     const { href } = item;
     attributes(el, { href, title: href, target: "_blank", rel: "noopener noreferrer" });
   }
-  for (const kid of item.kids) el.appendChild(create(doc, kid));
+  for (const kid of item.kids) el.append(create(doc, kid));
   return el;
 }

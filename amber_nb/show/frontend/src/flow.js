@@ -8,6 +8,9 @@ const SMALL = 300; // characters: of more, nobody sees the steps
 const SPREAD = 140; // ms
 const FRAME = 17;
 
+/** Milliseconds, for differences. */
+export const ms = () => performance.now();
+
 export class Flow {
   #last = Infinity;
   #until = 0;

@@ -4,6 +4,8 @@
  * the page stays where it is.
  */
 
+import { ms } from "./flow.js";
+
 const HAND = 1000; // ms after a reader's move in which scrolling is the reader's
 const SLACK = 60; // px: what has grown while the reader was on the way down
 
@@ -33,7 +35,7 @@ export class Following {
     if (event.type === "pointermove" && this.moved !== Infinity) return;
     if (event instanceof KeyboardEvent && event.key === "Enter") return; // Lab runs a cell, and scrolls by itself
     const grips = event.type === "pointerdown" && /** @type {Element} */ (event.target).contains(this.end);
-    this.moved = grips ? Infinity : performance.now();
+    this.moved = grips ? Infinity : ms();
     // Browsers scroll smoothly: the first steps up are too small to tell.
     this.up = event instanceof WheelEvent && event.deltaY < 0;
     if (this.up) this.on = false;
@@ -48,7 +50,7 @@ export class Following {
     this.scroller = scroller;
     this.top = scroller.scrollTop;
     // A page that grows scrolls, too; and so do we.
-    if (by && performance.now() - this.moved <= HAND) this.on = by > 0 && !this.up && this.beyond() <= SLACK;
+    if (by && ms() - this.moved <= HAND) this.on = by > 0 && !this.up && this.beyond() <= SLACK;
   }
 
   /** How far the end is below what can be seen, in px. */

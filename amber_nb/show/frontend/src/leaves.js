@@ -18,8 +18,7 @@ const PIECE = 2500; // longer leaves are frozen piece by piece
 export class TextLeaf extends Block {
   /** @param {string} tag `p`, or `h1` to `h6` @param {Block} parent */
   constructor(tag, parent) {
-    const doc = parent.el.ownerDocument;
-    super(make(doc, tag), parent);
+    super(make(parent.el, tag), parent);
     this.tag = tag;
     /** The source of the piece that is still repainted, and what is painted of it. */
     this.raw = "";
@@ -29,8 +28,8 @@ export class TextLeaf extends Block {
   }
 
   piece() {
-    const span = make(this.el.ownerDocument, "span");
-    this.el.appendChild(span);
+    const span = make(this.el, "span");
+    this.el.append(span);
     return span;
   }
 
@@ -110,15 +109,14 @@ export class CodeLeaf extends Block {
    * @param {Block} parent
    */
   constructor(fence, indent, parent) {
-    const doc = parent.el.ownerDocument;
-    super(make(doc, "pre"), parent);
+    super(make(parent.el, "pre"), parent);
     this.fence = fence;
     this.indent = indent;
     /** Blank lines that count only if more code follows; the first line needs no line break before it. */
     this.blanks = -1;
-    this.into = make(doc, "code");
-    this.into.appendChild(doc.createTextNode(""));
-    this.el.appendChild(this.into);
+    this.into = make(this.el, "code");
+    this.into.append(this.el.ownerDocument.createTextNode(""));
+    this.el.append(this.into);
   }
 
   get tip() {
@@ -171,10 +169,9 @@ export class Table extends Block {
     const table = make(doc, "table");
     const head = make(doc, "thead");
     const row = make(doc, "tr");
-    head.appendChild(row);
-    table.appendChild(head);
-    table.appendChild(this.into);
-    this.el.appendChild(table);
+    head.append(row);
+    table.append(head, this.into);
+    this.el.append(table);
     this.heads = titles.map((title, i) => {
       const cell = addCell(row, "th", aligns[i]);
       patch(cell, [], inline(title));
@@ -192,7 +189,7 @@ export class Table extends Block {
 export class RowLeaf extends Block {
   /** @param {Table} table */
   constructor(table) {
-    super(make(table.el.ownerDocument, "tr"), table);
+    super(make(table.el, "tr"), table);
     this.table = table;
     this.raw = "";
     this.last = 0; // the cell that is being written
@@ -236,9 +233,9 @@ export class RowLeaf extends Block {
 
 /** @param {HTMLElement} row @param {"th" | "td"} tag @param {string} align one of four words */
 function addCell(row, tag, align) {
-  const cell = make(row.ownerDocument, tag);
+  const cell = make(row, tag);
   if (align) cell.style.textAlign = align;
-  row.appendChild(cell);
+  row.append(cell);
   return cell;
 }
 

@@ -16,7 +16,6 @@ export class Outline {
    * @param {() => void} onHidden
    */
   constructor(root, leafLimit, onHidden) {
-    this.doc = root.ownerDocument;
     this.leafLimit = leafLimit;
     this.onHidden = onHidden;
     this.root = new Container("root", root, null);
@@ -66,20 +65,20 @@ export class Outline {
   }
 
   openQuote() {
-    this.open("quote", make(this.doc, "blockquote"));
+    this.open("quote", make(this.root.el, "blockquote"));
   }
 
   /** @param {string} mark its bullet or delimiter @param {number} number of its first item; NaN for a bullet */
   openList(mark, number) {
     const ordered = !Number.isNaN(number);
-    const el = make(this.doc, ordered ? "ol" : "ul", "amber-tight");
+    const el = make(this.root.el, ordered ? "ol" : "ul", "amber-tight");
     if (ordered && number !== 1) el.setAttribute("start", String(number));
     this.open("list", el).mark = mark;
   }
 
   /** @param {number} offset columns its content is indented by */
   openItem(offset) {
-    this.open("item", make(this.doc, "li")).offset = offset;
+    this.open("item", make(this.root.el, "li")).offset = offset;
   }
 
   /** @param {string} tag */

@@ -85,9 +85,9 @@ export class Painter {
     if (this.flowing || !this.held.trim() || this.ghost) return;
     const { leaf } = this.outline;
     const end = leaf && !(leaf instanceof RowLeaf) ? leaf : this.outline.top();
-    this.ghost = make(end.el.ownerDocument, "span", "amber-ghost");
+    this.ghost = make(end.el, "span", "amber-ghost");
     this.ghost.textContent = ` ${this.held.trim()}`;
-    end.into.appendChild(this.ghost);
+    end.into.append(this.ghost);
   }
 
   /** The text is complete: nothing stays held back, nothing stays open. */

@@ -171,7 +171,7 @@ function openLeaf(outline, rest, depth, whole, paragraph) {
     return true;
   } else if (whole && RULE.test(rest)) {
     outline.enter(depth);
-    outline.attach(new Block(make(outline.doc, "hr"), outline.top())).open = false;
+    outline.attach(new Block(make(outline.root.el, "hr"), outline.top())).open = false;
   } else {
     return false;
   }

@@ -4,6 +4,8 @@
  * for. Pure: no DOM.
  */
 
+import { ms } from "./flow.js";
+
 /**
  * @typedef {object} Message
  * @property {number} [o] offset of the text, in code points
@@ -22,7 +24,7 @@ export class Receiver {
    * @param {(have: number) => void} ask for everything from there
    * @param {() => number} [clock] ms
    */
-  constructor(ask, clock = () => performance.now()) {
+  constructor(ask, clock = ms) {
     this.ask = ask;
     this.clock = clock;
     this.have = 0;

@@ -8,12 +8,13 @@
  * View → kernel `{ hello: have }`, `{ have }` (send again from there), `{ stop: true }`.
  */
 
-import { make, attributes } from "./dom.js";
-import { Flow } from "./flow.js";
+import { attributes, make } from "./dom.js";
+import { Flow, ms } from "./flow.js";
 import { Following } from "./following.js";
 import { Painter } from "./painter.js";
 import { Receiver } from "./receiver.js";
 import { StopButton } from "./stop.js";
+import { strip } from "./strip.js";
 import { Speech, facts } from "./words.js";
 
 /** @typedef {import("./receiver.js").Message} Message */
@@ -79,8 +80,10 @@ function render({ model, el }) {
   const spoken = make(doc, "div", "amber-spoken");
   spoken.setAttribute("aria-live", "polite");
   const view = make(doc, "div", "amber-view");
-  view.append(badge, hidden, log, status, spoken);
-  el.appendChild(view);
+  view.append(badge);
+  strip(view, model.get("strip"));
+  view.append(hidden, log, status, spoken);
+  el.append(view);
   // Lab's own class, so that it looks as any Markdown in this notebook; elsewhere our style sheet's defaults hold.
   const page = log.appendChild(make(doc, "div", "jp-RenderedHTMLCommon"));
 
@@ -107,7 +110,7 @@ function render({ model, el }) {
     answered = true;
     const text = receiver.take(message ?? {});
     waiting += text;
-    if (text) flow.came(text.length, performance.now());
+    if (text) flow.came(text.length, ms());
     if (message?.stopping) stop.heard();
     if (typeof message?.n === "string") note.textContent = message.n;
     else if (text) note.textContent = "";
@@ -125,7 +128,7 @@ function render({ model, el }) {
   const draw = () => {
     frame = 0;
     if (waiting) {
-      const start = performance.now();
+      const start = ms();
       const far = waiting.length > FAR;
       if (far && page.parentNode) {
         log.style.minHeight = `${log.offsetHeight}px`; // the reader's place stays
@@ -139,13 +142,13 @@ function render({ model, el }) {
         painter.write(waiting.slice(at, cut));
         painter.prune(); // what is dropped in the frame in which it came costs no layout
         at = Math.min(cut, waiting.length);
-      } while (at < due && performance.now() - start < (far ? 2 * BUDGET : BUDGET));
+      } while (at < due && ms() - start < (far ? 2 * BUDGET : BUDGET));
       speech.add(waiting.slice(0, at));
       waiting = waiting.slice(at);
       shown += at;
       painter.paint();
       if (!page.parentNode && waiting.length <= FAR) {
-        log.appendChild(page);
+        log.append(page);
         log.style.minHeight = "";
       }
       following.keepUp();
@@ -156,7 +159,7 @@ function render({ model, el }) {
     if (waiting) plan();
   };
   const tell = () => {
-    const now = performance.now();
+    const now = ms();
     const flowing = receiver.firstText === null ? 0 : (now - receiver.firstText) / 1000;
     const text = facts(modelName, (now - receiver.started) / 1000, shown, flowing);
     if (told.textContent !== text) told.textContent = text;

@@ -57,6 +57,9 @@ class Element extends Base {
     this.childNodes.push(node);
     return node;
   }
+  append(...nodes) {
+    for (const node of nodes) this.appendChild(node);
+  }
   replaceChild(node, old) {
     node.parentNode = this;
     this.childNodes[this.childNodes.indexOf(old)] = node;
