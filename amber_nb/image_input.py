@@ -80,7 +80,7 @@ class ImageInput(HoldsImages):
             ImageError: some are still on their way from the browser.
         """
         with self._lock:
-            if self._view is not None and getattr(self._view, 'busy', False):
+            if self._view is not None and self._view.busy:
                 raise ImageError(
                     "An image is still on its way from the browser. Wait until it is listed, and run the cell again."
                 )

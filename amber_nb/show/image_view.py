@@ -123,6 +123,11 @@ class ImageView(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"ImageView(images={len(self._entries)})"
 
+    @property
+    def busy(self) -> bool:
+        """Whether a file is on its way: some of it has come, and some has not."""
+        return any(line.pieces for line in list(self._lines.values()))
+
     def show(self, entries: Sequence[Entry]) -> None:
         """Say what is in it now: the whole list. From any thread."""
         with self._telling:

@@ -26,14 +26,14 @@ def test_a_newcomer_runs_every_cell(notebook, artefacts, path, theme):
     pace = "" if theme == "Light" else "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\n"
     cells = code_cells(path)
     book = notebook([pace + cells[0], *cells[1:]], theme=f"JupyterLab {theme}")
+    text = ""
     for index in range(len(cells)):
         book.run(index, wait=True)
-    text = book.page.locator(".jp-Notebook").inner_text()
+        text += book.output(index).inner_text() + "\n"  # now: Lab takes what is far off out of the page
     assert "Traceback" not in text
     if not any("Server()" in cell for cell in cells):  # which is a gateway of the notebook's own
         assert "mode='simulate'" in text
-        badges = book.page.locator(".jp-OutputArea-output", has_text="simulated")
-        assert badges.count() >= 1
+        assert "\nsimulated\n" in text
     book.page.screenshot(path=artefacts / f"{path.stem}-{theme.lower()}.png", full_page=True)
     foreign = [url for url in book.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     assert foreign == []

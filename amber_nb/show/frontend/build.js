@@ -1,10 +1,10 @@
 /**
  * The bundles of the widgets, as they are committed in ../static.
  *
- * They travel with every view, so their size counts: the longer names of our own properties are shortened too, which saves
- * more than a kilobyte. Only names that no part of the browser, of Lab and of the protocol uses may stand here, and none
- * that is asked for in quotes (`"name" in thing`): test/built.test.js runs the painter as it is built. Each bundle has a
- * list of its own: the one may ask a File for the size that the other calls its own.
+ * They travel with every view, so their size counts: the longer names of our own properties are shortened too, which
+ * saves more than a kilobyte. Only names that no part of the browser, of Lab and of the protocol uses may stand here, and
+ * none that is asked for in quotes (`"name" in thing`): test/built.test.js runs the painter as it is built. Each bundle
+ * has a list of its own: the one may ask a File for the size that the other calls its own.
  */
 
 import { writeFile } from "node:fs/promises";
@@ -12,11 +12,12 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const OURS = `
-  aligns ask asked attach beyond blank blanks came caret cells clock close closeLeaf closes closeTo column depth dirty doc
-  drop due end enter fence firstText flowing freeze gapped ghost grow heads heard held idle indent into keepUp kids kind
-  label last leaf leafLimit limit loosen mark move moved nextLine nodes offset onHidden open openCode openItem openList
-  openQuote openRow opens openText outline overdue paint parent piece press prune raw release resize rest root scrolled
-  scroller setCaret show shown size stack started state table tag take task text tip unsaid weight write
+  aligns ask asked attach beyond blank blanks came caret cells clock close closeLeaf closes closeTo column depth
+  dirty doc drop due end enter fence firstText flowing freeze gapped ghost grow heads heard held idle indent into
+  keepUp kids kind label last leaf leafLimit limit loosen mark move moved nextLine nodes offset onHidden open
+  openCode openItem openList openQuote openRow opens openText outline overdue paint parent piece press prune raw
+  release resize rest root scrolled scroller setCaret show shown size stack started state table tag take task text
+  tip unsaid weight write
 `;
 
 const IMAGES = `

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Images chosen, dropped or pasted: shrunk here, brought to the kernel one after the other, and listed as the kernel has
- * them. How they travel: upload.js; the whole protocol: ../../image_view.py.
+ * Images chosen, dropped or pasted: shrunk here, brought to the kernel one after the other, and listed as the kernel
+ * has them. How they travel: upload.js; the whole protocol: ../../image_view.py.
  */
 
 import { box, button, disable } from "./box.js";
@@ -48,12 +48,16 @@ function render({ model, el }) {
     }
   };
 
-  const onWaiting = (/** @type {boolean} */ now) => {
-    waiting = now;
-    tell();
-  };
+  /** @type {Set<string>} lines on which the kernel does not answer */
+  const silent = new Set();
   // What is said on the one must not wait for the files on the other.
-  const [words, files] = ["words", "files"].map((name) => new Line(`${id}-${name}`, send, onWaiting));
+  const [words, files] = ["words", "files"].map(
+    (name) =>
+      new Line(`${id}-${name}`, send, (waiting) => {
+        silent[waiting ? "add" : "delete"](name);
+        tell();
+      }),
+  );
 
   // --- what there is to see
 
@@ -63,7 +67,7 @@ function render({ model, el }) {
   const hint = box(doc, "amber-quiet", `or drop or paste (${mac ? "⌘V" : "Ctrl+V"}) them here`);
   const zone = box(doc, "amber-zone");
   attributes(zone, { tabindex: "0", role: "group", "aria-label": "Add images" });
-  zone.append(choose, hint, input);
+  zone.append(choose, hint);
   const said = box(doc, "amber-said");
   said.setAttribute("role", "status");
   const dismiss = button(el, "amber-tool", "", () => complain(), signal);
@@ -88,7 +92,7 @@ function render({ model, el }) {
   const foot = box(doc, "amber-foot");
   foot.append(count, done);
   const view = box(doc, "amber-input");
-  view.append(zone, messages, list.el, jobs.el, foot, spoken);
+  view.append(zone, input, messages, list.el, jobs.el, foot, spoken);
   el.appendChild(view);
 
   // --- what there is to say
@@ -106,7 +110,6 @@ function render({ model, el }) {
 
   // --- to the kernel
 
-  let waiting = false;
   let closing = false;
   let pasted = 0;
   /** @param {object} what @returns {Promise<string>} */
@@ -137,7 +140,7 @@ function render({ model, el }) {
   const tell = () => {
     const n = list.order.length;
     const images = n ? `${n} ${n === 1 ? "image" : "images"}` : "";
-    const text = waiting ? WAITING : closing ? "finishing" : images;
+    const text = silent.size ? WAITING : closing ? "finishing" : images;
     if (count.textContent !== text) count.textContent = text;
     disable(done, !n || !!jobs.length || closing);
   };

@@ -25,7 +25,8 @@ export async function shrink(doc, file, most) {
     return { blob: file, before: null };
   }
   const png = file.type === "image/png";
-  const canvas = draw(doc, bitmap, Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)), png);
+  const [w, h] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
+  const canvas = draw(doc, bitmap, w, h, png);
   let blob = await encode(canvas, png ? "image/png" : "image/jpeg");
   if (png && blob.size > HEAVY) blob = await encode(canvas, "image/webp");
   canvas.width = 0; // this memory, too
@@ -69,7 +70,6 @@ function draw(doc, bitmap, width, height, clear) {
  */
 function encode(canvas, type) {
   return new Promise((resolve, reject) => {
-    const take = (/** @type {Blob | null} */ blob) => (blob ? resolve(blob) : reject(new Error("it could not be shrunk")));
-    canvas.toBlob(take, type, QUALITY);
+    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("it could not be shrunk"))), type, QUALITY);
   });
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What is brought to the kernel, one thing after the other and each until it was heard; files in pieces. The protocol is
- * in ../../image_view.py. Pure: no DOM.
+ * What is brought to the kernel, one thing after the other and each until it was heard; files in pieces. The protocol
+ * is in ../../image_view.py. Pure: no DOM.
  */
 
 export const PIECE = 4_000_000; // bytes: Jupyter loses messages over 10 MB without a word
@@ -10,7 +10,7 @@ export const ASK = 5000; // and after which the kernel is asked how far it is; l
 const LATEST = 60_000;
 const TRIES = 5; // pieces that do not arrive
 
-/** @typedef {{ line?: unknown, put?: unknown, turn?: unknown, have?: unknown, end?: unknown, said?: unknown }} Answer */
+/** @typedef {{ line?: unknown, turn?: unknown, have?: unknown, end?: unknown, said?: unknown }} Answer */
 /** @typedef {(content: object, buffers?: ArrayBuffer[]) => void} Send */
 
 export class Line {

