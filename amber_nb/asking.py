@@ -12,7 +12,7 @@ from .answer import Answer
 from .checks import not_negative, positive
 from .conversation import assistant_message, messages_for, split_params, with_images
 from .errors import BadReply, StreamCut
-from .parts import image_parts
+from .parts import ImagePart, gather, without_thumbnail
 from .show import cell
 from .types import Message, Reply
 from .wire import loop
@@ -56,9 +56,9 @@ class Asking:
         self._max_wait_s = not_negative("max_wait_s", max_wait_s)
         self._amber = amber
         messages = messages_for(prompt, system)
-        parts = image_parts(images, thumbnails=thumbnails)
-        self._messages = with_images(messages, parts)
-        self._images = tuple(part.sent for part in parts)
+        gathered = gather(images, thumbnails=thumbnails)
+        self._messages = with_images(messages, gathered.parts)
+        self._images = tuple(part.sent for part in (*_in_message(messages[-1], thumbnails), *gathered.parts))
         self._body = {"model": model or amber.model, "messages": self._messages, **body}
         self._options = options
         if extra_body is not None:
@@ -71,6 +71,8 @@ class Asking:
         self._call: Call | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stopped = False
+        for holder in gathered.holders:  # now that nothing can be wrong any more
+            holder.used(thumbnails=thumbnails)
         self._visible = _visible(show, amber._config.display)
         self._turn = _turns.begin()
         self._ended = False
@@ -175,6 +177,13 @@ class Asking:
         elif self._visible and answer is not None:
             display = partial(cell.show, answer._repr_mimebundle_())
         _turns.end(self._turn, display)
+
+
+def _in_message(message: Message, thumbnails: bool) -> list[ImagePart]:
+    """The images that the caller has put into the last message."""
+    content = message.get("content")
+    parts = [part for part in content if isinstance(part, ImagePart)] if isinstance(content, list) else []
+    return parts if thumbnails else [without_thumbnail(part) for part in parts]
 
 
 def place() -> Place:

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from . import config, show
+from . import config, content, show
 from .errors import ImageError
-from .parts import HoldsImages, ImagePart, file_part, image_part, image_parts
+from .parts import HoldsImages, ImagePart, file_part, gather, image_part, without_thumbnail
 from .show import cell
 
 __all__ = ["ImageInput"]
@@ -47,13 +47,17 @@ class ImageInput(HoldsImages):
         most: int = 20,
         thumbnails: bool = True,
     ) -> None:
-        parts = image_parts(initial, max_side_px=max_side_px, detail=detail)
+        content.check_options(max_side_px=max_side_px, detail=detail)
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise ValueError("most must be a whole number of images, 1 or more.")
+        parts = gather(initial, max_side_px=max_side_px, detail=detail).parts
         if len(parts) > most:
             raise ImageError(f"{len(parts)} images, and this ImageInput takes {most}: ImageInput(most={len(parts)}).")
         self._max_side_px, self._detail, self._most, self._thumbnails = max_side_px, detail, most, thumbnails
         self._lock = threading.RLock()  # the browser's messages come on a thread of their own
         self._held = dict(enumerate(parts))
         self._next = len(parts)
+        self._listed = set(self._held)  # what the page was told of
         self._view: show.ImageView | None = None
         self._handles: list[Any] = []
 
@@ -61,7 +65,8 @@ class ImageInput(HoldsImages):
     def images(self) -> list[ImagePart]:
         """The images in their order, as content parts for `ask`; what is still on its way is not among them."""
         with self._lock:
-            return list(self._held.values())
+            held = list(self._held.values())
+        return held if self._thumbnails else [without_thumbnail(part) for part in held]
 
     def __len__(self) -> int:
         return len(self._held)
@@ -73,20 +78,22 @@ class ImageInput(HoldsImages):
         names = ", ".join(repr(part.sent.name) for part in self.images)
         return f"ImageInput({names})"
 
-    def used(self, *, thumbnails: bool = True) -> list[ImagePart]:
-        """The images for a question that is about to be sent; the input becomes its static strip.
+    def check(self) -> None:
+        """See whether all that the reader chose is there.
 
         Raises:
-            ImageError: some are still on their way from the browser.
+            ImageError: some of it is still on its way from the browser.
         """
-        with self._lock:
-            if self._view is not None and self._view.busy:
-                raise ImageError(
-                    "An image is still on its way from the browser. Wait until it is listed, and run the cell again."
-                )
-            self._thumbnails = self._thumbnails and thumbnails
-            self.done()
-            return self.images
+        view = self._view
+        if view is not None and view.busy:
+            raise ImageError(
+                "An image is still on its way from the browser. Wait until it is listed, and run the cell again."
+            )
+
+    def used(self, *, thumbnails: bool = True) -> None:
+        """A question is sent with the images: the input becomes its static strip."""
+        self._thumbnails = self._thumbnails and thumbnails
+        self.done()
 
     def done(self) -> None:
         """End the input: where it is shown, a static strip takes its place, as with the button."""
@@ -139,6 +146,8 @@ class ImageInput(HoldsImages):
         self._add(file_part(data, name, before=before, max_side_px=self._max_side_px, detail=self._detail))
 
     def _link(self, url: str) -> None:
+        if not url.lower().startswith(("http://", "https://")):  # a path would be one of the kernel's machine
+            raise ImageError("Only http and https addresses are taken.")
         self._add(image_part(url, detail=self._detail))
 
     def _add(self, part: ImagePart) -> None:
@@ -151,15 +160,16 @@ class ImageInput(HoldsImages):
 
     def _arrange(self, ids: list[int]) -> None:
         with self._lock:
-            self._held = {one: self._held[one] for one in ids if one in self._held}
-        self._refresh()
+            fresh = [one for one in self._held if one not in self._listed]  # the page does not know them yet
+            self._held = {one: self._held[one] for one in (*ids, *fresh) if one in self._held}
+            self._refresh()
 
     def _refresh(self) -> None:
-        with self._lock:
-            view = self._view
+        with self._lock:  # also around the sending: the newest list comes last
             entries = [
                 show.Entry(id=one, name=part.sent.name, facts=show.facts(part.sent), thumbnail=part.sent.thumbnail)
                 for one, part in self._held.items()
             ]
-        if view is not None:
-            view.show(entries)
+            self._listed = set(self._held)
+            if self._view is not None:
+                self._view.show(entries)

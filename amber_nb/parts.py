@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -12,7 +11,7 @@ from . import content, show
 from .errors import ImageError
 from .types import SentImage
 
-__all__ = ["HoldsImages", "ImagePart", "file_part", "image_part", "image_parts"]
+__all__ = ["Gathered", "HoldsImages", "ImagePart", "file_part", "gather", "image_part", "without_thumbnail"]
 
 MOST_IMAGES = 500  # of one question; what hosted models take at most
 
@@ -53,8 +52,24 @@ class HoldsImages(ABC):
         """Its images."""
 
     @abstractmethod
-    def used(self, *, thumbnails: bool = True) -> list[ImagePart]:
-        """The same, for a question that is about to be sent."""
+    def check(self) -> None:
+        """See whether they are all there.
+
+        Raises:
+            ImageError: one is still on its way.
+        """
+
+    @abstractmethod
+    def used(self, *, thumbnails: bool = True) -> None:
+        """A question is about to be sent with them."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The images of a question, and what held some of them."""
+
+    parts: list[ImagePart] = field(default_factory=list)
+    holders: list[HoldsImages] = field(default_factory=list)
 
 
 def image_part(
@@ -107,7 +122,7 @@ def file_part(data: bytes, name: str, *, before: tuple[int, int] | None = None, 
     return ImagePart(made.part, replace(made.sent, before=before) if before else made.sent)
 
 
-def image_parts(images: Any, *, thumbnails: bool = True, **options: Any) -> list[ImagePart]:
+def gather(images: Any, *, thumbnails: bool = True, **options: Any) -> Gathered:
     """One source or an iterable of them as content parts; None and an empty iterable are no images.
 
     Args:
@@ -118,38 +133,40 @@ def image_parts(images: Any, *, thumbnails: bool = True, **options: Any) -> list
     Raises:
         ImageError: as `image_part`; with several it says which.
     """
+    gathered = Gathered()
     if images is None:
-        return []
+        return gathered
     if isinstance(images, HoldsImages):
-        parts = _held(images, thumbnails)
+        _add(gathered, images, options)
     elif (several := content.several(images)) is not None:
-        parts = _several(several, thumbnails, options)
+        sources = list(islice(several, MOST_IMAGES + 1))
+        if len(sources) > MOST_IMAGES:
+            raise ImageError(f"More than {MOST_IMAGES} images for one question; ask in several.")
+        for number, source in enumerate(sources, start=1):
+            try:
+                _add(gathered, source, options)
+            except ImageError as error:
+                error.args = (f"Image {number} of {len(sources)}: {error}",)
+                raise
     else:
-        parts = [image_part(images, **options)]
-    if thumbnails:
-        return parts
-    return [ImagePart(dict(part), replace(part.sent, thumbnail=b"")) for part in parts]
+        _add(gathered, images, options)
+    if not thumbnails:
+        gathered.parts = [without_thumbnail(part) for part in gathered.parts]
+    return gathered
 
 
-def _several(images: Iterable[Any], thumbnails: bool, options: dict[str, Any]) -> list[ImagePart]:
-    sources = list(islice(images, MOST_IMAGES + 1))
-    if len(sources) > MOST_IMAGES:
-        raise ImageError(f"More than {MOST_IMAGES} images for one question; ask in several.")
-    parts = []
-    for number, source in enumerate(sources, start=1):
-        try:
-            if isinstance(source, HoldsImages):
-                parts += _held(source, thumbnails)
-            else:
-                parts.append(image_part(source, **options))
-        except ImageError as error:
-            error.args = (f"Image {number} of {len(sources)}: {error}",)
-            raise
-    return parts
+def without_thumbnail(part: ImagePart) -> ImagePart:
+    """The same part, whose picture is not to be shown."""
+    return ImagePart(dict(part), replace(part.sent, thumbnail=b""))
 
 
-def _held(source: HoldsImages, thumbnails: bool) -> list[ImagePart]:
-    parts = source.used(thumbnails=thumbnails)
-    if not parts:
+def _add(gathered: Gathered, source: Any, options: dict[str, Any]) -> None:
+    if not isinstance(source, HoldsImages):
+        gathered.parts.append(image_part(source, **options))
+        return
+    source.check()
+    held = source.images
+    if not held:
         raise ImageError("This ImageInput holds no image yet: choose, drop or paste one first.")
-    return parts
+    gathered.parts += held
+    gathered.holders.append(source)

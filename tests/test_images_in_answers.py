@@ -12,7 +12,7 @@ from PIL import Image
 
 from amber_nb import Amber, CassetteMiss, ImageError, ImageInput, image_part
 from amber_nb.errors import explain
-from amber_nb.parts import image_parts
+from amber_nb.parts import gather
 
 ORANGE = Image.new("RGB", (320, 180), "#f28c28")
 WIDE = Image.new("RGB", (4_096, 100), "#2355d7")
@@ -102,7 +102,9 @@ def test_an_answer_with_images_pickles(simulated):
 def test_a_part_is_for_the_sdk_and_for_json(amber):
     part = image_part(ORANGE, detail="low")
     content = [{"type": "text", "text": "Which colour?"}, part]
-    completion = amber.openai.chat.completions.create(model="azure/gpt-5.4", messages=[{"role": "user", "content": content}])
+    completion = amber.openai.chat.completions.create(
+        model="azure/gpt-5.4", messages=[{"role": "user", "content": content}]
+    )
     assert "mostly orange" in completion.choices[0].message.content
     assert json.loads(json.dumps(part)) == part
     assert image_part(part) is part
@@ -195,5 +197,6 @@ def test_where_nobody_can_choose_it_is_a_strip(capsys):
 
 def test_the_pictures_of_a_confidential_question_leave_the_inputs_strip_too():
     photos = ImageInput([ORANGE])
-    assert image_parts(photos, thumbnails=False)[0].sent.thumbnail == b""
+    photos.used(thumbnails=False)
+    assert gather(photos).parts[0].sent.thumbnail == b""
     assert "<img" not in photos._repr_mimebundle_()["text/html"]

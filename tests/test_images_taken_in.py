@@ -165,8 +165,10 @@ def test_it_is_edited_again(page):
     assert second.comm.sent[-1]["entries"] == []
 
 
-@pytest.mark.parametrize(("variable", "front_end", "live"), [("static", True, False), ("none", True, False),
-                                                             ("live", False, True), ("auto", False, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("variable", "front_end", "live"),
+    [("static", True, False), ("none", True, False), ("live", False, True), ("auto", False, False)],
+)
 def test_where_nobody_looks_there_is_no_widget(page, monkeypatch, variable, front_end, live):
     monkeypatch.setenv("AMBER_DISPLAY", variable)
     monkeypatch.setattr(cell, "front_end", lambda: front_end)

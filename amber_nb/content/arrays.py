@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
+from .modes import eight_bits
+from .opened import MOST_PIXELS
 
 __all__ = ["array_image", "is_array"]
 
@@ -48,10 +50,12 @@ def array_image(source: Any) -> tuple[Image.Image, list[str]]:
         notes.append("masked values as 0")
     given = f"An array of shape {pixels.shape} and dtype {pixels.dtype}"
     shape = _checked_shape(pixels, given)
+    if pixels.dtype.byteorder not in "=|":
+        pixels = pixels.astype(pixels.dtype.newbyteorder("="))
     if pixels.dtype == bool:
         pixels = pixels * np.uint8(255)
     elif pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        pixels = eight_bits(pixels)
         notes.append("16-bit as 8-bit")
     elif np.issubdtype(pixels.dtype, np.floating):
         pixels = _from_float(pixels, given)
@@ -66,14 +70,19 @@ def _checked_shape(pixels: np.ndarray[Any, Any], given: str) -> Sequence[int]:
     if 0 in pixels.shape:
         raise ImageError(f"{given} has no pixels.")
     shape: tuple[int, ...] = pixels.shape
+    if pixels.ndim >= 2 and shape[0] * shape[1] > MOST_PIXELS:
+        raise ImageError(
+            f"{given} has {shape[0] * shape[1] / 1e6:,.0f} million pixels; at most {MOST_PIXELS // 1_000_000} million "
+            "are taken. Give a part of it, or every second pixel: array[::2, ::2]."
+        )
     if pixels.ndim == 3 and shape[2] == 1:
         return shape[:2]
     if pixels.ndim == 2 or (pixels.ndim == 3 and shape[2] in (3, 4)):
         return shape
     hint = ""
-    if pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4):
+    if pixels.ndim == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4:
         hint = " The channels come first here: array.transpose(1, 2, 0) puts them last."
-    elif pixels.ndim == 4:
+    elif pixels.ndim == 4 and shape[3] in (1, 3, 4) and min(shape[1:3]) > 4:
         hint = " It looks like several images: images=list(array)."
     raise ImageError(f"{given} is no image: (height, width), or (height, width, 3 or 4) is.{hint}")
 

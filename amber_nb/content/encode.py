@@ -20,7 +20,7 @@ MOST_BYTES_SENT = 3_700_000
 THUMBNAIL_PX = 160
 QUALITY = 85
 _QUALITIES = (QUALITY, 75, 60, 45, 30)
-_SMALLER = 0.75  # each step down, where no quality is low enough
+_SMALLER = 0.9  # each step down at most, where no quality is low enough
 _SMALLEST_PX = 16
 # What turns an image upright, by the value of EXIF's Orientation.
 _TURNS = {
@@ -71,8 +71,9 @@ def encode(opened: Opened, *, max_side_px: int, format: str | None = None, max_b
         ImageError: it breaks off or is damaged, or cannot be made small enough.
     """
     source, notes = opened.image, opened.notes
-    if getattr(source, "is_animated", False) and source.format != "MPO":
-        notes.append("first page of several" if source.format == "TIFF" else "first frame of an animation")
+    if _has_more(opened):
+        which = "first" if opened.ours or not source.tell() else "one"
+        notes.append(f"{which} page of several" if source.format == "TIFF" else f"{which} frame of an animation")
     before = source.size
     try:
         if opened.ours:
@@ -86,12 +87,33 @@ def encode(opened: Opened, *, max_side_px: int, format: str | None = None, max_b
             image = image.transpose(turn)
             before = before[::-1] if turn in _QUARTERS else before
         image = _opaque(srgb(image))
+    except ImageError as error:
+        raise ImageError(f"{spoken(opened.name)} {error}.") from None
     except Exception as error:  # whatever a broken file makes a decoder raise
         said = "it breaks off" if "truncated" in str(error) else f"its data is damaged ({type(error).__name__})"
         raise ImageError(f"{spoken(opened.name)} cannot be decoded: {said}. Save it anew, or fetch it again.") from None
     image = image.copy() if image is source else image
+    image = _unhidden(image)
     image.info = {}  # comments, profiles, and what else a writer would take over
     return _written(image, opened, before, format, max_bytes)
+
+
+def _has_more(opened: Opened) -> bool:
+    """Whether there are frames or pages beside the one that is sent. A TIFF is not asked how many: it counts them."""
+    image = opened.image
+    if image.format == "MPO":  # a phone's second picture
+        return False
+    if image.format != "TIFF":
+        return bool(getattr(image, "is_animated", False))
+    if not opened.ours:
+        return bool(image.tell())
+    try:
+        image.seek(1)
+    except (EOFError, OSError, SyntaxError, ValueError):
+        return False
+    finally:
+        image.seek(0)
+    return True
 
 
 def _orientation(image: Image.Image) -> int:
@@ -111,6 +133,14 @@ def _shrunk(image: Image.Image, max_side_px: int) -> Image.Image:
 def _opaque(image: Image.Image) -> Image.Image:
     """Without an alpha channel that hides nothing."""
     return image.convert("RGB") if image.mode == "RGBA" and image.getchannel("A").getextrema()[0] == 255 else image
+
+
+def _unhidden(image: Image.Image) -> Image.Image:
+    """Without the colours that full transparency hides: what was erased from a picture is not to be sent."""
+    if image.mode != "RGBA":
+        return image
+    seen = image.getchannel("A").point(lambda alpha: 255 if alpha else 0)
+    return Image.composite(image, Image.new("RGBA", image.size, (0, 0, 0, 0)), seen)
 
 
 def _written(
@@ -135,7 +165,9 @@ def _written(
             chosen = format or ("WEBP" if image.mode == "RGBA" else "JPEG")
             lossless = False
             continue
-        size = (round(image.width * _SMALLER), round(image.height * _SMALLER))
+        # At once to about what fits, by the bytes of a pixel: each try costs an encoding.
+        factor = min(_SMALLER, 0.95 * (max_bytes / len(data)) ** 0.5)
+        size = (round(image.width * factor), round(image.height * factor))
         if min(size) < 1 or max(size) < _SMALLEST_PX:
             raise ImageError(
                 f"{spoken(opened.name)} does not fit into {max_bytes:,} bytes as {chosen}: allow another format."

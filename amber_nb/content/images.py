@@ -15,7 +15,7 @@ from .encode import FORMATS, encode
 from .opened import open_file
 from .sources import Link, open_source
 
-__all__ = ["DETAILS", "Prepared", "estimated_tokens", "prepare"]
+__all__ = ["DETAILS", "Prepared", "check_options", "estimated_tokens", "prepare"]
 
 DETAILS = ("auto", "low", "high", "original")
 LARGEST_SIDE_PX = 16_000
@@ -48,10 +48,7 @@ def prepare(
     """
     if isinstance(source, Mapping) and isinstance(image := source.get("image_url"), Mapping) and detail == "auto":
         detail = image.get("detail", detail)  # a part keeps what it says
-    if detail not in DETAILS:
-        raise ValueError(f"detail must be one of {', '.join(DETAILS)}; it is {detail!r}.")
-    if isinstance(max_side_px, bool) or not isinstance(max_side_px, int) or not 1 <= max_side_px <= LARGEST_SIDE_PX:
-        raise ValueError(f"max_side_px must be a whole number of pixels, 1 to {LARGEST_SIDE_PX:,}.")
+    check_options(max_side_px=max_side_px, detail=detail)
     kind = _format(format)
     opened = open_source(source, name)
     if isinstance(opened, Link):
@@ -71,6 +68,18 @@ def prepare(
         thumbnail=file.thumbnail,
     )
     return Prepared(_part(url, detail), sent)
+
+
+def check_options(*, max_side_px: int, detail: str) -> None:
+    """Look at the options before there is an image.
+
+    Raises:
+        ValueError: one is none of those that there are.
+    """
+    if detail not in DETAILS:
+        raise ValueError(f"detail must be one of {', '.join(DETAILS)}; it is {detail!r}.")
+    if isinstance(max_side_px, bool) or not isinstance(max_side_px, int) or not 1 <= max_side_px <= LARGEST_SIDE_PX:
+        raise ValueError(f"max_side_px must be a whole number of pixels, 1 to {LARGEST_SIDE_PX:,}.")
 
 
 def estimated_tokens(size: tuple[int, int], detail: str = "auto") -> int:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from PIL import Image
 
 from ..errors import ImageError
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "Opened", "open_file", "open_image", "rasterise", "spoken"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "Opened", "open_file", "open_image", "quiet", "rasterise", "spoken"]
 
 MOST_BYTES = 200_000_000  # of a file
 MOST_PIXELS = 150_000_000  # 450 MB decoded: a satellite's tile or a phone's 108 megapixels, not a bomb
+LONGEST_SIDE = 100_000  # pixels: Pillow keeps a pointer for each row
 # Formats of pictures. Not EPS and its like: they are programs, which Pillow hands to Ghostscript.
 _FORMATS = (
     *("PNG", "JPEG", "MPO", "WEBP", "GIF", "AVIF", "HEIF", "TIFF", "JPEG2000"),
@@ -55,8 +59,7 @@ def open_file(data: bytes, name: str, *, drawn: bool = False) -> Opened:
     Image.init()
     formats = [one for one in _FORMATS if one in Image.OPEN]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images, which are measured below
+        with quiet():
             image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError as error:  # Pillow's own limit, somewhat above ours
         pixels = re.search(r"\((\d+) pixels\)", str(error))
@@ -77,9 +80,25 @@ def open_image(
     width, height = image.size
     if not width or not height:
         raise ImageError(f"{spoken(name)} has no pixels: it is {width} × {height}.")
+    if max(width, height) > LONGEST_SIDE:
+        raise ImageError(
+            f"{spoken(name)} is {width:,} × {height:,} pixels; a side of more than {LONGEST_SIDE:,} is not decoded. "
+            "Cut it into parts."
+        )
     if width * height > MOST_PIXELS:
         raise ImageError(_too_many(spoken(name), width * height))
     return Opened(image, name, ours, drawn, list(notes or ()))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings of large images, which are measured here. All threads share the filters: one by one."""
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+_filters = threading.Lock()
 
 
 def spoken(name: str) -> str:
@@ -96,6 +115,8 @@ def rasterise(what: str) -> str:
 
 
 def _too_many(name: str, pixels: int) -> str:
+    if 0 < pixels <= MOST_PIXELS:
+        return f"{name} has {pixels:,} pixels, more than PIL.Image.MAX_IMAGE_PIXELS allows here; raise that limit."
     found = f"{pixels / 1e6:,.0f} million pixels" if pixels else "too many pixels"
     return (
         f"{name} has {found}; more than {MOST_PIXELS // 1_000_000} million are not decoded (such a file can fill the "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import warnings
 
 from PIL import Image
+
+from .opened import quiet
 
 __all__ = ["pixel_digest"]
 
@@ -19,12 +20,12 @@ def pixel_digest(data: bytes) -> str | None:
     None where it is no image that Pillow reads, or one of more than 50 million pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images, which are let be below
-            with Image.open(io.BytesIO(data)) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    return None
-                pixels = image.convert("RGBA")
+        with quiet():
+            image = Image.open(io.BytesIO(data))
+        with image:
+            if image.width * image.height > MOST_PIXELS:
+                return None
+            pixels = image.convert("RGBA")
     except Exception:  # whatever a broken file makes a decoder raise: it is no image to us
         return None
     digest = hashlib.sha256(b"%dx%d " % pixels.size)

@@ -6,7 +6,9 @@ import base64
 import binascii
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, ValuesView
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, ValuesView
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from PIL import Image
 from amber_nb import content
 
 from ..errors import ImageError
+from ..types import encodable
 from . import arrays, figures
 from .opened import MOST_BYTES, Opened, open_file, open_image, rasterise
 
@@ -27,6 +30,10 @@ KNOWN = (
     "a path, an http(s) URL, bytes, a PIL image, a numpy array, a matplotlib figure, a plotly or altair chart, "
     "a DataFrame, or anything that shows itself as PNG or JPEG"
 )
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+# What a file's name looks like, when nothing else is known: something, a dot and a kind.
+_NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{1,80}\.\w{1,8}|[\w.-]{1,40}|~?")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{60,}={0,2}")
 _MIMES = ("image/png", "image/jpeg")
 
 
@@ -43,15 +50,17 @@ def several(images: Any) -> Iterable[Any] | None:
 
     A file, an array of pixels and a table are one; a column of paths and what `plt.subplots(2, 2)` gives are several.
     """
-    if isinstance(images, (list, tuple, set, frozenset, ValuesView)):
-        return images
-    if type(images).__name__ in ("Series", "Index") and type(images).__module__.partition(".")[0] == "pandas":
-        return list(images)
+    if isinstance(images, (str, bytes, bytearray, memoryview, Mapping)):
+        return None
+    if _is_pandas(images):
+        return None if type(images).__name__ in ("DataFrame", "Styler") else list(images)
     if arrays.is_array(images):
         if figures.holds_axes(images):
             return list(images.flat)
-        return list(images) if images.dtype == object and images.ndim == 1 else None
-    if isinstance(images, Iterator) and not hasattr(images, "read"):
+        return list(images) if getattr(images.dtype, "kind", "") in "OU" and images.ndim == 1 else None
+    if isinstance(images, Iterable) and isinstance(images, (Sequence, Set, ValuesView, deque)):
+        return images
+    if isinstance(images, Iterator) and not hasattr(type(images), "read"):
         return images
     return None
 
@@ -66,32 +75,52 @@ def open_source(source: Any, name: str | None = None) -> Opened | Link:
     Raises:
         ImageError: it is no image, too large, broken, or of a kind that needs something more; the message says what.
     """
+    try:
+        return _open(source, name or "image")
+    except ImageError:
+        raise
+    except Exception as error:  # of an object of anybody's making
+        raise ImageError(
+            f"This {type(source).__name__} cannot be read as an image ({type(error).__name__})."
+        ) from error
+
+
+def _open(source: Any, name: str) -> Opened | Link:
     if isinstance(source, Mapping):
-        return _part(source, name or "image")
+        return _part(source, name)
     if isinstance(source, str):
-        return _text(source, name or "image")
+        return _text(source, name)
     if isinstance(source, os.PathLike):
-        return _path(Path(source))
+        return _path(Path(os.fsdecode(source)))
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return open_file(bytes(source), name or "image")
-    if hasattr(source, "read"):
-        return open_file(_read(source), "image")
+        return open_file(bytes(source), name)
     if isinstance(source, Image.Image):
         return open_image(source, "image", ours=False)
+    if _is_pandas(source):
+        return _table(source)
     if (figure := figures.figure_png(source)) is not None:
         return open_file(figure, "figure" if figures.is_figure(source) else "axes", drawn=True)
-    module, kind = type(source).__module__.partition(".")[0], type(source).__name__
-    if module == "pandas" and kind in ("DataFrame", "Styler"):
-        frame = source if kind == "DataFrame" else source.data
-        png = _extra("table_png", source, "dataframe_image and matplotlib", "pip install 'amber_nb[pictures]'")
-        return open_file(png, f"table of {_count(len(frame), 'row')}", drawn=True)
-    if module == "plotly" and hasattr(source, "to_plotly_json"):
+    if hasattr(source, "read"):
+        return open_file(_read(source), name)
+    if type(source).__module__.partition(".")[0] == "plotly" and hasattr(source, "to_plotly_json"):
         png = _extra("plotly_png", source, "kaleido and a Chrome or Chromium", "pip install kaleido")
         return open_file(png, "plotly figure", drawn=True)
     if arrays.is_array(source):
         image, notes = arrays.array_image(source)
         return open_image(image, "array", ours=True, notes=notes)
     return _shown(source)
+
+
+def _is_pandas(source: Any) -> bool:
+    return type(source).__module__.partition(".")[0] == "pandas"
+
+
+def _table(source: Any) -> Opened:
+    if type(source).__name__ not in ("DataFrame", "Styler"):
+        raise ImageError(f"A {type(source).__name__} is no image: {KNOWN} is.")
+    frame = source if type(source).__name__ == "DataFrame" else source.data
+    png = _extra("table_png", source, "dataframe_image and matplotlib", "pip install 'amber_nb[pictures]'")
+    return open_file(png, f"table of {_count(len(frame), 'row')}", drawn=True)
 
 
 def _count(number: int, of: str) -> str:
@@ -114,20 +143,33 @@ def _is_link(text: str) -> bool:
 
 
 def _text(text: str, name: str) -> Opened | Link:
+    text = text.strip()
     if _is_link(text):
         return _link(text)
     if text[:5].lower() == "data:":
         return open_file(_data_url(text), name)
     if text[:7].lower() == "file://":
-        return _path(Path(url2pathname(urlsplit(text).path)))
+        return _path(Path(url2pathname(unquote(urlsplit(text).path))))
     scheme, colon, _ = text[:40].partition("://")
-    if colon and scheme.isalnum():
+    if colon and _SCHEME.fullmatch(scheme):
         raise ImageError(
             f"A {scheme}:// address is nothing that the gateway fetches: only http and https are. Read it yourself and "
             "give its bytes."
         )
-    if "\0" in text or len(text) > 4_000 or "\n" in text:
-        raise ImageError(f"This str of {len(text):,} characters is neither a path nor an http(s) or data URL.")
+    if text.startswith(("<svg", "<?xml")):
+        raise ImageError(rasterise("This str is an SVG"))
+    # Else it is a prompt in the wrong place, or base64: nothing that should be said again in an error.
+    if (
+        not text
+        or _BASE64.fullmatch(text)
+        or "\0" in text
+        or len(text) > 1_000
+        or "\n" in text
+        or not _NAME.fullmatch(re.split(r"[/\\]", text)[-1])
+    ):
+        raise ImageError(
+            f"This str of {_count(len(text), 'character')} is neither a path of a file nor an http(s) or data URL."
+        )
     return _path(Path(text))
 
 
@@ -137,7 +179,7 @@ def _link(url: str) -> Link:
         host = parts.hostname
     except ValueError:
         host = None
-    if not host or any(character <= " " for character in url):
+    if not host or any(character <= " " for character in url) or encodable(url) != url:
         raise ImageError("This URL cannot be read: https://host/picture.jpg is what one looks like.")
     # Neither the query nor a password: both may be secrets that open the picture to everybody.
     file = unquote(parts.path.rpartition("/")[2])
@@ -158,8 +200,12 @@ def _path(path: Path) -> Opened:
     name = path.name or "the path"
     try:
         path = path.expanduser()
+        if not str(path).isprintable():
+            raise ImageError("This path has characters that cannot be shown.")
         if path.is_dir():
             raise ImageError(f"{name} is a folder: give its files, such as sorted(Path(…).glob('*.png')).")
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{name} is no regular file: read it yourself, and give its bytes.")
         if not path.is_file():
             here = "" if path.is_absolute() else " (a relative path is looked up in the notebook's folder)"
             raise ImageError(f"There is no file {name}{here}.")
@@ -176,18 +222,18 @@ def _path(path: Path) -> Opened:
 
 def _read(stream: Any) -> bytes:
     """A whole file object, from its beginning; its place is put back."""
-    if isinstance(stream, io.BytesIO):
-        return stream.getvalue()
+    place = None
     try:
-        seekable = bool(stream.seekable())
-        place = stream.tell() if seekable else 0
-        if seekable:
+        if stream.seekable():
+            place = stream.tell()
             stream.seek(0)
         data = stream.read(MOST_BYTES + 1)
-        if seekable:
+        if isinstance(stream, io.RawIOBase):  # a pipe gives what it has
+            while data and len(data) <= MOST_BYTES and (more := stream.read(MOST_BYTES + 1 - len(data))):
+                data += more
+    finally:
+        if place is not None:
             stream.seek(place)
-    except Exception as error:  # an object of anybody's making
-        raise ImageError(f"This {type(stream).__name__} cannot be read: {type(error).__name__}.") from error
     if not isinstance(data, bytes):
         raise ImageError(f"This file gives {type(data).__name__}, not bytes: open it with mode 'rb'.")
     return data

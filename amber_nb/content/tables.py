@@ -21,7 +21,7 @@ def table_png(table: Any) -> bytes:
     Raises:
         ImageError: it has more than 100 rows or 30 columns, which nobody could read in a picture.
     """
-    frame = getattr(table, "data", table)
+    frame = table.data if type(table).__name__ == "Styler" else table
     rows, columns = frame.shape
     if rows > MOST_ROWS or columns > MOST_COLUMNS:
         raise ImageError(

@@ -44,6 +44,7 @@ _STATIC = pathlib.Path(__file__).parent / "static"
 
 MAX_PIECE = 4_000_000  # bytes in one message
 MAX_FILE = 64_000_000
+_MOST_LINES = 40  # two for each view that is open
 _LONGEST_NAME = 200
 _LONGEST_MESSAGE = 600
 
@@ -111,6 +112,7 @@ class ImageView(anywidget.AnyWidget):
         self._take, self._link, self._arrange, self._done = take, link, arrange, done
         self._hearing = threading.RLock()  # one message at a time; a callback may let the next one in
         self._lines: dict[str, _Line] = {}
+        self._taking = False  # a whole file is being decoded
         self._views: set[str] = set()
         self._telling = threading.RLock()  # around what follows, and around its sending: the newest list comes last
         self._entries: tuple[Entry, ...] = ()
@@ -126,7 +128,7 @@ class ImageView(anywidget.AnyWidget):
     @property
     def busy(self) -> bool:
         """Whether a file is on its way: some of it has come, and some has not."""
-        return any(line.pieces for line in list(self._lines.values()))
+        return self._taking or any(line.pieces for line in list(self._lines.values()))
 
     def show(self, entries: Sequence[Entry]) -> None:
         """Say what is in it now: the whole list. From any thread."""
@@ -178,7 +180,7 @@ class ImageView(anywidget.AnyWidget):
             elif "gone" in content:
                 view = str(content["gone"])
                 self._views.discard(view)
-                self._lines = {name: line for name, line in self._lines.items() if not name.startswith(view)}
+                self._lines = {name: line for name, line in self._lines.items() if not name.startswith(f"{view}-")}
                 self._close_if_left()
             elif isinstance(content.get("line"), str) and isinstance(content.get("put"), int):
                 answer = self._answer(content, buffers)
@@ -191,6 +193,8 @@ class ImageView(anywidget.AnyWidget):
     def _answer(self, content: dict[str, Any], buffers: Sequence[Any]) -> dict[str, Any]:
         """What is said of one deed: how far it is, or how it ended."""
         put = content["put"]
+        if content["line"] not in self._lines and len(self._lines) >= _MOST_LINES:
+            return {"end": 1, "said": "too many views of this input are open"}
         line = self._lines.setdefault(content["line"], _Line())
         if put > line.put:
             line.put, line.pieces, line.have, line.said = put, [], 0, None
@@ -214,11 +218,14 @@ class ImageView(anywidget.AnyWidget):
             return self._try("", self._arrange, [one for one in order if one not in removed])
         if "link" in content:
             address = str(content["link"])
-            return self._full(address) or self._try(address, self._link, address)
+            # Not the address itself: it may hold what opens the picture to everybody.
+            return self._full("this link") or self._try("this link", self._link, address)
         name = _name(content.get("name"))
         size, at = content.get("size"), content.get("at")
-        piece = bytes(buffers[0]) if len(buffers) == 1 else None
+        piece = bytes(buffers[0]) if len(buffers) == 1 and isinstance(buffers[0], (bytes, memoryview)) else None
         if not isinstance(size, int) or not isinstance(at, int) or piece is None or len(piece) > MAX_PIECE:
+            return f"{_shown(name, _LONGEST_NAME)}: the browser sent something else"
+        if not 0 <= at <= size:
             return f"{_shown(name, _LONGEST_NAME)}: the browser sent something else"
         if size > MAX_FILE:
             return f"{_shown(name, _LONGEST_NAME)}: more than {MAX_FILE // 1_000_000} MB"
@@ -230,7 +237,11 @@ class ImageView(anywidget.AnyWidget):
             return None
         data = b"".join(line.pieces)
         line.pieces = []
-        return self._full(name) or self._try(name, self._take, name, data, _pixels(content.get("before")))
+        self._taking = True
+        try:
+            return self._full(name) or self._try(name, self._take, name, data, _pixels(content.get("before")))
+        finally:
+            self._taking = False
 
     def _full(self, name: str) -> str:
         room = len(self._entries) < self.most

@@ -20,6 +20,7 @@ from PIL import Image
 from samples import BLUE, RED, WHITE, Seen, file, near, opened, photo, quarters, seen
 
 from amber_nb import ImageError, image_part
+from amber_nb.parts import gather
 from amber_nb.simulator.documented import IMAGE_REPLY, IMAGE_URL
 
 SIZE = (96, 64)
@@ -320,8 +321,8 @@ NO_IMAGES = {
     "nested list": ([quarters()], "A list is no image"),
     "missing": ("no such.png", "There is no file no such.png"),
     "folder": (pathlib.Path(__file__).parent, "content is a folder"),
-    "prose": ("A picture of\na cat", "neither a path nor"),
-    "NUL": ("a\0b", "neither a path nor"),
+    "prose": ("A picture of\na cat", "neither a path of a file nor"),
+    "NUL": ("a\0b", "neither a path of a file nor"),
     "s3": ("s3://bucket/key.png", "A s3:// address"),
     "no host": ("https:///x.png", "This URL cannot be read"),
     "space in a URL": ("https://a.de/b c.png", "This URL cannot be read"),
@@ -332,7 +333,7 @@ NO_IMAGES = {
     "another dict": ({"a": 1}, "This dict is no image part"),
     "javascript part": ({"image_url": {"url": "javascript:alert(1)"}}, "must be an http"),
     "text file object": (io.StringIO("a"), "gives str, not bytes"),
-    "closed file": (SimpleNamespace(read=lambda n: 1 / 0, seekable=lambda: False), "cannot be read: ZeroDivisionError"),
+    "closed file": (SimpleNamespace(read=lambda n: 1 / 0, seekable=lambda: False), "image (ZeroDivisionError)"),
     "SVG object": (IPython.display.SVG(data=SVG), "shows itself as SVG, which models do not read"),
     "IPython Image of a URL": (IPython.display.Image(url="https://a.de/b.png"), "give its .url"),
     "broken display": (Shows("_repr_png_", 1), "A Shows is no image"),
@@ -340,7 +341,7 @@ NO_IMAGES = {
     "empty array": (np.zeros((0, 5)), "has no pixels"),
     "1-D": (np.zeros(5), r"shape (5,) and dtype float64 is no image: (height, width)"),
     "channels first": (np.zeros((3, 40, 50)), "array.transpose(1, 2, 0)"),
-    "batch": (np.zeros((2, 4, 5, 3)), "images=list(array)"),
+    "batch": (np.zeros((2, 40, 50, 3)), "images=list(array)"),
     "two channels": (np.zeros((4, 5, 2)), "shape (4, 5, 2)"),
     "float 0..255": (np.full((4, 5), 200.0), "values from 200 to 200, and float must be in 0..1: array / 255"),
     "signed float": (np.array([[-3.0, 2.0]]), "array.max() - array.min()"),
@@ -374,7 +375,7 @@ def test_one_bad_image_of_five_is_named_before_any_request(amber, tmp_path):
 
 def test_too_many_are_refused():
     with pytest.raises(ImageError, match="More than 500 images"):
-        sys.modules["amber_nb.parts"].image_parts(PNG for _ in iter(int, 1))
+        gather(PNG for _ in iter(int, 1))
 
 
 def test_a_mock_is_no_image():

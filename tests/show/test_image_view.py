@@ -220,7 +220,7 @@ def test_links_and_done(owner: Owner) -> None:
         assert owner.say(message)[0]["said"] == ""
     assert owner.calls == [("link", "https://example.org/a.png"), ("done",)]
     owner.error = AmberError("no such host")
-    assert owner.say(link | {"put": 2})[0]["said"] == "https://example.org/a.png: no such host"
+    assert owner.say(link | {"put": 2})[0]["said"] == "this link: no such host"
 
 
 def test_it_takes_no_more_than_it_may(owner: Owner) -> None:
