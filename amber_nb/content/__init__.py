@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .charts import plotly_png
     from .download import download
-    from .images import prepare
+    from .images import check_options, prepare
     from .pixels import pixel_digest
     from .sources import several
     from .tables import table_png
     from .vega import altair_png
 
-__all__ = ["altair_png", "download", "pixel_digest", "plotly_png", "prepare", "several", "table_png"]
+__all__ = [
+    "altair_png",
+    "check_options",
+    "download",
+    "pixel_digest",
+    "plotly_png",
+    "prepare",
+    "several",
+    "table_png",
+]
 
 _HOME = {
     "altair_png": ".vega",
+    "check_options": ".images",
     "download": ".download",
     "pixel_digest": ".pixels",
     "plotly_png": ".charts",
