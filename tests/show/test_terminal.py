@@ -39,6 +39,17 @@ def test_a_long_wait_is_told_once(capsys):
     assert capsys.readouterr() == ("Here\n", "amber: waiting 61 s (the gateway is busy)\n")
 
 
+def test_what_is_sent_is_told_before_the_answer(capsys):
+    first, second = TextStage(), TextStage(head="photo.jpg · 9 × 9\nplot.png · 8 × 8")
+    second.feed("2")
+    second.tick()
+    assert capsys.readouterr().out == ""
+    settled(first, "1")
+    second.tick()
+    settled(second, "2!")
+    assert capsys.readouterr().out == "1\nphoto.jpg · 9 × 9\nplot.png · 8 × 8\n2!\n"
+
+
 def test_a_second_answer_waits_for_the_first(capsys):
     first, second, third = TextStage(), TextStage(), TextStage()
     for stage, text in ((third, "3"), (second, "2"), (first, "1")):
