@@ -29,11 +29,16 @@ from playwright import sync_api
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# Whether the notebook's kernel is connected within 20 s: a reply that got lost would be waited for for ever.
 READY = """async () => {
-  const context = jupyterapp.shell.currentWidget.sessionContext;
-  await context.ready;
-  await context.session.kernel.info;
-  while (context.session.kernel.connectionStatus !== 'connected') await new Promise(r => setTimeout(r, 20));
+  const connected = async () => {
+    const context = jupyterapp.shell.currentWidget.sessionContext;
+    await context.ready;
+    await context.session.kernel.info;
+    while (context.session.kernel.connectionStatus !== 'connected') await new Promise(r => setTimeout(r, 20));
+    return true;
+  };
+  return Promise.race([connected(), new Promise(r => setTimeout(r, 20_000, false))]);
 }"""
 OPENED = pytest.StashKey["Notebook"]()
 
@@ -214,11 +219,13 @@ def notebook(
         book = Notebook(page, path)
         request.node.stash[OPENED] = book
         page.on("request", lambda sent: book.requests.append(sent.url))
-        page.goto(f"{lab.url}/lab/tree/{path.name}?reset")
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
-        # Lab's indicator says "idle" before the connection is up, and forgets a cell that is run by then.
-        page.evaluate(READY)
-        return book
+        for _ in range(3):
+            page.goto(f"{lab.url}/lab/tree/{path.name}?reset")
+            page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+            # Lab's indicator says "idle" before the connection is up, and forgets a cell that is run by then.
+            if page.evaluate(READY):
+                return book
+        pytest.fail("the notebook's kernel does not answer")
 
     open_notebook.saved = open_file  # type: ignore[attr-defined]
     yield open_notebook
