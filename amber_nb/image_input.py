@@ -138,7 +138,7 @@ class ImageInput(HoldsImages):
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, str]:
         sent = [part.sent for part in self.images]
-        html = show.strip_html(sent, thumbnails=self._thumbnails)
+        html = show.strip_html(sent)
         return {"text/html": html or "<div>No image yet.</div>", "text/plain": repr(self)}
 
     def _take(self, name: str, data: bytes, before: tuple[int, int] | None) -> None:

@@ -13,7 +13,7 @@ from .types import SentImage
 
 __all__ = ["Gathered", "HoldsImages", "ImagePart", "file_part", "gather", "image_part", "without_thumbnail"]
 
-MOST_IMAGES = 500  # of one question; what hosted models take at most
+MOST_IMAGES = 500  # of one question: an iterable without an end is no endless loop
 
 
 class ImagePart(dict[str, Any]):

@@ -2,39 +2,17 @@
 
 import base64
 import io
-import sys
 import threading
 from types import SimpleNamespace
 
 import IPython.display
 import pytest
+from fakecomm import Comm
 from PIL import Image
 
 from amber_nb import ImageError, ImageInput
 from amber_nb.show import cell
 from amber_nb.show.image_view import ImageView
-
-
-class Comm:
-    """As much of a comm as ipywidgets uses."""
-
-    comm_id = "c0ffee"
-    kernel = SimpleNamespace(_supports_kernel_subshells=True)
-
-    def __init__(self):
-        self.sent = []
-
-    def on_msg(self, callback):
-        self._msg_callback = callback
-
-    def handle_msg(self, msg):
-        self._msg_callback(msg)
-
-    def send(self, data, buffers=None):
-        self.sent.append(data["content"])
-
-    def close(self):
-        pass
 
 
 @pytest.fixture
@@ -60,22 +38,17 @@ def png(size=(60, 40), colour="blue"):
     return out.getvalue()
 
 
-def say(view, content, *buffers):
-    views = [memoryview(buffer) for buffer in buffers]
-    view.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": views})
-    return view.comm.sent
-
-
 def put(view, number, data, name="sky.png", upto=None, before=None):
     """A file, or its beginning, as the page sends it."""
     head = {"line": "v-files", "put": number, "turn": 1, "name": name, "size": len(data), "at": 0, "before": before}
-    return say(view, head, data[:upto])[-1]
+    view.comm.hear(head, data[:upto])
+    return view.comm.contents()[-1]
 
 
 def opened(page, photos):
     photos._ipython_display_()
     (view,) = page[-1]
-    say(view, {"hello": "v"})
+    view.comm.hear({"hello": "v"})
     return view
 
 
@@ -85,7 +58,7 @@ def test_a_file_is_taken_in_and_listed(page):
     put(view, 1, png(), before=[6_000, 4_000])
     (part,) = photos.images
     assert (part.sent.name, part.sent.before, part.sent.after) == ("sky.png", (6_000, 4_000), (60, 40))
-    entries = next(said["entries"] for said in reversed(view.comm.sent) if "entries" in said)
+    entries = next(said["entries"] for said in reversed(view.comm.contents()) if "entries" in said)
     assert [entry[1:3] for entry in entries] == [("sky.png", ["6000 × 4000 → 60 × 40", "PNG · 1 kB · ≈ 5 tokens"])]
     assert repr(photos) == "ImageInput('sky.png')"
 
@@ -101,7 +74,7 @@ def test_a_wrong_file_is_told_by_its_name_once(page):
 def test_a_link_is_kept_as_one(page):
     photos = ImageInput()
     view = opened(page, photos)
-    say(view, {"line": "v-files", "put": 1, "turn": 1, "link": "https://a.example/b.png?sig=1"})
+    view.comm.hear({"line": "v-files", "put": 1, "turn": 1, "link": "https://a.example/b.png?sig=1"})
     (part,) = photos.images
     assert part["image_url"]["url"] == "https://a.example/b.png?sig=1"
     assert part.sent.name == "b.png (a.example)"
@@ -110,7 +83,7 @@ def test_a_link_is_kept_as_one(page):
 def test_they_are_moved_and_removed(page):
     photos = ImageInput([Image.new("RGB", (n, 9)) for n in (1, 2, 3)])
     view = opened(page, photos)
-    say(view, {"line": "v-words", "put": 1, "turn": 1, "order": [2, 0], "removed": [1]})
+    view.comm.hear({"line": "v-words", "put": 1, "turn": 1, "order": [2, 0], "removed": [1]})
     assert [part.sent.after for part in photos.images] == [(3, 9), (1, 9)]
 
 
@@ -132,7 +105,7 @@ def test_done_and_the_first_use_make_it_a_strip(page, simulated):
         _, bundle = page[0]
         assert "<img" in bundle["text/html"]
         assert bundle["text/plain"] == "ImageInput('sky.png')"
-        assert view.comm.sent[-1]["finished"] is True
+        assert view.comm.contents()[-1]["finished"] is True
         assert "no more" in put(view, 2, png())["said"]
         photos.done()  # again, and nothing happens
         assert len(page[0]) == 2
@@ -146,7 +119,7 @@ def test_what_is_on_its_way_is_waited_for(page, simulated):
         simulated.ask("What?", images=photos, show=False)
     assert len(page[0]) == 1  # it is still there, and takes the rest
     rest = {"line": "v-files", "put": 1, "turn": 2, "name": "sky.png", "size": len(png()), "at": 20, "before": None}
-    say(view, rest, png()[20:])
+    view.comm.hear(rest, png()[20:])
     assert len(photos.images) == 2
 
 
@@ -157,12 +130,12 @@ def test_it_is_edited_again(page):
     photos.done()
     photos.edit()
     (second,) = page[1]
-    say(second, {"hello": "w"})
+    second.comm.hear({"hello": "w"})
     assert second is not first
-    assert [entry[1] for entry in second.comm.sent[-1]["entries"]] == ["sky.png"]
+    assert [entry[1] for entry in second.comm.contents()[-1]["entries"]] == ["sky.png"]
     photos.clear()
     assert photos.images == []
-    assert second.comm.sent[-1]["entries"] == []
+    assert second.comm.contents()[-1]["entries"] == []
 
 
 @pytest.mark.parametrize(
@@ -179,25 +152,28 @@ def test_where_nobody_looks_there_is_no_widget(page, monkeypatch, variable, fron
 
 
 def test_a_file_that_comes_while_ask_uses_it_locks_nothing(page):
-    photos = ImageInput(Image.new("RGB", (9, 9)), most=500)
-    view = opened(page, photos)
+    photos = ImageInput(Image.new("RGB", (9, 9)), most=100_000)
+    views = [opened(page, photos)]
     over = threading.Event()
+    taken = []
 
     def come():
-        number = 1
         while not over.is_set():
-            put(view, number, png(size=(4, 4)))
-            number += 1
+            taken.append(put(views[-1], len(taken) + 1, png(size=(4, 4)))["said"])
 
     thread = threading.Thread(target=come, daemon=True)
     thread.start()
-    for _ in range(30):
-        photos._refresh()
+    for _ in range(40):
+        before = len(photos)
+        while len(photos) < before + 3:  # each view takes some, and is ended while more come
+            pass
         photos.used()
-        assert photos.images
+        views.append(opened(page, photos))
     over.set()
     thread.join(10)
     assert not thread.is_alive()
+    assert set(taken) <= {"", "no more images are taken here"}
+    assert len(photos) == 1 + taken.count("")
 
 
 def test_what_is_saved_is_small(page):
@@ -208,4 +184,4 @@ def test_what_is_saved_is_small(page):
     assert "and 3 more" in html
     assert len(html) < 12 * 10_000
     assert base64.b64encode(photos.images[0].sent.thumbnail).decode() in html
-    assert sys.getsizeof(repr(photos)) < 400
+    assert repr(photos).count("image") == 15

@@ -11,7 +11,8 @@ __all__ = ["plotly_png"]
 
 def plotly_png(figure: Any) -> bytes:
     """A plotly figure as it would be exported: 700 × 500 pixels, unless its layout says otherwise."""
-    layout = figure.to_plotly_json().get("layout", {})
+    drawn = figure.to_dict()
+    layout = drawn.get("layout", {})
     options = {"format": "png", "width": layout.get("width"), "height": layout.get("height")}
-    png: bytes = kaleido.calc_fig_sync(figure.to_dict(), opts=options, kopts={"mathjax": False})
+    png: bytes = kaleido.calc_fig_sync(drawn, opts=options, kopts={"mathjax": False})
     return png

@@ -58,8 +58,8 @@ class Encoded:
 def encode(opened: Opened, *, max_side_px: int, format: str | None = None, max_bytes: int = MOST_BYTES_SENT) -> Encoded:
     """Turn, shrink, convert and encode one image.
 
-    The pixels are shrunk before anything else is done to them, so that a 12-megapixel photo costs little more than
-    Pillow's own decoding. Colours are brought to sRGB where the file names another space.
+    A photo is shrunk before it is turned and brought to sRGB (where its file names another space), so that it costs
+    little more than Pillow's own decoding and resizing; only what cannot be resampled is converted first.
 
     Args:
         opened: the image.
@@ -180,7 +180,7 @@ def _written(
 
 def _family(opened: Opened, image: Image.Image, lossless: bool) -> str:
     own = opened.image.format
-    if own in ("JPEG", "MPO") and image.mode != "RGBA":
+    if own in ("JPEG", "MPO"):
         return "JPEG"
     if own == "WEBP":
         return "WEBP"

@@ -19,7 +19,8 @@ __all__ = ["DETAILS", "Prepared", "check_options", "estimated_tokens", "prepare"
 
 DETAILS = ("auto", "low", "high", "original")
 LARGEST_SIDE_PX = 16_000
-# OpenAI's rule for its newer models: 1.2 tokens for each patch of 32 × 32 pixels, of which there are at most so many.
+# Published measurements of GPT-5.5: 1.2 tokens a patch of 32 × 32 pixels (77 for 256 × 256, 1,229 for 1024 × 1024), and
+# about so many patches at most.
 _PATCH_PX = 32
 _TOKENS_A_PATCH = 1.2
 _MOST_PATCHES = {"auto": 2_500, "low": 256, "high": 2_500, "original": 10_000}

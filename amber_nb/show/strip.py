@@ -10,7 +10,7 @@ from .escape import prose, shorten, visible
 
 __all__ = ["MOST_SHOWN", "StripItem", "facts", "strip_html", "strip_items", "strip_text"]
 
-MOST_SHOWN = 12  # thumbnails: about 3 kB each in the notebook's file
+MOST_SHOWN = 12  # thumbnails: 0.3 to 9 kB each in the notebook's file
 _LONGEST_NAME = 60
 _TILE = "display:inline-block;vertical-align:top;margin:0 16px 8px 0;max-width:240px;font-size:85%;line-height:1.4"
 _PICTURE = "height:72px;width:auto;max-width:240px;margin:0;border:1px solid rgba(128,128,128,.5);border-radius:4px"
@@ -32,24 +32,28 @@ def facts(image: SentImage) -> tuple[str, ...]:
     return (pixels, " · ".join(weight), *image.notes)
 
 
-def strip_html(images: Sequence[SentImage], *, thumbnails: bool = True) -> str:
+def strip_html(images: Sequence[SentImage]) -> str:
     """The strip, safe whatever a file is called; "" without images.
 
     Args:
         images: in the order in which they are sent; the first 12 are shown, the others counted.
-        thumbnails: False keeps the pictures themselves out of it.
     """
     if not images:
         return ""
-    tiles = [_tile(image, thumbnails) for image in images[:MOST_SHOWN]]
-    if len(images) > MOST_SHOWN:
-        tiles.append(f'<div style="{_TILE};{_QUIET}">and {len(images) - MOST_SHOWN:,} more</div>')
-    return f'<div class="amber-images" style="margin:0 0 .5em">{"".join(tiles)}</div>'
+    tiles = "".join(_tile(*item) for item in strip_items(images))
+    return f'<div class="amber-images" style="margin:0 0 .5em">{tiles}</div>'
 
 
-def strip_items(images: Sequence[SentImage], *, thumbnails: bool = True) -> list[StripItem]:
-    """The same for the live view, which builds the same tiles of it; the last may have no lines: "and 5 more"."""
-    items = [_item(image, thumbnails) for image in images[:MOST_SHOWN]]
+def strip_items(images: Sequence[SentImage]) -> list[StripItem]:
+    """Name, facts and thumbnail of each, for the live view and its same tiles; the last may be "and 5 more"."""
+    items = [
+        (
+            visible(shorten(image.name, _LONGEST_NAME)),
+            tuple(visible(shorten(line, 120)) for line in facts(image)),
+            f"data:image/webp;base64,{base64.b64encode(image.thumbnail).decode('ascii')}" if image.thumbnail else "",
+        )
+        for image in images[:MOST_SHOWN]
+    ]
     if len(images) > MOST_SHOWN:
         items.append((f"and {len(images) - MOST_SHOWN:,} more", (), ""))
     return items
@@ -63,23 +67,11 @@ def strip_text(images: Sequence[SentImage]) -> str:
     return "\n".join(visible(line.replace("\n", " ")) for line in lines)
 
 
-def _item(image: SentImage, thumbnails: bool) -> StripItem:
-    lines = tuple(visible(shorten(line, 120)) for line in facts(image))
-    return visible(shorten(image.name, _LONGEST_NAME)), lines, _address(image) if thumbnails else ""
-
-
-def _address(image: SentImage) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(image.thumbnail).decode('ascii')}" if image.thumbnail else ""
-
-
-def _tile(image: SentImage, thumbnails: bool) -> str:
-    picture = ""
-    if thumbnails and image.thumbnail:
-        # The name stands below it: an alternative text would say it twice.
-        picture = f'<div><img alt="" src="{_address(image)}" style="{_PICTURE}"></div>'
-    lines = "".join(f'<div style="{_QUIET}">{prose(shorten(line, 120))}</div>' for line in facts(image))
-    name = prose(shorten(image.name, _LONGEST_NAME))
-    return f'<div style="{_TILE}">{picture}<div style="overflow-wrap:anywhere">{name}</div>{lines}</div>'
+def _tile(name: str, lines: Sequence[str], thumbnail: str) -> str:
+    # The name stands below the picture: an alternative text would say it twice.
+    picture = f'<div><img alt="" src="{thumbnail}" style="{_PICTURE}"></div>' if thumbnail else ""
+    told = "".join(f'<div style="{_QUIET}">{prose(line)}</div>' for line in lines)
+    return f'<div style="{_TILE}">{picture}<div style="overflow-wrap:anywhere">{prose(name)}</div>{told}</div>'
 
 
 def _pixels(size: tuple[int, int]) -> str:

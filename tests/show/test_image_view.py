@@ -7,37 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fakecomm import Comm
 
 from amber_nb.errors import AmberError
 from amber_nb.show.image_view import MAX_FILE, MAX_PIECE, Entry, ImageView
-
-
-class Comm:
-    """As much of a comm as ipywidgets uses."""
-
-    class Kernel:
-        _supports_kernel_subshells = True
-
-    comm_id = "c0ffee"
-    kernel = Kernel()
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[dict[str, Any], list[bytes]]] = []
-        self.closed = 0
-        self._msg_callback: Any = None
-
-    def on_msg(self, callback: Any) -> None:
-        self._msg_callback = callback
-
-    def handle_msg(self, msg: dict[str, Any]) -> None:
-        self._msg_callback(msg)
-
-    def send(self, data: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        assert not self.closed
-        self.sent.append((data["content"], buffers or []))
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 class Owner:
@@ -61,9 +34,8 @@ class Owner:
     def say(self, content: object, *buffers: bytes) -> list[Any]:
         """Say something as the page does; what is answered."""
         before = len(self.comm.sent)
-        views = [memoryview(buffer) for buffer in buffers]
-        self.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": views})
-        return [content for content, _ in self.comm.sent[before:]]
+        self.comm.hear(content, *buffers)
+        return self.comm.contents()[before:]
 
     def put(self, put: int, at: int, piece: bytes, size: int, **more: Any) -> Any:
         [answer] = self.say(piece_of(put, at, size, **more), piece)

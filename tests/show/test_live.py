@@ -8,8 +8,10 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+import fakecomm
 import pytest
 
 from amber_nb.show import feed, hearing
@@ -229,43 +231,24 @@ def test_a_send_that_fails_ends_its_view_only(pump: feed.Pump, clock: Clock, cap
 # --- the widget, on a fake comm
 
 
-class Comm:
-    """As much of a comm as ipywidgets uses, with the two members of ipykernel's that matter."""
-
-    class Kernel:
-        _supports_kernel_subshells = True
-
-    comm_id = "c0ffee"
-    kernel = Kernel()
+class Comm(fakecomm.Comm):
+    """With the two members of ipykernel's that matter, and who has sent."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, dict[str, Any]]] = []
-        self.closed = 0
-        self._msg_callback: Any = None
+        super().__init__()
+        self.senders: list[str] = []
         self.fired = 0
-
-    def on_msg(self, callback: Any) -> None:
-        self._msg_callback = callback
 
     def handle_msg(self, msg: dict[str, Any]) -> None:
         self.fired += 1  # ipykernel's fires pre_execute and post_execute here
-        self._msg_callback(msg)
+        super().handle_msg(msg)
 
     def _reply_subshell_for(self, data: object, default: object) -> object:
         return "the busy shell"
 
-    def send(self, data: dict[str, Any], buffers: object = None) -> None:
-        assert not self.closed
-        self.sent.append((threading.current_thread().name, data["content"]))
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def hear(self, content: object) -> None:
-        self.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-
-    def contents(self) -> list[dict[str, Any]]:
-        return [content for _, content in self.sent]
+    def send(self, data: dict[str, Any], buffers: Any = None) -> None:
+        super().send(data, buffers)
+        self.senders.append(threading.current_thread().name)
 
 
 @pytest.fixture
@@ -310,7 +293,7 @@ def test_it_sends_on_its_own_thread_and_leaves_none(view: StreamView, comm: Comm
     comm.hear({"hello": 0})
     view.feed("text")
     wait_for(lambda: any("t" in content for content in comm.contents()))
-    assert {name for name, _ in comm.sent} == {"amber-views"}
+    assert set(comm.senders) == {"amber-views"}
     view.close()
     wait_for(lambda: not our_threads())
     assert comm.closed == 1
@@ -418,11 +401,11 @@ def test_the_strip_of_images_is_built_as_the_settled_one(comm: Comm) -> None:
         notes=("note",),
         thumbnail=b"webp",
     )
-    items = strip_items([image] * 17, thumbnails=True)
+    items = strip_items([image] * 17)
     lines = ("9 × 9 → 4 × 4", "PNG · 2 kB · ≈ 7 tokens", "note")
     assert items[:12] == [("a[U+202E]$1.png", lines, "data:image/webp;base64,d2VicA==")] * 12
     assert items[12:] == [("and 5 more", (), "")]
-    assert strip_items([image], thumbnails=False)[0][2] == ""
+    assert strip_items([replace(image, thumbnail=b"")])[0][2] == ""
     view = StreamView(model="m", strip=items, on_stop=lambda: None)
     state = view.get_state()
     view.close()

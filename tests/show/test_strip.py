@@ -1,6 +1,7 @@
 """The strip of thumbnails: what is told of each image, safe whatever a file is called."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 from allowed import read
@@ -45,8 +46,8 @@ def test_a_thumbnail_is_a_picture_in_the_file():
     assert strip_html([]) == ""
 
 
-def test_thumbnails_can_be_kept_out():
-    html = strip_html([PHOTO, LINK], thumbnails=False)
+def test_an_image_without_a_thumbnail_is_told_all_the_same():
+    html = strip_html([replace(PHOTO, thumbnail=b""), LINK])
     assert "<img" not in html
     assert "base64" not in html
     assert "412 kB" in html

@@ -11,7 +11,7 @@ const QUIET = "opacity:.75";
 
 /**
  * @param {HTMLElement} view gets the strip as its last child; nothing without images
- * @param {[name: string, lines: string[], thumbnail: string][]} images of a name without lines: how many more there are
+ * @param {[name: string, lines: string[], thumbnail: string][]} images
  */
 export function strip(view, images) {
   /** @param {HTMLElement} parent @param {string} style @param {string} [text] */
@@ -25,15 +25,13 @@ export function strip(view, images) {
   const all = box(view, "margin:0 0 .5em", "");
   all.className = "amber-images jp-RenderedHTMLCommon"; // Lab's own, for its margins
   for (const [name, lines, thumbnail] of images) {
-    const more = !lines.length;
-    const tile = box(all, more ? `${TILE};${QUIET}` : TILE, more ? name : "");
+    const tile = box(all, TILE, "");
     // Nothing that would have to be fetched.
     if (/^data:image\/webp;base64,/.test(thumbnail)) {
       const picture = /** @type {HTMLImageElement} */ (box(box(tile, "", ""), PICTURE));
       picture.alt = ""; // the name stands below it
       picture.src = thumbnail;
     }
-    if (more) continue;
     box(tile, "overflow-wrap:anywhere", name);
     for (const line of lines) box(tile, QUIET, line);
   }

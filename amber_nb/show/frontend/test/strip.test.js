@@ -29,7 +29,7 @@ test("a tile has a picture, a name and the lines below it", () => {
       "div",
       ["div", ["div", ["img", DATA, ""]], ["div", "<b>.png"], ["div", "2 × 3"], ["div", "PNG · 1 kB"]],
       ["div", ["div", "a link"], ["div", "a link: …"]],
-      ["div", "and 5 more"],
+      ["div", ["div", "and 5 more"]],
     ],
   ]);
 });
