@@ -87,6 +87,15 @@ def test_they_are_moved_and_removed(page):
     assert [part.sent.after for part in photos.images] == [(3, 9), (1, 9)]
 
 
+def test_what_the_page_does_not_know_yet_is_not_removed_by_it(page, monkeypatch):
+    photos = ImageInput(Image.new("RGB", (1, 9)))
+    opened(page, photos)
+    monkeypatch.setattr(photos, "_refresh", lambda: None)  # the page is told later
+    photos._link("https://a.example/b.png")
+    photos._arrange([])
+    assert [part.sent.name for part in photos.images] == ["b.png (a.example)"]
+
+
 def test_no_more_are_taken_than_were_wished(page):
     photos = ImageInput(most=1)
     view = opened(page, photos)

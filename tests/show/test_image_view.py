@@ -249,3 +249,15 @@ def test_repr_and_state(owner: Owner) -> None:
     assert (state["max_side_px"], state["most"], state["layout"]) == (2048, 5, None)
     assert len(state["_esm"]) + len(state["_css"]) <= 14_000
     assert f"{MAX_PIECE // 1_000_000}e6" in state["_esm"]  # the page's pieces are as large
+
+
+def test_it_is_busy_until_a_file_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
+    seen: list[bool] = []
+    rest: dict[str, Any] = {"link": print, "arrange": print, "done": print, "max_side_px": 9, "most": 9}
+    view = ImageView(take=lambda *_: seen.append(view.busy), **rest)
+    assert view.busy is False
+    view.comm.hear(piece_of(1, 0, 4), b"ab")
+    assert view.busy is True
+    view.comm.hear(piece_of(1, 2, 4), b"cd")
+    assert (seen, view.busy) == ([True], False)
