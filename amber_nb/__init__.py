@@ -14,39 +14,67 @@ if TYPE_CHECKING:
     from ._version import __version__
     from .answer import Answer
     from .client import Amber
-    from .errors import AmberError, BadReply, CassetteMiss, ConfigError, ImageError, StreamCut
+    from .content import tool
+    from .errors import (
+        AmberError,
+        BadReply,
+        CassetteMiss,
+        ConfigError,
+        ImageError,
+        RefusalError,
+        SchemaError,
+        StreamCut,
+        ToolError,
+    )
     from .image_input import ImageInput
     from .parts import image_part
+    from .types import Allow, Deny, ToolCall, ToolRun
 
 # name → module it lives in; None: the module itself
 _HOME: dict[str, str | None] = {
+    "Allow": ".types",
     "Amber": ".client",
     "AmberError": ".errors",
     "Answer": ".answer",
     "BadReply": ".errors",
     "CassetteMiss": ".errors",
     "ConfigError": ".errors",
+    "Deny": ".types",
     "ImageError": ".errors",
     "ImageInput": ".image_input",
+    "RefusalError": ".errors",
+    "SchemaError": ".errors",
     "StreamCut": ".errors",
+    "ToolCall": ".types",
+    "ToolError": ".errors",
+    "ToolRun": ".types",
     "__version__": "._version",
     "client": None,
     "credentials": None,
     "image_part": ".parts",
+    "tool": ".content",
 }
 
 __all__ = [
+    "Allow",
     "Amber",
     "AmberError",
     "Answer",
     "BadReply",
     "CassetteMiss",
     "ConfigError",
+    "Deny",
     "ImageError",
     "ImageInput",
+    "RefusalError",
+    "SchemaError",
     "StreamCut",
+    "ToolCall",
+    "ToolError",
+    "ToolRun",
     "__version__",
     "image_part",
+    "tool",
 ]
 
 

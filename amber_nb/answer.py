@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import KW_ONLY, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from . import show
+from . import show, tables
 from .show import cell
-from .types import Message, Reply, SentImage, encodable
+from .types import Message, Reply, SentImage, ToolRun, encodable
 
 if TYPE_CHECKING:
+    import pandas as pd
     from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletion
 
@@ -38,6 +40,8 @@ class Answer(Generic[T]):
         finish_reason: the wire's (`"stop"`, `"length"`, `"tool_calls"`, `"content_filter"`), or `"cancelled"`.
         complete: whether the reply came to its end.
         usage: `openai` `CompletionUsage` in tokens, or None where the gateway told none.
+        parsed: the value that `schema=` asked for, typed; None where no schema was.
+        tool_runs: the calls of tools, a `ToolRun` each, in the model's order.
         mode: `"live"` or `"simulate"`.
         first_token_s: seconds to the first text, None where none came.
         total_s: seconds to the end of the reply.
@@ -48,6 +52,11 @@ class Answer(Generic[T]):
     _mode: str
     _asked: list[dict[str, Any]]
     _images: tuple[SentImage, ...] = ()
+    _runs: tuple[ToolRun, ...] = ()
+    _before: str = ""
+    _parsed: tuple[Any, Any] | None = None  # the value, and as JSON
+    _typed: bool = False
+    _told: list[dict[str, Any]] = field(default_factory=list)
     _said: dict[str, Any] | None
     _inherited: Mapping[str, Any] = field(compare=False)
     _footer: bool
@@ -57,6 +66,20 @@ class Answer(Generic[T]):
     @property
     def text(self) -> str:
         return self._reply.text
+
+    @property
+    def parsed(self) -> T:
+        if self._parsed is None and self._typed:
+            raise RuntimeError(f"The answer is not whole ({self._notice() or 'it calls a tool'}): nothing was parsed.")
+        return cast(T, self._parsed[0] if self._parsed is not None else None)
+
+    @property
+    def tool_runs(self) -> list[ToolRun]:
+        return list(self._runs)
+
+    def tools_frame(self) -> pd.DataFrame:
+        """One row a call of a tool; columns in `tables.logs.tools_frame`."""
+        return tables.tools_frame(self._runs)
 
     @property
     def refusal(self) -> str | None:
@@ -72,7 +95,7 @@ class Answer(Generic[T]):
 
     @property
     def messages(self) -> list[Message]:
-        return deepcopy([*self._asked, *([self._said] if self._said else [])])
+        return deepcopy([*self._asked, *([self._said] if self._said else []), *self._told])
 
     @property
     def finish_reason(self) -> str | None:
@@ -133,7 +156,12 @@ class Answer(Generic[T]):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {one.name: getattr(self, one.name) for one in fields(self)}
-        return state | {"_client": None, "_shown_in": None, "_inherited": {}}  # headers of a call may hold a key
+        state |= {"_client": None, "_shown_in": None, "_inherited": {}}  # headers of a call may hold a key
+        # What a tool returned, and a value of a class of the notebook's own, may be anything.
+        state["_runs"] = tuple(run if _pickles(run.result) else replace(run, result=None) for run in self._runs)
+        if self._parsed is not None and not _pickles(self._parsed[0]):
+            state["_parsed"] = (self._parsed[1], self._parsed[1])
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -152,25 +180,34 @@ class Answer(Generic[T]):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """`text/html`, safe whatever the model said, and `text/plain`."""
+        head = show.strip_html(self._images) if self._images else ""
+        value = show.value_html(self._parsed[1]) if self._parsed is not None else ""
         html = show.answer_html(
-            self.text,
+            "" if value else self._whole(),
             refusal=self.refusal,
             reasoning=self.reasoning,
             tool_calls=[(call["name"], call["arguments"]) for call in self._calls()],
             badge="simulated" if self._mode == "simulate" else None,
-            head=show.strip_html(self._images) if self._images else "",
+            head=head + (show.tools_html(self._runs) if self._runs else "") + value,
             notice=self._notice(),
             footer=self._line() if self._footer and self._mode == "live" else None,
         )
         return {"text/html": html, "text/plain": self._plain()}
 
+    def _whole(self) -> str:
+        """The text of all rounds; `text` is that of the last."""
+        return "\n\n".join(text for text in (self._before, self.text) if text)
+
     def _plain(self) -> str:
+        ran = show.tools_text(self._runs) if self._runs else ""
         calls = [f"{call['name']}({call['arguments']})" for call in self._calls()]
         notice = self._notice()
-        parts = [self.text or self.refusal or "", *calls, f"[{notice}]" if notice else ""]
+        parts = [ran, self._whole() or self.refusal or "", *calls, f"[{notice}]" if notice else ""]
         return encodable("\n".join(part for part in parts if part))
 
     def _calls(self) -> list[dict[str, str]]:
+        if any(run.status == "not_run" for run in self._runs):  # they are among the runs
+            return []
         return [call["function"] for call in (self._said or {}).get("tool_calls", ()) if "function" in call]
 
     def _notice(self) -> str | None:
@@ -190,3 +227,11 @@ class Answer(Generic[T]):
             parts.append(f"{self.usage.total_tokens:,} tokens")
         parts.append(f"{self.total_s:.1f} s")
         return " · ".join(part for part in parts if part)
+
+
+def _pickles(value: Any) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:  # whatever the value's own methods raise
+        return False
+    return True

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import amber_nb
 
 from . import config as settings
 from . import content, tables
 from .answer import Answer
-from .asking import Asking, place
+from .asking import Asking, Wishes, place
 from .conversation import continued
 from .errors import CassetteMiss, ConfigError, explain
 from .show import cell
 from .show.notebook import holds_real_answers
-from .types import Message
+from .types import Message, Policy
 from .wire import loop
 from .wire.clients import Clients
 from .wire.usage import UsageLog
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 __all__ = ["Amber"]
+
+T = TypeVar("T")
 
 
 class Amber:
@@ -143,12 +146,22 @@ class Amber:
         """Let go of the idle connections of `ask`; also done when this client is no longer used."""
         self._clients.close()
 
+    @overload
+    def ask(self, prompt: str | list[Message], *, schema: type[T], **wishes: Any) -> Answer[T]: ...
+    @overload
+    def ask(self, prompt: str | list[Message], *, schema: Any = None, **wishes: Any) -> Answer[Any]: ...
     def ask(
         self,
         prompt: str | list[Message],
         *,
         images: Any = None,
         thumbnails: bool = True,
+        tools: Any = None,
+        handlers: Mapping[str, Callable[..., Any]] | None = None,
+        require_approval: bool | Policy = False,
+        approval_timeout_s: float | None = None,
+        max_rounds: int = 8,
+        schema: Any = None,
         system: str | None = None,
         model: str | None = None,
         timeout_s: float | None = None,
@@ -165,6 +178,14 @@ class Amber:
             images: one image or an iterable of them, of any kind that `image_part` takes: a path, a URL, bytes, a PIL
                 image, an array, a figure, a table, an `ImageInput`; they go into the last message, after its text.
             thumbnails: False keeps the pictures themselves out of what is shown, and so out of the notebook's file.
+            tools: one tool or an iterable of them: functions with type hints, pydantic models, or tools as the endpoint
+                has them (dicts). The model's calls are checked against the hints, run, and answered, round after round.
+            handlers: name → function, for tools that are dicts; without one, their calls are shown and returned.
+            require_approval: True: the reader is asked before each call. A function of a `ToolCall` decides by itself:
+                `Allow`, `Deny`, True or False; its None asks the reader.
+            approval_timeout_s: seconds to wait for the reader, then it is a no; None: as long as it takes.
+            max_rounds: how often the model may ask for tools.
+            schema: what the answer must look like: any type that pydantic knows, or a JSON schema; `.parsed` is of it.
             system: instructions, sent first in the role `developer`.
             model: another model than the client's.
             timeout_s: seconds to wait for a sign of life; what only keeps the connection alive is none.
@@ -172,11 +193,13 @@ class Amber:
             show: None: shown in a notebook and in IPython, silent in a script; True and False decide it.
             footer: a line with model, tokens and time under the answer.
             extra_body: fields of the request that amber_nb does not know.
-            **params: the endpoint's own parameters by their names (`temperature`, `max_tokens`, `tools`, …).
+            **params: the endpoint's own parameters by their names (`temperature`, `max_tokens`, `tool_choice`, …).
 
         Raises:
             TypeError: the prompt is neither a string nor messages, or a parameter is unknown; nothing was sent.
             ImageError: an image cannot be sent; nothing was sent.
+            ToolError: a tool needs approval and nobody is there; the model does not come to an end with its tools.
+            RefusalError, SchemaError: a schema was asked for and is not met.
             openai.OpenAIError: as the SDK raises it, with a note that says what to do next.
             StreamCut: the reply ended early; the text so far is on `.answer` and on `amber.last`.
             BadReply: what came is no chat completion.
@@ -185,9 +208,25 @@ class Amber:
         Example:
             >>> amber.ask("Name three rivers.", system="Be brief.", temperature=0).text
         """
-        asking = Asking(
-            self, prompt, images, thumbnails, system, model, timeout_s, max_wait_s, show, footer, extra_body, params
+        wishes = Wishes(
+            images=images,
+            thumbnails=thumbnails,
+            tools=tools,
+            handlers=handlers,
+            require_approval=require_approval,
+            approval_timeout_s=approval_timeout_s,
+            max_rounds=max_rounds,
+            schema=schema,
+            system=system,
+            model=model,
+            timeout_s=timeout_s,
+            max_wait_s=max_wait_s,
+            show=show,
+            footer=footer,
+            extra_body=extra_body,
+            params=params,
         )
+        asking = Asking(self, prompt, wishes)
         try:
             return asking.finish(loop.wait(loop.submit(asking.run()), *asking.ticking))
         except KeyboardInterrupt as interrupt:
@@ -200,12 +239,22 @@ class Amber:
             asking.give_up(error)
             raise
 
+    @overload
+    async def ask_async(self, prompt: str | list[Message], *, schema: type[T], **wishes: Any) -> Answer[T]: ...
+    @overload
+    async def ask_async(self, prompt: str | list[Message], *, schema: Any = None, **wishes: Any) -> Answer[Any]: ...
     async def ask_async(
         self,
         prompt: str | list[Message],
         *,
         images: Any = None,
         thumbnails: bool = True,
+        tools: Any = None,
+        handlers: Mapping[str, Callable[..., Any]] | None = None,
+        require_approval: bool | Policy = False,
+        approval_timeout_s: float | None = None,
+        max_rounds: int = 8,
+        schema: Any = None,
         system: str | None = None,
         model: str | None = None,
         timeout_s: float | None = None,
@@ -216,9 +265,25 @@ class Amber:
         **params: Any,
     ) -> Answer[Any]:
         """The same as `ask`, awaited; several may run at once."""
-        asking = Asking(
-            self, prompt, images, thumbnails, system, model, timeout_s, max_wait_s, show, footer, extra_body, params
+        wishes = Wishes(
+            images=images,
+            thumbnails=thumbnails,
+            tools=tools,
+            handlers=handlers,
+            require_approval=require_approval,
+            approval_timeout_s=approval_timeout_s,
+            max_rounds=max_rounds,
+            schema=schema,
+            system=system,
+            model=model,
+            timeout_s=timeout_s,
+            max_wait_s=max_wait_s,
+            show=show,
+            footer=footer,
+            extra_body=extra_body,
+            params=params,
         )
+        asking = Asking(self, prompt, wishes, asyncio.get_running_loop())
         try:
             return asking.finish(await loop.wait_async(loop.submit(asking.run()), *asking.ticking))
         except CassetteMiss as miss:

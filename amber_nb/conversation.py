@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
@@ -11,9 +12,17 @@ from typing import Any
 
 import openai  # whole, then its parts: importing `openai.resources…` by itself costs 45 ms more CPU
 
-from .types import Message, encodable
+from .types import Message, ToolRun, encodable
 
-__all__ = ["assistant_message", "continued", "messages_for", "split_params", "with_images"]
+__all__ = [
+    "assistant_message",
+    "continued",
+    "messages_for",
+    "numbered_calls",
+    "split_params",
+    "tool_messages",
+    "with_images",
+]
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 # The SDK's own options of a call, which are not part of the body.
@@ -108,6 +117,45 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
     return message
 
 
+def numbered_calls(said: Mapping[str, Any], round: int) -> dict[str, Any]:
+    """An assistant's message whose tool calls have ids, each its own, and arguments that are JSON.
+
+    Some gateways leave ids out or repeat them, and then no result could be told from another; and some turn down a
+    conversation that holds arguments which are no JSON.
+    """
+    calls, seen = [], set()
+    for number, call in enumerate(said.get("tool_calls") or (), start=1):
+        name = call.get("id")
+        if not name or name in seen:
+            name = f"call_{round}_{number}"
+        seen.add(name)
+        call = {**call, "id": name}
+        if "function" in call and not _is_object(call["function"].get("arguments")):
+            call["function"] = {**call["function"], "arguments": "{}"}  # what was wrong is told in the tool's message
+        calls.append(call)
+    return {**said, "tool_calls": calls}
+
+
+def _is_object(arguments: Any) -> bool:
+    try:
+        return isinstance(json.loads(arguments), dict)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def tool_messages(runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
+    """What the tools told, in the order of their calls; pictures follow in a message of the user's."""
+    messages: list[dict[str, Any]] = [
+        {"role": "tool", "tool_call_id": run.call_id, "content": encodable(run.sent)} for run in runs
+    ]
+    for run in runs:
+        if run.told is not None and run.told.images:
+            parts = [dict(part) for part, _ in run.told.images]
+            said = {"type": "text", "text": f"The picture{'s' if len(parts) > 1 else ''} that {run.name} gave:"}
+            messages.append({"role": "user", "content": [said, *parts]})
+    return messages
+
+
 def continued(earlier: Sequence[Message], prompt: str | Iterable[Message], *, system: bool) -> list[Message]:
     """A conversation with more at its end.
 
@@ -120,8 +168,9 @@ def continued(earlier: Sequence[Message], prompt: str | Iterable[Message], *, sy
         ValueError: the model waits for the result of a tool call, and the prompt does not give it.
     """
     more = messages_for(prompt, None)
-    calls = earlier[-1].get("tool_calls") or () if earlier else ()
-    given = {message.get("tool_call_id") for message in more if message["role"] == "tool"}
+    last = max((at for at, message in enumerate(earlier) if message.get("role") == "assistant"), default=len(earlier))
+    calls = earlier[last].get("tool_calls") or () if last < len(earlier) else ()
+    given = {message.get("tool_call_id") for message in (*earlier[last:], *more) if message["role"] == "tool"}
     if missing := [call for call in calls if call.get("id") not in given]:
         names = ", ".join(call.get("function", {}).get("name", "?") for call in missing)
         raise ValueError(

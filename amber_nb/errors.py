@@ -5,6 +5,9 @@
     ├── StreamCut       the reply ended early; `.answer` holds the text so far
     ├── BadReply        200, but not a chat completion; the first bytes of what came
     ├── ImageError      what was given, the limit, and how to get below it
+    ├── ToolError       tool, arguments, cause
+    ├── RefusalError    a schema was asked for, and the model refused; `.answer`
+    ├── SchemaError     a schema was asked for, and what came does not fit it; `.answer`
     └── CassetteMiss    the nearest recorded exchange, what differs, the command that records again
 
 Everything else that can go wrong on the wire is an `openai.OpenAIError` and passes through,
@@ -26,7 +29,10 @@ __all__ = [
     "CassetteMiss",
     "ConfigError",
     "ImageError",
+    "RefusalError",
+    "SchemaError",
     "StreamCut",
+    "ToolError",
     "explain",
     "out_of_quota",
 ]
@@ -56,6 +62,32 @@ class BadReply(AmberError):
 
 class ImageError(AmberError):
     """What was given cannot be sent as an image; the message names it, the limit and the remedy. Nothing was sent."""
+
+
+class ToolError(AmberError):
+    """A tool cannot be run, or the model does not come to an end with its tools. `.name` and `.arguments` say of which.
+
+    `.answer` holds what had come, with its `tool_runs`.
+    """
+
+    answer: Answer[Any] | None = None
+
+    def __init__(self, message: str, *, name: str | None = None, arguments: Any = None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.arguments = arguments
+
+
+class RefusalError(AmberError):
+    """The model refused to give what the schema asks for. `.answer` holds its words."""
+
+    answer: Answer[Any] | None = None
+
+
+class SchemaError(AmberError):
+    """What the model gave does not fit the schema, also after it was told so once. `.answer` holds it."""
+
+    answer: Answer[Any] | None = None
 
 
 class CassetteMiss(AmberError):

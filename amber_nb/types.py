@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-__all__ = ["Message", "Reply", "RequestRow", "SentImage", "encodable"]
+__all__ = [
+    "Allow",
+    "Deny",
+    "Message",
+    "Policy",
+    "Reply",
+    "RequestRow",
+    "SentImage",
+    "Told",
+    "ToolCall",
+    "ToolRun",
+    "ToolStep",
+    "encodable",
+]
 
 Message: TypeAlias = Mapping[str, Any]  # a message as the wire has it: role, content, …
 
@@ -57,6 +70,76 @@ class SentImage:
     tokens: int | None = None  # estimated
     notes: tuple[str, ...] = ()  # what was done beyond turning and shrinking: "first frame of an animation"
     thumbnail: bytes = field(default=b"", repr=False)  # a WebP file of at most 160 × 160 pixels, on white
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A call that the model asks for, its arguments checked; what a policy for approvals is given."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]  # JSON values, as they would be handed to the function
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Let a call run, with other arguments if some are given."""
+
+    arguments: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Do not let a call run; the model is told why."""
+
+    reason: str = ""
+
+
+Policy: TypeAlias = Callable[[ToolCall], Allow | Deny | bool | Awaitable[Allow | Deny | bool | None] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What becomes of a tool's result: text for the model, and what a reader sees beside it."""
+
+    text: str  # to the model
+    images: tuple[tuple[Mapping[str, Any], SentImage], ...] = ()  # to the model, as parts of a message; to the reader
+    table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None = None  # to the reader: columns, rows of cells
+    notes: tuple[str, ...] = ()  # "the first 50 of 2,000 rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRun:
+    """One call of a tool: what the model wanted, what was done, and what the model was told. Times in seconds."""
+
+    name: str
+    arguments: Mapping[str, Any] | str  # as it ran; the model's own text where that is no JSON object
+    status: Literal["ran", "denied", "invalid", "failed", "timeout", "not_run"]
+    result: Any = None  # the function's own, as it returned it
+    sent: str = ""  # what the model was told
+    error: str | None = None
+    edited: bool = False
+    duration_s: float = 0.0
+    round: int = 1
+    call_id: str = ""
+    proposed: Mapping[str, Any] | None = None  # the model's arguments, where somebody changed them
+    decided_by: str | None = None  # "reader", "policy"; None where nobody was asked
+    reason: str = ""  # why it was denied
+    traceback: str | None = field(default=None, repr=False)
+    told: Told | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolStep:
+    """A call as a live view shows it, from its first letter to its end."""
+
+    key: str  # of this call among those of the answer
+    round: int
+    name: str
+    arguments: str  # JSON, as far as the model has written it
+    state: Literal["writing", "checking", "waiting", "running", "over"]
+    began: float = 0.0  # when it began to run; the monotonic clock, in seconds
+    run: ToolRun | None = None  # once it is over
 
 
 def encodable(text: str) -> str:

@@ -10,30 +10,51 @@ if TYPE_CHECKING:
     from .download import download
     from .images import check_options, prepare
     from .pixels import pixel_digest
+    from .results import told
     from .sources import several
+    from .structured import Misfit, Shape, shape_of
     from .tables import table_png
+    from .tools import ArgumentsError, Tool, read_arguments, tool, tools_from
     from .vega import altair_png
 
 __all__ = [
+    "ArgumentsError",
+    "Misfit",
+    "Shape",
+    "Tool",
     "altair_png",
     "check_options",
     "download",
     "pixel_digest",
     "plotly_png",
     "prepare",
+    "read_arguments",
     "several",
+    "shape_of",
     "table_png",
+    "told",
+    "tool",
+    "tools_from",
 ]
 
 _HOME = {
+    "ArgumentsError": ".tools",
+    "Misfit": ".structured",
+    "Shape": ".structured",
+    "Tool": ".tools",
     "altair_png": ".vega",
     "check_options": ".images",
     "download": ".download",
     "pixel_digest": ".pixels",
     "plotly_png": ".charts",
     "prepare": ".images",
+    "read_arguments": ".tools",
     "several": ".sources",
+    "shape_of": ".structured",
     "table_png": ".tables",
+    "told": ".results",
+    "tool": ".tools",
+    "tools_from": ".tools",
 }
 
 

@@ -8,20 +8,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .html import answer_html
     from .image_view import Entry, ImageView
+    from .inspector import ToolInspector
     from .stage import Stage
     from .strip import facts, strip_html, strip_items, strip_text
     from .terminal import TextStage
+    from .toolcards import tools_html, tools_text
+    from .values import value_html
 
 __all__ = [
     "Entry",
     "ImageView",
     "Stage",
     "TextStage",
+    "ToolInspector",
     "answer_html",
     "facts",
     "strip_html",
     "strip_items",
     "strip_text",
+    "tools_html",
+    "tools_text",
+    "value_html",
 ]
 
 _HOME = {
@@ -29,11 +36,15 @@ _HOME = {
     "ImageView": ".image_view",
     "Stage": ".stage",
     "TextStage": ".terminal",
+    "ToolInspector": ".inspector",
     "answer_html": ".html",
     "facts": ".strip",
     "strip_html": ".strip",
     "strip_items": ".strip",
     "strip_text": ".strip",
+    "tools_html": ".toolcards",
+    "tools_text": ".toolcards",
+    "value_html": ".values",
 }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ..types import encodable
+from ..types import ToolStep, encodable
 from .escape import visible
+from .toolcards import tools_text
 
 __all__ = ["TextStage"]
 
@@ -34,6 +35,7 @@ class TextStage:
         self._end: str | None = None
         self._column = 0
         self._waits = False
+        self._told = 0  # calls of tools
         with _lock:
             _waiting.append(self)
 
@@ -41,11 +43,16 @@ class TextStage:
         """Add text."""
         self._fresh.append(text)
 
-    def tick(self, activity: str = "") -> None:
+    def tick(self, activity: str = "", steps: Sequence[ToolStep] = ()) -> None:
         """Write what has come, if it is this one's turn; of what adds no text only that there is a wait, once."""
         with _lock:
             if _waiting and _waiting[0] is self:
                 self._write_fresh()
+            for step in steps[self._told :]:
+                if step.run is None:
+                    break
+                self._told += 1
+                print(f"amber: {tools_text([step.run])}", file=sys.stderr, flush=True)
             waits = activity.startswith("waiting")
             if waits and not self._waits:
                 print(f"amber: {visible(activity)}", file=sys.stderr, flush=True)

@@ -27,9 +27,18 @@ def text_of(message: dict[str, Any]) -> str:
     return content or ""
 
 
+# How a client asks for a reply to be corrected: the question is the one before.
+_CORRECTION = "This does not fit the schema."
+
+
 def last_user(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give the last user message; an empty one when there is none."""
-    return next((item for item in reversed(messages) if item["role"] == "user"), {"role": "user", "content": ""})
+    """Give the last user message that asks something; an empty one when there is none."""
+    asking = (item for item in reversed(messages) if item["role"] == "user" and not _corrects(item))
+    return next(asking, {"role": "user", "content": ""})
+
+
+def _corrects(message: dict[str, Any]) -> bool:
+    return isinstance(message["content"], str) and message["content"].startswith(_CORRECTION)
 
 
 def image_urls(messages: list[dict[str, Any]], *, of: dict[str, Any] | None = None) -> list[tuple[str, str]]:

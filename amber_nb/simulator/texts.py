@@ -33,6 +33,8 @@ _FORMATS = {
     "iri-reference": ["/{n}"],
 }
 
+_TO = frozenset(["to", "cc", "bcc", *stems("recipient receiver addressee address")])
+
 
 def strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[str]:
     """Yield strings to try, the most plausible first; the last ones are cut or filled to the wanted length."""
@@ -79,6 +81,8 @@ def told_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> list[str
         return nth(prompt.urls, hint.index)
     if kind:
         return []
+    if prompt.emails and (hint.name.lower() in _TO or words & _TO):
+        return nth(prompt.emails, hint.index)
     found: list[str] = []
     label = re.escape(hint.name.lower().replace("_", " ").strip())
     if label:

@@ -33,6 +33,9 @@ _TYPICAL = {
     "latitude": 50.78, "lon": 6.08, "longitude": 6.08, "page": 1, "id": 1,
 }  # fmt: skip
 _COUNTED = ("age", "year", "price", "cost", "temperature", "quantity", "count", "days", "hours", "minutes", "percent")
+_BOUND = re.compile(
+    r"\b(minimum|exclusiveMinimum|maximum|exclusiveMaximum): (-?(?:0|[1-9]\d{0,15})(?:\.\d{1,10})?)(?![\d.])"
+)
 _SPELT = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _OPTION_MOODS = {
     "negative": -1.0,
@@ -53,13 +56,13 @@ def options(enum: list[Any], schema: dict[str, Any], hint: Hint, prompt: Prompt)
         return nth(first, hint.index) + enum
     moods = [_OPTION_MOODS.get(str(option).lower(), mood_of(str(option))) for option in enum]
     if any(moods):
-        mood = prompt.mood
+        mood = prompt.mood_of_item(hint.index)
         nearest = min(range(len(enum)), key=lambda i: abs(moods[i] - mood))
         return [enum[nearest], *enum]
     numbers_only = all(isinstance(option, int | float) and not isinstance(option, bool) for option in enum)
     if numbers_only and len(enum) > 1 and hint.about(MOOD):
         ordered = sorted(enum)
-        return [ordered[round((prompt.mood + 1) / 2 * (len(ordered) - 1))], *enum]
+        return [ordered[round((prompt.mood_of_item(hint.index) + 1) / 2 * (len(ordered) - 1))], *enum]
     shared = [len(stems(str(option)) & prompt.stems) for option in enum]
     if max(shared) > 0:
         return [enum[shared.index(max(shared))], *enum]
@@ -104,9 +107,9 @@ def boolean(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> bool:
     if isinstance(schema.get("default"), bool) and not hint.words & prompt.stems:
         return bool(schema["default"])
     if hint.words & _YES:
-        return prompt.mood > 0
+        return prompt.mood_of_item(hint.index) > 0
     if hint.words & _NO:
-        return prompt.mood < 0
+        return prompt.mood_of_item(hint.index) < 0
     match = re.search(rf"(\w+)\s+{re.escape(hint.name.lower().replace('_', ' '))}", prompt.lower) if hint.name else None
     return bool(hint.words & prompt.stems) and not (match and match[1] in ("no", "not", "without"))
 
@@ -150,8 +153,15 @@ def numbers(schema: dict[str, Any], hint: Hint, prompt: Prompt, *, whole: bool) 
 
 
 def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
-    lows = [exact(schema[key]) for key in ("minimum", "exclusiveMinimum") if key in schema]
-    highs = [exact(schema[key]) for key in ("maximum", "exclusiveMaximum") if key in schema]
+    # The strict form has no keywords for bounds: there a description says them.
+    said = {key: exact(json.loads(number)) for key, number in _BOUND.findall(str(schema.get("description", ""))[:500])}
+    said |= {
+        key: exact(schema[key])
+        for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+        if key in schema
+    }
+    lows = [said[key] for key in ("minimum", "exclusiveMinimum") if key in said]
+    highs = [said[key] for key in ("maximum", "exclusiveMaximum") if key in said]
     return max(lows, default=None), min(highs, default=None)
 
 
@@ -170,7 +180,7 @@ def _plausible_numbers(
         yield named
     if hint.about(MOOD):
         least, most = (0 if low is None else low), (5 if high is None else high)
-        value = least + (most - least) * (exact(round(prompt.mood, 3)) + 1) / 2
+        value = least + (most - least) * (exact(round(prompt.mood_of_item(hint.index), 3)) + 1) / 2
         yield from _as_number(Fraction(round(value)) if most - least > 1 else Fraction(round(value, 2)), False)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", hint.name).lower()
     typical = next((_TYPICAL[part] for part in re.split(r"[^a-z]+", name) if part in _TYPICAL), None)
@@ -191,6 +201,8 @@ def how_many(hint: Hint, prompt: Prompt, *, default: int) -> int:
         return told
     if default and hint.about(PLACE) and prompt.places:
         return len(prompt.places[:20])
+    if default and len(prompt.quoted) > 1 and (hint.about(WHOLE) or hint.name in ("", "value", "items")):
+        return len(prompt.quoted[:20])
     if default and re.match(r"(?:number|value|operand|arg)", hint.name.lower()) and prompt.numbers:
         return len(prompt.numbers[:50])
     return default

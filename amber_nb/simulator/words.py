@@ -117,6 +117,10 @@ class Prompt:
     def mood(self) -> float:
         return mood_of(self.subject)
 
+    def mood_of_item(self, index: int) -> float:
+        """The mood of one of several texts in quotes; where there are no several, of the whole prompt."""
+        return mood_of(self.quoted[index % len(self.quoted)]) if len(self.quoted) > 1 else self.mood
+
     @cached_property
     def places(self) -> list[str]:
         """Capitalised names after "in", "for", "from" …, in order; "Aachen, North Rhine-Westphalia" is one place."""

@@ -6,11 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .logs import models_frame, usage_frame
+    from .logs import models_frame, tools_frame, usage_frame
 
-__all__ = ["models_frame", "usage_frame"]
+__all__ = ["models_frame", "tools_frame", "usage_frame"]
 
-_HOME = {"models_frame": ".logs", "usage_frame": ".logs"}
+_HOME = {"models_frame": ".logs", "tools_frame": ".logs", "usage_frame": ".logs"}
 
 
 def __getattr__(name: str) -> Any:

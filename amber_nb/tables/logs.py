@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from ..types import RequestRow
+from ..types import RequestRow, ToolRun
 
-__all__ = ["models_frame", "usage_frame"]
+__all__ = ["models_frame", "tools_frame", "usage_frame"]
 
 # column → dtype; the nullable ones are <NA> where the gateway told nothing
 USAGE = {
@@ -23,6 +23,18 @@ USAGE = {
     "latency_s": "Float64",
     "first_token_s": "Float64",
     "status": "Int64",
+}
+TOOLS = {
+    "round": "Int64",
+    "name": "str",
+    "status": "str",
+    "arguments": "object",
+    "result": "object",
+    "sent": "str",
+    "error": "str",
+    "edited": "bool",
+    "decided_by": "str",
+    "duration_s": "Float64",
 }
 
 
@@ -39,6 +51,23 @@ def usage_frame(rows: Iterable[RequestRow]) -> pd.DataFrame:
     }
     columns["time"] = pd.to_datetime(columns["time"], unit="s", utc=True)
     return pd.DataFrame(columns).astype(USAGE)
+
+
+def tools_frame(runs: Iterable[ToolRun]) -> pd.DataFrame:
+    """One row a call of a tool, in the model's order.
+
+    Columns: `round` (from 1), `name`, `status` (`ran`, `denied`, `invalid`, `failed`, `timeout`, `not_run`),
+    `arguments` (dict, as it ran), `result` (the function's own), `sent` (what the model was told), `error`, `edited`,
+    `decided_by`, `duration_s`.
+    """
+    listed = list(runs)
+    columns: dict[str, Any] = {name: [getattr(run, name) for run in listed] for name in TOOLS}
+    for name in ("arguments", "result"):  # dicts and arrays, each in a cell of its own
+        column = pd.Series(index=range(len(listed)), dtype="object")
+        for place, value in enumerate(columns[name]):
+            column.at[place] = value
+        columns[name] = column
+    return pd.DataFrame(columns).astype(TOOLS)
 
 
 def models_frame(models: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

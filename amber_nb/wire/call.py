@@ -123,6 +123,16 @@ class Call:
             return f"waiting {max(1, math.ceil(until - time.monotonic()))} s ({wait.why})"
         return self._fold.activity
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes."""
+        return self._total_s is not None
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """Tool calls as far as they are written: name and arguments; may be asked from any thread."""
+        return self._fold.calls
+
     def reply(self, *, cancelled: bool = False) -> Reply:
         """What has arrived. `cancelled`: the reader stopped it."""
         fold = self._fold

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-__all__ = ["Asked", "Pixels", "asked", "difference", "nearest"]
+__all__ = ["Asked", "Pixels", "asked", "continuation", "difference", "nearest"]
 
 Pixels = Callable[[bytes], str | None]  # an image file → a digest of its pixels; None where it is no image
 
@@ -97,6 +97,19 @@ def _untold(body: Any) -> Any:
         return None
     kept = [{**message, "content": None} if tool else message for message, tool in zip(messages, tools, strict=True)]
     return {**body, "messages": kept}
+
+
+def continuation(start: Asked, whole: Asked) -> list[dict[str, Any]] | None:
+    """The messages with which a recorded request goes on where another one ends; None where it is no continuation."""
+    if not (isinstance(start.body, dict) and isinstance(whole.body, dict)):
+        return None
+    begun, messages = start.body.get("messages"), whole.body.get("messages")
+    if not isinstance(begun, list) or not isinstance(messages, list) or len(messages) <= len(begun):
+        return None
+    same = described(whole.method, whole.path, {**whole.body, "messages": messages[: len(begun)]})
+    if same.key == start.key or (same.loose is not None and same.loose == start.loose):
+        return messages[len(begun) :]
+    return None
 
 
 def nearest(one: Asked, recorded: Iterable[Asked]) -> Asked | None:

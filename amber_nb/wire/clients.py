@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -115,6 +115,10 @@ class Clients:
         """Keep what has come of exchanges that are being recorded and are not over."""
         if self._deck is not None:
             self._deck.checkpoint()
+
+    def told(self, body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """In a replay, the recorded messages that follow those of a streamed request; None: the tools are to be run."""
+        return self._deck.told("/chat/completions", {**body, "stream": True}) if self._deck is not None else None
 
     @property
     def unused(self) -> list[int]:

@@ -15,12 +15,13 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
 from ..errors import CassetteMiss
 from ..tapes import record_command
-from .canonical import Asked, Pixels, asked, difference, nearest
+from .canonical import Asked, Pixels, asked, continuation, difference, nearest
 from .cassette import Cassette
 from .exchange import Exchange, Steps, lines_of, masked
 from .takes import Place, Take, Takes
@@ -140,6 +141,20 @@ class Deck:
             raise CassetteMiss(masked(self._missing(one).encode(), secrets).decode())
         request.headers["accept-encoding"] = "identity"  # what is written must be readable, and searched for the key
         return self._tape(one, place, attempt, secrets)
+
+    def told(self, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """What followed these messages when they were recorded: what the tools told then, and pictures of theirs.
+
+        None where tools are to run: in other modes than replay, or because they were wished to.
+        """
+        if self._mode != "replay" or self._run_tools:
+            return None
+        secrets = {self._secret} - {""}
+        content = masked(json.dumps(body).encode(), secrets)
+        one = asked("POST", path, content, self._pixels if b"image/" in content else None)
+        found = [(old.line, more) for old in self._loaded.cassette.exchanges if (more := continuation(one, old.asked))]
+        fresh = [more for line, more in found if line not in self._used]
+        return next(iter(fresh or [more for _, more in found]), [])
 
     @property
     def unused(self) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import contextlib
 import os
 import threading
@@ -17,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["at_exit", "soon", "submit", "wait", "wait_async"]
+__all__ = ["Bell", "at_exit", "soon", "submit", "wait", "wait_async"]
 
 T = TypeVar("T")
 CLOSING_S = 1.0  # what the end of the process may wait for connections to be closed in good order
@@ -41,20 +40,48 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(coroutine, _running())
 
 
-def wait(future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25) -> T:
+class Bell:
+    """Wakes whoever waits, before the next tick is due; rung from any thread."""
+
+    def __init__(self) -> None:
+        self._rings: Callable[[], object] | None = None
+        self._rung = False
+
+    def ring(self) -> None:
+        """Have the waiter's tick called now, or as soon as somebody waits."""
+        self._rung = True
+        if self._rings is not None:
+            self._rings()
+
+    def hang(self, rings: Callable[[], object]) -> None:
+        """Say how the waiter is woken."""
+        self._rings = rings
+        if self._rung:
+            rings()
+
+
+def wait(
+    future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, bell: Bell | None = None
+) -> T:
     """Wait in a sync caller. An interrupt cancels the task, which closes its connection, and is raised again.
 
     Args:
         future: from `submit`.
         tick: called in the caller's thread meanwhile.
         every_s: seconds between two ticks.
+        bell: rung, it calls the tick at once.
     """
     # A wait without a timeout cannot be interrupted on Windows.
     pause_s = every_s if tick is not None or os.name == "nt" else None
+    woken = threading.Event()
+    if bell is not None:
+        bell.hang(woken.set)
+    future.add_done_callback(lambda _: woken.set())
     try:
         while True:
-            done, _ = concurrent.futures.wait([future], timeout=pause_s)
-            if done:
+            woken.wait(pause_s)
+            woken.clear()
+            if future.done():
                 return future.result()
             if tick is not None:
                 tick()
@@ -63,13 +90,21 @@ def wait(future: Future[T], tick: Callable[[], None] | None = None, every_s: flo
         raise
 
 
-async def wait_async(future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25) -> T:
+async def wait_async(
+    future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, bell: Bell | None = None
+) -> T:
     """The same in an async caller, whose cancellation cancels the task."""
     wrapped = asyncio.wrap_future(future)
+    here, woken = asyncio.get_running_loop(), asyncio.Event()
+    if bell is not None:
+        bell.hang(lambda: here.call_soon_threadsafe(woken.set))
+    wrapped.add_done_callback(lambda _: woken.set())
     try:
         while True:
-            done, _ = await asyncio.wait([wrapped], timeout=every_s if tick is not None else None)
-            if done:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), every_s if tick is not None else None)
+            woken.clear()
+            if wrapped.done():
                 return wrapped.result()
             if tick is not None:
                 tick()

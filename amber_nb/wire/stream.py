@@ -143,6 +143,11 @@ class Fold:
         return "thinking" if first.reasoning and not first.content else ""
 
     @property
+    def calls(self) -> list[tuple[str, str]]:
+        """Name and arguments, as far as they are written, of the first choice's tool calls."""
+        return [(call["function"]["name"], _joined(call["function"]["arguments"])) for call in self._first.calls]
+
+    @property
     def finish_reason(self) -> str | None:
         return self._first.finish_reason
 

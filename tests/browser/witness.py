@@ -10,7 +10,7 @@ import sys
 
 # A folder that is on the path only in a whole run.
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "show"))
-from allowed import ATTRIBUTES, PROPERTIES, TAGS
+from allowed import ATTRIBUTES, TAGS, StripReader
 
 __all__ = ["Watch"]
 
@@ -22,7 +22,8 @@ WITNESS = r"""(() => {
     Object.defineProperty(window, name, { set: value => window.tellWitness(`script: ${name} = ${value}`) });
   const seen = window.seen = new Set(), views = window.views = {};
   const place = el => el.closest(".amber-text") ? "live" : el.closest(".amber-view") ? "view"
-    : el.closest(".amber-answer") ? "settled" : el.closest("[data-mime-type*=jupyter]") ? "error"
+    : el.closest(".amber-inspector") ? "tools" : el.closest(".amber-answer") ? "settled"
+    : el.closest("[data-mime-type*=jupyter]") ? "error"
     : el.closest(".jp-OutputArea-output") ? "output" : "";
   const note = (el, where) => {
     if (!where) return;
@@ -93,9 +94,33 @@ RULES = {
         "aria-(live|label|disabled)": r"[\w ]*",
         "data-lm-suppress-shortcuts": "true",
     },
+    "tools": {
+        "class": r"(amber-[a-z_-]+ ?)*",
+        "id": r"[\w-]+",
+        "role": "group|alert",
+        "type": "button|text|number|password|checkbox",
+        "rows": r"\d+",
+        "style": "(caret-color: transparent !important;)?",  # Playwright's, for a picture
+        "dir": "ltr",
+        "step": "any",
+        "tabindex": "-1",
+        "(hidden|open)": "",
+        "data-sign": "×",
+        "title": "Leave it out|Allow this call and all that follow in this answer",
+        "(autocomplete|autocapitalize)": "off",
+        "spellcheck": "false",
+        "data-lm-suppress-shortcuts": "true",
+        "aria-labelledby": r"[\w-]+",
+        "aria-label": "Leave it out|Arguments as JSON|Edit the arguments as",
+        "aria-(live|hidden|disabled|expanded|pressed|invalid)": r"[a-z]+",
+    },
     # Lab numbers headings and writes its own rel over ours; a click has opened what was folded.
     "settled": {**_OURS, "class": _OURS["class"] + "|numbering-entry", "rel": "noopener( noreferrer)?", "open": ""},
-    "output": {"class": r"((lm|jp)-[\w-]+ ?)*", "data-mime-type": r"[\w./+-]+", "tabindex": "0|-1"},
+    "output": {
+        "class": r"((lm|jp|jupyter|widget|amber)-[\w-]+ ?)*",
+        "data-mime-type": r"[\w./+-]+",
+        "tabindex": "0|-1",
+    },
     # Lab colours tracebacks, and links in them whatever looks like an address: see LOOSE.
     "error": {
         "class": r"(((lm|jp|ansi)-[\w-]+|sr-only) ?)*",
@@ -114,6 +139,12 @@ RULES = {
         "(mathvariant|displaystyle|scriptlevel|stretchy|texclass|data-mjx-[a-z-]+|data-mml-node)": r"[\w -]*",
     },
 }
+ELEMENTS = {
+    "view": TAGS | {"button"},
+    "tools": {"div", "span", "code", "pre", "details", "summary"}
+    | {"label", "input", "textarea", "select", "option", "button"},
+    "output": {"div", "pre"},
+}
 _FORMULA = re.compile(r"mjx-[\w-]+|math|m(i|n|o|row|text|style|sup|sub|frac|table|tr|td|space|error)")
 
 
@@ -121,7 +152,7 @@ def strange(found):
     """What an output may not consist of, of what the witness saw: by the lists of tests/show/allowed.py."""
     for where, tag, *attribute in map(json.loads, found):
         formula = where == "settled" and _FORMULA.fullmatch(tag)
-        known = formula or tag in {"view": TAGS | {"button"}, "output": {"div", "pre"}}.get(where, TAGS)
+        known = formula or tag in ELEMENTS.get(where, TAGS)
         if known and attribute:
             name, value = attribute
             rules = RULES["formula" if formula else where]
@@ -134,7 +165,7 @@ def strange(found):
 
 
 def _declared(name, value):
-    rule = PROPERTIES.get("--" if re.fullmatch("--[a-z]", name) else name)
+    rule = StripReader.properties.get("--" if re.fullmatch("--[a-z]", name) else name)
     # As we wrote it, or as Lab's sanitizer writes it again.
     return rule is not None and any(
         rule.fullmatch(one) for one in (value, value.strip(), re.sub(", *", ",", value.strip()))

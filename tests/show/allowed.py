@@ -112,6 +112,7 @@ class StripReader(Reader):
     }
     properties = PROPERTIES | {
         "border": re.compile(r"1px solid rgba\(128,128,128,\.[356]\)"),
+        "border-collapse": re.compile(r"collapse"),
         "height": re.compile(r"72px"),
         "margin": re.compile(r"[\d. empx]+"),
         "line-height": re.compile(r"1\.4"),

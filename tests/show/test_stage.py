@@ -1,11 +1,13 @@
 """What is on the page while an answer is written: the live view, or safe HTML where no view comes to the page."""
 
 import threading
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
 
 from amber_nb.show import stage
+from amber_nb.types import ToolRun, ToolStep
 
 
 class View:
@@ -120,3 +122,88 @@ def test_the_view_is_closed_when_the_answer_settles(page):
     one.settle({"text/html": "<p>whole</p>", "text/plain": "whole"})
     assert page.shown == [{"text/html": "<p>whole</p>", "text/plain": "whole"}]
     assert one._view.closed
+
+
+class Inspector(View):
+    def __init__(self):
+        super().__init__()
+        self.shown, self.asked, self.withdrawn = [], [], []
+        self.show = self.shown.append
+        self.heard = lambda key: key == "1.0"
+        self.withdraw = self.withdrawn.append
+
+    def ask(self, call, step, *, spec, check):
+        self.asked.append((call, step, spec, check))
+        return "future"
+
+
+class Both(View):
+    def __init__(self, children, _dom_classes):
+        super().__init__()
+        self.children = children
+
+
+@pytest.fixture
+def tools(page, monkeypatch):
+    """A stage with tools, and what is on it."""
+    displayed = []
+    handle = SimpleNamespace(update=lambda thing, raw=False: page.shown.append(thing))
+    display = SimpleNamespace(display=lambda view, display_id: displayed.append(view) or handle)
+    monkeypatch.setitem(stage.sys.modules, "IPython", SimpleNamespace(display=display))
+    monkeypatch.setattr(stage, "ToolInspector", Inspector)
+    monkeypatch.setattr(stage, "_Both", Both)
+    one = stage.Stage(model="m", badge=None, tools=True, on_stop=lambda: None)
+    return SimpleNamespace(stage=one, both=displayed[0], inspector=one._inspector)
+
+
+def test_tools_stand_above_the_text_in_one_output(page, tools):
+    assert tools.both.children == [tools.inspector, tools.stage._view]
+    steps = [ToolStep(key="1.0", round=1, name="f", arguments="{", state="writing")]
+    tools.stage.tick("", steps)
+    assert tools.inspector.shown == [steps]
+    assert tools.stage.ask(1, 2, spec=3, check=4) == "future"
+    assert tools.inspector.asked == [(1, 2, 3, 4)]
+    assert (tools.stage.heard("1.0"), tools.stage.heard("1.1")) == (True, False)
+    tools.stage.withdraw("1.0")
+    assert tools.inspector.withdrawn == ["1.0"]
+    tools.stage.settle({"text/html": "", "text/plain": ""})
+    assert page.shown == [{"text/html": "", "text/plain": ""}]
+    assert [one.closed for one in (tools.both, tools.inspector, tools.stage._view)] == [True] * 3
+
+
+def test_tools_are_seen_where_no_view_comes(page, tools):
+    step = ToolStep(key="1.0", round=1, name="look_up", arguments="{}", state="running")
+    for _ in range(20):
+        page.now += 0.1
+        tools.stage.tick("", [step])
+    assert page.shown == []
+    step.run, step.state = ToolRun(name="look_up", arguments={}, status="ran", sent="14"), "over"
+    page.now += 1
+    tools.stage.tick("", [step])
+    assert "look_up" in page.shown[-1]["text/html"]
+    tools.stage._view.hello.set()
+    tools.stage.tick("", [step])
+    assert page.shown[-1] is tools.both
+
+
+def test_a_stage_without_tools_asks_nobody(page):
+    one = opened()
+    future = one.ask(1, 2, spec=3, check=4)
+    assert isinstance(future, Future)
+    assert future.cancelled()
+    assert not one.heard("1.0")
+    one.withdraw("1.0")
+    one.settle({"text/html": "", "text/plain": ""})
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        (["writing", "over"], ""),
+        (["running"], "running f0"),
+        (["running", "waiting", "waiting"], "waiting for your decision on f1 and 1 more"),
+    ],
+)
+def test_what_the_tools_do_is_noted(page, states, words):
+    steps = [ToolStep(key=str(n), round=1, name=f"f{n}", arguments="", state=state) for n, state in enumerate(states)]
+    assert stage._doing(steps) == words

@@ -325,6 +325,14 @@ def test_a_review_is_rated_by_its_mood(prompt, rating, sentiment, recommended):
         ("Compare Rome, Oslo and Paris", {"type": "object", "properties": {"cities": {"type": "array", "items": {"type": "string"}}}},
          {"cities": ["Rome", "Oslo", "Paris"]}),
         ("anything", {"type": "string", "default": "as usual", "maxLength": 8}, "as usual"),
+        ("Write to bob@example.com and eve@example.org", {"type": "object", "properties": {
+            "to": {"type": "string"}, "cc": {"type": "array", "items": {"type": "string"}}}},
+         {"to": "bob@example.com", "cc": ["bob@example.com", "eve@example.org"]}),
+        ('Rate these: "Lovely!" "A bad one." "It is red."', {"type": "array", "items": {"type": "object", "properties": {
+            "text": {"type": "string"}, "stars": {"enum": [1, 2, 3, 4, 5]}}}},
+         [{"text": "Lovely!", "stars": 5}, {"text": "A bad one.", "stars": 1}, {"text": "It is red.", "stars": 3}]),
+        ("Rate this: a bad one, broken", {"type": "object", "properties": {
+            "stars": {"type": "integer", "description": "How good (minimum: 2, exclusiveMaximum: 9)"}}}, {"stars": 2}),
     ],
 )  # fmt: skip
 def test_values_come_from_the_prompt(prompt, schema, expected):

@@ -271,7 +271,7 @@ def test_the_wait_is_counted_down_on_the_page(busy, made, monkeypatch):
         def __init__(self, **_):
             self.feed = notes.append
 
-        def tick(self, activity=""):
+        def tick(self, activity="", steps=()):
             if activity and (not notes or notes[-1] != activity):
                 notes.append(activity)
 

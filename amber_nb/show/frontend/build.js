@@ -25,6 +25,12 @@ const IMAGES = `
   pictures row rows say settle since stage thing timers told tools unsettled work
 `;
 
+const TOOLS = `
+  accept again allow area asForm asJson before began born card changed controls ended everyone explain first
+  fold form free hides hint made panel pieces press problem reason refuse refused tabs take takeJson tick told
+  touched turnTo why words
+`;
+
 /** Spaces that mean nothing, and that esbuild leaves in values it does not read. */
 const squeeze = /** @type {import("esbuild").Plugin} */ ({
   name: "squeeze",
@@ -50,6 +56,7 @@ const common = /** @type {const} */ ({
 const shortening = (names) => ({ ...common, mangleProps: new RegExp(`^(${names.trim().split(/\s+/).join("|")})$`) });
 
 export const settings = shortening(OURS);
+export const tools = shortening(TOOLS);
 
 /** @param {string} name @param {ReturnType<typeof shortening>} how */
 async function widget(name, how) {
@@ -61,4 +68,5 @@ async function widget(name, how) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await widget("stream_view", settings);
   await widget("image_view", shortening(IMAGES));
+  await widget("inspector", tools);
 }

@@ -1,0 +1,188 @@
+"""What `schema=` asks for: a type that pydantic knows, or a JSON schema → `response_format`; the reply → a value."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jsonschema
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from .arguments import path_text, shortened
+from .schemas import Generator, parts_of, tidied
+from .strict import strict_form
+
+__all__ = ["Misfit", "Shape", "shape_of"]
+
+_WRAPPED = "value"  # the endpoint takes objects only: anything else travels as the one field of one
+_FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
+_NAME = re.compile(r"[^\w-]+", re.ASCII)
+_UNSAID = (
+    *("format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("minLength", "maxLength", "minItems", "maxItems"),
+)
+_MOST_WRONG = 8  # mistakes that are named
+
+
+class Misfit(Exception):
+    """A reply does not fit; the text is what the model is told."""
+
+
+class Shape:
+    """What a reply must look like.
+
+    Attributes:
+        response_format: of the request.
+    """
+
+    def __init__(self, name: str, schema: dict[str, Any], wrapped: bool, validate: Callable[[Any], Any]) -> None:
+        self._wrapped = wrapped
+        self._validate = validate
+        try:
+            sent, strict = strict_form(_in_words(schema), ""), True
+        except ValueError:  # names that are not known beforehand: then without the models' guarantee
+            sent, strict = schema, False
+        self.response_format = {
+            "type": "json_schema",
+            "json_schema": {"name": name, "schema": sent, "strict": strict},
+        }
+
+    def read(self, text: str) -> tuple[Any, Any]:
+        """The value in a reply, typed, and as JSON.
+
+        Raises:
+            Misfit: it is no JSON, or does not fit.
+        """
+        fenced = _FENCE.fullmatch(text)  # from models that do not know response_format
+        try:
+            value = json.loads(fenced[1] if fenced else text)
+        except ValueError as error:
+            raise Misfit(f"This is no JSON: {error}.") from None
+        except RecursionError:
+            raise Misfit("This JSON nests too deep.") from None
+        if self._wrapped:
+            if isinstance(value, dict) and set(value) == {_WRAPPED}:
+                value = value[_WRAPPED]
+            elif isinstance(value, dict):
+                raise Misfit(f"The only field must be {_WRAPPED!r}.")
+        return self._validate(value), value
+
+
+def shape_of(schema: Any) -> Shape:
+    """The shape that `schema=` asks for.
+
+    Args:
+        schema: a pydantic model, dataclass, TypedDict, Enum, `Literal[…]`, `list[Review]`, `bool`, …, or a JSON schema
+            as a dict.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: a dict that is no JSON schema.
+    """
+    if isinstance(schema, Mapping):
+        return _of_json_schema(dict(schema))
+    if isinstance(schema, (str, bytes, int, float, list, tuple)) or inspect.isroutine(schema):
+        raise TypeError(f"schema must be a type or a JSON schema, not the {type(schema).__name__} {shortened(schema)}")
+    name = _NAME.sub("_", getattr(schema, "__name__", "") or "answer").strip("_")[:60] or "answer"
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(schema)
+        made = adapter.json_schema(schema_generator=Generator)
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise TypeError(
+            f"schema must be a type that pydantic knows, or a JSON schema; {name!r} is neither: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+
+    def validate(value: Any) -> Any:
+        try:
+            return adapter.validate_json(json.dumps(value))
+        except ValidationError as error:
+            mistakes = error.errors(include_url=False, include_context=False, include_input=False)
+            raise Misfit(_listed([(tuple(one["loc"]), one["msg"]) for one in mistakes])) from None
+
+    _demand(made)
+    tidy = tidied(made)
+    is_object = tidy.get("type") == "object" and "anyOf" not in tidy
+    return Shape(name, tidy if is_object else _wrap(tidy), not is_object, validate)
+
+
+def _of_json_schema(schema: dict[str, Any]) -> Shape:
+    if schema.get("type") == "json_schema" and isinstance(
+        schema.get("json_schema"), Mapping
+    ):  # as response_format has it
+        schema = dict(schema["json_schema"].get("schema") or {})
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ValueError(f"schema is no JSON schema: {error.message}") from None
+    # Without a registry that could fetch: a reference to another document is an error.
+    validator = jsonschema.Draft202012Validator(schema)
+
+    def validate(value: Any) -> Any:
+        try:
+            wrong = sorted(validator.iter_errors(value), key=lambda one: list(map(str, one.absolute_path)))
+        except Exception as error:  # a reference that leads nowhere
+            raise ValueError(f"schema cannot be used: {type(error).__name__}") from None
+        if wrong:
+            raise Misfit(_listed([(tuple(one.absolute_path), one.message[:200]) for one in wrong]))
+        return value
+
+    is_object = schema.get("type") == "object"
+    name = _NAME.sub("_", str(schema.get("title", "answer"))).strip("_")[:60] or "answer"
+    return Shape(name, schema if is_object else _wrap(schema), not is_object, validate)
+
+
+def _wrap(schema: dict[str, Any]) -> dict[str, Any]:
+    inner = {key: value for key, value in schema.items() if key != "$defs"}
+    whole: dict[str, Any] = {"type": "object", "properties": {_WRAPPED: inner}, "required": [_WRAPPED]}
+    return {**whole, "$defs": schema["$defs"]} if "$defs" in schema else whole
+
+
+def _in_words(schema: Any) -> Any:
+    """What the strict form has no keyword for is said in the descriptions, where models read it."""
+    if not isinstance(schema, dict):
+        return schema
+    said = [f"{name}: {schema[name]}" for name in _UNSAID if isinstance(schema.get(name), (str, int, float))]
+    copy = dict(schema)
+    if said:
+        before = schema.get("description")
+        copy["description"] = f"{before} ({', '.join(said)})" if isinstance(before, str) else ", ".join(said)
+    for keyword, place, part in parts_of(schema):
+        if place is None:
+            copy[keyword] = _in_words(part)
+        elif copy[keyword] is schema[keyword]:
+            copy[keyword] = list(schema[keyword]) if isinstance(place, int) else dict(schema[keyword])
+        if place is not None:
+            copy[keyword][place] = _in_words(part)
+    return copy
+
+
+def _demand(schema: Any) -> None:
+    """Have the model give what may be left out, where it could not say None instead: the strict form knows no gaps."""
+    if not isinstance(schema, dict):
+        return
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        required = schema.get("required", [])
+        missing = [name for name, one in properties.items() if name not in required and not _admits_null(one)]
+        if required or missing:
+            schema["required"] = [name for name in properties if name in required or name in missing]
+    for _, _, part in parts_of(schema):
+        _demand(part)
+
+
+def _admits_null(schema: Any) -> bool:
+    if not isinstance(schema, dict):
+        return True
+    return schema.get("type") == "null" or any(_admits_null(one) for one in schema.get("anyOf", ()))
+
+
+def _listed(wrong: list[tuple[tuple[Any, ...], str]]) -> str:
+    lines = [f"{path_text(path) if path else 'the value'}: {said}" for path, said in wrong[:_MOST_WRONG]]
+    if len(wrong) > _MOST_WRONG:
+        lines.append(f"and {len(wrong) - _MOST_WRONG} more")
+    return "; ".join(lines) + "."

@@ -1,0 +1,153 @@
+"""One JSON value → the typed value that a hint asks for, by pydantic: strict, except where JSON has no other form."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from .arguments import ArgumentsError, path_text, shortened
+
+__all__ = ["validated"]
+
+_MOST_REPAIRS = 20
+_MOST_COMPLAINTS = 5
+_MOST_WHOLE = 2**53  # above, a float no longer tells whole numbers apart
+# What strict mode refuses behind a validator that runs before (it takes the value for a Python one), though JSON has
+# no other form for it.
+_JSON_FORMS: dict[str, type] = {
+    **dict.fromkeys(("date_type", "datetime_type", "time_type", "time_delta_type", "bytes_type"), str),
+    **dict.fromkeys(("is_instance_of", "uuid_type", "decimal_type", "url_type", "complex_type"), str),
+    **dict.fromkeys(("set_type", "frozen_set_type", "tuple_type", "named_tuple_type"), list),
+    **dict.fromkeys(("model_type", "dataclass_type", "dataclass_exact_type", "model_class_type"), dict),
+}
+_SUBJECT = re.compile(r"^[A-Z][\w-]* should ")
+
+
+@dataclass(frozen=True, slots=True)
+class _Complaint:
+    kind: str
+    message: str
+    value: Any
+    path: tuple[str | int, ...]
+    parent: Any  # the object or list that holds the value, None where it could not be found
+    key: Any
+
+
+def validated(
+    adapter: TypeAdapter[Any], value: Any, path: tuple[str, ...], *, null_is_default: bool
+) -> tuple[Any, Any]:
+    """Check one JSON value.
+
+    Args:
+        adapter: of the hint.
+        value: a JSON value, which is the caller's own copy: `3.0` becomes `3` in it where a whole number is wanted.
+        path: what to call it.
+        null_is_default: an inner `null` that does not fit stands for a field that is left out (OpenAI's strict form).
+
+    Returns:
+        The JSON value, and the typed one.
+
+    Raises:
+        ArgumentsError: it does not fit.
+    """
+    box = [value]
+    for _ in range(_MOST_REPAIRS):
+        text = json.dumps(box[0])
+        complaints, typed = _tried(adapter, text, box, path, strict=True)
+        if not complaints:
+            return box[0], typed
+        if not _repaired(complaints, null_is_default):
+            break
+    if _is_json_form(complaints):
+        lax, typed = _tried(adapter, text, box, path, strict=False)
+        if not lax:
+            return box[0], typed
+        complaints = lax
+    raise ArgumentsError(_told(complaints))
+
+
+def _tried(
+    adapter: TypeAdapter[Any], text: str, box: list[Any], path: tuple[str, ...], *, strict: bool
+) -> tuple[list[_Complaint], Any]:
+    try:
+        return [], adapter.validate_json(text, strict=strict)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        return [_complaint(one["type"], one["msg"], one["input"], one["loc"], box, path) for one in found[:1_000]], None
+    except Exception as error:  # of a validator of the user's
+        raise ArgumentsError(f"{path_text(path)}: cannot be checked ({type(error).__name__}: {error})"[:300]) from error
+
+
+def _complaint(
+    kind: str, message: str, value: Any, places: tuple[int | str, ...], box: list[Any], name: tuple[str, ...]
+) -> _Complaint:
+    """Follow pydantic's place into the data; it also names members of unions and functions, which are no steps."""
+    parent: Any = box
+    key: Any = 0
+    path: list[str | int] = list(name)
+    for step in places:
+        here = parent[key]
+        inside = step in here if isinstance(here, dict) else isinstance(here, list) and step in range(len(here))
+        if inside:
+            parent, key = here, step
+            path.append(step)
+    if kind == "missing":
+        path.append(places[-1])
+    elif kind != "json_invalid" and (type(parent[key]) is not type(value) or parent[key] != value):
+        parent = None  # a key of the data is called like a member of a union
+    return _Complaint(kind, message, value, tuple(path), parent, key)
+
+
+def _repaired(complaints: list[_Complaint], null_is_default: bool) -> bool:
+    """Whether something was put right in the data that says the same in JSON."""
+    done = False
+    for one in complaints:
+        if one.parent is None or one.kind == "missing":
+            continue
+        if one.kind in ("int_type", "int_from_float", "literal_error", "enum") and isinstance(one.value, float):
+            if one.value.is_integer() and abs(one.value) < _MOST_WHOLE:
+                one.parent[one.key] = int(one.value)
+                done = True
+        elif null_is_default and one.value is None and isinstance(one.parent, dict):
+            done = one.parent.pop(one.key, one) is not one or done
+    return done
+
+
+def _is_json_form(complaints: list[_Complaint]) -> bool:
+    """Whether each value that strict mode refuses is the JSON form of what is wanted there."""
+    fits: dict[tuple[str | int, ...], bool] = {}
+    for one in complaints:
+        wanted = _JSON_FORMS.get(one.kind)
+        fits[one.path] = fits.get(one.path, False) or (wanted is not None and isinstance(one.value, wanted))
+    return all(fits.values())
+
+
+def _told(complaints: list[_Complaint]) -> str:
+    by_path: dict[tuple[str | int, ...], list[_Complaint]] = {}
+    for one in complaints:
+        by_path.setdefault(one.path, []).append(one)
+    lines = [f"{path_text(path)}: {_said(several)}" for path, several in list(by_path.items())[:_MOST_COMPLAINTS]]
+    if len(by_path) > _MOST_COMPLAINTS:
+        lines.append(f"and {len(by_path) - _MOST_COMPLAINTS} more")
+    return "; ".join(lines)
+
+
+def _said(complaints: list[_Complaint]) -> str:
+    first = complaints[0]
+    if first.kind == "missing":
+        return "is missing"
+    if first.kind == "extra_forbidden":
+        return "no such field"
+    words = dict.fromkeys(_words(one) for one in complaints[:4])
+    return f"{' or '.join(words)[:400]}, not {shortened(first.value)}"
+
+
+def _words(one: _Complaint) -> str:
+    if one.kind == "json_invalid":
+        return "should be JSON"
+    message = one.message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return _SUBJECT.sub("should ", message)

@@ -1,0 +1,175 @@
+"""The cell that asked, as the tools of its question see it: its thread, its event loop, and its reader."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from . import show
+from .errors import ToolError
+from .rounds import Raised, Verdict
+from .show.escape import shorten, visible
+from .types import Allow, Deny, ToolCall, ToolStep
+from .wire.loop import Bell
+
+__all__ = ["CellDesk"]
+
+_MOST_ARGUMENTS = 2_000  # characters of a call that are shown where they are typed about
+_LOOK_EVERY_S = 0.05  # for a card to be seen
+
+
+class CellDesk:
+    """Work for the cell's thread waits here until the waiting caller looks (`drain`, in each tick).
+
+    Args:
+        stage: where the answer is shown live, or None.
+        bell: wakes the waiting caller.
+        loop: the event loop of a caller that awaits; None for a sync one.
+        typing: whether somebody can be asked with `input`.
+        timeout_s: how long a decision is waited for; None: as long as it takes.
+    """
+
+    def __init__(
+        self,
+        stage: show.Stage | show.TextStage | None,
+        bell: Bell,
+        loop: asyncio.AbstractEventLoop | None,
+        *,
+        typing: bool,
+        timeout_s: float | None,
+    ) -> None:
+        self._stage = stage
+        self._bell = bell
+        self._loop = loop
+        self._typing = typing
+        self._timeout_s = timeout_s
+        self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._typed = asyncio.Lock()  # two questions at one keyboard would read each other's answers
+
+    def drain(self) -> None:
+        """Do what waits for the cell's thread; to be called in it."""
+        while self._jobs:
+            work, future = self._jobs.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = work()
+            except KeyboardInterrupt:  # the reader's, who interrupts the cell
+                future.cancel()
+                raise
+            except BaseException as error:
+                future.set_exception(Raised(error))
+            else:
+                future.set_result(result)
+
+    async def in_cell(self, work: Callable[[], Any]) -> Any:
+        """Run something on the cell's thread."""
+        future: Future[Any] = Future()
+        self._jobs.append((work, future))
+        self._bell.ring()
+        return await asyncio.wrap_future(future)
+
+    async def on_cells_loop(self, made: Callable[[], Awaitable[Any]]) -> Any:
+        """Await something on the loop of whoever awaits the answer: there its own connections live."""
+
+        async def there() -> Any:
+            try:
+                return await made()
+            except BaseException as error:
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                    raise  # given up by us
+                raise Raised(error) from None
+
+        if self._loop is None:
+            return await there()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), self._loop))
+
+    async def decide(
+        self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
+    ) -> Verdict:
+        """Ask the reader: with a card in the cell, and at the keyboard where no page shows one.
+
+        Raises:
+            ToolError: there is no reader.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._asked(call, step, spec, check)
+        except TimeoutError:
+            return Verdict(Deny(f"nobody decided within {self._timeout_s:g} s"), "timeout")
+
+    async def _asked(
+        self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
+    ) -> Verdict:
+        if isinstance(self._stage, show.Stage):
+            verdict = await self._on_a_card(self._stage, call, step, spec, check)
+            if verdict is not None:
+                return verdict
+        if not self._typing:
+            raise ToolError(
+                f"{call.name} needs approval, and nobody is here to give it. Give a policy: "
+                "require_approval=lambda call: call.name in {…}, or Allow and Deny.",
+                name=call.name,
+                arguments=call.arguments,
+            )
+        async with self._typed:
+            try:
+                typed: Verdict = await self.in_cell(lambda: _at_the_keyboard(call, check))
+                return typed
+            except Raised as raised:  # a front end without an input line
+                raise ToolError(
+                    f"{call.name} needs approval, and it cannot be asked for here ({type(raised.error).__name__}). "
+                    "Give a policy: require_approval=…",
+                    name=call.name,
+                    arguments=call.arguments,
+                ) from None
+
+    async def _on_a_card(
+        self,
+        stage: show.Stage,
+        call: ToolCall,
+        step: ToolStep,
+        spec: Mapping[str, Any],
+        check: Callable[[Mapping[str, Any]], str],
+    ) -> Verdict | None:
+        """What the reader decides on the page; None where no page has shown the card in time."""
+        future = stage.ask(call, step, spec=spec, check=check)
+        until = time.monotonic() + stage.patience_s
+        while not (future.done() or stage.heard(step.key)):
+            if time.monotonic() > until:
+                stage.withdraw(step.key)
+                return None
+            await asyncio.sleep(_LOOK_EVERY_S)
+        decision, always = await asyncio.wrap_future(future)
+        return Verdict(decision, "reader", always)
+
+
+def _at_the_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) -> Verdict:
+    """Ask with `input`: allow, deny, or other arguments as JSON."""
+    arguments = shorten(json.dumps(call.arguments, ensure_ascii=False), _MOST_ARGUMENTS)
+    print(visible(f"amber: the model wants to call {call.name}({arguments})"))
+    while True:
+        said = input("Allow? [y]es, [n]o, [a]ll of this answer, or other arguments as JSON: ").strip()
+        if said.lower() in ("y", "yes"):
+            return Verdict(Allow(), "reader")
+        if said.lower() in ("a", "all"):
+            return Verdict(Allow(), "reader", always=True)
+        if said.lower() in ("n", "no"):
+            return Verdict(Deny(input("Why? (the model is told; may be empty) ").strip()), "reader")
+        if not said.startswith("{"):
+            continue
+        try:
+            edited = json.loads(said)
+        except ValueError as error:
+            print(f"This is no JSON: {error}")
+            continue
+        if wrong := check(edited):
+            print(visible(wrong))
+            continue
+        return Verdict(Allow(edited), "reader")

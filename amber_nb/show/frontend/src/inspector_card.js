@@ -1,0 +1,195 @@
+// @ts-check
+/** A call that waits for the reader: its arguments to be edited, and the decision on it. */
+
+import { box, button, disable } from "./box.js";
+import { attributes, make } from "./dom.js";
+import { ms } from "./flow.js";
+import { draw } from "./inspector_fields.js";
+import { Form } from "./inspector_form.js";
+
+/** @typedef {{ id: number, fields: import("./inspector_form.js").Field[] | null }} Ask */
+/** @typedef {{ arguments: string | null, all: boolean } | { deny: string }} Decision */
+
+const AGAIN = 2000; // ms until a decision that was not answered is sent again
+const TOO_SOON = 600; // ms in which a key may still have been meant for what was there before
+const WAITING = "waiting for the kernel: it is busy";
+
+export class Card {
+  /**
+   * @param {HTMLElement} at in whose document
+   * @param {Ask} ask
+   * @param {object} ways
+   * @param {(message: object) => void} ways.send to the kernel
+   * @param {() => void} ways.everyone allow all that wait, this one too
+   * @param {HTMLElement} ways.title names the card
+   * @param {AbortSignal} over the end of the view
+   */
+  constructor(at, { id, fields }, { send, everyone, title }, over) {
+    this.id = id;
+    this.send = send;
+    this.turn = 0;
+    this.born = ms();
+    /** @type {Decision | null} made, and not answered */
+    this.made = null;
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this.again = undefined;
+    this.ended = new AbortController();
+    over.addEventListener("abort", () => this.close(), { signal: this.ended.signal });
+    const { signal } = this.ended;
+    this.form = fields && new Form(fields);
+    /** @type {Map<string, import("./inspector_fields.js").Control>} */
+    this.controls = new Map();
+
+    this.el = box(at, "amber-card");
+    attributes(this.el, { role: "group", tabindex: "-1", "aria-labelledby": title.id });
+    this.panel = box(at, "amber-form");
+    this.area = /** @type {HTMLTextAreaElement} */ (make(at, "textarea", "amber-json"));
+    attributes(this.area, { "aria-label": "Arguments as JSON", spellcheck: "false", autocomplete: "off" });
+    this.area.hidden = true;
+    this.said = box(at, "amber-wrong");
+    this.said.setAttribute("role", "alert");
+    this.tabs = box(at, "amber-tabs");
+    this.asForm = button(at, "amber-small", "Form", () => this.turnTo(false), signal);
+    this.asJson = button(at, "amber-small", "JSON", () => this.turnTo(true), signal);
+    const question = box(at, "amber-about", "Run this? You may change the arguments first.");
+    this.tabs.append(question, this.asForm, this.asJson);
+    attributes(this.tabs, { role: "group", "aria-label": "Edit the arguments as" });
+
+    const mac = /Mac|iP(hone|ad)/.test(navigator.platform);
+    this.allow = button(at, "amber-button amber-first", "Allow", () => this.accept(false), signal);
+    this.deny = button(at, "amber-button", "Deny…", () => this.explain(!this.why.hidden), signal);
+    this.all = button(at, "amber-button", "Allow all", everyone, signal);
+    this.all.title = "Allow this call and all that follow in this answer";
+    this.hint = box(at, "amber-about", "");
+    this.told = `${mac ? "⌘" : "Ctrl+"}Enter allows`;
+    const row = box(at, "amber-row");
+    row.append(this.allow, this.deny, this.all, this.hint);
+
+    this.why = box(at, "amber-row amber-why");
+    this.reason = /** @type {HTMLInputElement} */ (make(at, "input"));
+    attributes(this.reason, { type: "text", autocomplete: "off" });
+    const label = box(at, "", "", "label");
+    label.append(box(at, "", "Why? The model is told.", "span"), this.reason);
+    this.refuse = button(at, "amber-button", "Deny", () => this.decide({ deny: this.reason.value }), signal);
+    this.why.append(label, this.refuse);
+    this.explain(true);
+
+    if (this.form) {
+      this.controls = draw(this.panel, this.form, signal);
+      this.turnTo(false);
+    } else {
+      this.tabs.hidden = true;
+      this.panel.append(box(at, "amber-about", "These arguments are too long to be edited here."));
+    }
+    this.el.append(this.tabs, this.panel, this.area, this.said, row, this.why);
+    this.el.addEventListener("keydown", (event) => this.press(event), { signal });
+    this.el.addEventListener("input", () => (this.born = -Infinity), { signal }); // the reader has seen it
+    this.panel.addEventListener("input", () => this.say(""), { signal });
+    this.area.addEventListener("input", () => this.takeJson(), { signal });
+    this.free();
+    for (const pause of [0, 400, 1200]) setTimeout(() => signal.aborted || send({ seen: id }), pause);
+  }
+
+  /** Allow the call as it is now. @param {boolean} all and those that follow */
+  accept(all) {
+    if (!this.area.hidden && !this.takeJson()) return this.area.focus();
+    const problem = this.form?.problem();
+    if (problem) {
+      if (!this.area.hidden) this.turnTo(false);
+      this.say(`${problem.name}: ${problem.wrong}`);
+      return this.controls.get(problem.name)?.focus();
+    }
+    this.decide({ arguments: this.form?.changed() ?? null, all });
+  }
+
+  /** @param {Decision} decision */
+  decide(decision) {
+    if (this.made) return;
+    this.made = decision;
+    this.turn++;
+    this.say("");
+    for (const one of [this.allow, this.deny, this.all, this.refuse]) disable(one, true);
+    const tell = () => this.send({ decide: this.id, turn: this.turn, ...decision });
+    this.hint.textContent = "";
+    this.again = setInterval(() => {
+      this.hint.textContent = WAITING;
+      tell();
+    }, AGAIN);
+    tell();
+  }
+
+  /** @param {number} turn @param {string} said what is wrong with the arguments */
+  refused(turn, said) {
+    if (turn !== this.turn || !this.made) return;
+    this.free();
+    this.say(said);
+  }
+
+  free() {
+    clearInterval(this.again);
+    this.made = null;
+    for (const one of [this.allow, this.deny, this.all, this.refuse]) disable(one, false);
+    this.hint.textContent = this.told;
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.said.textContent = text;
+  }
+
+  /** @param {boolean} shut */
+  explain(shut) {
+    this.why.hidden = shut;
+    this.deny.setAttribute("aria-expanded", String(!shut));
+    if (!shut) this.reason.focus();
+  }
+
+  /** @param {boolean} json whether the arguments are shown as JSON, or as a form */
+  turnTo(json) {
+    if (!this.form) return;
+    if (json && this.area.hidden) {
+      this.area.value = this.form.text();
+      this.area.rows = Math.min(16, this.area.value.split("\n").length + 1);
+      this.say("");
+    } else if (!json && !this.area.hidden) {
+      if (!this.takeJson()) return;
+      this.controls = draw(this.panel, this.form, this.ended.signal);
+    }
+    this.area.hidden = !json;
+    this.panel.hidden = json;
+    this.asForm.setAttribute("aria-pressed", String(!json));
+    this.asJson.setAttribute("aria-pressed", String(json));
+  }
+
+  /** Whether what is written as JSON can be read; then the form has it too. */
+  takeJson() {
+    try {
+      this.form?.take(this.area.value);
+      this.say("");
+      return true;
+    } catch (error) {
+      this.say(/** @type {Error} */ (error).message);
+      return false;
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  press(event) {
+    const { key, ctrlKey, metaKey, target, repeat } = event;
+    if (key === "Escape" && !this.why.hidden) {
+      this.explain(true);
+      this.deny.focus();
+    } else if (key === "Enter" && (ctrlKey || metaKey)) {
+      event.preventDefault();
+      if (!repeat && ms() - this.born > TOO_SOON) this.accept(false);
+    } else if (key === "Enter" && target === this.reason) {
+      this.decide({ deny: this.reason.value });
+    }
+  }
+
+  close() {
+    clearInterval(this.again);
+    this.ended.abort();
+    this.el.remove();
+  }
+}

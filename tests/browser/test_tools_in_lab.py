@@ -1,0 +1,322 @@
+"""Calls of tools in a real JupyterLab: seen while they are written, decided on in the cell, and static in the end."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+from test_accessible import axe, judge  # noqa: F401
+from witness import Watch
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = pathlib.Path(__file__).parents[1] / "show" / "hostile.json"
+
+
+@pytest.fixture
+def browser(browser: Any) -> Watch:
+    """conftest's browser, watched."""
+    return Watch(browser)
+
+
+# A gateway that says what a test has it say, and tools of all kinds.
+TESTS = pathlib.Path(__file__).parents[1]
+SETUP = f"""
+import json, sys, threading, time
+from typing import Annotated, Literal
+
+from pydantic import Field
+sys.path.insert(0, {str(TESTS)!r})
+from amber_nb import tool
+from scripted import calling, scripted
+
+play = scripted().__enter__()
+gate = threading.Event()
+
+def slowly(reply, piece, pause_s):
+    def said():
+        for n, one in enumerate(reply):
+            time.sleep(pause_s if n == piece else 0.02)
+            yield one
+    reply = list(reply)
+    return said
+
+def get_forecast(
+    location: str,
+    unit: Literal["celsius", "fahrenheit"],
+    days: Annotated[int, Field(le=10)],
+    stations: list[str],
+    hourly: bool = False,
+    note: str | None = None,
+    api_key: str = "",
+):
+    '''The weather of the next days.
+
+    Args:
+        location: City and country, such as Aachen, DE
+        days: How many days ahead
+    '''
+    time.sleep(2)
+    return {{"temperature": 14, "token": "t0ken"}}
+
+FORECAST = {{"location": "Aachen, DE", "unit": "celsius", "days": 3, "hourly": True,
+            "stations": ["Orsbach", "Bad Godesberg"], "api_key": "s3cret-value"}}
+FLIGHTS = {{"type": "function", "function": {{"name": "search_flights", "parameters": {{
+    "type": "object", "properties": {{"from": {{"type": "string"}}, "to": {{"type": "string"}}}}}}}}}}
+
+def search_flights(**route):
+    return route
+
+@tool(require_approval=True)
+def book_flight(flight: str, note: str):
+    gate.set()
+    return "done"
+
+def convert(amount: float = 1):
+    if amount == 1:
+        raise KeyError("rate")
+    gate.wait(60)
+    return amount
+
+handlers = {{"search_flights": search_flights}}
+"""
+
+
+def card(out: Any, name: str) -> Any:
+    """The card of a call that waits."""
+    return out.get_by_role("group", name=name, exact=True)
+
+
+def button(where: Any, name: str) -> Any:
+    return where.get_by_role("button", name=name, exact=True)
+
+
+def only_static(book: Any, index: int) -> dict[str, Any]:
+    """What the file keeps of a cell's display: one bundle, and nothing of a widget."""
+    saved = book.saved()
+    assert "widgets" not in saved["metadata"]
+    shown = [one for one in saved["cells"][index]["outputs"] if one["output_type"] == "display_data"]
+    assert [sorted(one["data"]) for one in shown] == [["text/html", "text/plain"]]
+    return {kind: "".join(text) for kind, text in shown[0]["data"].items()}
+
+
+TWO = """
+said = slowly(calling(("get_forecast", FORECAST), ("search_flights", {"from": "CGN", "to": "LIS"})), 6, 0.8)
+amber = play(said, slowly(calling(text="It will **rain**."), 1, 1.2))
+answer = _ASK_("?", tools=[get_forecast, FLIGHTS], handlers=handlers, require_approval=True)
+one, two = answer.tool_runs
+print(json.dumps([one.arguments, one.status, one.decided_by, two.reason]))
+"""
+WAYS = {"sync": "amber.ask", "await": "await amber.ask_async"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_two_calls_are_seen_edited_allowed_and_denied(
+    notebook: Callable[..., Any], artefacts: pathlib.Path, way: str
+) -> None:
+    book = notebook([SETUP, TWO.replace("_ASK_", WAYS[way])])
+    book.run(0, wait=True)
+    book.run(1)
+    out, press = book.output(1), book.page.keyboard.press
+    written = out.locator(".amber-is-writing pre").first
+    expect(written).to_have_text('{"location": "Aachen, DE", "unit":')
+
+    # The first card has the keyboard: the reader was in this cell, and typed nothing.
+    forecast, flights = card(out, "get_forecast"), card(out, "search_flights")
+    expect(forecast).to_be_focused()
+    expect(flights).to_be_visible()
+    expect(out.locator("[aria-live=polite]").first).to_contain_text("waits for your decision")
+    out.screenshot(path=artefacts / f"tools-cards-{way}.png")
+    assert forecast.get_by_label("api_key").get_attribute("type") == "password"
+    forecast.get_by_label("unit").select_option("fahrenheit")
+    days = forecast.get_by_label("days")
+    days.fill("")
+    button(forecast, "Allow").click()
+    expect(forecast.get_by_role("alert")).to_have_text("days: a whole number is wanted")
+    expect(days).to_be_focused()
+    days.fill("50")
+    days.press("Enter")  # neither allows nor runs the cell again
+    days.press("Control+Enter")
+    expect(forecast.get_by_role("alert")).to_have_text("days: should be less than or equal to 10, not 50")
+
+    button(forecast, "JSON").click()
+    raw = forecast.get_by_label("Arguments as JSON")
+    text = raw.input_value()
+    assert "s3cret" not in text
+    assert json.loads(text)["unit"] == "fahrenheit"
+    raw.fill(text.replace("50", "5").replace('"Aachen, DE"', '"Würselen"')[:-1])
+    expect(forecast.get_by_role("alert")).to_contain_text("This is no JSON")
+    button(forecast, "Form").click()
+    expect(raw).to_be_visible()
+    raw.fill(text.replace("50", "5").replace('"Aachen, DE"', '"Würselen"'))
+    button(forecast, "Form").click()
+    expect(forecast.get_by_label("location")).to_have_value("Würselen")
+    forecast.get_by_role("button", name="Leave it out").first.press("Enter")
+    button(forecast, "+ hourly").press("Enter")
+    expect(forecast.get_by_label("hourly")).to_be_focused()
+
+    button(flights, "Deny…").press("Enter")
+    reason = flights.get_by_label("Why?")
+    expect(reason).to_be_focused()
+    press("Escape")
+    expect(reason).to_be_hidden()
+    button(flights, "Deny…").press("Enter")
+    book.page.keyboard.type("too dear")
+    press("Enter")
+    expect(flights).to_have_count(0)
+    expect(forecast).to_be_focused()
+    press("Control+Enter")
+    expect(forecast).to_have_count(0)
+    expect(out.locator(".amber-is-running .amber-word")).to_have_text(re.compile(r"running · [12] s"))
+    expect(out.locator(".amber-is-ran .amber-outcome")).to_have_text('{"temperature": 14, "token": "•••"}')
+    out.screenshot(path=artefacts / f"tools-over-{way}.png")
+    book.finished(1)
+    wanted = {"location": "Würselen", "unit": "fahrenheit", "days": 5, "hourly": False}
+    wanted |= {"stations": ["Orsbach", "Bad Godesberg"], "api_key": "s3cret-value"}
+    assert json.loads(out.locator(".jp-RenderedText").inner_text()) == [wanted, "ran", "reader", "too dear"]
+    expect(out.locator(".amber-answer details")).to_have_count(2)
+    kept = only_static(book, 1)
+    for told in kept.values():
+        assert "s3cret" not in told
+        assert "t0ken" not in told
+    assert "edited by the reader" in kept["text/html"]
+    assert kept["text/plain"].splitlines()[1] == "search_flights(from='CGN', to='LIS') ⊘ denied: too dear"
+
+
+ENDED = """
+amber = play(calling(("get_forecast", FORECAST)))
+answer = _ASK_("?", tools=get_forecast, require_approval=True)
+print(answer.finish_reason)
+"""
+
+
+def test_stop_and_interrupt_while_it_waits(notebook: Callable[..., Any]) -> None:
+    after = "print(amber.last.finish_reason, [run.status for run in amber.last.tool_runs])"
+    book = notebook([SETUP, *(ENDED.replace("_ASK_", ask) for ask in WAYS.values()), after])
+    book.run(0, wait=True)
+    for way, index in (("stop", 1), ("interrupt", 1), ("stop", 2), ("interrupt", 2)):
+        book.run(index)
+        out = book.output(index)
+        expect(card(out, "get_forecast")).to_be_visible()
+        if way == "stop":
+            out.get_by_role("button", name="Stop this answer").click()
+        else:
+            book.page.evaluate("jupyterapp.commands.execute('notebook:interrupt-kernel')")
+        book.finished(index)
+        expect(card(out, "get_forecast")).to_have_count(0)
+        expect(out.locator(".amber-answer")).to_contain_text("not run")
+        expect(out).to_contain_text("cancelled" if way == "stop" else re.compile("KeyboardInterrupt|CancelledError"))
+        expect(book.cell(index)).to_be_focused()  # and Lab's keys work
+        book.run(3, wait=True)
+        expect(book.output(3)).to_have_text("cancelled ['not_run']\n")
+    only_static(book, 1)
+
+
+ALL = """
+amber = play(
+    calling(("get_forecast", FORECAST), ("search_flights", {"from": "CGN"}),
+            ("book_flight", {"flight": "LH 1968", "note": "Window seat, please.\\nAnd a vegetarian meal."}),
+            ("convert", {"amount": 3})),
+    calling(("convert", {})),
+    slowly(calling(text="Done."), 0, 1.5),
+)
+policy = lambda call: True if call.name == "convert" else None
+answer = amber.ask("?", tools=[get_forecast, FLIGHTS, book_flight, convert], handlers=handlers, require_approval=policy)
+print([run.status for run in answer.tool_runs], answer.tool_runs[1].arguments)
+"""
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_allow_all_axe_and_narrow_pages(
+    notebook: Callable[..., Any],
+    artefacts: pathlib.Path,
+    axe: str,  # noqa: F811
+    theme: str,
+) -> None:
+    book = notebook([SETUP, ALL], theme=f"JupyterLab {theme}")
+    book.run(0, wait=True)
+    book.run(1)
+    out = book.output(1)
+    expect(button(out, "Allow")).to_have_count(3)
+    book.page.mouse.move(0, 0)
+    out.screenshot(path=artefacts / f"tools-{theme}.png")
+    judge(book, axe, ".amber-inspector", artefacts / f"axe-tools-{theme}.json")
+    for width in (1600, 360):
+        book.page.set_viewport_size({"width": max(width + 400, 1280), "height": 900})
+        book.page.add_style_tag(content=f".jp-Cell-outputArea {{ max-width: {width + 64}px; }}")  # 64 are the prompt's
+        needed, there = out.locator(".amber-inspector").evaluate("el => [el.scrollWidth, el.clientWidth]")
+        assert needed <= there <= width
+        out.screenshot(path=artefacts / f"tools-{theme}-{width}.png")
+    book.page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    out.screenshot(path=artefacts / f"tools-{theme}-forced.png")
+    card(out, "search_flights").get_by_label("from").fill("DUS")
+    button(card(out, "book_flight"), "Allow all").click()
+    expect(out.locator(".amber-is-failed .amber-outcome")).to_have_text("KeyError: 'rate'")
+    out.screenshot(path=artefacts / f"tools-{theme}-over.png")
+    book.finished(1)
+    expect(out).to_contain_text("['ran', 'ran', 'ran', 'ran', 'failed'] {'from': 'DUS'}")
+
+
+PAYLOADS = """
+import json, time
+from amber_nb.show import Stage, answer_html, tools_html, tools_text
+from amber_nb.types import Told, ToolCall, ToolRun, ToolStep
+
+corpus = [one["text"] for one in json.load(open({path!r}))]
+stopped, steps = [], []
+stage = Stage(model="azure/gpt-5.4", badge=None, tools=True, on_stop=lambda: stopped.append(1))
+for n, text in enumerate(corpus):
+    one = ToolStep(key=str(n), round=1, name=text, arguments=text, state="writing")
+    steps.append(one)
+    if n % 3 == 0:
+        spec = {{"function": {{"parameters": {{"properties": {{text: {{"type": "string", "description": text,
+                 "enum": [text]}} for text in [text, "b"]}}}}}}}}
+        one.state = "waiting"
+        call = ToolCall(id="x", name=text, arguments={{text: text, "b": [text], "password": text}})
+        stage.ask(call, one, spec=spec, check=lambda arguments: "")
+    elif n % 3 == 1:
+        one.run = ToolRun(name=text, arguments={{text: text}}, status="failed", error=text, sent=text, traceback=text)
+        one.state = "over"
+end = time.monotonic() + 60
+while not stopped and time.monotonic() < end:
+    stage.tick("", steps)
+    time.sleep(0.1)
+for n, one in enumerate(steps):
+    text = corpus[n]
+    one.run = one.run or ToolRun(name=text, arguments={{text: text}}, status="denied", reason=text, sent=text,
+                                 told=Told(text=text, table=((text,), ((text,),)), notes=(text,)))
+runs = [one.run for one in steps]
+stage.settle({{"text/html": answer_html("", head=tools_html(runs)), "text/plain": tools_text(runs)}})
+print(len(corpus))
+"""
+
+
+def test_nothing_that_anybody_says_runs(notebook: Callable[..., Any], browser: Watch, artefacts: pathlib.Path) -> None:
+    book = notebook(["'a cell that another hand changes'", PAYLOADS.format(path=str(HOSTILE))])
+    book.run(1)
+    out = book.output(1)
+    expect(out.locator(".amber-call")).to_have_count(208, timeout=20_000)
+    expect(button(out, "Deny…")).to_have_count(75)
+    for one in button(out, "JSON").all()[:5]:
+        one.click()
+    out.screenshot(path=artefacts / "tools-hostile.png")
+    assert browser.problems(book.page, least=2_000) == []
+    out.get_by_role("button", name="Stop this answer").click()
+    book.finished(1)
+    expect(out.locator(".amber-answer details").first).to_be_visible()
+    assert browser.problems(book.page, least=1_000) == []
+
+    saved = book.saved()
+    saved["cells"][0]["source"] = ["# changed\n"]  # by other hands: the file has lost its signature
+    path = book.path.with_name("untrusted-tools.ipynb")
+    path.write_text(json.dumps(saved), encoding="utf-8")
+    again = notebook.saved(path)  # type: ignore[attr-defined]
+    expect(again.page.locator(".amber-answer details").first).to_be_visible(timeout=20_000)
+    assert again.page.locator(".jp-mod-trusted .amber-answer").count() == 0
+    again.page.screenshot(path=artefacts / "tools-untrusted.png")
+    assert browser.problems(again.page, least=1_000) == []

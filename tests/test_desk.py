@@ -1,0 +1,163 @@
+"""The cell that asked: work for its thread, its loop, and a reader at the keyboard."""
+
+import asyncio
+import threading
+
+import pytest
+from scripted import calling, scripted
+
+from amber_nb import Allow, Deny, ToolError, asking
+from amber_nb.desk import CellDesk
+from amber_nb.rounds import Raised
+from amber_nb.show import cell
+from amber_nb.wire import loop
+
+
+def desk(**options):
+    return CellDesk(None, loop.Bell(), None, **({"typing": False, "timeout_s": None} | options))
+
+
+@pytest.fixture
+def keyboard(monkeypatch):
+    """What is typed, line by line; and what was shown of each question."""
+    lines, shown = [], []
+
+    def typed(prompt):
+        shown.append(prompt)
+        line = lines.pop(0)
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+    monkeypatch.setattr("builtins.input", typed)
+    monkeypatch.setattr(cell, "in_terminal", lambda: False)
+    monkeypatch.setattr(cell, "front_end", lambda: True)  # of a kernel that has no live display: AMBER_DISPLAY=static
+    monkeypatch.setenv("AMBER_DISPLAY", "static")
+    return lines
+
+
+def buy(item: str, n: int = 1) -> str:
+    """Buy something."""
+    return f"{n} {item}"
+
+
+def run(*calls):
+    with scripted() as play:
+        return play(calling(*calls), "Done.").ask("?", tools=buy, require_approval=True, show=False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "sent"),
+    [
+        (["y"], "ran", "1 tea"),
+        (["YES"], "ran", "1 tea"),
+        (["what?", "", "y"], "ran", "1 tea"),
+        (["n", ""], "denied", "Denied: this call was not allowed to run."),
+        (["n", "too dear"], "denied", "Denied: this call was not allowed to run. Reason: too dear"),
+        (['{"item": "coffee"}'], "ran", '[The reader changed the arguments to {"item": "coffee"}]\n1 coffee'),
+        (
+            ["{", '{"item": 5}', '{"item": "milk"}'],
+            "ran",
+            '[The reader changed the arguments to {"item": "milk"}]\n1 milk',
+        ),
+    ],
+)
+def test_the_reader_decides_at_the_keyboard(keyboard, capsys, typed, status, sent):
+    keyboard += typed
+    (one,) = run(("buy", {"item": "tea"})).tool_runs
+    assert (one.status, one.sent, one.decided_by) == (status, sent, "reader")
+    assert 'the model wants to call buy({"item": "tea"})' in capsys.readouterr().out
+    assert keyboard == []
+
+
+def test_all_of_an_answer_may_be_allowed(keyboard):
+    keyboard += ["a"]
+    calls = [("buy", {"item": "tea"})]
+    with scripted() as play:
+        amber = play(calling(*calls), calling(*calls), "Done.")
+        answer = amber.ask("?", tools=buy, require_approval=True, show=False)
+    assert [one.status for one in answer.tool_runs] == ["ran", "ran"]
+
+
+def test_two_questions_do_not_mix_at_one_keyboard(keyboard):
+    keyboard += ["n", "first", "n", "second"]
+    reasons = {one.reason for one in run(("buy", {"item": "tea"}), ("buy", {"item": "milk"})).tool_runs}
+    assert reasons == {"first", "second"}
+
+
+@pytest.mark.parametrize("error", [EOFError(), NotImplementedError("no stdin"), RuntimeError("raw_input")])
+def test_where_nothing_can_be_typed_it_is_an_error(keyboard, error):
+    keyboard += [error]
+    with pytest.raises(ToolError, match=f"cannot be asked for here \\({type(error).__name__}\\)"):
+        run(("buy", {"item": "tea"}))
+
+
+def test_an_interrupt_at_the_keyboard_is_one(keyboard):
+    keyboard += [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        run(("buy", {"item": "tea"}))
+
+
+def test_what_is_shown_cannot_move_the_cursor(keyboard, capsys):
+    keyboard += ["y"]
+    run(("buy", {"item": "\x1b[2J\u202e"}))
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_limit_of_time_is_a_no(monkeypatch):
+    monkeypatch.setattr(cell, "front_end", lambda: True)
+    monkeypatch.setenv("AMBER_DISPLAY", "none")
+
+    async def never(*_):
+        await asyncio.sleep(20)
+
+    monkeypatch.setattr(CellDesk, "_asked", never)
+    with scripted() as play:
+        amber = play(calling(("buy", {"item": "tea"})), "Done.")
+        answer = amber.ask("?", tools=buy, require_approval=True, approval_timeout_s=0.05, show=False)
+    (one,) = answer.tool_runs
+    assert (one.status, one.decided_by) == ("denied", "timeout")
+    assert "nobody decided within 0.05 s" in one.sent
+
+
+def test_work_is_done_where_it_is_drained():
+    here = desk()
+
+    async def ask():
+        return await here.in_cell(threading.current_thread)
+
+    waiting = loop.submit(ask())
+    while not waiting.done():
+        here.drain()
+    assert waiting.result() is threading.main_thread()
+
+
+def test_what_work_raises_comes_back_whole():
+    here = desk()
+    waiting = loop.submit(here.in_cell(lambda: 1 / 0))
+    with pytest.raises(Raised) as caught:
+        loop.wait(waiting, here.drain, 0.01)
+    assert isinstance(caught.value.error, ZeroDivisionError)
+
+
+def test_a_bell_wakes_the_waiter_at_once():
+    rung = threading.Event()
+    bell = loop.Bell()
+
+    async def ring():
+        bell.ring()
+        while not rung.is_set():
+            await asyncio.sleep(0.001)
+
+    loop.wait(loop.submit(ring()), rung.set, 30, bell)  # without the bell: half a minute
+
+    async def awaited():
+        rung.clear()
+        await loop.wait_async(loop.submit(ring()), rung.set, 30, bell)
+
+    asyncio.run(asyncio.wait_for(awaited(), 10))
+
+
+def test_the_decisions_are_public():
+    assert Allow() != Deny()
+    assert asking.Wishes().require_approval is False
