@@ -128,7 +128,7 @@ class Asking:
                     self._stage,
                     self._bell,
                     awaiting,
-                    typing=cell.in_terminal() or cell.front_end(),
+                    typing=cell.keyboard(),
                     timeout_s=positive("approval_timeout_s", wishes.approval_timeout_s),
                 )
                 self._rounds = Rounds(tools, wishes.require_approval, self._desk)

@@ -105,7 +105,7 @@ class Rounds:
         self._approval = approval
         self._desk = desk
         self._context = contextvars.copy_context()
-        self._wrong: set[str] = set()  # tools whose arguments were refused once
+        self._wrong: set[str] = set()  # tools whose arguments were refused the last time
         self._allow_all = False
         self._calls: list[_Call] = []
 
@@ -183,6 +183,7 @@ class Rounds:
                 name=again.step.name,
                 arguments=again.text,
             )
+        self._wrong -= {one.step.name for one in calls if not one.wrong}
         self._wrong |= {one.step.name for one in calls if one.wrong}
 
     async def _by_policy(self, one: _Call) -> None:

@@ -30,8 +30,7 @@ def keyboard(monkeypatch):
         return line
 
     monkeypatch.setattr("builtins.input", typed)
-    monkeypatch.setattr(cell, "in_terminal", lambda: False)
-    monkeypatch.setattr(cell, "front_end", lambda: True)  # of a kernel that has no live display: AMBER_DISPLAY=static
+    monkeypatch.setattr(cell, "keyboard", lambda: True)  # of a kernel that has no live display: AMBER_DISPLAY=static
     monkeypatch.setenv("AMBER_DISPLAY", "static")
     return lines
 
@@ -105,7 +104,6 @@ def test_what_is_shown_cannot_move_the_cursor(keyboard, capsys):
 
 
 def test_a_limit_of_time_is_a_no(monkeypatch):
-    monkeypatch.setattr(cell, "front_end", lambda: True)
     monkeypatch.setenv("AMBER_DISPLAY", "none")
 
     async def never(*_):

@@ -129,6 +129,12 @@ def test_what_is_wrong_with_a_call_is_told_once(script, call, said):
     assert [run.status for run in caught.value.answer.tool_runs] == ["invalid", "invalid"]
 
 
+def test_a_model_that_has_learnt_may_err_again(script):
+    wrong, right = list(calling(("add", {"a": 1}))), list(calling(("add", {"a": 1, "b": 2})))
+    answer = script(wrong, right, wrong, right, "3.").ask("?", tools=add)
+    assert [run.status for run in answer.tool_runs] == ["invalid", "ran", "invalid", "ran"]
+
+
 def test_ids_are_made_where_they_lack_or_repeat(script):
     two = calling(("add", {"a": 1, "b": 1}, ""), ("add", {"a": 2, "b": 2}, "x"), ("add", {"a": 3, "b": 3}, "x"))
     answer = script(two, "Done.").ask("?", tools=add)
@@ -312,7 +318,8 @@ class TestDecisions:
     @pytest.mark.parametrize(
         ("policy", "options"), [(True, {}), (lambda call: None, {}), (False, {"require_approval": True})]
     )
-    def test_with_nobody_there_it_is_an_error_before_the_call(self, script, policy, options):
+    def test_with_nobody_there_it_is_an_error_before_the_call(self, script, policy, options, monkeypatch):
+        monkeypatch.setattr("amber_nb.show.cell.keyboard", lambda: False)  # also with pytest -s
         with pytest.raises(ToolError, match="needs approval, and nobody is here") as caught:
             self.run(script, policy, **options)
         assert caught.value.answer.tool_runs[0].status == "not_run"
@@ -432,4 +439,4 @@ def test_an_answer_with_tools_pickles(script):
 def test_text_of_all_rounds_is_shown_and_a_line_for_each_call(script):
     answer = script(calling(("add", {"a": 1, "b": 2}), text="Let me see."), "Three.").ask("?", tools=add)
     assert answer.text == "Three."
-    assert answer._repr_mimebundle_()["text/plain"] == "Let me see.\n\nThree.\nadd(a=1, b=2) → 3"
+    assert answer._repr_mimebundle_()["text/plain"] == "add(a=1, b=2) → 3\nLet me see.\n\nThree."

@@ -15,7 +15,7 @@ from typing import Any
 
 from .escape import visible
 
-__all__ = ["Turns", "at_end", "cell_id", "current", "front_end", "in_kernel", "in_terminal", "show"]
+__all__ = ["Turns", "at_end", "cell_id", "current", "front_end", "in_kernel", "in_terminal", "keyboard", "show"]
 
 
 def front_end() -> bool:
@@ -37,6 +37,13 @@ def in_kernel() -> bool:
 def in_terminal() -> bool:
     """Whether this is an interactive IPython without a kernel."""
     return _shell() is not None and not in_kernel()
+
+
+def keyboard() -> bool:
+    """Whether `input` reaches a person: in an IPython, at a front end of a kernel, or on a script's terminal."""
+    if in_kernel():
+        return front_end()
+    return in_terminal() or (sys.stdin is not None and sys.stdin.isatty())
 
 
 def current() -> str | None:

@@ -23,6 +23,17 @@ def test_a_script_is_neither_kernel_nor_front_end():
     assert done.stdout.split() == ["False", "False", "False", "None"]
 
 
+@pytest.mark.parametrize("person", [True, False])
+@pytest.mark.parametrize("shell", ["kernel", "terminal", None])
+def test_a_keyboard_is_a_terminals_or_a_front_ends(monkeypatch, shell, person):
+    stdin = SimpleNamespace(isatty=lambda: person)  # a kernel's own terminal is nobody's keyboard
+    monkeypatch.setattr(cell.sys, "stdin", stdin if shell != "kernel" else SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(cell, "in_kernel", lambda: shell == "kernel")
+    monkeypatch.setattr(cell, "in_terminal", lambda: shell == "terminal")
+    monkeypatch.setattr(cell, "front_end", lambda: shell == "kernel" and person)
+    assert cell.keyboard() is (person or shell == "terminal")
+
+
 @pytest.fixture(scope="module")
 def kernel():
     """A real kernel, spoken to as a front end would."""
