@@ -12,6 +12,7 @@ from typing import Any
 
 from . import show
 from .errors import ToolError
+from .masks import masked, unmasked
 from .rounds import Raised, Verdict
 from .show.escape import shorten, visible
 from .types import Allow, Deny, ToolCall, ToolStep
@@ -152,7 +153,7 @@ class CellDesk:
 
 def _at_the_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) -> Verdict:
     """Ask with `input`: allow, deny, or other arguments as JSON."""
-    arguments = shorten(json.dumps(call.arguments, ensure_ascii=False), _MOST_ARGUMENTS)
+    arguments = shorten(json.dumps(masked(call.arguments), ensure_ascii=False), _MOST_ARGUMENTS)
     print(visible(f"amber: the model wants to call {call.name}({arguments})"))
     while True:
         said = input("Allow? [y]es, [n]o, [a]ll of this answer, or other arguments as JSON: ").strip()
@@ -169,6 +170,7 @@ def _at_the_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) 
         except ValueError as error:
             print(f"This is no JSON: {error}")
             continue
+        edited = unmasked(edited, call.arguments)
         if wrong := check(edited):
             print(visible(wrong))
             continue

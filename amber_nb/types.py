@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from .masks import masked, masked_text, secrets_in, without
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
@@ -108,7 +111,7 @@ class Told:
     notes: tuple[str, ...] = ()  # "the first 50 of 2,000 rows"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ToolRun:
     """One call of a tool: what the model wanted, what was done, and what the model was told. Times in seconds."""
 
@@ -128,6 +131,27 @@ class ToolRun:
     traceback: str | None = field(default=None, repr=False)
     told: Told | None = field(default=None, repr=False)
 
+    def discreet(self) -> ToolRun:
+        """The same without what is a secret by its name, also where an error or a result repeats it; for displays."""
+        secrets = _secrets(self.arguments) | _secrets(self.proposed)
+        texts = {name: without(getattr(self, name), secrets) for name in ("sent", "error", "reason", "traceback")}
+        told = self.told
+        if told is not None and secrets:
+            columns, rows = told.table or ((), ())
+            table = (tuple(without(columns, secrets)), tuple(tuple(without(row, secrets)) for row in rows))
+            notes = tuple(without(told.notes, secrets))
+            told = replace(told, text=without(told.text, secrets), table=told.table and table, notes=notes)
+        text = self.arguments if isinstance(self.arguments, str) else None
+        arguments = masked_text(text) if text is not None else without(masked(self.arguments), secrets)
+        proposed = self.proposed and without(masked(self.proposed), secrets)
+        return replace(self, arguments=arguments, proposed=proposed, told=told, **texts)
+
+    def __repr__(self) -> str:
+        one = self.discreet()
+        told = ((each.name, getattr(one, each.name)) for each in fields(one) if each.repr)
+        secrets = _secrets(self.arguments) | _secrets(self.proposed)
+        return f"ToolRun({', '.join(f'{name}={_repr(value, secrets)}' for name, value in told)})"
+
 
 @dataclass(slots=True, kw_only=True)
 class ToolStep:
@@ -140,6 +164,23 @@ class ToolStep:
     state: Literal["writing", "checking", "waiting", "running", "over"]
     began: float = 0.0  # when it began to run; the monotonic clock, in seconds
     run: ToolRun | None = None  # once it is over
+
+
+def _secrets(arguments: Mapping[str, Any] | str | None) -> set[str]:
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            return set()
+    return secrets_in(arguments)
+
+
+def _repr(value: Any, secrets: set[str]) -> str:
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        value = masked_text(value)
+    elif type(value) in (dict, list):
+        value = masked(value)
+    return str(without(repr(value), secrets))
 
 
 def encodable(text: str) -> str:

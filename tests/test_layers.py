@@ -21,6 +21,7 @@ FLOORS = [
     {"config", "credentials"},
     {"address", "checks", "tapes"},
     {"errors", "types", "_version"},
+    {"masks"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # name on the package's door → the room behind it

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from ..masks import is_secret, masked
 from ..types import encodable
 
-__all__ = ["ArgumentsError", "json_ready", "path_text", "read_arguments", "shortened", "unknown"]
+__all__ = ["ArgumentsError", "json_ready", "not_this", "path_text", "read_arguments", "shortened", "unknown"]
 
 MOST_CHARACTERS = 1_000_000  # of the model's text
 MOST_NESTED = 100
@@ -135,6 +136,13 @@ def path_text(path: tuple[str | int, ...]) -> str:
             named = step if len(step) <= _SHOWN else step[: _SHOWN - 1] + "…"
             text += f".{named}" if text else named
     return encodable(text) or "the arguments"
+
+
+def not_this(path: tuple[str | int, ...], value: Any) -> str:
+    """The end of a complaint: the value that was given, unless it is a secret by its name."""
+    return (
+        "" if any(isinstance(step, str) and is_secret(step) for step in path) else f", not {shortened(masked(value))}"
+    )
 
 
 def shortened(value: Any) -> str:

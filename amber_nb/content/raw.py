@@ -19,7 +19,7 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from .arguments import ArgumentsError, path_text, shortened, unknown
+from .arguments import ArgumentsError, not_this, path_text, shortened, unknown
 from .schemas import parts_of
 
 __all__ = ["JsonSchema"]
@@ -217,4 +217,4 @@ def _said(error: ValidationError) -> str:
         wanted = f"should fit what the schema says under {error.validator}"
     else:
         wanted = f"should keep to {error.validator} {shortened(rule)}"
-    return f"{path_text(path)}: {wanted}, not {shortened(value)}"
+    return f"{path_text(path)}: {wanted}{not_this(path, value)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from .arguments import ArgumentsError, path_text, shortened
+from .arguments import ArgumentsError, not_this, path_text
 
 __all__ = ["validated"]
 
@@ -142,11 +142,14 @@ def _said(complaints: list[_Complaint]) -> str:
         return "is missing"
     if first.kind == "extra_forbidden":
         return "no such field"
-    words = dict.fromkeys(_words(one) for one in complaints[:4])
-    return f"{' or '.join(words)[:400]}, not {shortened(first.value)}"
+    end = not_this(first.path, first.value)
+    words = dict.fromkeys(_words(one, secret=not end) for one in complaints[:4])
+    return f"{' or '.join(words)[:400]}{end}"
 
 
-def _words(one: _Complaint) -> str:
+def _words(one: _Complaint, *, secret: bool) -> str:
+    if secret and one.kind in ("value_error", "assertion_error"):  # what a validator of the user's says may repeat it
+        return "is not accepted"
     if one.kind == "json_invalid":
         return "should be JSON"
     message = one.message.removeprefix("Value error, ").removeprefix("Assertion failed, ")

@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ..masks import is_secret
 from ..types import ToolCall, encodable
 from .escape import shorten, visible
-from .secrets import is_secret
 
 __all__ = ["MOST_EDITED", "edited", "fields"]
 

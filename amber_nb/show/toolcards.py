@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from ..masks import HIDDEN, is_secret, masked, masked_text
 from ..types import ToolRun, encodable
 from .escape import code_text, prose, shorten, visible
 from .highlight import code_html, theme_colours
 from .markdown import STYLES
-from .secrets import HIDDEN, is_secret, masked, masked_text
 from .strip import strip_html
 from .values import table_html
 
@@ -45,7 +45,7 @@ def tools_html(runs: Sequence[ToolRun], *, max_bytes: int = 200_000) -> str:
     pieces: list[str] = []
     left = max_bytes
     for number, run in enumerate(runs):
-        piece = _card(run, rounds)
+        piece = _card(run.discreet(), rounds)
         left -= len(piece.encode())
         if left < 0:
             pieces.append(f'<div style="{_LABEL}">and {len(runs) - number:,} more calls</div>')
@@ -56,7 +56,7 @@ def tools_html(runs: Sequence[ToolRun], *, max_bytes: int = 200_000) -> str:
 
 def tools_text(runs: Sequence[ToolRun]) -> str:
     """A line for each call, the same whenever the same happens: no times."""
-    return "\n".join(_line(run) for run in runs)
+    return "\n".join(_line(run.discreet()) for run in runs)
 
 
 def gist(arguments: Mapping[str, Any] | str, most: int) -> str:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..masks import masked_text
 from ..types import ToolStep, encodable
 from .escape import shorten, visible
-from .secrets import masked_text
 from .toolcards import WORDS, facts, gist, pretty, preview
 
 __all__ = ["change", "row", "shown"]
@@ -29,7 +29,8 @@ def row(step: ToolStep, changed: Mapping[str, Any] | None, card: Mapping[str, An
         changed: its arguments, where the reader has edited them.
         card: what the page needs to ask the reader, while it does.
     """
-    run, writing = step.run, step.run is None and step.state == "writing"
+    run = step.run.discreet() if step.run is not None else None
+    writing = run is None and step.state == "writing"
     arguments = run.arguments if run is not None else step.arguments if changed is None else changed
     text = masked_text(step.arguments[:_LONGEST]) if writing else pretty(arguments)
     began = step.began if run is None and step.state == "running" else None

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from amber_nb.masks import masked_text
 from amber_nb.show import inspector
 from amber_nb.show.approval import MOST_EDITED, edited, fields
 from amber_nb.show.inspector import MOST_CALLS, ToolInspector
-from amber_nb.show.secrets import masked_text
 from amber_nb.types import Allow, Deny, Told, ToolCall, ToolRun, ToolStep
 
 HOSTILE = [one["text"] for one in json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))]

@@ -1,4 +1,4 @@
-"""Values that are secrets by their name are not shown: they would stay in the notebook's file."""
+"""Values that are secrets by their name are not shown: they would stay in the notebook's file. No import of ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["HIDDEN", "is_secret", "masked", "masked_text"]
+__all__ = ["HIDDEN", "is_secret", "masked", "masked_text", "secrets_in", "unmasked", "without"]
 
 HIDDEN = "•••"
 _NAME = re.compile(
@@ -16,6 +16,7 @@ _NAME = re.compile(
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DEEPEST = 30
+_SHORTEST = 4  # characters of a secret that is looked for in other texts: shorter ones are everywhere
 # What JSON consists of, also what is only half written: its last string may have no end yet.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
 
@@ -36,6 +37,46 @@ def masked(value: Any, depth: int = 0) -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [masked(item, depth + 1) for item in value]
+    return value
+
+
+def unmasked(value: Any, original: Any) -> Any:
+    """A JSON value that was shown masked, and came back, with the secrets that were hidden in it."""
+    if isinstance(value, Mapping) and isinstance(original, Mapping):
+        return {
+            name: original[name]
+            if item == HIDDEN and is_secret(str(name)) and name in original
+            else unmasked(item, original.get(name))
+            for name, item in value.items()
+        }
+    if isinstance(value, list) and isinstance(original, list) and len(value) == len(original):
+        return [unmasked(item, before) for item, before in zip(value, original, strict=True)]
+    return value
+
+
+def secrets_in(value: Any, depth: int = 0, *, hidden: bool = False) -> set[str]:
+    """The texts in a JSON value that are secrets by their name, as they would stand in other texts."""
+    if depth > _DEEPEST:
+        return set()
+    if isinstance(value, Mapping):
+        found = (secrets_in(one, depth + 1, hidden=hidden or is_secret(str(name))) for name, one in value.items())
+        return set().union(*found)
+    if isinstance(value, (list, tuple)):
+        return set().union(*(secrets_in(one, depth + 1, hidden=hidden) for one in value))
+    text = str(value) if hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+    return {text, json.dumps(text)[1:-1]} if len(text) >= _SHORTEST else set()
+
+
+def without(value: Any, secrets: set[str], depth: int = 0) -> Any:
+    """A text, or a JSON value, in which these secrets are replaced wherever they stand."""
+    if isinstance(value, str):
+        for one in sorted(secrets, key=len, reverse=True):  # one may begin with another
+            value = value.replace(one, HIDDEN)
+        return value
+    if isinstance(value, Mapping) and depth <= _DEEPEST:
+        return {without(name, secrets): without(one, secrets, depth + 1) for name, one in value.items()}
+    if isinstance(value, (list, tuple)) and depth <= _DEEPEST:
+        return [without(one, secrets, depth + 1) for one in value]
     return value
 
 
