@@ -9,6 +9,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from . import show, tables
+from .masks import masked_text
 from .show import cell
 from .types import Message, Reply, SentImage, ToolRun, encodable
 
@@ -200,7 +201,7 @@ class Answer(Generic[T]):
 
     def _plain(self) -> str:
         ran = show.tools_text(self._runs) if self._runs else ""
-        calls = [f"{call['name']}({call['arguments']})" for call in self._calls()]
+        calls = [f"{call['name']}({masked_text(call['arguments'])})" for call in self._calls()]
         notice = self._notice()
         parts = [ran, self._whole() or self.refusal or "", *calls, f"[{notice}]" if notice else ""]
         return encodable("\n".join(part for part in parts if part))

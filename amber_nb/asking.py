@@ -17,7 +17,7 @@ from .answer import Answer
 from .checks import not_negative, positive
 from .conversation import assistant_message, messages_for, numbered_calls, split_params, tool_messages, with_images
 from .desk import CellDesk
-from .errors import BadReply, RefusalError, SchemaError, StreamCut, ToolError
+from .errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
 from .parts import ImagePart, gather, without_thumbnail
 from .rounds import Rounds
 from .show import cell
@@ -36,6 +36,8 @@ __all__ = ["Asking", "Wishes", "place"]
 _turns = cell.Turns()
 # What takes the live view's place when no text came: the error below it says the rest.
 NOTHING = {"text/html": "", "text/plain": ""}
+# Why a reply ends whose calls are the model's whole wish; what was cut or filtered is shown, and not run.
+CALLING = ("tool_calls", "function_call", "stop")
 TOOLS_EVERY_S = 0.1  # seconds between two ticks where tools are: their arguments appear as they are written
 
 
@@ -78,11 +80,15 @@ class Asking:
         wishes: Wishes,
         awaiting: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        if awaiting is None and not loop.may_wait():
+            raise RuntimeError("This runs on amber's own event loop, which ask would wait for: await amber.ask_async.")
         body, options = split_params(wishes.params)
         if wishes.extra_body is not None and not isinstance(wishes.extra_body, Mapping):
             raise TypeError(f"extra_body must be a dict, not {type(wishes.extra_body).__name__}")
         timeout_s = positive("timeout_s", wishes.timeout_s)
         self._max_wait_s = not_negative("max_wait_s", wishes.max_wait_s)
+        if isinstance(wishes.max_rounds, bool) or not isinstance(wishes.max_rounds, int) or wishes.max_rounds < 1:
+            raise ConfigError("max_rounds must be a whole number, 1 or more.")
         self._amber = amber
         self._wishes = wishes
         messages = messages_for(prompt, wishes.system)
@@ -114,6 +120,8 @@ class Asking:
         tools = content.tools_from(wishes.tools, wishes.handlers) if wishes.tools is not None else {}
         if wishes.handlers and not tools:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
+        self._tools = list(tools.values())
+        self._round = 0  # of tools, the last one that was begun
         self._rounds: Rounds | None = None
         for holder in gathered.holders:  # now that nothing can be wrong any more
             holder.used(thumbnails=wishes.thumbnails)
@@ -123,7 +131,7 @@ class Asking:
         try:
             self._stage = self._open_stage(amber._config.display, tools=bool(tools)) if self._visible else None
             if tools:
-                self._body["tools"] = [tool.spec for tool in tools.values()]
+                self._body["tools"] = [tool.spec for tool in self._tools]
                 self._desk = CellDesk(
                     self._stage,
                     self._bell,
@@ -201,21 +209,20 @@ class Asking:
 
     async def _answered(self) -> Reply:
         """The reply that calls no tool any more, round after round."""
-        number = 0
         while True:
             reply = await self._asked()
             said = assistant_message(reply.completion)
-            if self._rounds is None or said is None or not said.get("tool_calls") or reply.finish_reason == "length":
+            if self._rounds is None or said is None or not _calls_tools(reply):
                 return reply
-            number += 1
-            if number > self._wishes.max_rounds:
+            self._round += 1
+            if self._round > self._wishes.max_rounds:
                 raise ToolError(
-                    f"The model wants tools for the {number}th time, and max_rounds={self._wishes.max_rounds} is the "
-                    "limit. Raise it, or ask in smaller steps.",
+                    f"The model wants tools again, and max_rounds={self._wishes.max_rounds} is the limit. Raise it, or "
+                    "ask in smaller steps.",
                     name=said["tool_calls"][0]["function"]["name"],
                     arguments=said["tool_calls"][0]["function"]["arguments"],
                 )
-            if not await self._used_tools(said, number):
+            if not await self._used_tools(said, self._round):
                 return reply
             if reply.text:
                 self._said_before.append(reply.text)
@@ -250,7 +257,7 @@ class Asking:
         """The reply to a schema: read, and asked for once more where it does not fit."""
         assert self._shape is not None
         for again in (True, False):
-            if reply.refusal or reply.finish_reason in ("length", "content_filter", "tool_calls"):
+            if reply.refusal or _calls_tools(reply) or reply.finish_reason in ("length", "content_filter"):
                 return reply
             try:
                 self._parsed = self._shape.read(reply.text)
@@ -264,7 +271,7 @@ class Asking:
                 self._messages = [*self._messages, said, {"role": "user", "content": wrong}]
                 if self._stage is not None:
                     self._stage.feed("\n\n")
-                reply = await self._asked()
+                reply = await self._answered()
         return reply
 
     def _request(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -303,7 +310,7 @@ class Asking:
         """
         answer = self._answer(reply)
         self._end(answer)
-        if self._shape is not None and reply.complete and self._parsed is None and reply.finish_reason != "tool_calls":
+        if self._shape is not None and reply.complete and self._parsed is None and not _calls_tools(reply):
             error = self._unmet(reply)
             error.answer = answer  # type: ignore[attr-defined]
             raise error
@@ -365,11 +372,11 @@ class Asking:
     def _inherited(self) -> dict[str, Any]:
         """What an answer's `ask` goes on with; not the images, and not the schema."""
         kept = (
-            *("tools", "handlers", "require_approval", "approval_timeout_s", "max_rounds"),
+            *("require_approval", "approval_timeout_s", "max_rounds"),
             *("model", "timeout_s", "max_wait_s", "footer", "extra_body"),
         )
         wishes = self._wishes
-        return {**{name: getattr(wishes, name) for name in kept}, **wishes.params}
+        return {"tools": self._tools or None, **{name: getattr(wishes, name) for name in kept}, **wishes.params}
 
     def _end(self, answer: Answer[Any] | None) -> None:
         self._ended = True
@@ -388,6 +395,12 @@ def _in_message(message: Message, thumbnails: bool) -> list[ImagePart]:
     said = message.get("content")
     parts = [part for part in said if isinstance(part, ImagePart)] if isinstance(said, list) else []
     return parts if thumbnails else [without_thumbnail(part) for part in parts]
+
+
+def _calls_tools(reply: Reply) -> bool:
+    """Whether it ends in calls, and these are whole."""
+    calls = (assistant_message(reply.completion) or {}).get("tool_calls")
+    return bool(calls) and reply.finish_reason in CALLING
 
 
 def place() -> Place:

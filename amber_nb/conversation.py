@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
+from itertools import count
 from typing import Any
 
 import openai  # whole, then its parts: importing `openai.resources…` by itself costs 45 ms more CPU
@@ -123,11 +124,13 @@ def numbered_calls(said: Mapping[str, Any], round: int) -> dict[str, Any]:
     Some gateways leave ids out or repeat them, and then no result could be told from another; and some turn down a
     conversation that holds arguments which are no JSON.
     """
+    given = {call.get("id") for call in said.get("tool_calls") or ()}
     calls, seen = [], set()
     for number, call in enumerate(said.get("tool_calls") or (), start=1):
         name = call.get("id")
         if not name or name in seen:
-            name = f"call_{round}_{number}"
+            made = (f"call_{round}_{number}{'_' * more}" for more in count())
+            name = next(one for one in made if one not in given)
         seen.add(name)
         call = {**call, "id": name}
         if "function" in call and not _is_object(call["function"].get("arguments")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from .masks import masked, unmasked
 from .rounds import Raised, Verdict
 from .show.escape import shorten, visible
 from .types import Allow, Deny, ToolCall, ToolStep
+from .wire import loop as private
 from .wire.loop import Bell
 
 __all__ = ["CellDesk"]
@@ -51,6 +53,7 @@ class CellDesk:
         self._timeout_s = timeout_s
         self._jobs: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._typed = asyncio.Lock()  # two questions at one keyboard would read each other's answers
+        self._typed_all = False  # and those that waited for it need not be asked any more
 
     def drain(self) -> None:
         """Do what waits for the cell's thread; to be called in it."""
@@ -68,15 +71,30 @@ class CellDesk:
             else:
                 future.set_result(result)
 
-    async def in_cell(self, work: Callable[[], Any]) -> Any:
-        """Run something on the cell's thread."""
+    async def in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
+        """Run something on the cell's thread; its time counts from when it begins there."""
+        here = asyncio.get_running_loop()
         future: Future[Any] = Future()
-        self._jobs.append((work, future))
-        self._bell.ring()
-        return await asyncio.wrap_future(future)
+        async with asyncio.timeout(None) as limit:
+
+            def count(seconds: float) -> None:
+                with contextlib.suppress(RuntimeError):  # it is over already
+                    limit.reschedule(here.time() + seconds)
+
+            def begun() -> Any:
+                if timeout_s is not None:
+                    here.call_soon_threadsafe(count, timeout_s)
+                return work()
+
+            self._jobs.append((begun, future))
+            self._bell.ring()
+            return await asyncio.wrap_future(future)
 
     async def on_cells_loop(self, made: Callable[[], Awaitable[Any]]) -> Any:
-        """Await something on the loop of whoever awaits the answer: there its own connections live."""
+        """Await something on the loop of whoever awaits the answer, where its own connections live.
+
+        On the private one for the user's coroutines where nobody does.
+        """
 
         async def there() -> Any:
             try:
@@ -88,7 +106,7 @@ class CellDesk:
                 raise Raised(error) from None
 
         if self._loop is None:
-            return await there()
+            return await asyncio.wrap_future(private.submit_users(there()))
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), self._loop))
 
     async def decide(
@@ -100,8 +118,7 @@ class CellDesk:
             ToolError: there is no reader.
         """
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._asked(call, step, spec, check)
+            return await self._asked(call, step, spec, check)
         except TimeoutError:
             return Verdict(Deny(f"nobody decided within {self._timeout_s:g} s"), "timeout")
 
@@ -120,8 +137,11 @@ class CellDesk:
                 arguments=call.arguments,
             )
         async with self._typed:
+            if self._typed_all:
+                return Verdict(Allow(), "reader", always=True)
             try:
-                typed: Verdict = await self.in_cell(lambda: _at_the_keyboard(call, check))
+                typed: Verdict = await self.in_cell(lambda: _at_the_keyboard(call, check), self._timeout_s)
+                self._typed_all = typed.always
                 return typed
             except Raised as raised:  # a front end without an input line
                 raise ToolError(
@@ -147,7 +167,8 @@ class CellDesk:
                 stage.withdraw(step.key)
                 return None
             await asyncio.sleep(_LOOK_EVERY_S)
-        decision, always = await asyncio.wrap_future(future)
+        async with asyncio.timeout(self._timeout_s):  # from when the reader can see it
+            decision, always = await asyncio.wrap_future(future)
         return Verdict(decision, "reader", always)
 
 

@@ -11,7 +11,8 @@ __all__ = ["HIDDEN", "is_secret", "masked", "masked_text", "secrets_in", "unmask
 
 HIDDEN = "•••"
 _NAME = re.compile(
-    r"token|passw|secret|api_?key|authoriz|credential|private_?key|(?:^|[_-])key$|(?:^|[_-])pwd$|(?:^|[_-])pin$",
+    r"token|passw|passphrase|secret|(?:api|access|private)[_-]?key|authoriz|credential"
+    r"|(?:^|[_-])(?:key|pwd|pw|pin|auth)$",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import inspect
 import threading
 import time
@@ -16,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from . import content
-from .content.verdicts import Recorded, denied_text, edited_text, recorded
+from .content.verdicts import Recorded, denied_text, edited_text, recorded, result_text
 from .errors import ToolError
-from .types import Allow, Deny, ToolCall, ToolRun, ToolStep, encodable
+from .types import Allow, Deny, Told, ToolCall, ToolRun, ToolStep, encodable
 
 __all__ = ["Desk", "Raised", "Rounds", "Verdict"]
 
@@ -37,15 +38,16 @@ class Raised(Exception):
 class Desk(Protocol):
     """Where the reader sits: what a round needs from the cell that asked."""
 
-    async def in_cell(self, work: Callable[[], Any]) -> Any:
+    async def in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
         """Run something on the cell's thread.
 
         Raises:
             Raised: with what it raised.
+            TimeoutError: so many seconds after it began.
         """
 
     async def on_cells_loop(self, made: Callable[[], Awaitable[Any]]) -> Any:
-        """Await something on the event loop of whoever awaits the answer; on the private one where nobody does.
+        """Await something of the user's: on the event loop of whoever awaits the answer, if anybody does.
 
         Raises:
             Raised: with what it raised.
@@ -124,11 +126,11 @@ class Rounds:
             TypeError: the policy gave something else than a decision; nothing of the round has run.
         """
         under_way = [self._begin(call, number) for call in calls]
-        if told is not None:
-            return [self._replayed(one, told.get(one.id)) for one in under_way]
         for one in under_way:
             self._check(one)
         self._insist(under_way)
+        if told is not None:
+            return [self._replayed(one, told.get(one.id)) for one in under_way]
         for one in under_way:
             await self._by_policy(one)
         # Each runs as soon as it is decided on, whatever the others wait for.
@@ -167,7 +169,7 @@ class Rounds:
         if one.tool.function is None:
             return
         try:
-            one.arguments = one.tool.check(content.read_arguments(one.text))
+            one.arguments = _checked(one.tool, content.read_arguments(one.text))
         except content.ArgumentsError as error:
             one.wrong = str(error)
 
@@ -191,7 +193,7 @@ class Rounds:
             return
         asked = one.tool.require_approval
         if callable(self._approval):
-            said = await self._policy(ToolCall(id=one.id, name=one.step.name, arguments=dict(one.arguments)))
+            said = await self._policy(self._as_asked(one))
             if isinstance(said, (Allow, Deny)):
                 one.verdict = Verdict(said, "policy")
                 return
@@ -208,6 +210,10 @@ class Rounds:
             asked = True
         if asked:
             one.step.state = "waiting"
+
+    def _as_asked(self, one: _Call) -> ToolCall:
+        # A copy: whoever decides must not change unseen what was checked.
+        return ToolCall(id=one.id, name=one.step.name, arguments=copy.deepcopy(one.arguments or {}))
 
     async def _policy(self, call: ToolCall) -> Any:
         try:
@@ -231,7 +237,7 @@ class Rounds:
         wanted = one.arguments
         if decision.arguments is not None:
             try:
-                one.arguments = one.tool.check(decision.arguments)
+                one.arguments = _checked(one.tool, decision.arguments)
             except content.ArgumentsError as error:  # the policy's: the reader's were checked on the card
                 raise ToolError(
                     f"{one.step.name}: the arguments that require_approval gave are wrong. {error}",
@@ -248,46 +254,54 @@ class Rounds:
     async def _ask(self, one: _Call) -> Verdict:
         def check(arguments: Mapping[str, Any]) -> str:
             try:
-                one.tool.check(arguments)
+                _checked(one.tool, arguments)
             except content.ArgumentsError as error:
                 return str(error)
             return ""
 
-        call = ToolCall(id=one.id, name=one.step.name, arguments=dict(one.arguments or {}))
-        verdict = await self._desk.decide(call, one.step, one.tool.spec, check)
+        verdict = await self._desk.decide(self._as_asked(one), one.step, one.tool.spec, check)
         self._allow_all = self._allow_all or verdict.always
         return verdict
 
     async def _ran(self, one: _Call) -> ToolRun:
-        one.step.state, one.step.began = "running", time.monotonic()
+        one.step.state = "checking"  # decided on; one for the cell's thread may have to wait for it
         try:
-            work = one.tool.bound(one.arguments)
+            work = _bound(one.tool, one.arguments or {})
         except content.ArgumentsError as error:
             return self._run(one, "invalid", error=str(error), sent=str(error))
         try:
-            async with asyncio.timeout(one.tool.timeout_s):
-                result = await self._result(one, work)
+            result, made = await self._result(one, work)
         except TimeoutError:
             limit = f"no result within {one.tool.timeout_s:g} s"
             still = "" if one.tool.is_async else f"; {STILL_RUNNING}"
             return self._run(one, "timeout", error=limit + still, sent=f"Error: {limit}.")
         except Raised as raised:
             return self._failed(one, raised.error)
-        made = content.told(result)
-        return self._run(one, "ran", result=result, sent=made.text, told=made)
+        return self._run(one, "ran", result=result, sent=result_text(made.text), told=made)
 
-    async def _result(self, one: _Call, work: Callable[[], Any]) -> Any:
-        if one.tool.is_async:
-            return await self._desk.on_cells_loop(work)
-        if one.tool.serial:
-            return await self._desk.in_cell(work)
-        result = await _in_thread(self._context.copy(), work)
-        return await self._desk.on_cells_loop(lambda: result) if inspect.isawaitable(result) else result
+    async def _result(self, one: _Call, work: Callable[[], Any]) -> tuple[Any, Told]:
+        """What a tool returned, and what becomes of it; read where it was made, as it may hold code of the user's."""
+
+        def begun() -> Any:
+            one.step.state, one.step.began = "running", time.monotonic()
+            return work()
+
+        if one.tool.serial and not one.tool.is_async:
+            serial: tuple[Any, Told] = await self._desk.in_cell(lambda: _read(begun()), one.tool.timeout_s)
+            return serial
+        async with asyncio.timeout(one.tool.timeout_s):
+            if one.tool.is_async:
+                result = await self._desk.on_cells_loop(lambda: content.awaited(begun()))
+            else:
+                result, made = await _in_thread(self._context.copy(), lambda: _read(begun()))
+                if made is not None:
+                    return result, made
+                result = await self._desk.on_cells_loop(lambda: content.awaited(result))
+            read: tuple[Any, Told] = await _in_thread(self._context.copy(), lambda: _read(result))
+            return read
 
     def _failed(self, one: _Call, error: BaseException) -> ToolRun:
-        said = " ".join(str(error).split()) or "no message"
-        said = said if len(said) <= _MOST_SAID else said[: _MOST_SAID - 1] + "…"
-        short = encodable(f"{type(error).__name__}: {said}")
+        short = encodable(f"{type(error).__name__}: {_message(error)}")
         lines = "".join(traceback.format_exception(error))
         return self._run(one, "failed", error=short, sent=f"Error: {short}", traceback=encodable(lines))
 
@@ -318,12 +332,10 @@ class Rounds:
 
     def _replayed(self, one: _Call, said: str | None) -> ToolRun:
         """What a call was when it was recorded: the message that the model was sent tells."""
-        if one.tool is None or one.tool.function is None or said is None:
-            self._check(one)
-            return self._run(one, "invalid" if one.wrong else "not_run", error=one.wrong or None, sent=said or "")
-        self._check(one)
         if one.wrong:
-            return self._run(one, "invalid", error=one.wrong, sent=said)
+            return self._run(one, "invalid", error=one.wrong, sent=said or one.wrong)
+        if one.arguments is None or said is None:
+            return self._run(one, "not_run", sent=said or "")
         then: Recorded = recorded(said)
         wanted = one.arguments
         if then.arguments is not None:
@@ -333,7 +345,7 @@ class Rounds:
         run = self._run(
             one,
             then.status,
-            result=then.text,
+            result=then.text if then.status == "ran" else None,
             sent=said,
             error=then.error,
             reason=then.reason,
@@ -342,6 +354,43 @@ class Rounds:
         if then.arguments is None:
             return run
         return self._set(one, replace(run, edited=True, proposed=wanted))
+
+
+def _checked(tool: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Checked arguments; whatever a validator of the user's raises, it is about them."""
+    try:
+        checked: dict[str, Any] = tool.check(arguments)
+        return checked
+    except (content.ArgumentsError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise content.ArgumentsError(f"They could not be checked ({type(error).__name__}).") from error
+
+
+def _bound(tool: Any, arguments: Mapping[str, Any]) -> Callable[[], Any]:
+    try:
+        work: Callable[[], Any] = tool.bound(arguments)
+        return work
+    except (content.ArgumentsError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # of a default that is made anew
+        raise content.ArgumentsError(f"They could not be completed ({type(error).__name__}).") from error
+
+
+def _message(error: BaseException) -> str:
+    try:
+        said = " ".join(str(error).split()) or "no message"
+    except BaseException as another:
+        said = f"its message failed with {type(another).__name__}"
+    return said if len(said) <= _MOST_SAID else said[: _MOST_SAID - 1] + "…"
+
+
+def _read(result: Any) -> tuple[Any, Told | None]:
+    """A result and what becomes of it; None where it has to be awaited first."""
+    if content.is_awaited(result):
+        return result, None
+    result = content.listed(result)
+    return result, content.told(result)
 
 
 async def _in_thread(context: contextvars.Context, work: Callable[[], Any]) -> Any:

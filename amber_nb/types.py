@@ -90,12 +90,20 @@ class Allow:
 
     arguments: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if not (self.arguments is None or isinstance(self.arguments, Mapping)):
+            raise TypeError(f"Allow takes the arguments as a dict, not {type(self.arguments).__name__}")
+
 
 @dataclass(frozen=True, slots=True)
 class Deny:
     """Do not let a call run; the model is told why."""
 
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.reason, str):
+            raise TypeError(f"Deny takes the reason as a text, not {type(self.reason).__name__}")
 
 
 Policy: TypeAlias = Callable[[ToolCall], Allow | Deny | bool | Awaitable[Allow | Deny | bool | None] | None]

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 from scripted import calling, scripted
@@ -71,11 +72,11 @@ def test_the_reader_decides_at_the_keyboard(keyboard, capsys, typed, status, sen
 
 def test_all_of_an_answer_may_be_allowed(keyboard):
     keyboard += ["a"]
-    calls = [("buy", {"item": "tea"})]
+    calls = [("buy", {"item": "tea"}), ("buy", {"item": "milk"})]  # the second waits for its turn at the keyboard
     with scripted() as play:
         amber = play(calling(*calls), calling(*calls), "Done.")
         answer = amber.ask("?", tools=buy, require_approval=True, show=False)
-    assert [one.status for one in answer.tool_runs] == ["ran", "ran"]
+    assert [one.status for one in answer.tool_runs] == ["ran"] * 4
 
 
 def test_two_questions_do_not_mix_at_one_keyboard(keyboard):
@@ -97,25 +98,51 @@ def test_an_interrupt_at_the_keyboard_is_one(keyboard):
         run(("buy", {"item": "tea"}))
 
 
+def test_a_secret_is_not_typed_about_and_comes_back_whole(keyboard, capsys):
+    def pay(token: str, amount: int) -> str:
+        return f"{amount} with {token}"
+
+    keyboard += ['{"token": "•••", "amount": "x"}', '{"token": "•••", "amount": 2}']
+    with scripted() as play:
+        amber = play(calling(("pay", {"token": "tok-sesame", "amount": 1})), "Done.")
+        (one,) = amber.ask("?", tools=pay, require_approval=True, show=False).tool_runs
+    assert (one.arguments, one.result) == ({"token": "tok-sesame", "amount": 2}, "2 with tok-sesame")
+    assert "tok-sesame" not in capsys.readouterr().out
+
+
 def test_what_is_shown_cannot_move_the_cursor(keyboard, capsys):
     keyboard += ["y"]
     run(("buy", {"item": "\x1b[2J\u202e"}))
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_a_limit_of_time_is_a_no(monkeypatch):
-    monkeypatch.setenv("AMBER_DISPLAY", "none")
+def slowly(monkeypatch, *seconds):
+    """Somebody who takes so long for each yes."""
+    pauses = iter(seconds)
 
-    async def never(*_):
-        await asyncio.sleep(20)
+    def typed(prompt):
+        time.sleep(next(pauses))
+        return "y"
 
-    monkeypatch.setattr(CellDesk, "_asked", never)
+    monkeypatch.setattr("builtins.input", typed)
+
+
+def test_a_limit_of_time_is_a_no(keyboard, monkeypatch):
+    slowly(monkeypatch, 0.5)
     with scripted() as play:
         amber = play(calling(("buy", {"item": "tea"})), "Done.")
         answer = amber.ask("?", tools=buy, require_approval=True, approval_timeout_s=0.05, show=False)
     (one,) = answer.tool_runs
     assert (one.status, one.decided_by) == ("denied", "timeout")
     assert "nobody decided within 0.05 s" in one.sent
+
+
+def test_the_limit_counts_from_when_the_question_is_put(keyboard, monkeypatch):
+    slowly(monkeypatch, 0.6, 0.6)
+    with scripted() as play:
+        amber = play(calling(("buy", {"item": "tea"}), ("buy", {"item": "milk"})), "Done.")
+        answer = amber.ask("?", tools=buy, require_approval=True, approval_timeout_s=1.1, show=False)
+    assert [one.status for one in answer.tool_runs] == ["ran", "ran"]
 
 
 def test_work_is_done_where_it_is_drained():

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .download import download
     from .images import check_options, prepare
     from .pixels import pixel_digest
-    from .results import told
+    from .results import awaited, is_awaited, listed, told
     from .sources import several
     from .structured import Misfit, Shape, shape_of
     from .tables import table_png
@@ -23,8 +23,11 @@ __all__ = [
     "Shape",
     "Tool",
     "altair_png",
+    "awaited",
     "check_options",
     "download",
+    "is_awaited",
+    "listed",
     "pixel_digest",
     "plotly_png",
     "prepare",
@@ -43,8 +46,11 @@ _HOME = {
     "Shape": ".structured",
     "Tool": ".tools",
     "altair_png": ".vega",
+    "awaited": ".results",
     "check_options": ".images",
     "download": ".download",
+    "is_awaited": ".results",
+    "listed": ".results",
     "pixel_digest": ".pixels",
     "plotly_png": ".charts",
     "prepare": ".images",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from amber_nb import content
@@ -13,13 +15,38 @@ from ..types import SentImage, Told, encodable
 from .compact import Compact, bare, of_module, plain, safe_repr
 from .frames import frame_of, sheet
 
-__all__ = ["MOST_IMAGES", "MOST_SENT", "told"]
+__all__ = ["MOST_IMAGES", "MOST_ITEMS", "MOST_SENT", "awaited", "is_awaited", "listed", "told"]
 
 MOST_SENT = 20_000  # characters of one result
 MOST_IMAGES = 20  # of one result
+MOST_ITEMS = 10_000  # of a generator, which may have no end
 _INNER_SHEET = 8_000  # characters of a table within another value
 _NOTICE = 400  # characters kept for what is said of a cut
 _NOTHING = "Done. The tool returned no result."
+
+
+def is_awaited(value: Any) -> bool:
+    """Whether the result of a function is still to come, as that of a coroutine is."""
+    return inspect.isawaitable(value) or isinstance(value, AsyncIterator)
+
+
+async def awaited(value: Any) -> Any:
+    """What comes of it; of an async generator the first 10,000 items."""
+    if inspect.isawaitable(value):
+        value = await value
+    if not isinstance(value, AsyncIterator):
+        return value
+    items: list[Any] = []
+    async for item in value:
+        items.append(item)
+        if len(items) == MOST_ITEMS:
+            break
+    return items
+
+
+def listed(value: Any) -> Any:
+    """The first 10,000 items of a generator or another iterator, which has no second time; all else as it is."""
+    return list(islice(value, MOST_ITEMS)) if isinstance(value, Iterator) and not hasattr(value, "read") else value
 
 
 def told(value: Any) -> Told:

@@ -7,7 +7,7 @@ import functools
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
@@ -113,8 +113,8 @@ def _no_tool(thing: Any) -> str:
 
 
 def _made(one: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
-    if isinstance(one, Tool):
-        return one
+    if isinstance(one, Tool):  # of an answer that is gone on from
+        return _handled(one, handlers.pop(one.name)) if one.function is None and one.name in handlers else one
     if isinstance(one, Mapping):
         return _from_dict(one, handlers)
     if isinstance(one, staticmethod):
@@ -126,6 +126,14 @@ def _made(one: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
     if callable(one):
         return _from_function(one, handlers)
     raise TypeError(_no_tool(one))
+
+
+def _handled(made: Tool, handler: Callable[..., Any]) -> Tool:
+    """A tool that had no function, with one."""
+    if not isinstance(made.checker, _Model):
+        return _from_dict(made.spec, {made.name: handler})
+    _takes_one(handler, made.name)
+    return replace(made, function=handler, is_async=_is_async(handler), checker=replace(made.checker, handler=handler))
 
 
 def _from_function(function: Callable[..., Any], handlers: Mapping[str, Any]) -> Tool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ..masks import secrets_in, without
 from .arguments import ArgumentsError, not_this, path_text
 
 __all__ = ["validated"]
@@ -79,7 +80,8 @@ def _tried(
         found = error.errors(include_url=False, include_context=False)
         return [_complaint(one["type"], one["msg"], one["input"], one["loc"], box, path) for one in found[:1_000]], None
     except Exception as error:  # of a validator of the user's
-        raise ArgumentsError(f"{path_text(path)}: cannot be checked ({type(error).__name__}: {error})"[:300]) from error
+        said = without(str(error), secrets_in({path[-1]: box[0]} if path else box[0]))
+        raise ArgumentsError(f"{path_text(path)}: cannot be checked ({type(error).__name__}: {said})"[:300]) from error
 
 
 def _complaint(
@@ -144,7 +146,7 @@ def _said(complaints: list[_Complaint]) -> str:
         return "no such field"
     end = not_this(first.path, first.value)
     words = dict.fromkeys(_words(one, secret=not end) for one in complaints[:4])
-    return f"{' or '.join(words)[:400]}{end}"
+    return f"{without(' or '.join(words), secrets_in(first.value))[:400]}{end}"
 
 
 def _words(one: _Complaint, *, secret: bool) -> str:

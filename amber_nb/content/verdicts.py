@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Recorded", "denied_text", "edited_text", "recorded"]
+__all__ = ["Recorded", "denied_text", "edited_text", "recorded", "result_text"]
 
 _DENIED = "Denied: this call was not allowed to run."
 _REASON = " Reason: "
 _EDITED = re.compile(r"\[The (reader|policy) changed the arguments to (\{.*?\})\]\n", re.DOTALL)
 _FAILED = "Error: "
+_RESULT = "[Result]\n"
 _LATE = re.compile(r"Error: no result within [\d.e+]+ s\.")
 
 
@@ -39,6 +40,11 @@ def edited_text(arguments: Mapping[str, Any], by: str) -> str:
     return f"[The {by} changed the arguments to {json.dumps(arguments, ensure_ascii=False)}]\n"
 
 
+def result_text(text: str) -> str:
+    """A result, marked as one where it reads like something else that is told here."""
+    return f"{_RESULT}{text}" if text.startswith((_RESULT, _DENIED, _FAILED, "[The reader ", "[The policy ")) else text
+
+
 def recorded(text: str) -> Recorded:
     """Read what the model was told."""
     by, arguments = None, None
@@ -56,6 +62,8 @@ def recorded(text: str) -> Recorded:
                 break
         except ValueError:  # no end of it: it is a result that begins so
             by, arguments = None, None
+    if text.startswith(_RESULT):
+        return Recorded("ran", text.removeprefix(_RESULT), by, arguments)
     if text.startswith(_DENIED):
         return Recorded("denied", text, by, arguments, reason=text.removeprefix(_DENIED).removeprefix(_REASON))
     if _LATE.fullmatch(text):

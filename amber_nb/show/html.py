@@ -1,12 +1,12 @@
 """An answer's static form: HTML that may stand in any notebook, trusted or not."""
 
-import json
 from collections.abc import Sequence
 
 from amber_nb.show.escape import code_text, prose, shorten
 from amber_nb.show.highlight import code_html, theme_colours
 from amber_nb.show.markdown import STYLES, Writer, blocks, normalized
 from amber_nb.show.paper import Paper, PaperFull
+from amber_nb.show.toolcards import pretty
 
 __all__ = ["answer_html", "markdown_html"]
 
@@ -129,9 +129,9 @@ def _note(left_out: int, total: int) -> str:
 def _calls_html(calls: Sequence[tuple[str, str]], size: int) -> str:
     pieces: list[str] = []
     for number, (name, arguments) in enumerate(calls):
-        pretty = _pretty(arguments)
-        cut = shorten(pretty, size // 8)
-        html, used = code_html(cut, "json" if cut is pretty else "")
+        text = pretty(arguments)
+        cut = shorten(text, size // 8)
+        html, used = code_html(cut, "json" if cut is text else "")
         colours = f' style="{theme_colours(used)}"' if used else ""
         piece = (
             f'<details style="{_ASIDE}"><summary>Calls <code>{code_text(shorten(name, 100))}</code></summary>'
@@ -143,20 +143,3 @@ def _calls_html(calls: Sequence[tuple[str, str]], size: int) -> str:
             break
         pieces.append(piece)
     return "".join(pieces)
-
-
-def _pretty(arguments: str) -> str:
-    """Arguments indented when they are JSON that reads the same afterwards; else as they came."""
-    if len(arguments) > 50_000:
-        return arguments
-    try:
-        value = json.loads(arguments, object_pairs_hook=_no_duplicates)
-        return json.dumps(value, indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return arguments
-
-
-def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len(found := dict(pairs)) < len(pairs):
-        raise ValueError("a key comes twice: hiding one of its values would mislead")
-    return found

@@ -31,6 +31,7 @@ _QUIET = "opacity:.75"
 _LABEL = "margin:.6em 0 .2em;font-size:85%;opacity:.75"
 _LONGEST = 2_000  # characters of a value that is shown
 _LONGEST_LINE = 200
+_LONGEST_JSON = 50_000
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
 
 
@@ -85,7 +86,7 @@ def _line(run: ToolRun) -> str:
 
 def _result(run: ToolRun) -> str:
     """What the model was told, as JSON without its secrets where it is that."""
-    if run.told is not None and run.told.table is not None and any(map(is_secret, run.told.table[0])):
+    if run.told is not None and run.told.table is not None:
         columns, rows = _masked_table(run.told.table[0], run.told.table[1][:10])
         return "; ".join(", ".join(cells) for cells in (columns, *rows))
     text = _told(run)
@@ -107,7 +108,9 @@ def preview(run: ToolRun, most: int) -> str:
 
 
 def pretty(arguments: Mapping[str, Any] | Sequence[Any] | str) -> str:
-    """Arguments as JSON in lines, without their secrets; as they came where they are no JSON."""
+    """Arguments as JSON in lines, without their secrets; as they came where they are no JSON, or very long."""
+    if isinstance(arguments, str) and len(arguments) > _LONGEST_JSON:
+        return masked_text(arguments)
     try:
         value = json.loads(arguments, object_pairs_hook=_no_duplicates) if isinstance(arguments, str) else arguments
         return json.dumps(masked(value), indent=2, ensure_ascii=False)
@@ -160,7 +163,7 @@ def _parts(run: ToolRun) -> list[str]:
 def _told(run: ToolRun) -> str:
     text = run.told.text if run.told is not None else run.sent
     # JSON that is too long to be read, or was cut: masked as it stands.
-    return masked_text(text) if text[:1] in ("{", "[") and _parsed(text) is None else text
+    return masked_text(text) if text.lstrip()[:1] in ("{", "[") and _parsed(text) is None else text
 
 
 def _masked_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Sequence[str], list[list[str]]]:
@@ -193,7 +196,7 @@ def _block(text: str, language: str = "", most: int = _LONGEST) -> str:
 
 def _parsed(text: str) -> Any:
     """The JSON object or list in a text; None where it is something else."""
-    if text[:1] not in "{[" or len(text) > 50_000:
+    if text.lstrip()[:1] not in ("{", "[") or len(text) > _LONGEST_JSON:
         return None
     try:
         value = json.loads(text)

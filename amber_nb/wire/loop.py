@@ -2,6 +2,9 @@
 
 Why a loop of our own: `response.close()` from another thread wakes no blocked read, so a sync call could be stopped
 only at the read timeout; cancelling a task wakes it at once. And a notebook's own loop is busy while a cell runs.
+
+The user's coroutines (async tools and policies of a sync call) run on a second one: what blocks there, or asks again,
+holds up no answer.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Bell", "at_exit", "soon", "submit", "wait", "wait_async"]
+__all__ = ["Bell", "at_exit", "may_wait", "soon", "submit", "submit_users", "wait", "wait_async"]
 
 T = TypeVar("T")
 CLOSING_S = 1.0  # what the end of the process may wait for connections to be closed in good order
@@ -30,14 +33,25 @@ class Closing(Protocol):
 
 
 _lock = threading.RLock()  # reentrant: the collector may close a client while it is held
-_loop: asyncio.AbstractEventLoop | None = None
+_OURS, _USERS = "amber-loop", "amber-tools"  # the loops by the names of their threads
+_loops: dict[str, asyncio.AbstractEventLoop] = {}
 _pid: int | None = None
 _closing: weakref.WeakSet[Closing] = weakref.WeakSet()
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Run a coroutine on the private loop; cancelling the future cancels its task there."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _running())
+    return asyncio.run_coroutine_threadsafe(coroutine, _running(_OURS))
+
+
+def submit_users(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run a coroutine of the user's, who has no event loop of their own here."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _running(_USERS))
+
+
+def may_wait() -> bool:
+    """Whether this thread may block: those of the private loops would wait for themselves."""
+    return threading.current_thread().name not in (_OURS, _USERS)
 
 
 class Bell:
@@ -85,7 +99,7 @@ def wait(
                 return future.result()
             if tick is not None:
                 tick()
-    except KeyboardInterrupt:
+    except BaseException:
         future.cancel()
         raise
 
@@ -108,14 +122,14 @@ async def wait_async(
                 return wrapped.result()
             if tick is not None:
                 tick()
-    except asyncio.CancelledError:
+    except BaseException:  # also of the tick
         wrapped.cancel()
         raise
 
 
 def soon(callback: Callable[[], object]) -> None:
     """Have something called on the private loop; from any thread."""
-    _running().call_soon_threadsafe(callback)
+    _running(_OURS).call_soon_threadsafe(callback)
 
 
 def at_exit(closing: Closing) -> None:
@@ -123,21 +137,34 @@ def at_exit(closing: Closing) -> None:
     _closing.add(closing)
 
 
-def _running() -> asyncio.AbstractEventLoop:
-    global _loop, _pid
+def _running(name: str) -> asyncio.AbstractEventLoop:
+    global _pid
     with _lock:
-        if _loop is None or _pid != os.getpid():  # a forked child inherits the loop, but not the thread that runs it
-            _loop, _pid = asyncio.new_event_loop(), os.getpid()
-            threading.Thread(target=_loop.run_forever, name="amber-loop", daemon=True).start()
-        return _loop
+        if _pid != os.getpid():  # a forked child inherits the loops, but not the threads that run them
+            _loops.clear()
+            _pid = os.getpid()
+        if name not in _loops:
+            made = _loops[name] = asyncio.new_event_loop()
+            threading.Thread(target=_serve, args=(made,), name=name, daemon=True).start()
+        return _loops[name]
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop whatever runs in it: asyncio lets SystemExit and KeyboardInterrupt of a task end the loop too."""
+    while True:
+        try:
+            loop.run_forever()
+        except BaseException:  # the task has kept it: whoever waits for the task gets it
+            continue
+        return
 
 
 @atexit.register
 def _end() -> None:
-    if _loop is None or _pid != os.getpid():
+    if _OURS not in _loops or _pid != os.getpid():
         return
     with contextlib.suppress(TimeoutError):  # the daemon thread goes with the process, and so do its sockets
-        asyncio.run_coroutine_threadsafe(_close_all(), _loop).result(timeout=CLOSING_S)
+        asyncio.run_coroutine_threadsafe(_close_all(), _loops[_OURS]).result(timeout=CLOSING_S)
 
 
 async def _close_all() -> None:
