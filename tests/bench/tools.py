@@ -36,7 +36,7 @@ async def wait_too(number: int) -> int:
 
 
 class Desk:
-    async def in_cell(self, work: Callable[[], Any]) -> Any:
+    async def in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
         return work()
 
     async def on_cells_loop(self, made: Callable[[], Any]) -> Any:
