@@ -14,7 +14,8 @@ from typing import Any
 from . import show
 from .errors import ToolError
 from .masks import masked, unmasked
-from .rounds import Raised, Verdict
+from .rounds import Verdict
+from .running import Raised
 from .show.escape import shorten, visible
 from .types import Allow, Deny, ToolCall, ToolStep
 from .wire import loop as private

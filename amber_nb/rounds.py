@@ -9,49 +9,24 @@ import asyncio
 import contextvars
 import copy
 import inspect
-import threading
 import time
-import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from . import content
-from .content.verdicts import Recorded, denied_text, edited_text, recorded, result_text
+from .content.verdicts import Recorded, denied_text, edited_text, recorded
 from .errors import ToolError
-from .types import Allow, Deny, Told, ToolCall, ToolRun, ToolStep, encodable
+from .running import STILL_RUNNING, Places, Raised, outcome
+from .types import Allow, Deny, ToolCall, ToolRun, ToolStep
 
-__all__ = ["Desk", "Raised", "Rounds", "Verdict"]
+__all__ = ["Desk", "Rounds", "Verdict"]
 
-_MOST_SAID = 300  # characters of a tool's error that the model is told
-STILL_RUNNING = "its thread cannot be stopped and is still running"
-
-
-class Raised(Exception):
-    """What the user's own code raised, apart from what is ours; whatever it is, it ends nothing else."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(error)
-        self.error = error
+_OF_A_RUN = ("sent", "result", "told", "error", "traceback")  # what the outcome of a call decides
 
 
-class Desk(Protocol):
+class Desk(Places, Protocol):
     """Where the reader sits: what a round needs from the cell that asked."""
-
-    async def in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
-        """Run something on the cell's thread.
-
-        Raises:
-            Raised: with what it raised.
-            TimeoutError: so many seconds after it began.
-        """
-
-    async def on_cells_loop(self, made: Callable[[], Awaitable[Any]]) -> Any:
-        """Await something of the user's: on the event loop of whoever awaits the answer, if anybody does.
-
-        Raises:
-            Raised: with what it raised.
-        """
 
     async def decide(
         self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
@@ -101,8 +76,6 @@ class Rounds:
     """
 
     def __init__(self, tools: Mapping[str, Any], approval: Any, desk: Desk) -> None:
-        if not (isinstance(approval, bool) or callable(approval)):
-            raise TypeError(f"require_approval must be True, False or a function, not {type(approval).__name__}")
         self._tools = tools
         self._approval = approval
         self._desk = desk
@@ -169,7 +142,7 @@ class Rounds:
         if one.tool.function is None:
             return
         try:
-            one.arguments = _checked(one.tool, content.read_arguments(one.text))
+            one.arguments = one.tool.check(content.read_arguments(one.text))
         except content.ArgumentsError as error:
             one.wrong = str(error)
 
@@ -237,7 +210,7 @@ class Rounds:
         wanted = one.arguments
         if decision.arguments is not None:
             try:
-                one.arguments = _checked(one.tool, decision.arguments)
+                one.arguments = one.tool.check(decision.arguments)
             except content.ArgumentsError as error:  # the policy's: the reader's were checked on the card
                 raise ToolError(
                     f"{one.step.name}: the arguments that require_approval gave are wrong. {error}",
@@ -254,7 +227,7 @@ class Rounds:
     async def _ask(self, one: _Call) -> Verdict:
         def check(arguments: Mapping[str, Any]) -> str:
             try:
-                _checked(one.tool, arguments)
+                one.tool.check(arguments)
             except content.ArgumentsError as error:
                 return str(error)
             return ""
@@ -266,44 +239,16 @@ class Rounds:
     async def _ran(self, one: _Call) -> ToolRun:
         one.step.state = "checking"  # decided on; one for the cell's thread may have to wait for it
         try:
-            work = _bound(one.tool, one.arguments or {})
+            work = one.tool.bound(one.arguments)
         except content.ArgumentsError as error:
             return self._run(one, "invalid", error=str(error), sent=str(error))
-        try:
-            result, made = await self._result(one, work)
-        except TimeoutError:
-            limit = f"no result within {one.tool.timeout_s:g} s"
-            still = "" if one.tool.is_async else f"; {STILL_RUNNING}"
-            return self._run(one, "timeout", error=limit + still, sent=f"Error: {limit}.")
-        except Raised as raised:
-            return self._failed(one, raised.error)
-        return self._run(one, "ran", result=result, sent=result_text(made.text), told=made)
-
-    async def _result(self, one: _Call, work: Callable[[], Any]) -> tuple[Any, Told]:
-        """What a tool returned, and what becomes of it; read where it was made, as it may hold code of the user's."""
 
         def begun() -> Any:
             one.step.state, one.step.began = "running", time.monotonic()
             return work()
 
-        if one.tool.serial and not one.tool.is_async:
-            serial: tuple[Any, Told] = await self._desk.in_cell(lambda: _read(begun()), one.tool.timeout_s)
-            return serial
-        async with asyncio.timeout(one.tool.timeout_s):
-            if one.tool.is_async:
-                result = await self._desk.on_cells_loop(lambda: content.awaited(begun()))
-            else:
-                result, made = await _in_thread(self._context.copy(), lambda: _read(begun()))
-                if made is not None:
-                    return result, made
-                result = await self._desk.on_cells_loop(lambda: content.awaited(result))
-            read: tuple[Any, Told] = await _in_thread(self._context.copy(), lambda: _read(result))
-            return read
-
-    def _failed(self, one: _Call, error: BaseException) -> ToolRun:
-        short = encodable(f"{type(error).__name__}: {_message(error)}")
-        lines = "".join(traceback.format_exception(error))
-        return self._run(one, "failed", error=short, sent=f"Error: {short}", traceback=encodable(lines))
+        came = await outcome(one.tool, begun, self._desk, self._context)
+        return self._run(one, came.status, **{name: getattr(came, name) for name in _OF_A_RUN})
 
     def _stopped(self, one: _Call) -> ToolRun:
         running = one.step.state == "running"
@@ -354,64 +299,3 @@ class Rounds:
         if then.arguments is None:
             return run
         return self._set(one, replace(run, edited=True, proposed=wanted))
-
-
-def _checked(tool: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Checked arguments; whatever a validator of the user's raises, it is about them."""
-    try:
-        checked: dict[str, Any] = tool.check(arguments)
-        return checked
-    except (content.ArgumentsError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise content.ArgumentsError(f"They could not be checked ({type(error).__name__}).") from error
-
-
-def _bound(tool: Any, arguments: Mapping[str, Any]) -> Callable[[], Any]:
-    try:
-        work: Callable[[], Any] = tool.bound(arguments)
-        return work
-    except (content.ArgumentsError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # of a default that is made anew
-        raise content.ArgumentsError(f"They could not be completed ({type(error).__name__}).") from error
-
-
-def _message(error: BaseException) -> str:
-    try:
-        said = " ".join(str(error).split()) or "no message"
-    except BaseException as another:
-        said = f"its message failed with {type(another).__name__}"
-    return said if len(said) <= _MOST_SAID else said[: _MOST_SAID - 1] + "…"
-
-
-def _read(result: Any) -> tuple[Any, Told | None]:
-    """A result and what becomes of it; None where it has to be awaited first."""
-    if content.is_awaited(result):
-        return result, None
-    result = content.listed(result)
-    return result, content.told(result)
-
-
-async def _in_thread(context: contextvars.Context, work: Callable[[], Any]) -> Any:
-    """A thread for each call: a pool would let the seventh of twenty wait."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if done.done():  # given up in the meantime
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-
-    def run() -> None:
-        try:
-            result, error = context.run(work), None
-        except BaseException as raised:
-            result, error = None, Raised(raised)
-        loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="amber-tool", daemon=True).start()
-    return await done

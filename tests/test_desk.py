@@ -9,7 +9,7 @@ from scripted import calling, scripted
 
 from amber_nb import Allow, Deny, ToolError, asking
 from amber_nb.desk import CellDesk
-from amber_nb.rounds import Raised
+from amber_nb.running import Raised
 from amber_nb.show import cell
 from amber_nb.wire import loop
 

@@ -49,7 +49,7 @@ class Tool:
         Raises:
             ArgumentsError: they do not fit.
         """
-        return self.checker.checked(arguments, strict=self._strict)[0]
+        return self._checked(arguments)[0]
 
     def bound(self, arguments: Mapping[str, Any]) -> Call:
         """The call of the function with these arguments, typed as its hints say; nothing has run yet.
@@ -58,10 +58,18 @@ class Tool:
             ArgumentsError: they do not fit.
             TypeError: there is no function.
         """
-        call = self.checker.checked(arguments, strict=self._strict)[1]
+        call = self._checked(arguments)[1]
         if call is None:
             raise TypeError(f"{self.name} has no function: give handlers={{{self.name!r}: function}}.")
         return call
+
+    def _checked(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Call | None]:
+        try:
+            return self.checker.checked(arguments, strict=self._strict)
+        except (ArgumentsError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # of a validator or a default of the user's: sys.exit ends no answer either
+            raise ArgumentsError(f"The arguments cannot be checked ({type(error).__name__}).") from error
 
     @property
     def _strict(self) -> bool:

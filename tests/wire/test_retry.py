@@ -196,8 +196,8 @@ def test_a_quota_that_is_used_up_is_asked_once(dialect):
 def waiting(asking):
     """Until the ask waits; what it says of it."""
     for _ in range(500):
-        if asking._call is not None and asking._call.activity.startswith("waiting"):
-            return asking._call.activity
+        if asking._dialogue.activity.startswith("waiting"):
+            return asking._dialogue.activity
         time.sleep(0.01)
     raise AssertionError("it never waits")
 
@@ -237,7 +237,7 @@ def test_stop_while_it_waits_gives_an_empty_answer(busy, made):
     assert time.monotonic() - said[1] < 0.5
     assert (answer.text, answer.finish_reason, answer.complete) == ("", "cancelled", False)
     assert said[0] == "waiting 30 s (the gateway is busy, Retry-After)"
-    assert made[0]._call.activity == ""
+    assert made[0]._dialogue.activity == ""
 
 
 def test_cancelling_while_it_waits(busy, made):
