@@ -209,7 +209,7 @@ class Answer(Generic[T]):
     def _calls(self) -> list[dict[str, str]]:
         if any(run.status == "not_run" for run in self._runs):  # they are among the runs
             return []
-        return [call["function"] for call in (self._said or {}).get("tool_calls", ()) if "function" in call]
+        return [call["function"] for call in (self._said or {}).get("tool_calls", ())]
 
     def _notice(self) -> str | None:
         if self.finish_reason == "cancelled":

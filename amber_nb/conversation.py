@@ -112,10 +112,16 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
     if said.refusal:
         message["refusal"] = said.refusal
     if said.tool_calls:
-        message["tool_calls"] = [call.to_dict(exclude_unset=True) for call in said.tool_calls]
-        for call in message["tool_calls"]:
-            call.pop("index", None)  # amber's replies carry it; requests have no such field
+        message["tool_calls"] = [_function_call(call.to_dict(exclude_unset=True)) for call in said.tool_calls]
     return message
+
+
+def _function_call(call: dict[str, Any]) -> dict[str, Any]:
+    """A tool call as a request may hold it, whatever a reply that was not streamed has left out or calls otherwise."""
+    call.pop("index", None)  # amber's replies carry it; requests have no such field
+    said = call.get("function") or call.pop("custom", None) or {}
+    function = {"name": said.get("name") or "", "arguments": said.get("arguments") or said.get("input") or ""}
+    return {**call, "type": "function", "function": {**(call.get("function") or {}), **function}}
 
 
 def numbered_calls(said: Mapping[str, Any], round: int) -> dict[str, Any]:
@@ -133,7 +139,7 @@ def numbered_calls(said: Mapping[str, Any], round: int) -> dict[str, Any]:
             name = next(one for one in made if one not in given)
         seen.add(name)
         call = {**call, "id": name}
-        if "function" in call and not _is_object(call["function"].get("arguments")):
+        if not _is_object(call["function"]["arguments"]):
             call["function"] = {**call["function"], "arguments": "{}"}  # what was wrong is told in the tool's message
         calls.append(call)
     return {**said, "tool_calls": calls}

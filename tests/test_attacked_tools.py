@@ -9,11 +9,11 @@ import time
 from typing import Annotated
 
 import pytest
-from gateway import DONE, chunk
+from gateway import DONE, Said, chunk, serve
 from pydantic import AfterValidator, BaseModel, model_validator
-from scripted import calling, scripted
+from scripted import KEY, calling, scripted
 
-from amber_nb import Allow, Deny, ToolError, tool
+from amber_nb import Allow, Amber, Deny, ToolError, tool
 from amber_nb.errors import ConfigError
 from amber_nb.wire import loop
 
@@ -252,6 +252,29 @@ def test_made_up_ids_are_nobody_elses(script):
     assert len(set(ids)) == 3
     assert ids[1] == "call_1_1"
     assert [message["tool_call_id"] for message in answer.messages if message["role"] == "tool"] == ids
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ({"id": "x", "type": "custom", "custom": {"name": "add", "input": "2 and 3"}}, "add"),
+        ({"id": "x", "type": "function"}, ""),
+        ({"id": "x", "type": "function", "function": {"name": "add"}}, "add"),
+        ({"type": "function", "function": {"name": None, "arguments": None}}, ""),
+    ],
+)
+@pytest.mark.parametrize("tools", [add, None])
+def test_a_call_that_is_none_in_a_reply_that_is_whole(call, name, tools):
+    def body(message, reason):
+        choice = {"index": 0, "message": {"role": "assistant", "content": None, **message}, "finish_reason": reason}
+        return Said([json.dumps({"id": "c", "model": "m", "choices": [choice]}).encode()], kind="application/json")
+
+    said = iter([body({"tool_calls": [call]}, "tool_calls"), body({"content": "I see."}, "stop")])
+    with serve(lambda _: next(said)) as url:
+        answer = Amber(base_url=url, api_key=KEY, max_retries=0).ask("?", tools=tools)
+    assert [(run.name, run.status) for run in answer.tool_runs] == ([(name, "invalid")] if tools else [])
+    assert answer._repr_mimebundle_()["text/html"]
+    assert all(call["function"]["arguments"] == "{}" for m in answer.messages for call in m.get("tool_calls", ()))
 
 
 # --- what is asked for once more
