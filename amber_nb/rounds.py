@@ -244,7 +244,7 @@ class Rounds:
             return self._run(one, "invalid", error=str(error), sent=str(error))
 
         def begun() -> Any:
-            one.step.state, one.step.began = "running", time.monotonic()
+            one.step.began, one.step.state = time.monotonic(), "running"
             return work()
 
         came = await outcome(one.tool, begun, self._desk, self._context)

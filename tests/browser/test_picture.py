@@ -17,7 +17,7 @@ APPROVE = '''\
 from typing import Literal
 from amber_nb import Amber
 
-def book_table(place: str, people: int, day: Literal["Friday", "Saturday"], outside: bool = False):
+def book_table(place: str, people: int, day: Literal["Friday", "Saturday"], note: str = ""):
     """Book a table.
 
     Args:
@@ -26,7 +26,11 @@ def book_table(place: str, people: int, day: Literal["Friday", "Saturday"], outs
     return f"{day}: a table for {people} at {place}"
 
 amber = Amber()
-answer = amber.ask("Book a table for 4 at Trattoria Roma on Saturday.", tools=book_table, require_approval=True)'''
+answer = amber.ask(
+    "Book a table for 4 at Trattoria Roma on Saturday.",
+    tools=book_table,
+    require_approval=True,
+)'''
 ASK = 'from amber_nb import Amber\n\namber = Amber()\nanswer = amber.ask("Write 400 words about wind and weather.")'
 
 

@@ -61,7 +61,7 @@ def get_forecast(
         location: City and country, such as Aachen, DE
         days: How many days ahead
     '''
-    time.sleep(2)
+    time.sleep(3)
     return {{"temperature": 14, "token": "t0ken"}}
 
 FORECAST = {{"location": "Aachen, DE", "unit": "celsius", "days": 3, "hourly": True,
@@ -172,7 +172,7 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     expect(forecast).to_be_focused()
     press("Control+Enter")
     expect(forecast).to_have_count(0)
-    expect(out.locator(".amber-is-running .amber-word")).to_have_text(re.compile(r"running · [12] s"))
+    expect(out.locator(".amber-is-running .amber-word")).to_have_text(re.compile(r"running · [123] s"))
     expect(out.locator(".amber-is-ran .amber-outcome")).to_have_text('{"temperature": 14, "token": "•••"}')
     out.screenshot(path=artefacts / f"tools-over-{way}.png")
     book.finished(1)

@@ -96,7 +96,8 @@ function render({ model, el }) {
       const card = (call.card = new Card(el, ask, { send, everyone, title: call.name }, signal));
       call.fold.after(card.el);
       spoken.textContent = `A tool waits for your decision: ${call.name.textContent}`;
-      if (idle()) card.el.focus(); // and into view
+      // And into view. The first one that is open: Lab may have taken the focus back when that one came.
+      if (idle()) (next() ?? card).el.focus();
     } else if (had) {
       (next()?.el ?? cell())?.focus({ preventScroll: true });
     }
@@ -152,7 +153,7 @@ function render({ model, el }) {
     lay();
   };
 
-  const ticking = setInterval(() => calls.forEach((call) => call.tick()), 1000);
+  const ticking = setInterval(() => calls.forEach((call) => call.tick()), 500);
   model.on("msg:custom", heard);
   greet();
   // A view may be up before its kernel can hear it.
