@@ -8,10 +8,9 @@ import time
 
 import pytest
 from gateway import DONE, chunk
-from PIL import Image
 from scripted import calling, scripted
 
-from amber_nb import Allow, Amber, Deny, ToolCall, ToolError, tool
+from amber_nb import Allow, Deny, ToolCall, ToolError, tool
 from amber_nb.asking import Asking
 
 
@@ -367,63 +366,6 @@ def test_an_interrupt_while_a_tool_runs_keeps_what_was_done(script, monkeypatch)
     (run,) = amber.last.tool_runs
     assert (run.status, run.error) == ("not_run", "stopped; its thread cannot be stopped and is still running")
     assert amber.last.complete is False
-
-
-class TestReplay:
-    """What tools told, and what was decided, comes from the recording."""
-
-    def ask(self, amber, entered, result="sunny", policy=lambda call: Allow({"city": "Bonn"})):
-        def weather(city: str) -> str:
-            entered.append(city)
-            return result
-
-        return amber.ask("?", tools=weather, require_approval=policy)
-
-    def test_it_runs_nothing(self, script, tmp_path):
-        tape = tmp_path / "tape.jsonl"
-        entered = []
-        recording = script(calling(("weather", {"city": "Aachen"})), "Sun.", mode="record", cassette=tape)
-        then = self.ask(recording, entered)
-        assert entered == ["Bonn"]
-        now = self.ask(Amber(mode="replay", cassette=tape), entered, result="rain", policy=True)
-        assert entered == ["Bonn"]
-        assert now.text == then.text == "Sun."
-        assert now.messages == then.messages
-        one, other = now.tool_runs[0], then.tool_runs[0]
-        assert (one.status, one.sent, one.arguments, one.edited, one.proposed, one.decided_by) == (
-            other.status, other.sent, other.arguments, other.edited, other.proposed, other.decided_by,
-        )  # fmt: skip
-        assert one.result == "sunny"
-
-    @pytest.mark.parametrize("policy", [False, lambda call: Deny("no"), lambda call: False])
-    def test_decisions_come_back(self, script, tmp_path, policy):
-        tape = tmp_path / "tape.jsonl"
-        recording = script(calling(("weather", {"city": "Aachen"})), "Sun.", mode="record", cassette=tape)
-        then = self.ask(recording, [], policy=policy)
-        now = self.ask(Amber(mode="replay", cassette=tape), [], policy=True)
-        assert [(run.status, run.sent, run.reason) for run in now.tool_runs] == [
-            (run.status, run.sent, run.reason) for run in then.tool_runs
-        ]
-
-    def test_tools_may_run_if_wished(self, script, tmp_path, monkeypatch):
-        tape = tmp_path / "tape.jsonl"
-        entered = []
-        self.ask(script(calling(("weather", {"city": "Aachen"})), "Sun.", mode="record", cassette=tape), entered)
-        monkeypatch.setenv("AMBER_REPLAY_TOOLS", "run")
-        assert self.ask(Amber(mode="replay", cassette=tape), entered).text == "Sun."
-        assert entered == ["Bonn", "Bonn"]
-        with pytest.raises(Exception, match="rain"):
-            self.ask(Amber(mode="replay", cassette=tape), entered, result="rain")
-
-    def test_pictures_come_back_too(self, script, tmp_path):
-        def draw(colour: str):
-            return Image.new("RGB", (9, 9), colour)
-
-        tape = tmp_path / "tape.jsonl"
-        recording = script(calling(("draw", {"colour": "red"})), "Red.", mode="record", cassette=tape)
-        then = recording.ask("?", tools=draw)
-        assert [message["role"] for message in then.messages] == ["user", "assistant", "tool", "user", "assistant"]
-        assert Amber(mode="replay", cassette=tape).ask("?", tools=draw).text == "Red."
 
 
 def test_an_answer_with_tools_pickles(script):

@@ -223,6 +223,16 @@ def test_what_is_no_schema(script, wrong):
     assert len(amber.usage_log) == 0
 
 
+@pytest.mark.parametrize("word", ["$defs", "definitions"])
+def test_what_a_schema_refers_to_goes_along(word):
+    point = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
+    shape = shape_of({"type": "array", "items": {"$ref": f"#/{word}/Point"}, word: {"Point": point}})
+    sent = shape.response_format["json_schema"]["schema"]
+    assert sent["properties"]["value"]["items"] == {"$ref": "#/$defs/Point"}
+    assert sent["$defs"]["Point"]["required"] == ["x"]
+    assert shape.read('{"value": [{"x": 1}]}') == ([{"x": 1}], [{"x": 1}])
+
+
 def test_a_schema_that_refers_elsewhere_fetches_nothing():
     shape = shape_of({"type": "object", "properties": {"a": {"$ref": "https://a.example/s.json"}}})
     with pytest.raises(ValueError, match="cannot be used"):

@@ -8,6 +8,7 @@ __all__ = ["strict_form"]
 
 # What OpenAI and Azure both take. The other constraints are checked here when a call comes.
 _KEPT = ("type", "description", "enum", "const", "anyOf", "properties", "items", "$ref")
+_OLD_DEFS = "definitions"  # as drafts before 2019-09 call "$defs"
 _SCALARS = ("string", "number", "integer", "boolean")
 
 
@@ -20,7 +21,7 @@ def strict_form(schema: dict[str, Any], name: str) -> dict[str, Any]:
     if schema.get("type") != "object" or "anyOf" in schema:
         raise ValueError(f"{name}: the strict form needs parameters that are one object.")
     strict = _strict(schema, name)
-    if definitions := schema.get("$defs"):
+    if definitions := {**schema.get(_OLD_DEFS, {}), **schema.get("$defs", {})}:
         strict["$defs"] = {key: _strict(one, f"{name}: {key}") for key, one in definitions.items()}
     return strict
 
@@ -29,7 +30,7 @@ def _strict(schema: Any, where: str) -> dict[str, Any]:
     if not isinstance(schema, dict):
         raise ValueError(_any(where))
     if "$ref" in schema:
-        return {"$ref": schema["$ref"]}  # nothing may stand beside it
+        return {"$ref": schema["$ref"].replace(f"#/{_OLD_DEFS}/", "#/$defs/")}  # nothing may stand beside it
     schema = _plain_words(schema, where)
     if not schema.keys() & {"type", "anyOf", "enum", "const"}:
         raise ValueError(_any(where))

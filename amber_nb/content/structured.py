@@ -137,9 +137,9 @@ def _of_json_schema(schema: dict[str, Any]) -> Shape:
 
 
 def _wrap(schema: dict[str, Any]) -> dict[str, Any]:
-    inner = {key: value for key, value in schema.items() if key != "$defs"}
-    whole: dict[str, Any] = {"type": "object", "properties": {_WRAPPED: inner}, "required": [_WRAPPED]}
-    return {**whole, "$defs": schema["$defs"]} if "$defs" in schema else whole
+    shared = {key: value for key, value in schema.items() if key in ("$defs", "definitions")}  # referred to from "#"
+    inner = {key: value for key, value in schema.items() if key not in shared}
+    return {"type": "object", "properties": {_WRAPPED: inner}, "required": [_WRAPPED], **shared}
 
 
 def _in_words(schema: Any) -> Any:

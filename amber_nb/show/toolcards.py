@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -86,9 +88,6 @@ def _line(run: ToolRun) -> str:
 
 def _result(run: ToolRun) -> str:
     """What the model was told, as JSON without its secrets where it is that."""
-    if run.told is not None and run.told.table is not None:
-        columns, rows = _masked_table(run.told.table[0], run.told.table[1][:10])
-        return "; ".join(", ".join(cells) for cells in (columns, *rows))
     text = _told(run)
     value = _parsed(text)
     return text if value is None else _json(masked(value))
@@ -162,8 +161,23 @@ def _parts(run: ToolRun) -> list[str]:
 
 def _told(run: ToolRun) -> str:
     text = run.told.text if run.told is not None else run.sent
-    # JSON that is too long to be read, or was cut: masked as it stands.
-    return masked_text(text) if text.lstrip()[:1] in ("{", "[") and _parsed(text) is None else text
+    if text.lstrip()[:1] in ("{", "["):  # JSON that is too long to be read, or was cut: masked as it stands
+        return masked_text(text) if _parsed(text) is None else text
+    return _masked_csv(text)
+
+
+def _masked_csv(text: str) -> str:
+    """A table's text without its secrets: a replay has no other form of it."""
+    out = io.StringIO()
+    try:
+        columns = next(csv.reader(text.split("\n", 1)[:1]), [])
+        if not any(map(is_secret, columns)):
+            return text
+        rows = _masked_table(columns, list(csv.reader(io.StringIO(text)))[1:])[1]
+        csv.writer(out, lineterminator="\n").writerows([columns, *rows])
+    except csv.Error:  # no table of ours
+        return text
+    return out.getvalue().rstrip("\n")
 
 
 def _masked_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Sequence[str], list[list[str]]]:

@@ -130,6 +130,23 @@ def test_secrets_are_hidden_where_the_text_is_no_json_either():
         assert "s3cret" not in tools_text([one])
 
 
+@pytest.mark.parametrize("told", [None, Told(text='n,token\n1,s3cret\n2,"s3cret, too"')])
+def test_secrets_of_a_table_are_hidden_in_its_text_too(told):
+    """Which is all that a replay has of it."""
+    one = run(told=told, sent='n,token\n1,s3cret\n2,"s3cret, too"')
+    for shown in (*page(one), tools_text([one])):
+        assert "s3cret" not in shown
+        assert HIDDEN in shown
+    assert tools_text([one]).endswith("→ n,token 1,••• 2,•••")
+
+
+@pytest.mark.parametrize("text", ["token", "the token is 5", "token," + "x" * 200_000 + "\n1,2", "a,b\n1,2"])
+def test_a_text_that_is_no_such_table_stays(text):
+    line = tools_text([run(told=Told(text=text))]).partition("→ ")[2]
+    assert line.rstrip("…") == " ".join(text.split())[: len(line.rstrip("…"))]
+    assert text[:1_000] in page(run(told=Told(text=text)))[1]
+
+
 def test_other_names_are_no_secrets():
     for name in ("monkey", "keyword", "keys", "author", "pinned", "passenger", "location"):
         assert not is_secret(name), name

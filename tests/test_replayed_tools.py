@@ -1,0 +1,119 @@
+"""A replay of tools: it runs nothing, and reads as the recording did."""
+
+import pandas as pd
+import pytest
+from PIL import Image
+from scripted import calling, scripted
+
+from amber_nb import Allow, Amber, Deny
+
+
+@pytest.fixture
+def script():
+    with scripted() as play:
+        yield play
+
+
+def texts(answer):
+    return [message["content"] for message in answer.messages if not isinstance(message["content"], list)]
+
+
+class TestReplay:
+    """What tools told, and what was decided, comes from the recording."""
+
+    def ask(self, amber, entered, result="sunny", policy=lambda call: Allow({"city": "Bonn"})):
+        def weather(city: str) -> str:
+            entered.append(city)
+            return result
+
+        return amber.ask("?", tools=weather, require_approval=policy)
+
+    def test_it_runs_nothing(self, script, tmp_path):
+        tape = tmp_path / "tape.jsonl"
+        entered = []
+        recording = script(calling(("weather", {"city": "Aachen"})), "Sun.", mode="record", cassette=tape)
+        then = self.ask(recording, entered)
+        assert entered == ["Bonn"]
+        now = self.ask(Amber(mode="replay", cassette=tape), entered, result="rain", policy=True)
+        assert entered == ["Bonn"]
+        assert now.text == then.text == "Sun."
+        assert now.messages == then.messages
+        one, other = now.tool_runs[0], then.tool_runs[0]
+        assert (one.status, one.sent, one.arguments, one.edited, one.proposed, one.decided_by) == (
+            other.status, other.sent, other.arguments, other.edited, other.proposed, other.decided_by,
+        )  # fmt: skip
+        assert one.result == "sunny"
+
+    @pytest.mark.parametrize("policy", [False, lambda call: Deny("no"), lambda call: False])
+    def test_decisions_come_back(self, script, tmp_path, policy):
+        tape = tmp_path / "tape.jsonl"
+        recording = script(calling(("weather", {"city": "Aachen"})), "Sun.", mode="record", cassette=tape)
+        then = self.ask(recording, [], policy=policy)
+        now = self.ask(Amber(mode="replay", cassette=tape), [], policy=True)
+        assert [(run.status, run.sent, run.reason) for run in now.tool_runs] == [
+            (run.status, run.sent, run.reason) for run in then.tool_runs
+        ]
+
+    def test_tools_may_run_if_wished(self, script, tmp_path, monkeypatch):
+        tape = tmp_path / "tape.jsonl"
+        entered = []
+        self.ask(script(calling(("weather", {"city": "Aachen"})), "Sun.", mode="record", cassette=tape), entered)
+        monkeypatch.setenv("AMBER_REPLAY_TOOLS", "run")
+        assert self.ask(Amber(mode="replay", cassette=tape), entered).text == "Sun."
+        assert entered == ["Bonn", "Bonn"]
+        with pytest.raises(Exception, match="rain"):
+            self.ask(Amber(mode="replay", cassette=tape), entered, result="rain")
+
+    def test_pictures_come_back_too(self, script, tmp_path):
+        def draw(colour: str):
+            return Image.new("RGB", (9, 9), colour)
+
+        tape = tmp_path / "tape.jsonl"
+        recording = script(calling(("draw", {"colour": "red"})), "Red.", mode="record", cassette=tape)
+        then = recording.ask("?", tools=draw)
+        assert [message["role"] for message in then.messages] == ["user", "assistant", "tool", "user", "assistant"]
+        assert Amber(mode="replay", cassette=tape).ask("?", tools=draw).text == "Red."
+
+    def test_it_reads_the_same(self, script, tmp_path):
+        """Whatever a call was: what the file keeps as plain text is compared, cell by cell, in a regression test."""
+
+        def add(a: int, b: int) -> int:
+            return a + b
+
+        def look() -> object:
+            return Image.new("RGB", (40, 30), "red")
+
+        def table(key: str) -> object:
+            return pd.DataFrame({"n": [1, 2], "key": [key, key]})
+
+        def misleading() -> str:
+            return "Error: [The reader changed"
+
+        def late() -> None:
+            raise ValueError("not today")
+
+        def policy(call):
+            if call.name == "add":
+                return Allow({**call.arguments, "a": 10})
+            return Deny("[Result]\n") if call.name == "never" else True
+
+        def never() -> None:
+            raise AssertionError
+
+        tools = [add, look, table, misleading, late, never]
+        calls = [("add", {"a": 1, "b": 2}, ""), ("add", {"a": 10, "b": 2}, ""), ("look", {}), ("misleading", {})]
+        calls += [("late", {}), ("never", {}), ("nobody", {}), ("add", {"a": "x"}), ("table", {"key": "s3cret"})]
+        tape = tmp_path / "tape.jsonl"
+        replies = [calling(*calls), calling(("add", {"a": 7, "b": 7})), "Done.", "More."]
+        recording = script(*replies, mode="record", cassette=tape)
+        then = recording.ask("?", tools=tools, require_approval=policy)
+        now = Amber(mode="replay", cassette=tape).ask("?", tools=tools, require_approval=policy)
+        assert now._repr_mimebundle_()["text/plain"] == then._repr_mimebundle_()["text/plain"]
+        fields = ("name", "arguments", "proposed", "status", "sent", "error", "reason", "edited", "round", "call_id")
+        for name in fields:
+            assert [getattr(run, name) for run in now.tool_runs] == [getattr(run, name) for run in then.tool_runs]
+        assert texts(now) == texts(then)
+        assert then.ask("And?").text == "More."
+        assert now.ask("And?").text == "More."  # though of its picture the recording has only what tells it apart
+        for answer in (then, now):
+            assert not any("s3cret" in shown for shown in answer._repr_mimebundle_().values())
