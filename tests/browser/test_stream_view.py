@@ -307,6 +307,21 @@ def _main_threads(trace: list[dict[str, Any]]) -> set[int]:
     return {event["tid"] for event in names if event["args"]["name"] == "CrRendererMain"}
 
 
+# What this machine takes today to make 5,000 list items and lay them out, in ms; the best of some.
+UNIT = """() => {
+  const once = () => {
+    const began = performance.now(), list = document.createElement('ul');
+    list.innerHTML = '<li>an item with <code>code</code> and <strong>bold</strong></li>'.repeat(5000);
+    document.body.append(list);
+    list.getBoundingClientRect();
+    const took = performance.now() - began;
+    list.remove();
+    return took;
+  };
+  return Math.min(...Array.from({ length: 7 }, once));
+}"""
+
+
 def test_a_burst_is_shown_at_once(browser: Any, notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
     """20 kB in 5,000 chunks: in the page within 100 ms of the last, no long task, few bytes."""
     text = (ANSWER * 20)[: 20_000 - 9] + "\n\nfinally"
@@ -342,12 +357,14 @@ def test_a_huge_answer_leaves_the_page_usable(
     book = notebook([setup(), cell + "CHUNK, PAUSE_S, WAIT_S = 1000, 0.0002, 1\n" + VIEW + MEASURED])
     found = measure(browser, book, "finally")
     kept = book.output(1).locator(".amber-text").evaluate("el => el.textContent.length")
-    (artefacts / f"huge-{name}.json").write_text(json.dumps(found | {"kept": kept}))
+    unit_ms = book.page.evaluate(UNIT)
+    (artefacts / f"huge-{name}.json").write_text(json.dumps(found | {"kept": kept, "unit_ms": unit_ms}))
     expect(book.output(1).locator(".amber-earlier")).to_be_visible()
     assert kept <= 130_000
-    assert found["longest_task_cpu_ms"] <= 150  # 20 of reading, and the layout of what is kept: 35 to 70 here
-    assert found["page_cpu_ms"] <= 10_000  # 1.5 to 5 s here: a quarter of a million items are made and dropped again
-    assert found["lag_ms"] <= 15_000  # the same on the clock, so on a machine that has other things to do as well
+    # In the browser's own time for 5,000 items, measured on the same page: machines differ, and have other work.
+    assert found["longest_task_cpu_ms"] <= unit_ms  # 0.2 to 0.5: of reading, and the layout of what is kept
+    assert found["page_cpu_ms"] <= 60 * unit_ms  # 8 to 35: a quarter of a million items are made and dropped again
+    assert found["lag_ms"] <= 100 * unit_ms  # 0.2 to 27: the same on the clock
 
 
 LONG = "\n\n".join(f"Paragraph {i} of a long answer." for i in range(600))
