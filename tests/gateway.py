@@ -41,10 +41,11 @@ def spoken(text: str, size: int, **head: Any) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def serve(reply: Callable[[str], Said]) -> Iterator[str]:
-    """Answer `POST /v1/chat/completions` by the last message's content; gives the base URL."""
+def serve(reply: Callable[[str], Said], bodies: list[dict[str, Any]] | None = None) -> Iterator[str]:
+    """Answer `POST /v1/chat/completions` by the last message's content; gives the base URL, keeps the `bodies`."""
     server = _Server(("127.0.0.1", 0), _Handler)
     server.reply = reply
+    server.bodies = [] if bodies is None else bodies
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -59,6 +60,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # many questions come at once; five would wait a second for their turn
     reply: Callable[[str], Said]
+    bodies: list[dict[str, Any]]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -68,6 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.bodies.append(body)
         said = self.server.reply(body["messages"][-1]["content"])
         if self.path != "/v1/chat/completions":
             said = Said([b"{}"], 404, "application/json")

@@ -14,9 +14,12 @@ from typing import Annotated, Any, Literal
 import pytest
 import tool_differences
 import tool_signatures
+from gateway import Said, serve, spoken
 from pydantic import BaseModel, ConfigDict, Field
+from scripted import KEY
 from tool_signatures import SIGNATURES, City, Closed, Node, Point, get_current_weather
 
+from amber_nb import Amber
 from amber_nb.content import tool, tools_from
 
 HERE = Path(__file__).parent
@@ -81,6 +84,18 @@ EXPLAINED = listed()
 
 def test_the_vendors_tool_byte_for_byte():
     assert canonical([one.spec for one in tools_from([get_current_weather]).values()]) == canonical(VENDOR)
+
+
+def test_the_vendors_request_byte_for_byte():
+    """All that `ask` adds is that it streams."""
+    bodies: list = []
+    question = "What's the weather like in Aachen today?"
+    with serve(lambda _: Said(spoken("It rains.", 5)), bodies) as url:
+        Amber(base_url=url, api_key=KEY).ask(question, tools=get_current_weather, tool_choice="auto")
+    (body,) = bodies
+    assert (body.pop("stream"), body.pop("stream_options")) == (True, {"include_usage": True})
+    said = {"model": "azure/gpt-5.4", "messages": [{"role": "user", "content": question}]}
+    assert canonical(body) == canonical({**said, "tools": VENDOR, "tool_choice": "auto"})
 
 
 def test_the_vendors_tool_is_the_pages():
