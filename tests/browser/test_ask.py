@@ -17,10 +17,11 @@ def start(code, pace=60):
     return START.format(pace=pace) + code
 
 
-@pytest.mark.parametrize("verb", ["answer = amber.ask", "answer = await amber.ask_async"])
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize(
+    ("verb", "theme"), [("answer = amber.ask", "Light"), ("answer = await amber.ask_async", "Dark")]
+)
 def test_stop_is_seen_and_keeps_the_text(notebook, artefacts, verb, theme):
-    code = start(f"{verb}({LONG!r})\nprint(answer.complete, answer.finish_reason, len(answer.text) > 20)")
+    code = start(f"{verb}({LONG!r})\nprint(answer.complete, answer.finish_reason, len(answer.text) > 20)", pace=25)
     book = notebook([code], theme=f"JupyterLab {theme}")
     book.run()
     stop = book.output().get_by_role("button", name=re.compile("Stop"))

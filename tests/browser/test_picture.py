@@ -3,6 +3,7 @@
 Committed is what `AMBER_ARTEFACTS=.pictures pytest tests/browser/test_picture.py` leaves there.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
+THEMES = ("light", "dark") if "AMBER_ARTEFACTS" in os.environ else ("light",)
 ROOT = Path(__file__).parents[2]
 APPROVE = '''\
 from typing import Literal
@@ -58,7 +60,7 @@ def picture(book, path):
     assert path.stat().st_size < 250_000
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_the_picture_of_an_answer(notebook, artefacts, theme):
     book = opened(notebook, theme, ASK)
     text = book.output().get_by_role("log")
@@ -70,7 +72,7 @@ def test_the_picture_of_an_answer(notebook, artefacts, theme):
     book.finished()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", THEMES)
 def test_the_picture_of_a_call_that_waits(notebook, artefacts, theme):
     book = opened(notebook, theme, APPROVE)
     allow = book.output().get_by_role("button", name="Allow", exact=True)
