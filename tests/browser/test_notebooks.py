@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+# Not the last one: it starts a dozen processes, and shows nothing that the others do not.
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0[1-4]_*.ipynb"))
 
 
 def code_cells(path):
@@ -32,9 +33,8 @@ def test_a_newcomer_runs_every_cell(notebook, artefacts, path, theme):
         book.run(index, wait=True)
         text += book.output(index).inner_text() + "\n"  # now: Lab takes what is far off out of the page
     assert "Traceback" not in text
-    if not any("Server()" in cell for cell in cells):  # which is a gateway of the notebook's own
-        assert "mode='simulate'" in text
-        assert "\nsimulated\n" in text
+    assert "mode='simulate'" in text
+    assert "\nsimulated\n" in text
     book.page.screenshot(path=artefacts / f"{path.stem}-{theme.lower()}.png", full_page=True)
     foreign = [url for url in book.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     assert foreign == []
