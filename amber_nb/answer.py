@@ -43,7 +43,7 @@ class Answer(Generic[T]):
         usage: `openai` `CompletionUsage` in tokens, or None where the gateway told none.
         parsed: the value that `schema=` asked for, typed; None where no schema was.
         tool_runs: the calls of tools, a `ToolRun` each, in the model's order.
-        mode: `"live"` or `"simulate"`.
+        mode: the client's: `"live"`, `"record"`, `"replay"`, `"cache"` or `"simulate"`.
         first_token_s: seconds to the first text, None where none came.
         total_s: seconds to the end of the reply.
     """

@@ -153,7 +153,7 @@ class Dialogue:
         """Run the tools of one reply, and go on from there; False where one of them is the caller's to run."""
         numbered = numbered_calls(said, self._round)
         begun = [*self.messages, numbered]
-        then = self._clients.told(self._request(begun))  # when it was recorded
+        then = self._clients.told(self._body.get("model"), begun)  # when it was recorded
         told = None if then is None else {one.get("tool_call_id", ""): one.get("content") or "" for one in then}
         calls = [  # with the arguments as the model wrote them
             {**call, "function": old["function"]}

@@ -16,6 +16,7 @@ with the remedy added by `explain` (a traceback shows an exception's notes).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -221,10 +222,12 @@ def _retry_after(error: BaseException) -> str | None:
 
 
 def _mask(error: BaseException, key: str) -> None:
-    error.args = tuple(_masked(arg, key) for arg in error.args)
+    # Past a class of the user's that lets nothing be set, such as a frozen dataclass.
+    BaseException.args.__set__(error, tuple(_masked(arg, key) for arg in error.args))  # type: ignore[attr-defined]
     for name in ("message", "body"):
         if hasattr(error, name):
-            setattr(error, name, _masked(getattr(error, name), key))
+            with contextlib.suppress(Exception):
+                setattr(error, name, _masked(getattr(error, name), key))
 
 
 def _masked(value: Any, key: str) -> Any:

@@ -8,13 +8,14 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from . import content
 from .content.verdicts import result_text
 from .types import Told, encodable
 
-__all__ = ["STILL_RUNNING", "Outcome", "Places", "Raised", "outcome"]
+__all__ = ["STILL_RUNNING", "Outcome", "Places", "Raised", "in_thread", "outcome"]
 
 _MOST_SAID = 300  # characters of a tool's error that the model is told
 STILL_RUNNING = "its thread cannot be stopped and is still running"
@@ -87,18 +88,23 @@ async def _result(
 ) -> tuple[Any, Told]:
     """What it returned, and what becomes of that; read where it was made, as it may hold code of the user's."""
     if tool.serial and not tool.is_async:
-        serial: tuple[Any, Told] = await places.in_cell(lambda: _read(work()), tool.timeout_s)
-        return serial
+        result, told = await places.in_cell(lambda: _read(work()), tool.timeout_s)
+        if told is not None:
+            return result, told
+        work = partial(_same, result)
     async with asyncio.timeout(tool.timeout_s):
-        if tool.is_async:
-            result = await places.on_cells_loop(lambda: content.awaited(work()))
-        else:
-            result, told = await _in_thread(context.copy(), lambda: _read(work()))
+        if not (tool.serial or tool.is_async):
+            result, told = await in_thread(context, lambda: _read(work()))
             if told is not None:
                 return result, told
-            result = await places.on_cells_loop(lambda: content.awaited(result))
-        read: tuple[Any, Told] = await _in_thread(context.copy(), lambda: _read(result))
+            work = partial(_same, result)
+        result = await places.on_cells_loop(lambda: content.awaited(work()))
+        read: tuple[Any, Told] = await in_thread(context, lambda: _read(result))
         return read
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _read(result: Any) -> tuple[Any, Told | None]:
@@ -109,8 +115,16 @@ def _read(result: Any) -> tuple[Any, Told | None]:
     return result, content.told(result)
 
 
-async def _in_thread(context: contextvars.Context, work: Callable[[], Any]) -> Any:
-    """A thread for each call: a pool would let the seventh of twenty wait."""
+async def in_thread(context: contextvars.Context, work: Callable[[], Any]) -> Any:
+    """Run code of the user's. A thread for each call: a pool would let the seventh of twenty wait.
+
+    Args:
+        context: of whoever asked; a copy of it is entered.
+        work: what to do.
+
+    Raises:
+        Raised: with what it raised.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
 
@@ -124,7 +138,7 @@ async def _in_thread(context: contextvars.Context, work: Callable[[], Any]) -> A
 
     def run() -> None:
         try:
-            result, error = context.run(work), None
+            result, error = context.copy().run(work), None
         except BaseException as raised:
             result, error = None, Raised(raised)
         loop.call_soon_threadsafe(settle, result, error)

@@ -134,7 +134,7 @@ class ToolRun:
     round: int = 1
     call_id: str = ""
     proposed: Mapping[str, Any] | None = None  # the model's arguments, where somebody changed them
-    decided_by: str | None = None  # "reader", "policy"; None where nobody was asked
+    decided_by: str | None = None  # "reader", "policy", "timeout"; None: nobody was asked
     reason: str = ""  # why it was denied
     traceback: str | None = field(default=None, repr=False)
     told: Told | None = field(default=None, repr=False)

@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.bodies.append(body)
         said = self.server.reply(body["messages"][-1]["content"])
-        if self.path != "/v1/chat/completions":
+        if self.path.partition("?")[0] != "/v1/chat/completions":
             said = Said([b"{}"], 404, "application/json")
         self.send_response(said.status)
         self.send_header("Content-Type", said.kind)

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import Annotated
 
 import pytest
@@ -343,6 +344,34 @@ def test_the_items_of_generators_are_told(script):
     assert results[:3] == [[0, 1, 4], [0, 1, 2], ["A", "B"]]
     assert len(results[3]) == 10_000
     assert [run.sent for run in answer.tool_runs][:2] == ["[0,1,4]", "[0,1,2]"]
+
+
+def test_a_serial_tool_may_give_what_is_awaited(script):
+    async def later() -> str:
+        return "later"
+
+    @tool(serial=True)
+    def give() -> object:
+        return later()
+
+    @tool(serial=True)
+    async def items():
+        yield 1
+
+    answer = script(calling(("give", {}), ("items", {})), "Done.").ask("?", tools=[give, items])
+    assert [run.result for run in answer.tool_runs] == ["later", [1]]
+
+
+def test_an_error_of_the_users_that_is_frozen_is_raised_as_it_is(script):
+    @dataclass(frozen=True)
+    class Frozen(Exception):
+        why: str
+
+    def policy(call):
+        raise Frozen("because")
+
+    with pytest.raises(Frozen, match="because"):
+        script(calling(ADD)).ask("?", tools=add, require_approval=policy)
 
 
 # --- what is nobody's to read

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+from openai import omit
 from PIL import Image
 from scripted import calling, scripted
 
@@ -117,3 +118,31 @@ class TestReplay:
         assert now.ask("And?").text == "More."  # though of its picture the recording has only what tells it apart
         for answer in (then, now):
             assert not any("s3cret" in shown for shown in answer._repr_mimebundle_().values())
+
+    @pytest.mark.parametrize(
+        "more",
+        [{"tool_choice": "required"}, {"extra_body": {"foo": 1}}, {"extra_query": {"v": "1"}}, {"temperature": omit}],
+    )
+    def test_whatever_else_was_asked_for(self, script, tmp_path, more):
+        tape = tmp_path / "tape.jsonl"
+        recording = script(calling(("weather", {"city": "Aachen"})), "Sun.", mode="record", cassette=tape)
+
+        def weather(city: str) -> str:
+            return city
+
+        assert recording.ask("?", tools=weather, **more).text == "Sun."
+        assert Amber(mode="replay", cassette=tape).ask("?", tools=weather, **more).text == "Sun."
+
+    def test_a_question_asked_again_has_its_own_answer_after_it_was_gone_on_from(self, script, tmp_path):
+        def weather(city: str) -> str:
+            return city
+
+        tape = tmp_path / "tape.jsonl"
+        recording = script(calling(("weather", {"city": "Aachen"})), "Sun.", "More.", mode="record", cassette=tape)
+        recording.ask("?", tools=weather).ask("And?")
+        replay = Amber(mode="replay", cassette=tape)
+        first = replay.ask("?", tools=weather)
+        then = replay._clients.told("azure/gpt-5.4", first.messages[:2])
+        assert [message["role"] for message in then] == ["tool"]  # though the request of the first answer is used
+        assert first.ask("And?").text == "More."
+        assert replay._clients.told("azure/gpt-5.4", first.messages[:2]) == then

@@ -2,14 +2,16 @@
 
 import enum
 import json
+import threading
 from dataclasses import dataclass, field
 from datetime import date
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Annotated, Any, Literal, NamedTuple
 
 import openai
 import pytest
 from gateway import DONE, chunk
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from scripted import calling, scripted
 from typing_extensions import TypedDict
 
@@ -234,9 +236,41 @@ def test_what_a_schema_refers_to_goes_along(word):
 
 
 def test_a_schema_that_refers_elsewhere_fetches_nothing():
-    shape = shape_of({"type": "object", "properties": {"a": {"$ref": "https://a.example/s.json"}}})
-    with pytest.raises(ValueError, match="cannot be used"):
-        shape.read('{"a": 1}')
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        elsewhere = {"$ref": f"http://127.0.0.1:{server.server_port}/s.json"}
+        shape = shape_of({"type": "object", "properties": {"a": elsewhere}})
+        with pytest.raises(ValueError, match="cannot be used"):
+            shape.read('{"a": 1}')
+        server.shutdown()
+    assert asked == []
+
+
+def test_what_a_json_schema_lets_out_is_asked_for_as_it_must_be():
+    fields = {"a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": ["string", "null"]}}
+    shape = shape_of({"type": "object", "properties": fields, "required": ["a"]})
+    sent = shape.response_format["json_schema"]
+    assert sent["strict"]
+    assert sent["schema"]["properties"]["b"] == {"type": "string"}  # null would not fit
+    value = {"a": "x", "b": "", "c": None}  # as a model gives it that keeps to what was sent
+    assert shape.read(json.dumps(value)) == (value, value)
+
+
+def test_a_validator_that_breaks_is_a_misfit():
+    def broken(value):
+        raise KeyError("x")
+
+    with pytest.raises(Misfit, match="cannot be checked \\(KeyError"):
+        shape_of(Annotated[int, AfterValidator(broken)]).read('{"value": 1}')
 
 
 def test_hostile_json_is_a_misfit():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import re
@@ -11,6 +12,7 @@ from typing import Any
 import jsonschema
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from referencing import Registry
 
 from .arguments import path_text, shortened
 from .schemas import Generator, parts_of, tidied
@@ -103,6 +105,8 @@ def shape_of(schema: Any) -> Shape:
         except ValidationError as error:
             mistakes = error.errors(include_url=False, include_context=False, include_input=False)
             raise Misfit(_listed([(tuple(one["loc"]), one["msg"]) for one in mistakes])) from None
+        except Exception as error:  # of a validator of the user's
+            raise Misfit(f"It cannot be checked ({type(error).__name__}: {error}).") from error
 
     _demand(made)
     tidy = tidied(made)
@@ -119,8 +123,8 @@ def _of_json_schema(schema: dict[str, Any]) -> Shape:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise ValueError(f"schema is no JSON schema: {error.message}") from None
-    # Without a registry that could fetch: a reference to another document is an error.
-    validator = jsonschema.Draft202012Validator(schema)
+    # The default registry would fetch what a schema refers to: with this one it is an error.
+    validator = jsonschema.Draft202012Validator(schema, registry=Registry())
 
     def validate(value: Any) -> Any:
         try:
@@ -132,8 +136,10 @@ def _of_json_schema(schema: dict[str, Any]) -> Shape:
         return value
 
     is_object = schema.get("type") == "object"
+    asked = copy.deepcopy(schema)
+    _demand(asked)
     name = _NAME.sub("_", str(schema.get("title", "answer"))).strip("_")[:60] or "answer"
-    return Shape(name, schema if is_object else _wrap(schema), not is_object, validate)
+    return Shape(name, asked if is_object else _wrap(asked), not is_object, validate)
 
 
 def _wrap(schema: dict[str, Any]) -> dict[str, Any]:

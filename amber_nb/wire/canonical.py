@@ -100,13 +100,21 @@ def _untold(body: Any) -> Any:
 
 
 def continuation(start: Asked, whole: Asked) -> list[dict[str, Any]] | None:
-    """The messages with which a recorded request goes on where another one ends; None where it is no continuation."""
+    """The messages with which a recorded request goes on where these end; None where it is no continuation.
+
+    Only the model and the messages count: the other parameters are those of a request, and that one is still to come.
+
+    Args:
+        start: made of `{"model": …, "messages": …}`, without a query.
+        whole: as it was recorded.
+    """
     if not (isinstance(start.body, dict) and isinstance(whole.body, dict)):
         return None
     begun, messages = start.body.get("messages"), whole.body.get("messages")
     if not isinstance(begun, list) or not isinstance(messages, list) or len(messages) <= len(begun):
         return None
-    same = described(whole.method, whole.path, {**whole.body, "messages": messages[: len(begun)]})
+    body = {"model": whole.body.get("model"), "messages": messages[: len(begun)]}
+    same = described(whole.method, whole.path.partition("?")[0], body)
     if same.key == start.key or (same.loose is not None and same.loose == start.loose):
         return messages[len(begun) :]
     return None

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -116,9 +116,11 @@ class Clients:
         if self._deck is not None:
             self._deck.checkpoint()
 
-    def told(self, body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """In a replay, the recorded messages that follow those of a streamed request; None: the tools are to be run."""
-        return self._deck.told("/chat/completions", {**body, "stream": True}) if self._deck is not None else None
+    def told(self, model: Any, messages: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        """In a replay, the recorded messages that follow these; None: the tools are to be run."""
+        if self._deck is None:
+            return None
+        return self._deck.told("/chat/completions", {"model": model, "messages": messages})
 
     @property
     def unused(self) -> list[int]:

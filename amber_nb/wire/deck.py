@@ -14,6 +14,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,12 @@ class Deck:
         content = masked(json.dumps(body).encode(), secrets)
         one = asked("POST", path, content, self._pixels if b"image/" in content else None)
         found = [(old.line, more) for old in self._loaded.cassette.exchanges if (more := continuation(one, old.asked))]
+        # The request that came right after; a later one of the same conversation holds what was asked then, too.
+        nearest = min((len(more) for _, more in found), default=0)
+        found = [(line, more) for line, more in found if len(more) == nearest]
         fresh = [more for line, more in found if line not in self._used]
-        return next(iter(fresh or [more for _, more in found]), [])
+        more = next(iter(fresh or [more for _, more in found]), [])
+        return list(takewhile(lambda message: message.get("role") != "assistant", more))
 
     @property
     def unused(self) -> list[int]:
