@@ -295,11 +295,13 @@ class Asking:
         if answer is not None:
             self._amber._last = answer
         display: Callable[[], None] | None = None
-        if self._stage is not None:
-            self._stage.settle(answer._repr_mimebundle_() if answer is not None else NOTHING)
-        elif self._visible and answer is not None:
-            display = partial(cell.show, answer._repr_mimebundle_())
-        _turns.end(self._turn, display)
+        try:
+            if self._stage is not None:
+                self._stage.settle(answer._repr_mimebundle_() if answer is not None else NOTHING)
+            elif self._visible and answer is not None:
+                display = partial(cell.show, answer._repr_mimebundle_())
+        finally:  # also after an interrupt: those who wait for their turn get it
+            _turns.end(self._turn, display)
 
 
 def _in_message(message: Message, thumbnails: bool) -> list[ImagePart]:

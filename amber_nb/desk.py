@@ -13,7 +13,7 @@ from typing import Any
 
 from . import show
 from .errors import ToolError
-from .masks import masked, unmasked
+from .masks import HIDDEN, masked, secrets_in, unmasked
 from .rounds import Verdict
 from .running import Raised
 from .show.escape import shorten, visible
@@ -64,8 +64,7 @@ class CellDesk:
                 continue
             try:
                 result = work()
-            except KeyboardInterrupt:  # the reader's, who interrupts the cell
-                future.cancel()
+            except KeyboardInterrupt:  # the reader's, who interrupts the cell; the waiting caller gives all of it up
                 raise
             except BaseException as error:
                 future.set_exception(Raised(error))
@@ -96,19 +95,29 @@ class CellDesk:
 
         On the private one for the user's coroutines where nobody does.
         """
+        over = False  # given up by us; the user's code may be cancelled by itself, and that is its own failure
 
         async def there() -> Any:
+            if over:
+                raise asyncio.CancelledError
             try:
                 return await made()
             except BaseException as error:
-                task = asyncio.current_task()
-                if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-                    raise  # given up by us
+                if over:
+                    raise
                 raise Raised(error) from None
 
+        coroutine = there()
         if self._loop is None:
-            return await asyncio.wrap_future(private.submit_users(there()))
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(there(), self._loop))
+            future = private.submit_users(coroutine)
+        else:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            over = True
+            future.cancel()
+            raise
 
     async def decide(
         self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
@@ -193,6 +202,9 @@ def _at_the_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) 
             print(f"This is no JSON: {error}")
             continue
         edited = unmasked(edited, call.arguments)
+        if HIDDEN in secrets_in(edited, shortest=len(HIDDEN)):
+            print(f"Write the secrets out where {HIDDEN} stands: it cannot be told which one belongs there.")
+            continue
         if wrong := check(edited):
             print(visible(wrong))
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from . import content
 from .conversation import assistant_message, numbered_calls, tool_messages
 from .errors import ToolError
 from .rounds import Rounds
+from .running import Raised, in_thread
 from .types import Reply, ToolRun, ToolStep
 from .wire.call import Call
 from .wire.clients import Clients
@@ -174,7 +176,7 @@ class Dialogue:
             if reply.refusal or calls_tools(reply) or reply.finish_reason in ("length", "content_filter"):
                 return reply
             try:
-                self.parsed = shape.read(reply.text)
+                self.parsed = await self._read(shape, reply.text)
                 return reply
             except content.Misfit as misfit:
                 if not again:
@@ -186,6 +188,14 @@ class Dialogue:
             self._feed("\n\n")
             reply = await self._answered()
         return reply
+
+    async def _read(self, shape: content.Shape, text: str) -> tuple[Any, Any]:
+        """In a thread: a validator may be code of the user's, and here all answers are read."""
+        try:
+            read: tuple[Any, Any] = await in_thread(contextvars.copy_context(), lambda: shape.read(text))
+            return read
+        except Raised as raised:
+            raise raised.error from None
 
     def _go_on(self, reply: Reply) -> None:
         if reply.text:

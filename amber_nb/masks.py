@@ -51,21 +51,25 @@ def unmasked(value: Any, original: Any) -> Any:
             for name, item in value.items()
         }
     if isinstance(value, list) and isinstance(original, list) and len(value) == len(original):
-        return [unmasked(item, before) for item, before in zip(value, original, strict=True)]
+        return [  # by place only where nothing but the secret is hidden: items may have been put in another order
+            unmasked(item, before) if item == masked(before) or len(value) == 1 else item
+            for item, before in zip(value, original, strict=True)
+        ]
     return value
 
 
-def secrets_in(value: Any, depth: int = 0, *, hidden: bool = False) -> set[str]:
+def secrets_in(value: Any, depth: int = 0, *, hidden: bool = False, shortest: int = _SHORTEST) -> set[str]:
     """The texts in a JSON value that are secrets by their name, as they would stand in other texts."""
     if depth > _DEEPEST:
         return set()
     if isinstance(value, Mapping):
-        found = (secrets_in(one, depth + 1, hidden=hidden or is_secret(str(name))) for name, one in value.items())
-        return set().union(*found)
-    if isinstance(value, (list, tuple)):
-        return set().union(*(secrets_in(one, depth + 1, hidden=hidden) for one in value))
-    text = str(value) if hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
-    return {text, json.dumps(text)[1:-1]} if len(text) >= _SHORTEST else set()
+        pairs = [(hidden or is_secret(str(name)), one) for name, one in value.items()]
+    elif isinstance(value, (list, tuple)):
+        pairs = [(hidden, one) for one in value]
+    else:
+        text = str(value) if hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+        return {text, json.dumps(text)[1:-1]} if len(text) >= shortest else set()
+    return set().union(*(secrets_in(one, depth + 1, hidden=under, shortest=shortest) for under, one in pairs))
 
 
 def without(value: Any, secrets: set[str], depth: int = 0) -> Any:

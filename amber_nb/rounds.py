@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import copy
 import inspect
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 from . import content
 from .content.verdicts import Recorded, denied_text, edited_text, recorded
 from .errors import ToolError
-from .running import STILL_RUNNING, Places, Raised, outcome
+from .running import STILL_RUNNING, Places, Raised, in_thread, outcome
 from .types import Allow, Deny, ToolCall, ToolRun, ToolStep
 
 __all__ = ["Desk", "Rounds", "Verdict"]
@@ -95,12 +96,13 @@ class Rounds:
             told: in a replay, what each call (by its id) told the model then; nothing is run.
 
         Raises:
-            ToolError: approval is needed and nobody is there; the model repeats arguments that were refused.
+            ToolError: approval is needed and nobody is there; a policy's own arguments are wrong; the model repeats
+                arguments that were refused.
             TypeError: the policy gave something else than a decision; nothing of the round has run.
         """
         under_way = [self._begin(call, number) for call in calls]
         for one in under_way:
-            self._check(one)
+            await self._check(one)
         self._insist(under_way)
         if told is not None:
             return [self._replayed(one, told.get(one.id)) for one in under_way]
@@ -134,7 +136,7 @@ class Rounds:
         self._calls.append(made)
         return made
 
-    def _check(self, one: _Call) -> None:
+    async def _check(self, one: _Call) -> None:
         if one.tool is None:
             known = ", ".join(self._tools) or "none"
             one.wrong = f"There is no tool {one.step.name[:64]!r}. There are: {known}."
@@ -142,7 +144,7 @@ class Rounds:
         if one.tool.function is None:
             return
         try:
-            one.arguments = one.tool.check(content.read_arguments(one.text))
+            one.arguments = await self._checked(one, content.read_arguments(one.text))
         except content.ArgumentsError as error:
             one.wrong = str(error)
 
@@ -168,7 +170,7 @@ class Rounds:
         if callable(self._approval):
             said = await self._policy(self._as_asked(one))
             if isinstance(said, (Allow, Deny)):
-                one.verdict = Verdict(said, "policy")
+                one.verdict = Verdict(await self._fitting(one, said), "policy")
                 return
             if said is True or said is False:
                 one.verdict = Verdict(Allow() if said else Deny(), "policy")
@@ -209,20 +211,34 @@ class Rounds:
             return self._run(one, "denied", sent=denied_text(decision.reason), reason=decision.reason)
         wanted = one.arguments
         if decision.arguments is not None:
-            try:
-                one.arguments = one.tool.check(decision.arguments)
-            except content.ArgumentsError as error:  # the policy's: the reader's were checked on the card
-                raise ToolError(
-                    f"{one.step.name}: the arguments that require_approval gave are wrong. {error}",
-                    name=one.step.name,
-                    arguments=str(decision.arguments),
-                ) from None
+            one.arguments = await self._checked(one, decision.arguments)
         run = await self._ran(one)
-        if one.arguments == wanted:
+        if _as_json(one.arguments) == _as_json(wanted):
             return run
         by = one.verdict.by if one.verdict else "policy"
         sent = edited_text(one.arguments, by) + run.sent
         return self._set(one, replace(run, edited=True, proposed=wanted, sent=sent))
+
+    async def _fitting(self, one: _Call, said: Allow | Deny) -> Allow | Deny:
+        """A policy's decision, its arguments checked: the reader's are checked where they are asked for."""
+        if isinstance(said, Deny) or said.arguments is None:
+            return said
+        try:
+            return Allow(await self._checked(one, said.arguments))
+        except content.ArgumentsError as error:
+            raise ToolError(
+                f"{one.step.name}: the arguments that require_approval gave are wrong, and nothing was run. {error}",
+                name=one.step.name,
+                arguments=dict(said.arguments),
+            ) from None
+
+    async def _checked(self, one: _Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Checked in a thread: it may hold code of the user's, and here all answers are read."""
+        try:
+            checked: dict[str, Any] = await in_thread(self._context, lambda: one.tool.check(arguments))
+            return checked
+        except Raised as raised:
+            raise raised.error from None
 
     async def _ask(self, one: _Call) -> Verdict:
         def check(arguments: Mapping[str, Any]) -> str:
@@ -239,9 +255,11 @@ class Rounds:
     async def _ran(self, one: _Call) -> ToolRun:
         one.step.state = "checking"  # decided on; one for the cell's thread may have to wait for it
         try:
-            work = one.tool.bound(one.arguments)
-        except content.ArgumentsError as error:
-            return self._run(one, "invalid", error=str(error), sent=str(error))
+            work = await in_thread(self._context, lambda: one.tool.bound(one.arguments))
+        except Raised as raised:
+            if not isinstance(raised.error, content.ArgumentsError):
+                raise raised.error from None
+            return self._run(one, "invalid", error=str(raised.error), sent=str(raised.error))
 
         def begun() -> Any:
             one.step.began, one.step.state = time.monotonic(), "running"
@@ -299,3 +317,8 @@ class Rounds:
         if then.arguments is None:
             return run
         return self._set(one, replace(run, edited=True, proposed=wanted))
+
+
+def _as_json(arguments: Mapping[str, Any] | None) -> str:
+    """To compare: to Python 1, 1.0 and true are the same."""
+    return json.dumps(arguments, sort_keys=True)

@@ -174,6 +174,40 @@ def test_what_blocks_in_an_async_tool_holds_up_no_other_answer(script):
     assert [run.result for run in answer.tool_runs] == ["over", "Meanwhile."]
 
 
+def slow(value):
+    time.sleep(1.5)
+    return value
+
+
+@pytest.mark.parametrize("place", ["tool", "schema"])
+def test_a_validator_that_takes_its_time_holds_up_no_other_answer(script, place):
+    def take(n: Annotated[int, AfterValidator(slow)]) -> int:
+        return n
+
+    more = {"tools": take} if place == "tool" else {"schema": Annotated[int, AfterValidator(slow)]}
+    amber = script(calling(("take", {"n": 1})), "Done.") if place == "tool" else script('{"value": 1}')
+    done = []
+    asking = threading.Thread(target=lambda: done.append(amber.ask("?", **more)))
+    asking.start()
+    time.sleep(0.4)  # it validates
+    assert script("Meanwhile.").ask("?").text == "Meanwhile."
+    assert done == []
+    asking.join(30)
+    assert len(done) == 1
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_tool_that_cancels_itself_has_failed(script, awaited):
+    async def give_up() -> None:
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    amber = script(calling(("give_up", {})), "I see.")
+    answer = asyncio.run(amber.ask_async("?", tools=give_up)) if awaited else amber.ask("?", tools=give_up)
+    assert answer.tool_runs[0].status == "failed"
+    assert answer.tool_runs[0].error.startswith("CancelledError")
+
+
 def test_a_result_is_read_within_the_tools_own_time(script):
     class Slow(BaseModel):
         def model_dump(self, **_):
@@ -231,6 +265,29 @@ def test_a_policy_cannot_change_unseen_what_was_checked(script):
         script(calling(("buy", {"items": ["tea"]})), "Done.").ask("?", tools=buy, require_approval=policy).tool_runs
     )
     assert (run.result, run.arguments, run.edited) == ("tea", {"items": ["tea"]}, False)
+
+
+def test_a_policys_own_mistake_is_found_before_anything_runs(script):
+    ran = []
+
+    def other() -> None:
+        ran.append(1)
+
+    def policy(call):
+        return Allow({"a": "x", "b": 1}) if call.name == "add" else True
+
+    with pytest.raises(ToolError, match="gave are wrong, and nothing was run"):
+        script(calling(("other", {}), ADD)).ask("?", tools=[add, other], require_approval=policy)
+    assert ran == []
+
+
+def test_an_edit_is_one_by_what_json_says(script):
+    def take(value: object) -> str:
+        return repr(value)
+
+    amber = script(calling(("take", {"value": 1})), "Done.")
+    (run,) = amber.ask("?", tools=take, require_approval=lambda call: Allow({"value": True})).tool_runs
+    assert (run.result, run.edited) == ("True", True)
 
 
 def test_decisions_are_of_their_types():

@@ -110,6 +110,26 @@ def test_a_secret_is_not_typed_about_and_comes_back_whole(keyboard, capsys):
     assert "tok-sesame" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        '{"users": [{"id": 2, "token": "•••"}, {"id": 1, "token": "•••"}]}',
+        '{"users": [{"id": 1, "token": "•••"}, {"id": 2, "token": "•••"}, {"id": 3, "token": "•••"}]}',
+    ],
+)
+def test_a_secret_is_not_given_to_another(keyboard, capsys, typed):
+    def invite(users: list[dict[str, object]]) -> str:
+        return str(users)
+
+    users = [{"id": 1, "token": "tok-one"}, {"id": 2, "token": "tok-two"}]
+    keyboard += [typed, "n", ""]
+    with scripted() as play:
+        amber = play(calling(("invite", {"users": users})), "Done.")
+        (one,) = amber.ask("?", tools=invite, require_approval=True, show=False).tool_runs
+    assert one.status == "denied"
+    assert "Write the secrets out" in capsys.readouterr().out
+
+
 def test_what_is_shown_cannot_move_the_cursor(keyboard, capsys):
     keyboard += ["y"]
     run(("buy", {"item": "\x1b[2J\u202e"}))
