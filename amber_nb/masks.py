@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["HIDDEN", "is_secret", "masked", "masked_text", "secrets_in", "unmasked", "without"]
+__all__ = [
+    "HIDDEN",
+    "is_secret",
+    "masked",
+    "masked_table",
+    "masked_text",
+    "masked_within",
+    "secrets_in",
+    "unmasked",
+    "without",
+]
 
 HIDDEN = "•••"
 _NAME = re.compile(
@@ -15,6 +27,8 @@ _NAME = re.compile(
     r"|(?:^|[_-])(?:key|pwd|pw|pin|auth)$",
     re.IGNORECASE,
 )
+_COUNT = re.compile(r"(?:(?:max|min|n|num|total|prompt|completion|cached|input|output)_)*tokens", re.IGNORECASE)
+_NUMBER = re.compile(r"[\d.]{1,5}")  # stands for other things than the secret, too
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DEEPEST = 30
 _SHORTEST = 4  # characters of a secret that is looked for in other texts: shorter ones are everywhere
@@ -24,7 +38,8 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|[^"{}\[\]:,]+', re.
 
 def is_secret(name: str) -> bool:
     """Whether a value of that name is one."""
-    return _NAME.search(_CAMEL.sub("_", name)) is not None
+    name = _CAMEL.sub("_", name)
+    return _NAME.search(name) is not None and _COUNT.fullmatch(name) is None
 
 
 def masked(value: Any, depth: int = 0) -> Any:
@@ -38,7 +53,52 @@ def masked(value: Any, depth: int = 0) -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [masked(item, depth + 1) for item in value]
-    return value
+    return masked_within(value) if isinstance(value, str) else value
+
+
+def masked_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """The rows of a table without its secrets: below the name of one, and to the right of it, as in a record."""
+    below = [is_secret(name) for name in columns]
+    return [
+        [
+            HIDDEN if cell and (under or is_secret(left)) else cell
+            for cell, under, left in zip(row, [*below, *[False] * len(row)], ["", *row], strict=False)
+        ]
+        for row in rows
+    ]
+
+
+def masked_within(text: str) -> str:
+    """A text without the secrets of the JSON or the table in it."""
+    start = min((at for at in map(text.find, "{[") if at >= 0), default=-1)
+    if start >= 0:
+        text = text[:start] + _masked_leaves(masked_text(text[start:]))
+    return _masked_csv(text) if "\n" in text else text
+
+
+def _masked_leaves(text: str) -> str:
+    """JSON without the secrets of the tables in its strings."""
+    if "\\n" not in text:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    hidden = masked(value)
+    return text if hidden == value else json.dumps(hidden, ensure_ascii=False, separators=(",", ":"))
+
+
+def _masked_csv(text: str) -> str:
+    out = io.StringIO()
+    try:
+        columns, *rows = csv.reader(io.StringIO(text, newline=""))
+        hidden = masked_table(columns, rows)
+        if hidden == rows:
+            return text
+        csv.writer(out, lineterminator="\n").writerows([columns, *hidden])
+    except (csv.Error, ValueError):  # no table of ours: lines in which such a name stands
+        return "\n".join(HIDDEN if any(map(is_secret, re.split(r"\W+", line))) else line for line in text.split("\n"))
+    return out.getvalue().rstrip("\n")
 
 
 def unmasked(value: Any, original: Any) -> Any:
@@ -68,7 +128,8 @@ def secrets_in(value: Any, depth: int = 0, *, hidden: bool = False, shortest: in
         pairs = [(hidden, one) for one in value]
     else:
         text = str(value) if hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
-        return {text, json.dumps(text)[1:-1]} if len(text) >= shortest else set()
+        found = len(text) >= shortest and not _NUMBER.fullmatch(text)
+        return {text, json.dumps(text)[1:-1]} if found else set()
     return set().union(*(secrets_in(one, depth + 1, hidden=under, shortest=shortest) for under, one in pairs))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from .masks import masked, masked_text, secrets_in, without
+from .masks import masked, masked_table, masked_text, masked_within, secrets_in, without
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
@@ -142,13 +142,17 @@ class ToolRun:
     def discreet(self) -> ToolRun:
         """The same without what is a secret by its name, also where an error or a result repeats it; for displays."""
         secrets = _secrets(self.arguments) | _secrets(self.proposed)
-        texts = {name: without(getattr(self, name), secrets) for name in ("sent", "error", "reason", "traceback")}
+        texts: dict[str, Any] = {
+            name: without(getattr(self, name), secrets) for name in ("error", "reason", "traceback")
+        }
+        texts["sent"] = masked_within(without(self.sent, secrets))
         told = self.told
-        if told is not None and secrets:
+        if told is not None:
             columns, rows = told.table or ((), ())
-            table = (tuple(without(columns, secrets)), tuple(tuple(without(row, secrets)) for row in rows))
-            notes = tuple(without(told.notes, secrets))
-            told = replace(told, text=without(told.text, secrets), table=told.table and table, notes=notes)
+            hidden = masked_table(columns, without(rows, secrets))
+            table = (tuple(without(columns, secrets)), tuple(map(tuple, hidden)))
+            text, notes = masked_within(without(told.text, secrets)), tuple(without(told.notes, secrets))
+            told = replace(told, text=text, table=told.table and table, notes=notes)
         text = self.arguments if isinstance(self.arguments, str) else None
         arguments = masked_text(text) if text is not None else without(masked(self.arguments), secrets)
         proposed = self.proposed and without(masked(self.proposed), secrets)
@@ -184,11 +188,21 @@ def _secrets(arguments: Mapping[str, Any] | str | None) -> set[str]:
 
 
 def _repr(value: Any, secrets: set[str]) -> str:
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        value = masked_text(value)
-    elif type(value) in (dict, list):
+    if isinstance(value, str):
+        value = masked_within(value)
+    elif type(value) in (dict, list, tuple) and _is_json(value):
         value = masked(value)
+    elif value is not None and not isinstance(value, (bool, int, float)):
+        return f"<{type(value).__name__}>"  # which says what it likes of itself
     return str(without(repr(value), secrets))
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def encodable(text: str) -> str:

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Annotated
 
+import pandas as pd
 import pytest
 from gateway import DONE, Said, chunk, serve
 from pydantic import AfterValidator, BaseModel, model_validator
@@ -468,6 +469,39 @@ def test_a_secret_is_shown_nowhere(script):
     # The model is told what the tools said, and the record has it.
     assert answer.tool_runs[0].sent == f"with {SECRET}"
     assert answer.tool_runs[0].arguments == given
+
+
+RESULTS = {
+    "frame": lambda: pd.DataFrame({"n": [1, 2], "password": [SECRET, SECRET]}),
+    "two lines": lambda: pd.DataFrame({"Name\n(full)": ["a"], "password": [SECRET]}),
+    "return": lambda: pd.DataFrame({"a": ["x\ry"], "password": [SECRET]}),
+    "row": lambda: pd.DataFrame({"n": [1], "password": [SECRET]}).iloc[0],
+    "nested": lambda: {"users": pd.DataFrame({"n": [1], "password": [SECRET]})},
+    "tuple": lambda: ({"password": SECRET},),
+    "in words": lambda: "Found: " + json.dumps({"password": SECRET}),
+    "json": lambda: {"api_key": SECRET},
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_nor_in_a_result_that_names_it(script, tmp_path, name):
+    def give() -> object:
+        return RESULTS[name]()
+
+    tape = tmp_path / "tape.jsonl"
+    answer = script(calling(("give", {})), "Done.", mode="record", cassette=tape).ask("?", tools=give)
+    again = Amber(mode="replay", cassette=tape).ask("?", tools=give)
+    assert SECRET in answer.tool_runs[0].sent
+    for one in (answer, again):
+        assert SECRET not in everywhere(one)
+
+
+def test_what_only_sounds_like_one_is_shown(script):
+    def count(max_tokens: int, n_tokens: int) -> str:
+        return f"{max_tokens} rows"
+
+    answer = script(calling(("count", {"max_tokens": 1000, "n_tokens": 5})), "Done.").ask("?", tools=count)
+    assert answer._repr_mimebundle_()["text/plain"].startswith("count(max_tokens=1000, n_tokens=5) → 1000 rows")
 
 
 def refused(value):

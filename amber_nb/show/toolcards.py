@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
-from ..masks import HIDDEN, is_secret, masked, masked_text
+from ..masks import masked, masked_table, masked_text, masked_within
 from ..types import ToolRun, encodable
 from .escape import code_text, prose, shorten, visible
 from .highlight import code_html, theme_colours
@@ -142,7 +139,7 @@ def _parts(run: ToolRun) -> list[str]:
         parts.append(_labelled("Error", _block(run.error)))
     told = run.told
     if told is not None and told.table is not None:
-        parts.append(_labelled("Result", table_html(*_masked_table(*told.table))))
+        parts.append(_labelled("Result", table_html(told.table[0], masked_table(*told.table))))
     elif told is not None and told.images:
         parts.append(_labelled("Result", strip_html([sent for _, sent in told.images])))
     elif run.status == "ran":
@@ -160,29 +157,7 @@ def _parts(run: ToolRun) -> list[str]:
 
 
 def _told(run: ToolRun) -> str:
-    text = run.told.text if run.told is not None else run.sent
-    if text.lstrip()[:1] in ("{", "["):  # JSON that is too long to be read, or was cut: masked as it stands
-        return masked_text(text) if _parsed(text) is None else text
-    return _masked_csv(text)
-
-
-def _masked_csv(text: str) -> str:
-    """A table's text without its secrets: a replay has no other form of it."""
-    out = io.StringIO()
-    try:
-        columns = next(csv.reader(text.split("\n", 1)[:1]), [])
-        if not any(map(is_secret, columns)):
-            return text
-        rows = _masked_table(columns, list(csv.reader(io.StringIO(text)))[1:])[1]
-        csv.writer(out, lineterminator="\n").writerows([columns, *rows])
-    except csv.Error:  # no table of ours
-        return text
-    return out.getvalue().rstrip("\n")
-
-
-def _masked_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Sequence[str], list[list[str]]]:
-    secret = [is_secret(name) for name in columns]
-    return columns, [[HIDDEN if cell and hide else cell for cell, hide in zip_longest(row, secret)] for row in rows]
+    return masked_within(run.told.text if run.told is not None else run.sent)
 
 
 def _labelled(label: str, html: str) -> str:

@@ -140,7 +140,7 @@ def test_secrets_of_a_table_are_hidden_in_its_text_too(told):
     assert tools_text([one]).endswith("→ n,token 1,••• 2,•••")
 
 
-@pytest.mark.parametrize("text", ["token", "the token is 5", "token," + "x" * 200_000 + "\n1,2", "a,b\n1,2"])
+@pytest.mark.parametrize("text", ["token", "the token is 5", "a,b\n1,2"])
 def test_a_text_that_is_no_such_table_stays(text):
     line = tools_text([run(told=Told(text=text))]).partition("→ ")[2]
     assert line.rstrip("…") == " ".join(text.split())[: len(line.rstrip("…"))]
