@@ -153,8 +153,8 @@ class ToolRun:
             table = (tuple(without(columns, secrets)), tuple(map(tuple, hidden)))
             text, notes = masked_within(without(told.text, secrets)), tuple(without(told.notes, secrets))
             told = replace(told, text=text, table=told.table and table, notes=notes)
-        text = self.arguments if isinstance(self.arguments, str) else None
-        arguments = masked_text(text) if text is not None else without(masked(self.arguments), secrets)
+        wrong = self.arguments if isinstance(self.arguments, str) else None
+        arguments = masked_text(wrong) if wrong is not None else without(masked(self.arguments), secrets)
         proposed = self.proposed and without(masked(self.proposed), secrets)
         return replace(self, arguments=arguments, proposed=proposed, told=told, **texts)
 
