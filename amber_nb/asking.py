@@ -156,7 +156,7 @@ class Asking:
         config, stage, wishes = self._amber._config, self._stage, self._wishes
         patience_s = config.max_wait_s if wishes.max_wait_s is None else wishes.max_wait_s
         # A recording keeps the times: there nothing rests between two reads.
-        rests = stage is not None and config.mode not in ("record", "cache")
+        rest_s = stage.rest_s if stage is not None and config.mode not in ("record", "cache") else 0.0
         return Dialogue(
             self._amber._clients,
             messages,
@@ -167,7 +167,7 @@ class Asking:
             max_rounds=wishes.max_rounds,
             shape=self._shape,
             feed=stage.feed if stage is not None else len,
-            rest_s=stage.rest_s if stage is not None and rests else 0.0,
+            rest_s=rest_s,
         )
 
     @property

@@ -29,6 +29,7 @@ _NAME = re.compile(
 )
 _COUNT = re.compile(r"(?:(?:max|min|n|num|total|prompt|completion|cached|input|output)_)*tokens", re.IGNORECASE)
 _NUMBER = re.compile(r"[\d.]{1,5}")  # stands for other things than the secret, too
+_WORD = re.compile(r"[\w.-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DEEPEST = 30
 _SHORTEST = 4  # characters of a secret that is looked for in other texts: shorter ones are everywhere
@@ -70,7 +71,7 @@ def masked_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
 
 def masked_within(text: str) -> str:
     """A text without the secrets of the JSON or the table in it."""
-    start = min((at for at in map(text.find, "{[") if at >= 0), default=-1)
+    start = text.find("{")  # a list alone names nothing
     if start >= 0:
         text = text[:start] + _masked_leaves(masked_text(text[start:]))
     return _masked_csv(text) if "\n" in text else text
@@ -89,15 +90,22 @@ def _masked_leaves(text: str) -> str:
 
 
 def _masked_csv(text: str) -> str:
-    out = io.StringIO()
+    head = text.partition("\n")[0]
     try:
         columns, *rows = csv.reader(io.StringIO(text, newline=""))
-        hidden = masked_table(columns, rows)
-        if hidden == rows:
-            return text
-        csv.writer(out, lineterminator="\n").writerows([columns, *hidden])
-    except (csv.Error, ValueError):  # no table of ours: lines in which such a name stands
-        return "\n".join(HIDDEN if any(map(is_secret, re.split(r"\W+", line))) else line for line in text.split("\n"))
+    except (csv.Error, ValueError):
+        columns, rows = head.split(","), [[]]
+    body = rows[:-1] if rows and rows[-1] and rows[-1][0].startswith("(") else rows  # what was left out is said below
+    if len(columns) == 1 and not _WORD.fullmatch(head.strip()):
+        return text  # a sentence
+    if any(len(row) != len(columns) for row in body):  # no table that can be hidden in part
+        names = all(_WORD.fullmatch(name) for name in columns) and any(map(is_secret, columns))
+        return f"{head}\n{HIDDEN}" if names else text
+    hidden = masked_table(columns, body)
+    if hidden == body:
+        return text
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([columns, *hidden, *rows[len(body) :]])
     return out.getvalue().rstrip("\n")
 
 

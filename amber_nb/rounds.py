@@ -211,7 +211,10 @@ class Rounds:
             return self._run(one, "denied", sent=denied_text(decision.reason), reason=decision.reason)
         wanted = one.arguments
         if decision.arguments is not None:
-            one.arguments = await self._checked(one, decision.arguments)
+            try:
+                one.arguments = await self._checked(one, decision.arguments)
+            except content.ArgumentsError as error:  # of a validator that has changed its mind
+                return self._run(one, "invalid", error=str(error), sent=str(error))
         run = await self._ran(one)
         if _as_json(one.arguments) == _as_json(wanted):
             return run

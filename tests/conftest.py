@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from scripted import scripted
 
 from amber_nb import Amber
 from amber_nb.simulator.server import Server
@@ -25,6 +26,13 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith(("AMBER_", "OPENAI_")) and name != "AMBER_ARTEFACTS"]:
         del os.environ[name]
     os.environ.pop("PYTEST_ADDOPTS", None)  # meant for this run, not for those that tests start
+
+
+@pytest.fixture
+def script():
+    """Makes clients of gateways that say what a test has them say; see `scripted`."""
+    with scripted() as play:
+        yield play
 
 
 @pytest.fixture

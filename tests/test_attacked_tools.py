@@ -13,17 +13,11 @@ import pandas as pd
 import pytest
 from gateway import DONE, Said, chunk, serve
 from pydantic import AfterValidator, BaseModel, model_validator
-from scripted import KEY, calling, scripted
+from scripted import KEY, calling
 
 from amber_nb import Allow, Amber, Deny, ToolError, tool
 from amber_nb.errors import ConfigError
 from amber_nb.wire import loop
-
-
-@pytest.fixture
-def script():
-    with scripted() as play:
-        yield play
 
 
 def add(a: int, b: int) -> int:
@@ -502,6 +496,22 @@ def test_what_only_sounds_like_one_is_shown(script):
 
     answer = script(calling(("count", {"max_tokens": 1000, "n_tokens": 5})), "Done.").ask("?", tools=count)
     assert answer._repr_mimebundle_()["text/plain"].startswith("count(max_tokens=1000, n_tokens=5) → 1000 rows")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Password policy\nUsers must choose a long one.",
+        "See [1].\nThe secret, she said, is tea.\nNobody knew.",
+        "[1, 2]\n3",
+    ],
+)
+def test_sentences_are_shown_whatever_they_are_about(script, text):
+    def read() -> str:
+        return text
+
+    answer = script(calling(("read", {})), "Done.").ask("?", tools=read)
+    assert " ".join(text.split()) in answer._repr_mimebundle_()["text/plain"]
 
 
 def refused(value):

@@ -4,15 +4,9 @@ import pandas as pd
 import pytest
 from openai import omit
 from PIL import Image
-from scripted import calling, scripted
+from scripted import calling
 
 from amber_nb import Allow, Amber, Deny
-
-
-@pytest.fixture
-def script():
-    with scripted() as play:
-        yield play
 
 
 def texts(answer):

@@ -8,16 +8,10 @@ import time
 
 import pytest
 from gateway import DONE, chunk
-from scripted import calling, scripted
+from scripted import calling
 
 from amber_nb import Allow, Deny, ToolCall, ToolError, tool
 from amber_nb.asking import Asking
-
-
-@pytest.fixture
-def script():
-    with scripted() as play:
-        yield play
 
 
 def add(a: int, b: int) -> int:

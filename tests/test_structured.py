@@ -12,17 +12,11 @@ import openai
 import pytest
 from gateway import DONE, chunk
 from pydantic import AfterValidator, BaseModel, Field
-from scripted import calling, scripted
+from scripted import calling
 from typing_extensions import TypedDict
 
 from amber_nb import Amber, RefusalError, SchemaError
 from amber_nb.content.structured import Misfit, shape_of
-
-
-@pytest.fixture
-def script():
-    with scripted() as play:
-        yield play
 
 
 class Review(BaseModel):

@@ -331,10 +331,10 @@ def test_a_burst_is_shown_at_once(browser: Any, notebook: Callable[..., Any], ar
         found = measure(browser, book, "finally")
         unit_ms = book.page.evaluate(UNIT)
         (artefacts / "burst.json").write_text(json.dumps(found | {"unit_ms": unit_ms}))
-        assert found["lag_ms"] <= max(100, unit_ms)
-        assert found["longest_task_cpu_ms"] <= max(50, unit_ms / 3)
+        assert found["lag_ms"] <= max(100, unit_ms / 3)
+        assert found["longest_task_cpu_ms"] <= max(50, unit_ms / 6)
         assert found["bytes"] <= 4 * found["text"]
-        longest.append(found["longest_task_ms"] / max(50, unit_ms / 3))
+        longest.append(found["longest_task_ms"] / max(50, unit_ms / 6))
         if longest[-1] <= 1:
             break
     assert min(longest) <= 1, longest
@@ -343,7 +343,9 @@ def test_a_burst_is_shown_at_once(browser: Any, notebook: Callable[..., Any], ar
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("prose", r"'A sentence of the longest answer. ' * 6 + '\n\n'"),
         ("line", r"'word ' * 20"),
+        ("unbroken", r"'x' * 100"),
         ("list", r"'- an item with `code` and **bold**\n'"),
         ("code", r"'```\n' + 'x = 1  # a line of code\n' * 50_000 + '```\n'"),
         ("table", r"'|a|b|\n|-|-|\n' + '| cell one | cell two |\n' * 500_000"),
