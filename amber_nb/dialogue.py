@@ -92,6 +92,7 @@ class Dialogue:
         Raises:
             openai.OpenAIError, StreamCut, BadReply: as `Call.run` does.
             ToolError: as `Rounds.run` does, and where the model does not come to an end.
+            CassetteMiss: nothing is recorded for a request, or of what tools told.
         """
         self._began = time.monotonic()
         reply = await self._answered()
@@ -162,9 +163,11 @@ class Dialogue:
             for call, old in zip(numbered["tool_calls"], said["tool_calls"], strict=True)
         ]
         runs = await rounds.run(calls, self._round, told)
-        if any(run.status == "not_run" for run in runs):
+        if rounds.leaves(runs):
             self.pending = [run for run in runs if run.status != "not_run"]
             return False
+        if then == []:
+            raise self._clients.untold()
         self.messages = [*begun, *(then or tool_messages(runs))]
         if self._body.get("tool_choice") not in (None, "auto", "none"):  # it would be forced to call for ever
             self._body["tool_choice"] = "auto"

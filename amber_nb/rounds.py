@@ -118,6 +118,10 @@ class Rounds:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
+    def leaves(self, runs: Sequence[ToolRun]) -> bool:
+        """Whether one of these calls is the caller's to run: a tool that was given without a function."""
+        return any(run.name in self._tools and self._tools[run.name].function is None for run in runs)
+
     @property
     def steps(self) -> list[ToolStep]:
         """All calls so far as a live view shows them, those under way included; from any thread."""

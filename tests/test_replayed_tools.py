@@ -6,7 +6,7 @@ from openai import omit
 from PIL import Image
 from scripted import calling
 
-from amber_nb import Allow, Amber, Deny
+from amber_nb import Allow, Amber, CassetteMiss, Deny, ToolError
 
 
 def texts(answer):
@@ -140,3 +140,28 @@ class TestReplay:
         assert [message["role"] for message in then] == ["tool"]  # though the request of the first answer is used
         assert first.ask("And?").text == "More."
         assert replay._clients.told("azure/gpt-5.4", first.messages[:2]) == then
+
+    def test_what_no_tool_told_is_missing(self, script, tmp_path):
+        """The tools were the caller's to run then; or the answer was stopped while they ran."""
+        schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+        spec = {"type": "function", "function": {"name": "weather", "parameters": schema}}
+        tape = tmp_path / "tape.jsonl"
+        recording = script(calling(("weather", {"city": "Aachen"})), mode="record", cassette=tape)
+        assert recording.ask("?", tools=[spec]).tool_runs[0].status == "not_run"
+        replay = Amber(mode="replay", cassette=tape)
+        assert replay.ask("?", tools=[spec]).tool_runs[0].status == "not_run"
+        with pytest.raises(CassetteMiss, match=r"What the tools told is not recorded in .*tape\.jsonl") as caught:
+            Amber(mode="replay", cassette=tape).ask("?", tools=[spec], handlers={"weather": lambda city: city})
+        assert "Aachen" not in str(caught.value)
+
+    def test_a_model_that_repeats_what_is_wrong_does_so_again(self, script, tmp_path):
+        def weather(city: str) -> str:
+            return city
+
+        tape = tmp_path / "tape.jsonl"
+        for amber in (
+            script(calling(("weather", {"town": 1})), mode="record", cassette=tape),
+            Amber(mode="replay", cassette=tape),
+        ):
+            with pytest.raises(ToolError, match="was told once"):
+                amber.ask("?", tools=weather)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import openai
 import pytest
 from gateway import DONE, chunk
+from jsonschema import Draft202012Validator
 from pydantic import AfterValidator, BaseModel, Field
 from scripted import calling
 from typing_extensions import TypedDict
@@ -139,7 +140,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 3
 def test_a_json_schema_gives_json(script):
     assert script('{"n": 3}').ask("?", schema=SCHEMA).parsed == {"n": 3}
     assert script('{"value": 5}').ask("?", schema={"type": "integer"}).parsed == 5
-    with pytest.raises(SchemaError, match="n: 2 is less than the minimum of 3"):
+    with pytest.raises(SchemaError, match="n: should keep to minimum 3, not 2"):
         script('{"n": 2}').ask("?", schema=SCHEMA)
     whole = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
     assert script('{"n": 3}').ask("?", schema=whole).parsed == {"n": 3}
@@ -229,6 +230,36 @@ def test_what_a_schema_refers_to_goes_along(word):
     assert shape.read('{"value": [{"x": 1}]}') == ([{"x": 1}], [{"x": 1}])
 
 
+def test_a_schema_that_contains_itself():
+    tree = {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"$ref": "#"}]}}
+    shape = shape_of(tree)
+    sent = shape.response_format["json_schema"]["schema"]
+    assert sent["properties"]["value"] == {"$ref": "#/$defs/whole"}
+    assert sent["$defs"]["whole"]["items"]["anyOf"][1] == {"$ref": "#/$defs/whole"}
+    assert shape.read('{"value": [1, [2, [3]]]}')[0] == [1, [2, [3]]]
+    Draft202012Validator(sent).validate({"value": [1, [2, [3]]]})
+    for wrong in ('{"value": [1, ["x"]]}', '{"value": [{"value": [1]}]}'):
+        with pytest.raises(Misfit, match=r"\[\d\]: should fit"):
+            shape.read(wrong)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "said"),
+    [
+        (
+            {"type": "object", "properties": {"city": {}}, "additionalProperties": False},
+            {"ciyt": 1},
+            "ciyt: no such",
+        ),
+        ({"type": "array", "minItems": 2}, {"value": [1]}, "the value: should keep to minItems 2"),
+        ({"type": "string", "pattern": "^(a+)+$"}, {"value": "a" * 50_000 + "b"}, "the value: should keep to pattern"),
+    ],
+)
+def test_what_does_not_fit_a_json_schema(schema, value, said):
+    with pytest.raises(Misfit, match=f"^{said}"):
+        shape_of(schema).read(json.dumps(value))
+
+
 def test_a_schema_that_refers_elsewhere_fetches_nothing():
     asked = []
 
@@ -242,9 +273,8 @@ def test_a_schema_that_refers_elsewhere_fetches_nothing():
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         elsewhere = {"$ref": f"http://127.0.0.1:{server.server_port}/s.json"}
-        shape = shape_of({"type": "object", "properties": {"a": elsewhere}})
-        with pytest.raises(ValueError, match="cannot be used"):
-            shape.read('{"a": 1}')
+        with pytest.raises(ValueError, match="nothing is fetched"):
+            shape_of({"type": "object", "properties": {"a": elsewhere}})
         server.shutdown()
     assert asked == []
 

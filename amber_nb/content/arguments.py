@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ..masks import is_secret, masked
 from ..types import encodable
 
-__all__ = ["ArgumentsError", "json_ready", "not_this", "path_text", "read_arguments", "shortened", "unknown"]
+__all__ = ["ArgumentsError", "json_ready", "no_such", "not_this", "path_text", "read_arguments", "shortened", "unknown"]
 
 MOST_CHARACTERS = 1_000_000  # of the model's text
 MOST_NESTED = 100
@@ -162,7 +162,11 @@ def shortened(value: Any) -> str:
 
 def unknown(name: str, known: list[str]) -> str:
     """What is said of a name that nothing takes."""
-    shown = path_text((name,))
+    return f"{path_text((name,))}: {no_such(name, known)}"
+
+
+def no_such(name: str, known: list[str], part: str = "argument") -> str:
+    """The same, without the name; `part`: what it would be."""
     if near := get_close_matches(name[:200], known, 1):
-        return f"{shown}: no such argument; is it {near[0]}?"
-    return f"{shown}: no such argument" + (f"; there are {', '.join(known[:20])}" if known else "; there are none")
+        return f"no such {part}; is it {near[0]}?"
+    return f"no such {part}; " + (f"there are {', '.join(known[:20])}" if known else "there are none")

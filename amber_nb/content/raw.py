@@ -1,4 +1,4 @@
-"""JSON schemas of anybody's making: what is refused beforehand, and the check of arguments against the rest.
+"""JSON schemas of anybody's making: what is refused beforehand, and the check of a value against the rest.
 
 A schema may come from far away: nothing here fetches, follows a reference without end, or hands a pattern to an engine
 that can be made to think for hours.
@@ -19,13 +19,15 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from .arguments import ArgumentsError, not_this, path_text, shortened, unknown
+from .arguments import ArgumentsError, no_such, not_this, path_text, shortened
 from .schemas import parts_of
 
 __all__ = ["JsonSchema"]
 
 _MOST_REFERENCES = 50_000  # followed in one check
 _MOST_NESTED = 200
+_MOST_WRONG = 5  # mistakes that are named
+Path = tuple[str | int, ...]  # names and places from the outermost inwards
 _SPENT: ContextVar[list[int]] = ContextVar("_SPENT")
 
 
@@ -35,20 +37,22 @@ class JsonSchema:
     Args:
         schema: as it is sent.
         name: what to call it.
+        part: what to call what it has names for.
 
     Raises:
         ValueError: it is no schema, refers to something outside itself or to nothing, or cannot be checked safely.
     """
 
-    def __init__(self, schema: Mapping[str, Any], name: str) -> None:
+    def __init__(self, schema: Mapping[str, Any], name: str, part: str = "argument") -> None:
         try:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
-            where = path_text(tuple(error.absolute_path))
-            raise ValueError(f"{name}: the parameters are no JSON schema: {where}: {error.message}"[:300]) from None
+            where = f"{path_text(path)}: " if (path := tuple(error.absolute_path)) else ""
+            raise ValueError(f"{name}: no JSON schema: {where}{error.message}"[:300]) from None
         except RecursionError:
-            raise ValueError(f"{name}: the parameters nest too deeply.") from None
+            raise ValueError(f"{name}: it nests too deeply.") from None
         self._look_through(schema, name)
+        self._part = part
         self._validator = _SANE(schema, registry=Registry())
 
     def _look_through(self, schema: Mapping[str, Any], name: str) -> None:
@@ -62,7 +66,7 @@ class JsonSchema:
                 continue
             seen.add(id(one))
             if depth > _MOST_NESTED:
-                raise ValueError(f"{name}: the parameters nest too deeply.")
+                raise ValueError(f"{name}: it nests too deeply.")
             if not isinstance(one, dict):
                 continue
             if "$dynamicRef" in one or ("$id" in one and one is not schema):
@@ -79,7 +83,7 @@ class JsonSchema:
                 except Unresolvable:
                     raise ValueError(f"{name}: {shortened(reference)} leads nowhere.") from None
                 except RecursionError:
-                    raise ValueError(f"{name}: the parameters nest too deeply.") from None
+                    raise ValueError(f"{name}: it nests too deeply.") from None
             if "patternProperties" in one and "unevaluatedProperties" in one:
                 raise ValueError(f"{name}: patternProperties beside unevaluatedProperties are not supported.")
             for pattern in (one.get("pattern"), *one.get("patternProperties", ())):
@@ -93,19 +97,27 @@ class JsonSchema:
         Raises:
             ArgumentsError: they do not fit.
         """
+        if found := self.wrong(arguments):
+            raise ArgumentsError("; ".join(f"{path_text(path)}: {said}" for path, said in found))
+
+    def wrong(self, value: Any) -> list[tuple[Path, str]]:
+        """The first mistakes in a JSON value: where, and what is wrong there.
+
+        Raises:
+            ArgumentsError: it cannot be told.
+        """
         token = _SPENT.set([0])
         try:
-            found = list(islice(self._validator.iter_errors(arguments), 5))
+            found = list(islice(self._validator.iter_errors(value), _MOST_WRONG))
         except ArgumentsError:
             raise
         except RecursionError:
-            raise ArgumentsError("The arguments could not be checked: the tool's schema refers to itself.") from None
+            raise ArgumentsError("It could not be checked: the schema refers to itself.") from None
         except Exception as error:  # of a corner of the library, such as a remainder of a number that is too large
-            raise ArgumentsError(f"The arguments could not be checked ({type(error).__name__}).") from error
+            raise ArgumentsError(f"It could not be checked ({type(error).__name__}).") from error
         finally:
             _SPENT.reset(token)
-        if found:
-            raise ArgumentsError("; ".join(dict.fromkeys(_said(one) for one in found)))
+        return list(dict.fromkeys(pair for one in found for pair in _said(one, self._part)))
 
 
 def _matcher(pattern: str, name: str = "") -> TypeAdapter[str]:
@@ -181,7 +193,7 @@ def _reference(validator: Any, reference: Any, instance: Any, schema: Any) -> Er
     spent = _SPENT.get()
     spent[0] += 1
     if spent[0] > _MOST_REFERENCES:
-        raise ArgumentsError("The arguments are too involved to be checked against the tool's schema.")
+        raise ArgumentsError("It could not be checked: it is too involved.")
     yield from validator._validate_reference(ref=reference, instance=instance)
 
 
@@ -197,16 +209,18 @@ _SANE: Any = extend(  # type: ignore[no-untyped-call]
 )
 
 
-def _said(error: ValidationError) -> str:
-    path = tuple(error.absolute_path)
+def _said(error: ValidationError, part: str) -> Iterator[tuple[Path, str]]:
+    path: Path = tuple(error.absolute_path)
     value: Any = error.instance
     rule: Any = error.validator_value
     if error.validator == "required":
         missing = [name for name in rule if name not in value]
-        return "; ".join(f"{path_text((*path, name))}: is missing" for name in missing[:5])
+        yield from (((*path, name), "is missing") for name in missing[:_MOST_WRONG])
+        return
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", ())) if isinstance(error.schema, dict) else []
-        return unknown(str(path[-1]), known)
+        yield path, no_such(str(path[-1]), known, part)
+        return
     if error.validator == "type":
         wanted = f"should be of type {' or '.join([rule] if isinstance(rule, str) else rule)}"
     elif error.validator == "enum":
@@ -217,4 +231,4 @@ def _said(error: ValidationError) -> str:
         wanted = f"should fit what the schema says under {error.validator}"
     else:
         wanted = f"should keep to {error.validator} {shortened(rule)}"
-    return f"{path_text(path)}: {wanted}{not_this(path, value)}"
+    yield path, f"{wanted}{not_this(path, value)}"

@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jsonschema
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from referencing import Registry
 
-from .arguments import path_text, shortened
+from .arguments import ArgumentsError, path_text, shortened
+from .raw import JsonSchema
 from .schemas import Generator, parts_of, tidied
 from .strict import strict_form
 
@@ -22,6 +21,7 @@ __all__ = ["Misfit", "Shape", "shape_of"]
 
 _WRAPPED = "value"  # the endpoint takes objects only: anything else travels as the one field of one
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
+_WITHIN = re.compile(r"#(?!/(\$defs|definitions)/|[^/])")
 _NAME = re.compile(r"[^\w-]+", re.ASCII)
 _UNSAID = (
     *("format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
@@ -115,24 +115,17 @@ def shape_of(schema: Any) -> Shape:
 
 
 def _of_json_schema(schema: dict[str, Any]) -> Shape:
-    if schema.get("type") == "json_schema" and isinstance(
-        schema.get("json_schema"), Mapping
-    ):  # as response_format has it
-        schema = dict(schema["json_schema"].get("schema") or {})
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise ValueError(f"schema is no JSON schema: {error.message}") from None
-    # The default registry would fetch what a schema refers to: with this one it is an error.
-    validator = jsonschema.Draft202012Validator(schema, registry=Registry())
+    if schema.get("type") == "json_schema" and isinstance(schema.get("json_schema"), Mapping):
+        schema = dict(schema["json_schema"].get("schema") or {})  # as response_format has it
+    sane = JsonSchema(schema, "schema", part="field")
 
     def validate(value: Any) -> Any:
         try:
-            wrong = sorted(validator.iter_errors(value), key=lambda one: list(map(str, one.absolute_path)))
-        except Exception as error:  # a reference that leads nowhere
-            raise ValueError(f"schema cannot be used: {type(error).__name__}") from None
+            wrong = sane.wrong(value)
+        except ArgumentsError as error:
+            raise Misfit(str(error)) from None
         if wrong:
-            raise Misfit(_listed([(tuple(one.absolute_path), one.message[:200]) for one in wrong]))
+            raise Misfit(_listed(wrong))
         return value
 
     is_object = schema.get("type") == "object"
@@ -143,9 +136,27 @@ def _of_json_schema(schema: dict[str, Any]) -> Shape:
 
 
 def _wrap(schema: dict[str, Any]) -> dict[str, Any]:
-    shared = {key: value for key, value in schema.items() if key in ("$defs", "definitions")}  # referred to from "#"
+    """An object whose one field is what the schema says."""
+    name = "whole" + "_" * sum(one.startswith("whole") for one in schema.get("$defs", ()))
+    led = _lead(schema, f"#/$defs/{name}")
+    shared = {key: value for key, value in schema.items() if key in ("$defs", "definitions")}
     inner = {key: value for key, value in schema.items() if key not in shared}
+    if led:
+        shared["$defs"] = {name: inner, **shared.get("$defs", {})}
+        inner = {"$ref": f"#/$defs/{name}"}
     return {"type": "object", "properties": {_WRAPPED: inner}, "required": [_WRAPPED], **shared}
+
+
+def _lead(schema: Any, to: str) -> bool:
+    """Have what refers to the whole schema, or into it, refer to where it goes; whether anything does."""
+    if not isinstance(schema, dict):
+        return False
+    reference = schema.get("$ref")
+    led = isinstance(reference, str) and _WITHIN.match(reference) is not None
+    if led:
+        schema["$ref"] = f"{to}{schema['$ref'][1:]}"
+    within = [_lead(part, to) for _, _, part in parts_of(schema)]  # each of them, also after the first
+    return led or any(within)
 
 
 def _in_words(schema: Any) -> Any:

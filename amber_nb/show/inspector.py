@@ -52,7 +52,7 @@ MOST_OF_ALL = 50  # of all views in a second: Jupyter drops what is too much, an
 CHECK_S = 2.0  # after which a silent view is told the last number
 _LONGEST = 2_000  # characters of what is wrong, and of a reason
 
-Verdict = tuple[Allow | Deny, bool]
+Decided = tuple[Allow | Deny, bool]
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class _Card:
     call: ToolCall
     form: list[dict[str, Any]] | None
     check: Callable[[Mapping[str, Any]], str]
-    future: Future[Verdict]
+    future: Future[Decided]
 
 
 class ToolInspector(anywidget.AnyWidget):
@@ -124,7 +124,7 @@ class ToolInspector(anywidget.AnyWidget):
         *,
         spec: Mapping[str, Any],
         check: Callable[[Mapping[str, Any]], str],
-    ) -> Future[Verdict]:
+    ) -> Future[Decided]:
         """Ask the reader about a call; from any thread.
 
         Args:
@@ -136,7 +136,7 @@ class ToolInspector(anywidget.AnyWidget):
         Returns:
             The decision, and whether it holds for all calls that follow. Cancelled, it closes the card.
         """
-        future: Future[Verdict] = Future()
+        future: Future[Decided] = Future()
         form = fields(call, spec)
         self.withdraw(step.key)
         with self._lock:

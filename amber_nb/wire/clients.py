@@ -14,6 +14,7 @@ import httpx2
 import openai
 
 from ..config import Config
+from ..errors import CassetteMiss
 from . import loop
 from .canonical import Pixels
 from .deck import Deck
@@ -121,6 +122,11 @@ class Clients:
         if self._deck is None:
             return None
         return self._deck.told("/chat/completions", {"model": model, "messages": messages})
+
+    def untold(self) -> CassetteMiss:
+        """The error where `told` has found none."""
+        assert self._deck is not None
+        return self._deck.untold()
 
     @property
     def unused(self) -> list[int]:

@@ -161,6 +161,15 @@ class Deck:
         more = next(iter(fresh or [more for _, more in found]), [])
         return list(takewhile(lambda message: message.get("role") != "assistant", more))
 
+    def untold(self) -> CassetteMiss:
+        """The error for calls that were to run, where nothing that follows them is recorded."""
+        cassette = self._loaded.cassette
+        return CassetteMiss(
+            f"What the tools told is not recorded in {cassette.name}: they did not run then, or the answer was stopped "
+            "while they did. With AMBER_REPLAY_TOOLS=run they run. "
+            f"To record again: {record_command(cassette.path)}"
+        )
+
     @property
     def unused(self) -> list[int]:
         """Lines of the file where exchanges begin that this deck has not played."""

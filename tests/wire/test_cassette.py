@@ -331,14 +331,23 @@ def test_two_processes_record_to_one_file(tape):
         import sys
         from amber_nb import Amber
         amber = Amber(mode="record", cassette={str(tape)!r}, base_url=URL, api_key={KEY!r})
-        for n in range(30):
+        amber.ask(f"Process {{sys.argv[1]}} says 0")
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for n in range(1, 30):
             amber.ask(f"Process {{sys.argv[1]}} says {{n}}")
         amber.ask("Hello!")
     """
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with Server() as gateway:
         code = textwrap.dedent(script.replace("URL", repr(gateway.base_url)))
-        both = [subprocess.Popen([sys.executable, "-c", code, name]) for name in "AB"]
-        assert [one.wait(60) for one in both] == [0, 0]
+        both = [subprocess.Popen([sys.executable, "-c", code, name], **pipes) for name in "AB"]
+        # One that begins when the other has ended records anew what that one had asked.
+        assert [one.stdout.readline() for one in both] == ["ready\n", "ready\n"]
+        for one in both:
+            one.stdin.write("go\n")
+            one.stdin.flush()
+        assert [one.communicate(timeout=60) and one.returncode for one in both] == [0, 0]
     amber = player(tape)
     for name in "AB":
         for n in range(30):

@@ -215,9 +215,8 @@ def peak(work):
 
 
 def ratio(measure, small, large):
-    """Of the best of some rounds: noise only ever adds."""
-    rounds = [(measure(small), measure(large)) for _ in range(3 if measure is cpu else 1)]
-    return min(one for _, one in rounds) / min(one for one, _ in rounds)
+    """One after the other, and the best of some: the machine is now faster, now slower."""
+    return min(1 / measure(small) * measure(large) for _ in range(4 if measure is cpu else 1))
 
 
 def body(events):
