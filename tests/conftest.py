@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from scripted import scripted
+from xdist.scheduler import LoadFileScheduling
 
 from amber_nb import Amber
 from amber_nb.simulator.server import Server
@@ -65,5 +66,19 @@ def simulated(monkeypatch):
 
 
 def pytest_collection_modifyitems(items):
-    """Browser tests last: Playwright keeps an event loop running in this thread until the session ends."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    """What takes longest last; first where several processes share the work (`-n 2 --no-loadscope-reorder`)."""
+
+    def length(item):
+        return 2 if item.get_closest_marker("browser") else item.path.parent.name == "testing"
+
+    items.sort(key=length, reverse="PYTEST_XDIST_WORKER" in os.environ)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """A file goes to one process, and so do all browser tests: one at a time is what a small machine can do."""
+    return _Scheduling(config, log)
+
+
+class _Scheduling(LoadFileScheduling):
+    def _split_scope(self, nodeid):
+        return "tests/browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)

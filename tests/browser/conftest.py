@@ -12,7 +12,6 @@ import fcntl
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import socket
@@ -21,26 +20,16 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright import sync_api
+from labpages import Launcher, Notebook, Pages
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Whether the notebook's kernel is connected within 20 s: a reply that got lost would be waited for for ever.
-READY = """async () => {
-  const connected = async () => {
-    const context = jupyterapp.shell.currentWidget.sessionContext;
-    await context.ready;
-    await context.session.kernel.info;
-    while (context.session.kernel.connectionStatus !== 'connected') await new Promise(r => setTimeout(r, 20));
-    return true;
-  };
-  return Promise.race([connected(), new Promise(r => setTimeout(r, 20_000, false))]);
-}"""
-OPENED = pytest.StashKey["Notebook"]()
+OPENED = pytest.StashKey[Notebook]()
+FAILED = pytest.StashKey[bool]()
 
 
 @dataclass
@@ -55,47 +44,6 @@ class Lab:
     def theme(self, name: str) -> None:
         """Set the theme of pages opened from now on."""
         (self.settings / "themes.jupyterlab-settings").write_text(json.dumps({"theme": name}))
-
-
-@dataclass
-class Notebook:
-    """A notebook in a page of JupyterLab."""
-
-    page: Any
-    path: pathlib.Path
-    requests: list[str] = field(default_factory=list)
-
-    def run(self, index: int = 0, *, wait: bool = False) -> None:
-        """Run one cell with the keyboard, as a reader does; `wait` until the kernel has finished it."""
-        self.cell(index).locator(".cm-content").first.click()
-        self.page.keyboard.press("Control+Enter")
-        if wait:
-            self.finished(index)
-
-    def finished(self, index: int = 0, timeout_s: float = 30) -> None:
-        """Wait until a cell has its number, so has run to its end."""
-        prompt = self.cell(index).locator(".jp-InputPrompt")
-        sync_api.expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout_s * 1000)
-
-    def saved(self) -> dict[str, Any]:
-        """Save as a reader does, and read what the file keeps."""
-        before = self.path.stat().st_mtime_ns
-        self.page.keyboard.press("Escape")
-        self.page.keyboard.press("Control+s")
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            # The server writes in place: for a moment the file is new, but empty.
-            if self.path.stat().st_mtime_ns != before:
-                with contextlib.suppress(json.JSONDecodeError):
-                    return dict(json.loads(self.path.read_text(encoding="utf-8")))
-            time.sleep(0.05)
-        raise AssertionError("the notebook was not saved")
-
-    def cell(self, index: int) -> Any:
-        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
-
-    def output(self, index: int = 0) -> Any:
-        return self.cell(index).locator(".jp-Cell-outputArea")
 
 
 def _free_port() -> int:
@@ -141,6 +89,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={work}"]
     command += ["--IdentityProvider.token=", "--ServerApp.allow_root=True", "--LabApp.news_url=None"]
+    command += ["--ServerApp.disable_check_xsrf=True"]  # the end of a test ends its kernels without a cookie
     command += ["--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True"]
     with log.open("wb") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT, cwd=work)
@@ -186,57 +135,73 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def browser(chromium: str) -> Iterator[Any]:
-    """One Chromium for the session."""
-    with sync_api.sync_playwright() as playwright:
-        args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=args)
-        yield browser
-        browser.close()
+def launcher(chromium: str) -> Iterator[Launcher]:
+    """Starts the browser; `pytest_runtest_teardown` stops it where other tests follow."""
+    launcher = Launcher(chromium)
+    yield launcher
+    launcher.stop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """As long as Playwright runs, an event loop runs in this thread: no place for a test of anything else."""
+    if "launcher" in item.funcargs and not (nextitem and nextitem.get_closest_marker("browser")):
+        item.funcargs["launcher"].stop()
+
+
+@pytest.fixture
+def browser(launcher: Launcher) -> Any:
+    """The browser; a file may have a fixture of that name, which watches it."""
+    return launcher.start()
+
+
+@pytest.fixture
+def pages(launcher: Launcher) -> Pages:
+    """Pages of JupyterLab that one test leaves to the next."""
+    launcher.start()
+    return launcher.pages
 
 
 @pytest.fixture
 def notebook(
-    lab: Lab, browser: Any, artefacts: pathlib.Path, request: pytest.FixtureRequest
+    lab: Lab, pages: Pages, browser: Any, artefacts: pathlib.Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
-    """Opens notebooks: `notebook([source, …], theme="JupyterLab Dark")`. Their kernels end with the test."""
-    contexts = []
-    count = 0
+    """Opens notebooks: `notebook([source, …], theme="JupyterLab Dark")`. Their kernels end with the test.
+
+    The page may be one that an earlier test has used; not with options of Playwright's, nor with a browser that is
+    watched, nor for a notebook that was saved.
+    """
+    books: list[tuple[Notebook, str, bool]] = []
 
     def open_notebook(cells: list[str], *, theme: str = "JupyterLab Light", **context_options: Any) -> Notebook:
-        nonlocal count
-        count += 1
-        name = "".join(c if c.isalnum() else "-" for c in request.node.name) + f"-{count}.ipynb"
+        name = "".join(c if c.isalnum() else "-" for c in request.node.name) + f"-{len(books) + 1}.ipynb"
         path = lab.work / name
         path.write_text(json.dumps(_ipynb(cells)))
-        return open_file(path, theme=theme, **context_options)
+        return _opened(path, theme, context_options, own=bool(context_options) or browser is not pages.browser)
 
     def open_file(path: pathlib.Path, *, theme: str = "JupyterLab Light", **context_options: Any) -> Notebook:
+        return _opened(path, theme, context_options, own=True)
+
+    def _opened(path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool) -> Notebook:
         lab.theme(theme)
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | context_options)
-        contexts.append(context)
-        page = context.new_page()
-        book = Notebook(page, path)
+        there = pages if browser is pages.browser else Pages(browser)
+        book = there.show(lab.url, path, theme, context_options, own=own)
         request.node.stash[OPENED] = book
-        page.on("request", lambda sent: book.requests.append(sent.url))
-        for _ in range(3):
-            page.goto(f"{lab.url}/lab/tree/{path.name}?reset")
-            page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
-            # Lab's indicator says "idle" before the connection is up, and forgets a cell that is run by then.
-            if page.evaluate(READY):
-                return book
-        pytest.fail("the notebook's kernel does not answer")
+        books.append((book, theme, own))
+        return book
 
     open_notebook.saved = open_file  # type: ignore[attr-defined]
     yield open_notebook
-    for context in contexts:
-        context.close()
+    for book, theme, own in books:
+        if own or request.node.stash.get(FAILED, False):
+            book.page.context.close()
+        else:
+            pages.put_back(book, theme)
     with urllib.request.urlopen(f"{lab.url}/api/sessions", timeout=10) as reply:
         sessions = json.load(reply)
     for session in sessions:
         request_ = urllib.request.Request(f"{lab.url}/api/sessions/{session['id']}", method="DELETE")
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(request_, timeout=10).close()
+        urllib.request.urlopen(request_, timeout=20).close()
 
 
 def _ipynb(cells: list[str]) -> dict[str, Any]:
@@ -261,6 +226,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     book = item.stash.get(OPENED, None)
     if report.when == "call" and report.failed and book is not None:
+        item.stash[FAILED] = True
         with contextlib.suppress(Exception):
             book.page.screenshot(path=item.funcargs["artefacts"] / f"failed-{book.path.stem}.png")
     return report

@@ -8,6 +8,8 @@ import pathlib
 import re
 import sys
 
+from playwright.sync_api import Error
+
 # A folder that is on the path only in a whole run.
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "show"))
 from allowed import ATTRIBUTES, TAGS, StripReader
@@ -208,13 +210,22 @@ class Watch:
         if frame.parent_frame or not re.match(r"http://127\.0\.0\.1:\d+/lab/tree/|file:|about:blank", frame.url):
             self.alarms.append(f"navigation: {frame.url}")
 
+    @staticmethod
+    def _seen(page):
+        for _ in range(10):
+            try:
+                return page.evaluate("[...window.seen ?? []]")
+            except Error:  # on the way to another page
+                page.wait_for_load_state()
+        raise AssertionError("the page does not come to rest")
+
     def problems(self, page, least=1):
         """All that should not be, once a reader has touched all there is (at least so many elements)."""
         seen = page.evaluate("[...window.seen]")
         count, commands = page.evaluate(TOUCH)
         page.wait_for_timeout(200)
         assert count >= least
-        seen += page.evaluate("[...window.seen ?? []]")  # a click that left the page left its witness, too
+        seen += self._seen(page)  # a click that left the page left its witness, too
         links = page.eval_on_selector_all(".jp-OutputArea-output a", LOOSE)
         found = [
             *self.alarms,

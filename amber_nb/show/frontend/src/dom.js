@@ -23,6 +23,16 @@ export function attributes(el, values) {
 }
 
 /**
+ * @param {EventTarget} el
+ * @param {string} types with spaces between them
+ * @param {(event: any) => unknown} hear
+ * @param {AbortSignal} signal the end of it
+ */
+export function on(el, types, hear, signal) {
+  for (const type of types.split(" ")) el.addEventListener(type, hear, { signal });
+}
+
+/**
  * Bring the children of an element from one tree to the next. Text that grew is appended to its node, so that a
  * reader's selection survives and the browser lays out little.
  * @param {HTMLElement} parent

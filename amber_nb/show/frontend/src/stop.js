@@ -1,7 +1,7 @@
 // @ts-check
 /** The Stop button: the kernel acknowledges at once; where it cannot hear, it is interrupted. */
 
-import { make } from "./dom.js";
+import { make, on } from "./dom.js";
 
 const HEARD = 1000; // ms until an unanswered Stop interrupts the kernel
 const STOPPED = 5000; // and until a reader whose Stop was heard may insist
@@ -22,12 +22,12 @@ export class StopButton {
     this.el = /** @type {HTMLButtonElement} */ (make(doc, "button", "amber-stop"));
     this.el.type = "button";
     this.label("Stop", "Stop this answer");
-    this.el.addEventListener("click", () => this.press(), { signal });
+    // The button moves with the text above it, so that a press may end beside it: it counts when it begins. Clicks are
+    // left to the keyboard, and to what stands in for a mouse.
+    on(this.el, "mousedown click", ({ type, button, detail }) => (type === "click" ? detail : button) || this.press(), signal);
     // Enter and Space belong to the button; Lab would run or select cells.
     this.el.setAttribute("data-lm-suppress-shortcuts", "true");
-    for (const type of /** @type {const} */ (["keydown", "keyup", "keypress"])) {
-      this.el.addEventListener(type, keep, { signal });
-    }
+    on(this.el, "keydown keyup keypress", keep, signal);
     signal.addEventListener("abort", () => clearTimeout(this.overdue));
   }
 

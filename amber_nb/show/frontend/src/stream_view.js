@@ -8,7 +8,7 @@
  * View → kernel `{ hello: have }`, `{ have }` (send again from there), `{ stop: true }`.
  */
 
-import { attributes, make } from "./dom.js";
+import { attributes, make, on } from "./dom.js";
 import { Flow, ms } from "./flow.js";
 import { Following } from "./following.js";
 import { Painter } from "./painter.js";
@@ -90,8 +90,8 @@ function render({ model, el }) {
   // The keyboard's place: with the view goes what has the focus, and Lab's keys work in a cell only.
   /** @type {HTMLElement | null} */
   let home = null;
-  view.addEventListener("focusin", () => (home = el.closest(".jp-Cell")), { signal });
-  view.addEventListener("focusout", (event) => event.relatedTarget && (home = null), { signal });
+  on(view, "focusin", () => (home = el.closest(".jp-Cell")), signal);
+  on(view, "focusout", (event) => event.relatedTarget && (home = null), signal);
 
   // --- text comes in
 

@@ -69,3 +69,24 @@ test("Enter and Space stay with the button, other keys are Lab's", () => {
     }
   }
 });
+
+test("it is pressed when a mouse goes down, as it may have moved away when that comes up", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { stop, did } = button();
+  const send = (type, more) => stop.el.fire(type, { type, ...more });
+  send("mousedown", { button: 2 });
+  assert.deepEqual(did, []);
+  send("mousedown", { button: 0 });
+  assert.deepEqual(did, ["ask"]);
+  stop.heard();
+  t.mock.timers.tick(5000);
+  send("mousedown", { button: 0 });
+  send("click", { button: 0, detail: 1 });
+  assert.deepEqual(did, ["ask", "interrupt"]); // once
+});
+
+test("the keyboard clicks it", () => {
+  const { stop, did } = button();
+  stop.el.fire("click", { type: "click", button: 0, detail: 0 });
+  assert.deepEqual(did, ["ask"]);
+});

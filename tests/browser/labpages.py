@@ -1,0 +1,158 @@
+"""Notebooks in pages of JupyterLab, and the pages: as one takes seconds to load, a test leaves its own to the next."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright import sync_api
+
+__all__ = ["Launcher", "Notebook", "Pages"]
+
+# Whether the notebook's kernel is connected within 20 s: a reply that got lost would be waited for for ever.
+READY = """async () => {
+  const connected = async () => {
+    const context = jupyterapp.shell.currentWidget.sessionContext;
+    await context.ready;
+    await context.session.kernel.info;
+    while (context.session.kernel.connectionStatus !== 'connected') await new Promise(r => setTimeout(r, 20));
+    return true;
+  };
+  return Promise.race([connected(), new Promise(r => setTimeout(r, 20_000, false))]);
+}"""
+
+OPEN = "path => jupyterapp.commands.execute('docmanager:open', { path }).then(() => null)"
+# Closing would ask whether to save. What else is open, such as a dialog, says that the page is not as it was.
+CLEAR = """() => {
+  for (const widget of [...jupyterapp.shell.widgets('main')]) widget.dispose();
+  return !document.querySelector('.jp-Dialog, .jp-Notebook, .jp-OutputArea');
+}"""
+SIZE = {"width": 1280, "height": 900}
+
+
+@dataclass
+class Notebook:
+    """A notebook in a page of JupyterLab."""
+
+    page: Any
+    path: pathlib.Path
+    requests: list[str] = field(default_factory=list)
+
+    def sees(self, sent: Any) -> None:
+        """Note a request of the page's."""
+        self.requests.append(sent.url)
+
+    def run(self, index: int = 0, *, wait: bool = False) -> None:
+        """Run one cell with the keyboard, as a reader does; `wait` until the kernel has finished it."""
+        self.cell(index).locator(".cm-content").first.click()
+        self.page.keyboard.press("Control+Enter")
+        if wait:
+            self.finished(index)
+
+    def finished(self, index: int = 0, timeout_s: float = 30) -> None:
+        """Wait until a cell has its number, so has run to its end."""
+        prompt = self.cell(index).locator(".jp-InputPrompt")
+        sync_api.expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout_s * 1000)
+
+    def saved(self) -> dict[str, Any]:
+        """Save as a reader does, and read what the file keeps."""
+        before = self.path.stat().st_mtime_ns
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("Control+s")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            # The server writes in place: for a moment the file is new, but empty.
+            if self.path.stat().st_mtime_ns != before:
+                with contextlib.suppress(json.JSONDecodeError):
+                    return dict(json.loads(self.path.read_text(encoding="utf-8")))
+            time.sleep(0.05)
+        raise AssertionError("the notebook was not saved")
+
+    def cell(self, index: int) -> Any:
+        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)
+
+    def output(self, index: int = 0) -> Any:
+        return self.cell(index).locator(".jp-Cell-outputArea")
+
+
+class Pages:
+    """The pages of one browser."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self._kept: dict[str, Any] = {}
+
+    def show(self, url: str, path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool) -> Notebook:
+        """A notebook, once its kernel answers.
+
+        Args:
+            url: of the server, whose theme is `theme`.
+            path: of the notebook, which is in the server's folder.
+            theme: for which a page may be used again.
+            context_options: Playwright's, for a page of its own.
+            own: whether it is to be a page of its own, which is closed by the test.
+        """
+        book = Notebook(None, path)
+        book.page = None if own else self._kept.pop(theme, None)
+        if book.page is not None:
+            book.page.set_viewport_size(SIZE)
+            book.page.on("request", book.sees)
+            book.page.evaluate(OPEN, path.name)
+            book.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+            if book.page.evaluate(READY):
+                return book
+            book.page.context.close()
+        context = self.browser.new_context(**{"viewport": SIZE} | context_options)
+        book.page = context.new_page()
+        book.page.on("request", book.sees)
+        for _ in range(3):
+            book.page.goto(f"{url}/lab/tree/{path.name}?reset")
+            book.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+            # Lab's indicator says "idle" before the connection is up, and forgets a cell that is run by then.
+            if book.page.evaluate(READY):
+                return book
+        raise AssertionError("the notebook's kernel does not answer")
+
+    def put_back(self, book: Notebook, theme: str) -> None:
+        """Keep the page for the next test."""
+        with contextlib.suppress(sync_api.Error):
+            book.page.remove_listener("request", book.sees)
+            book.page.emulate_media(forced_colors="none", reduced_motion="no-preference")
+            if theme not in self._kept and len(book.page.context.pages) == 1 and book.page.evaluate(CLEAR):
+                self._kept[theme] = book.page
+                return
+        book.page.context.close()
+
+
+class Launcher:
+    """One Chromium, started when it is needed; after it was stopped, another one.
+
+    Attributes:
+        pages: of the one that runs.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.pages: Any = None
+        self._path = path
+        self._playwright: Any = None
+
+    def start(self) -> Any:
+        """Playwright's browser."""
+        if self._playwright is None:
+            self._playwright = sync_api.sync_playwright().start()
+            args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            browser = self._playwright.chromium.launch(executable_path=self._path, args=args)
+            self.pages = Pages(browser)
+        return self.pages.browser
+
+    def stop(self) -> None:
+        """End it, and the event loop of Playwright."""
+        if self._playwright is not None:
+            self.pages.browser.close()
+            self._playwright.stop()
+            self._playwright = None
