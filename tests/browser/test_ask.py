@@ -151,16 +151,6 @@ def endless():
         yield gateway
 
 
-# The same request with the bare SDK, which Jupyter's own interrupt ends.
-BARE = """
-import openai
-with openai.OpenAI(base_url=amber.base_url, api_key="ambrs-exampletoken").chat.completions.create(
-    model="m", messages=[{"role": "user", "content": "Go on"}], stream=True
-) as stream:
-    for number, chunk in enumerate(stream):
-        if number == 9:
-            print("under way")
-"""
 SEVERAL = "import asyncio\nanswers = await asyncio.gather(*(amber.ask_async(str(n)) for n in range(3)))\n"
 
 
@@ -170,23 +160,25 @@ SEVERAL = "import asyncio\nanswers = await asyncio.gather(*(amber.ask_async(str(
     ids=["sync", "await", "three"],
 )
 def test_stop_closes_the_request_within_half_a_second(notebook, endless, code):
-    book = notebook([endless.start + code + "print([answer.finish_reason for answer in answers])", BARE])
-    book.run()
-    stops = book.output().get_by_role("button", name="Stop this answer")
+    book = notebook([endless.start, code + "print([answer.finish_reason for answer in answers])"])
+    book.run(0, wait=True)
+    stops = book.output(1).get_by_role("button", name="Stop this answer")
     count = 3 if code == SEVERAL else 1
-    expect(stops).to_have_count(count, timeout=20_000)
-    expect(book.output().get_by_role("log").last).to_contain_text("word 9", timeout=20_000)
-    took = []
-    for number in range(count):
-        took.append(endless.ends(stops.first.click))
-        expect(stops).to_have_count(count - number - 1)
-    book.finished()
-    expect(book.output()).to_contain_text(str(["cancelled"] * count))
-    if max(took) >= 0.5:  # a busy machine: then no longer than Jupyter needs today by itself
+    longest = []
+    for _ in range(3):  # other work on the machine makes it longer on the clock: one quiet run of three is asked for
         book.run(1)
-        expect(book.output(1)).to_contain_text("under way")
-        interrupt = "() => void jupyterapp.commands.execute('notebook:interrupt-kernel')"
-        assert max(took) <= 2 * endless.ends(lambda: book.page.evaluate(interrupt))
+        expect(stops).to_have_count(count, timeout=20_000)
+        expect(book.output(1).get_by_role("log").last).to_contain_text("word 9", timeout=20_000)
+        took = []
+        for number in range(count):
+            took.append(endless.ends(lambda: stops.first.evaluate("el => el.click()")))  # it does not stand still
+            expect(stops).to_have_count(count - number - 1)
+        book.finished(1)
+        expect(book.output(1)).to_contain_text(str(["cancelled"] * count))
+        longest.append(max(took))
+        if longest[-1] < 0.5:
+            break
+    assert min(longest) < 0.5, longest
 
 
 def test_stop_is_heard_though_the_button_moves_away(notebook, endless):

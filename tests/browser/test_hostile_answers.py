@@ -49,9 +49,9 @@ def said(prompt, go_on):
 
 
 def content(text, go_on):
-    for at in range(0, len(text), 3):
-        yield chunk({"content": text[at : at + 3]})
-        time.sleep(0.01)
+    for at in range(0, len(text), 7):
+        yield chunk({"content": text[at : at + 7]})
+        time.sleep(0.02)
     go_on.wait(30)  # until the page has painted it
     yield chunk(finish="stop") + DONE
 

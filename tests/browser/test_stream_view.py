@@ -406,6 +406,7 @@ def test_it_follows_a_reader_who_is_at_the_end(notebook: Callable[..., Any]) -> 
     book = scrollable(notebook)
     book.page.mouse.wheel(0, 100_000)
     # Lab leaves a page of room below: the text grows into it, and then the page goes with it.
+    book.page.wait_for_function(f"({PLACE})().end < 0", timeout=15_000)
     book.page.wait_for_function(f"({PLACE})().end >= 0", timeout=15_000)
     seen = []
     for _ in range(10):
