@@ -74,6 +74,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=length, reverse="PYTEST_XDIST_WORKER" in os.environ)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """A file goes to one process, and so do all browser tests: one at a time is what a small machine can do."""
     return _Scheduling(config, log)
