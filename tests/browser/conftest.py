@@ -168,8 +168,8 @@ def notebook(
 ) -> Iterator[Callable[..., Notebook]]:
     """Opens notebooks: `notebook([source, …], theme="JupyterLab Dark")`. Their kernels end with the test.
 
-    The page may be one that an earlier test has used; not with options of Playwright's, nor with a browser that is
-    watched, nor for a notebook that was saved.
+    The page may be one that an earlier test has used, and the next may use it; not with options of Playwright's, nor
+    with a browser that is watched, nor for a notebook that was saved.
     """
     books: list[tuple[Notebook, str, bool]] = []
 

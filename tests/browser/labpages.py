@@ -42,10 +42,15 @@ class Notebook:
     page: Any
     path: pathlib.Path
     requests: list[str] = field(default_factory=list)
+    styles: list[Any] = field(default_factory=list)
 
     def sees(self, sent: Any) -> None:
         """Note a request of the page's."""
         self.requests.append(sent.url)
+
+    def style(self, css: str) -> None:
+        """Add a style sheet, which does not outlast the test."""
+        self.styles.append(self.page.add_style_tag(content=css))
 
     def run(self, index: int = 0, *, wait: bool = False) -> None:
         """Run one cell with the keyboard, as a reader does; `wait` until the kernel has finished it."""
@@ -122,6 +127,8 @@ class Pages:
         """Keep the page for the next test."""
         with contextlib.suppress(sync_api.Error):
             book.page.remove_listener("request", book.sees)
+            for sheet in book.styles:
+                sheet.evaluate("el => el.remove()")
             book.page.emulate_media(forced_colors="none", reduced_motion="no-preference")
             if theme not in self._kept and len(book.page.context.pages) == 1 and book.page.evaluate(CLEAR):
                 self._kept[theme] = book.page

@@ -64,7 +64,7 @@ RUN_AXE = """async part => {
 def judge(book: Any, axe: str, selector: str, report: pathlib.Path) -> None:
     """Nothing serious may be wrong in our output; what else axe has to say is in the report."""
     # Of what is clipped or out of sight axe judges no contrast; and Lab's body has no height, all of it overflows.
-    book.page.add_style_tag(content="html, body { height: 100%; }")
+    book.style("html, body { height: 100%; }")
     book.page.set_viewport_size({"width": 1280, "height": 3000})
     book.page.evaluate(axe)
     found = book.page.evaluate(RUN_AXE, selector)
@@ -157,7 +157,7 @@ def test_a_narrow_page(notebook: Callable[..., Any], artefacts: pathlib.Path) ->
     book = notebook([setup(text), LIVE])
     book.run(0, wait=True)
     out = book.output(1)
-    book.page.add_style_tag(content=".jp-Cell-outputArea { max-width: 424px; }")  # 64 of them are the prompt's
+    book.style(".jp-Cell-outputArea { max-width: 424px; }")  # 64 of them are the prompt's
     book.run(1)
     expect(out.locator(".amber-note")).not_to_be_empty(timeout=15_000)
     widths = "el => [el.getBoundingClientRect().width, el.scrollWidth, el.clientWidth]"

@@ -260,7 +260,7 @@ def test_too_many_a_narrow_page_and_axe(
     expect(out.get_by_role("status")).to_contain_text("and 1 more were left out: at most 3 images are taken")
     out.screenshot(path=artefacts / "images-dark.png")
     judge(book, axe, ".amber-input", artefacts / "axe-images.json")
-    book.page.add_style_tag(content=".jp-Cell-outputArea { max-width: 424px; }")  # 64 of them are the prompt's
+    book.style(".jp-Cell-outputArea { max-width: 424px; }")  # 64 of them are the prompt's
     needed, there = out.locator(".amber-input").evaluate("el => [el.scrollWidth, el.clientWidth]")
     assert needed <= there <= 360
     out.screenshot(path=artefacts / "images-narrow.png")

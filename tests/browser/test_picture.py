@@ -37,9 +37,11 @@ ASK = 'from amber_nb import Amber\n\namber = Amber()\nanswer = amber.ask("Write 
 
 
 def opened(notebook, theme, source):
-    book = notebook(
-        [source], theme=f"JupyterLab {theme.title()}", viewport={"width": 980, "height": 1400}, device_scale_factor=1.5
-    )
+    size = {"viewport": {"width": 980, "height": 1400}, "device_scale_factor": 1.5}
+    # Slow enough for a picture to be taken between two lines.
+    slowly = "import os\nos.environ['AMBER_SIM_CHUNKS_PER_S'] = '25'"
+    book = notebook([source, slowly], theme=f"JupyterLab {theme.title()}", **size)
+    book.run(1, wait=True)
     book.page.keyboard.press("Control+b")  # the file browser away
     book.run()
     return book

@@ -238,7 +238,7 @@ def test_allow_all_axe_and_narrow_pages(
     judge(book, axe, ".amber-inspector", artefacts / f"axe-tools-{theme}.json")
     for width in (1600, 360):
         book.page.set_viewport_size({"width": max(width + 400, 1280), "height": 900})
-        book.page.add_style_tag(content=f".jp-Cell-outputArea {{ max-width: {width + 64}px; }}")  # 64 are the prompt's
+        book.style(f".jp-Cell-outputArea {{ max-width: {width + 64}px; }}")  # 64 are the prompt's
         needed, there = out.locator(".amber-inspector").evaluate("el => [el.scrollWidth, el.clientWidth]")
         assert needed <= there <= width
         out.screenshot(path=artefacts / f"tools-{theme}-{width}.png")
