@@ -182,8 +182,11 @@ def test_what_the_reader_has_asked_of_the_system(notebook: Callable[..., Any], a
     caret = out.locator(".amber-caret")
     expect(caret).to_be_visible(timeout=10_000)
     style = "(el, name) => getComputedStyle(el, '::after')[name]"
-    blinks = "el => getComputedStyle(el, '::after').animationName === 'amber-blink'"
-    book.page.wait_for_function(blinks, arg=caret.element_handle())  # the style sheet may come after the view
+    blinks = """() => {
+        const caret = document.querySelector('.amber-caret');
+        return caret !== null && getComputedStyle(caret, '::after').animationName === 'amber-blink';
+    }"""
+    book.page.wait_for_function(blinks)  # the style sheet may come after the view, and the caret moves on until then
     book.page.emulate_media(reduced_motion="reduce")
     assert caret.evaluate(style, "animationName") == "none"
     book.page.emulate_media(forced_colors="active")
