@@ -25,8 +25,11 @@ from typing import Any
 
 import pytest
 from labpages import Launcher, Notebook, Pages
+from playwright.sync_api import expect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# What is only awaited may take a busy machine its time; what must be quick is measured.
+expect.set_options(timeout=20_000)
 
 OPENED = pytest.StashKey[Notebook]()
 FAILED = pytest.StashKey[bool]()

@@ -26,6 +26,8 @@ READY = """async () => {
   return Promise.race([connected(), new Promise(r => setTimeout(r, 20_000, false))]);
 }"""
 
+# Lab renders an output a moment after it has come.
+PAINTED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 OPEN = "path => jupyterapp.commands.execute('docmanager:open', { path }).then(() => null)"
 # Closing would ask whether to save. What else is open, such as a dialog, says that the page is not as it was.
 CLEAR = """() => {
@@ -63,6 +65,7 @@ class Notebook:
         """Wait until a cell has its number, so has run to its end."""
         prompt = self.cell(index).locator(".jp-InputPrompt")
         sync_api.expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=timeout_s * 1000)
+        self.page.evaluate(PAINTED)
 
     def saved(self) -> dict[str, Any]:
         """Save as a reader does, and read what the file keeps."""

@@ -80,7 +80,7 @@ def test_axe_on_the_live_view(notebook: Callable[..., Any], axe: str, artefacts:
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
-    expect(out.locator(".amber-text")).to_contain_text("the very end", timeout=20_000)
+    expect(out.locator(".amber-text")).to_contain_text("the very end")
     expect(out.locator(".amber-note")).to_have_text("waiting 12 s (Retry-After)")
     judge(book, axe, ".amber-view", artefacts / f"axe-live-{theme.lower()}.json")
     out.locator(".amber-stop").click()  # its quiet colours count as well
@@ -95,7 +95,7 @@ def test_axe_on_the_settled_answer(notebook: Callable[..., Any], axe: str, artef
     book.run(1, wait=True)
     out = book.output(1)
     expect(out.locator(".amber-answer")).to_have_count(2)
-    expect(out.locator("mjx-container").first).to_be_visible(timeout=20_000)
+    expect(out.locator("mjx-container").first).to_be_visible()
     for summary in out.locator("summary").all():
         summary.click()
     book.page.screenshot(path=artefacts / f"settled-{theme.lower()}.png")
@@ -109,7 +109,7 @@ def test_stop_by_keyboard(notebook: Callable[..., Any], key: str) -> None:
     book.run(1)
     out = book.output(1)
     # Lab moves the focus to the cell a moment after it was run.
-    expect(out.locator(".amber-text a").last).to_be_visible(timeout=10_000)
+    expect(out.locator(".amber-text a").last).to_be_visible()
     expect(book.cell(1)).to_be_focused()
     for _ in range(5):  # the cell's menu and the two links come first
         book.page.keyboard.press("Tab")
@@ -119,7 +119,7 @@ def test_stop_by_keyboard(notebook: Callable[..., Any], key: str) -> None:
     book.page.wait_for_timeout(500)
     expect(out.locator(".amber-stop")).to_be_focused()  # what streams takes nothing away
     book.page.keyboard.press(key)
-    expect(out.get_by_text("stopped True")).to_be_visible(timeout=2000)
+    expect(out.get_by_text("stopped True")).to_be_visible()
     expect(out.locator(".amber-stop")).to_be_focused()
     book.finished(1)
     assert book.cell(1).locator(".jp-InputPrompt").inner_text() == "[2]:"  # it has not run anything else
@@ -131,7 +131,7 @@ def test_a_screen_reader_is_told_sentences_now_and_then(notebook: Callable[..., 
     book.run(0, wait=True)
     book.run(1)
     spoken = book.output(1).locator(".amber-spoken")
-    expect(spoken).to_have_attribute("aria-live", "polite", timeout=10_000)
+    expect(spoken).to_have_attribute("aria-live", "polite")
     spoken.evaluate("""el => {
       window.said = [];
       const hear = () => window.said.push([performance.now(), el.textContent]);
@@ -141,7 +141,7 @@ def test_a_screen_reader_is_told_sentences_now_and_then(notebook: Callable[..., 
     # It changes at every word: said by itself, it would drown everything else.
     expect(log).to_have_attribute("aria-live", "off")
     expect(log).to_have_attribute("aria-busy", "true")
-    book.page.wait_for_function("window.said.length >= 3", timeout=20_000)
+    book.page.wait_for_function("window.said.length >= 3")
     said = book.page.evaluate("window.said")
     assert all(later[0] - sooner[0] > 3500 for sooner, later in itertools.pairwise(said)), said
     for _, words in said:
@@ -159,7 +159,7 @@ def test_a_narrow_page(notebook: Callable[..., Any], artefacts: pathlib.Path) ->
     out = book.output(1)
     book.style(".jp-Cell-outputArea { max-width: 424px; }")  # 64 of them are the prompt's
     book.run(1)
-    expect(out.locator(".amber-note")).not_to_be_empty(timeout=15_000)
+    expect(out.locator(".amber-note")).not_to_be_empty()
     widths = "el => [el.getBoundingClientRect().width, el.scrollWidth, el.clientWidth]"
     width, needed, there = out.locator(".amber-view").evaluate(widths)
     assert 300 < width <= 360
@@ -180,7 +180,7 @@ def test_what_the_reader_has_asked_of_the_system(notebook: Callable[..., Any], a
     book.run(1)
     out = book.output(1)
     caret = out.locator(".amber-caret")
-    expect(caret).to_be_visible(timeout=10_000)
+    expect(caret).to_be_visible()
     style = "(el, name) => getComputedStyle(el, '::after')[name]"
     blinks = """() => {
         const caret = document.querySelector('.amber-caret');

@@ -52,7 +52,7 @@ def content(text, go_on):
     for at in range(0, len(text), 7):
         yield chunk({"content": text[at : at + 7]})
         time.sleep(0.02)
-    go_on.wait(30)  # until the page has painted it
+    go_on.wait(60)  # until the page has painted it
     yield chunk(finish="stop") + DONE
 
 
@@ -63,7 +63,7 @@ def around(text, go_on):
     yield chunk({"reasoning_content": text}, model=text)
     yield chunk({"tool_calls": calls, "content": "Good day."})
     yield chunk({"refusal": text})
-    go_on.wait(30)
+    go_on.wait(60)
     yield chunk(finish=text) + DONE
 
 
@@ -114,7 +114,7 @@ def answered(notebook, browser):
             book.run(index)
             sizes = {f"{way}-{n}": -(-_utf16(CORPUS[n] if way == "content" else "Good day.") // 4) for n in group}
             try:
-                book.page.wait_for_function(PAINTED, arg=sizes, timeout=20_000)
+                book.page.wait_for_function(PAINTED, arg=sizes)
             except TimeoutError:
                 views = book.page.evaluate("window.views")
                 late = {name: views.get(name) for name, size in sizes.items() if views.get(name, [0])[0] < size}
@@ -126,7 +126,7 @@ def answered(notebook, browser):
             problems["settled"] += browser.problems(book.page, least=2 * len(group))
         shown = book.page.evaluate("window.views")
         book.run(len(asks) + 1, wait=True)
-        expect(book.output(len(asks) + 1)).to_contain_text("all refused", timeout=20_000)
+        expect(book.output(len(asks) + 1)).to_contain_text("all refused")
         problems["settled"] += browser.problems(book.page)
         errors = book.output(len(asks) + 1).inner_text()
     CACHE.update(problems=problems, shown=shown, errors=errors, saved=book.saved(), path=book.path)
@@ -155,7 +155,7 @@ def test_live_and_settled(answered):
 def again(notebook, saved, path):
     """Reopened from another file, or the same one; every answer must be on the page."""
     book = notebook.saved(path)
-    expect(book.page.locator(".jp-Notebook .amber-answer")).to_have_count(saved, timeout=20_000)
+    expect(book.page.locator(".jp-Notebook .amber-answer")).to_have_count(saved)
     book.page.wait_for_timeout(1000)  # MathJax comes a moment later
     trusted = book.page.evaluate("jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.trusted)")
     marked = book.page.locator(".jp-OutputArea-output.jp-mod-trusted .amber-answer").count()
@@ -247,7 +247,7 @@ def test_the_detectors_see_it(notebook, browser, lab):
     for index in range(len(mimes)):
         book.run(index, wait=True)
         expect(book.output(index).locator(".jp-OutputArea-output")).to_have_count(len(texts))
-        expect(book.output(index).locator("[data-jupyter-id]")).to_have_count(1, timeout=20_000)  # the last one
+        expect(book.output(index).locator("[data-jupyter-id]")).to_have_count(1)  # the last one
         seen = kinds(browser.problems(book.page))
         assert seen >= {"script", "request", "element", "command", "popup", "navigation"}
     saved = json.loads(book.path.read_text())

@@ -60,7 +60,7 @@ def test_nothing_that_anybody_says_runs(notebook: Callable[..., Any], browser: W
     book = notebook(["'a cell that another hand changes'", PAYLOADS.format(path=str(HOSTILE))])
     book.run(1)
     out = book.output(1)
-    expect(out.locator(".amber-call")).to_have_count(208, timeout=20_000)
+    expect(out.locator(".amber-call")).to_have_count(208)
     expect(out.get_by_role("button", name="Deny…", exact=True)).to_have_count(75)
     for one in out.get_by_role("button", name="JSON", exact=True).all()[:5]:
         one.click()
@@ -76,7 +76,7 @@ def test_nothing_that_anybody_says_runs(notebook: Callable[..., Any], browser: W
     path = book.path.with_name("untrusted-tools.ipynb")
     path.write_text(json.dumps(saved), encoding="utf-8")
     again = notebook.saved(path)  # type: ignore[attr-defined]
-    expect(again.page.locator(".amber-answer details").first).to_be_visible(timeout=20_000)
+    expect(again.page.locator(".amber-answer details").first).to_be_visible()
     assert again.page.locator(".jp-mod-trusted .amber-answer").count() == 0
     again.page.screenshot(path=artefacts / "tools-untrusted.png")
     assert browser.problems(again.page, least=1_000) == []

@@ -34,7 +34,7 @@ def test_it_takes_an_image_and_becomes_a_strip(notebook, artefacts, tmp_path, th
     view = book.output(0).locator(".amber-input")
     expect(view.locator("li")).to_have_count(1, timeout=30_000)
     view.locator("input[type=file]").set_input_files(picture)
-    expect(view.locator("li")).to_have_count(2, timeout=20_000)
+    expect(view.locator("li")).to_have_count(2)
     expect(view.locator("li").nth(1)).to_contain_text("blue sky.png")
     expect(view.locator("li").nth(1)).to_contain_text("3000 × 2000 → 2048 × 1365")
     book.page.screenshot(path=artefacts / f"image-input-{theme}.png")
@@ -51,11 +51,11 @@ def test_it_takes_an_image_and_becomes_a_strip(notebook, artefacts, tmp_path, th
 
     book.run(2)
     again = book.output(2).locator(".amber-input")
-    expect(again.locator("li")).to_have_count(2, timeout=20_000)
+    expect(again.locator("li")).to_have_count(2)
     again.get_by_role("button", name=re.compile("^Remove image")).click()
     expect(again.locator("li")).to_have_count(1)
     again.get_by_role("button", name="Done").click()
-    expect(book.output(2).locator(".amber-images img")).to_have_count(1, timeout=20_000)
+    expect(book.output(2).locator(".amber-images img")).to_have_count(1)
     expect(book.output(2).locator(".amber-input")).to_have_count(0)
     expect(book.output(0).locator(".amber-images img")).to_have_count(2)  # what was, stays
     book.run(3, wait=True)

@@ -182,7 +182,9 @@ def test_chosen_pasted_dropped_and_arranged(
     book.saved()
     book.page.reload()  # the kernel lives on, and so do the images
     expect(names(out)).to_have_text([*order, "dropped.webp"], timeout=60_000)
-    assert out.locator("img").evaluate_all("all => all.map(one => one.complete && one.naturalWidth > 0)") == [True] * 3
+    expect(out.locator("img")).to_have_count(3)
+    decoded = "() => [...document.querySelectorAll('.amber-input img')].every(one => one.complete && one.naturalWidth)"
+    book.page.wait_for_function(decoded)
     out.get_by_role("button", name="Done").click()
     expect(out.get_by_role("button")).to_have_count(0)
     expect(names(out)).to_have_count(5)
@@ -193,7 +195,7 @@ def test_chosen_pasted_dropped_and_arranged(
     assert not strangers
 
 
-AGAIN = "display(owner.view)\ntime.sleep(4)"
+AGAIN = "import pathlib\ndisplay(owner.view)\nwhile not pathlib.Path({gate!r}).exists():\n    time.sleep(0.05)"
 
 
 def test_large_files_travel_small_or_in_pieces_while_a_cell_runs(
@@ -208,7 +210,8 @@ def test_large_files_travel_small_or_in_pieces_while_a_cell_runs(
     exif[0x0112] = 6  # to be turned right: what is its left side stands at the top, the red corner at the right
     Image.fromarray(noise[:1500, :3000]).save(turned, quality=95, exif=exif)
     scan.write_bytes(b"II*\x00" + noise.tobytes()[: 9_000_000 - 4])
-    book = notebook([SHOWN, TELL, AGAIN])
+    gate = tmp_path / "go on"
+    book = notebook([SHOWN, TELL, AGAIN.format(gate=str(gate))])
     book.run(0, wait=True)
     out = book.output(0)
     expect(out.get_by_role("button", name="Choose images…")).to_be_visible()
@@ -220,6 +223,8 @@ def test_large_files_travel_small_or_in_pieces_while_a_cell_runs(
     expect(book.cell(2).locator(".jp-InputPrompt")).to_have_text("[*]:")
     out.get_by_role("button", name="Remove small.png").click()
     expect(names(again)).to_have_count(0)
+    gate.touch()
+    book.finished(2)
 
     out.locator("input[type=file]").set_input_files([str(photo), str(turned), str(scan)])
     expect(out.get_by_role("progressbar").first).to_be_visible()

@@ -47,5 +47,6 @@ def test_an_answer_is_there_without_a_kernel(notebook, artefacts):
     assert output["output_type"] == "display_data"
     assert sorted(output["data"]) == ["text/html", "text/plain"]
     reopened = notebook.saved(book.path)
+    expect(reopened.output().locator(".amber-answer")).to_have_count(1)
     assert reopened.output(0).inner_text() == shown
     reopened.page.screenshot(path=artefacts / "reopened.png")

@@ -67,7 +67,7 @@ def test_the_picture_of_an_answer(notebook, artefacts, theme):
     book = opened(notebook, theme, ASK)
     text = book.output().get_by_role("log")
     expect(text.locator("pre")).to_be_visible(timeout=60_000)
-    expect(text.locator("p").last).to_contain_text(re.compile(r"(\w+\W+){6}"), timeout=20_000)
+    expect(text.locator("p").last).to_contain_text(re.compile(r"(\w+\W+){6}"))
     picture(book, artefacts / f"streaming-{theme}.png")
     expect(book.output().get_by_role("button", name="Stop this answer")).to_be_visible()
     book.output().get_by_role("button", name="Stop this answer").click()

@@ -63,12 +63,12 @@ def test_it_streams_and_stops(notebook: Callable[..., Any], artefacts: pathlib.P
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
-    expect(out.locator(".amber-text h2").first).to_be_visible(timeout=10_000)
-    expect(out.locator(".amber-text table")).to_be_visible(timeout=10_000)
+    expect(out.locator(".amber-text h2").first).to_be_visible()
+    expect(out.locator(".amber-text table")).to_be_visible()
     expect(out.locator(".amber-facts")).to_have_text(re.compile(r"azure/gpt-5.4 · \d+ s · ~[\d,]+ tokens"))
     book.page.screenshot(path=artefacts / f"stream-{kind}.png")
     out.get_by_role("button", name="Stop this answer").click()
-    expect(out.get_by_text("stopped True")).to_be_visible(timeout=10_000)
+    expect(out.get_by_text("stopped True")).to_be_visible()
     expect(out.locator(".amber-stop")).to_have_text("Stopping…")
     book.finished(1)
 
@@ -98,7 +98,7 @@ def test_it_settles_in_place_and_the_keyboard_stays_there(
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
-    expect(out.locator(".amber-text")).to_contain_text("the very end.", timeout=10_000)
+    expect(out.locator(".amber-text")).to_contain_text("the very end.")
     live = out.locator(".amber-text").evaluate(tops)
     out.locator(".amber-stop").focus()
     book.page.keyboard.press("Enter")
@@ -120,7 +120,7 @@ def test_a_deaf_kernel_is_interrupted(notebook: Callable[..., Any]) -> None:
     book.run(0, wait=True)
     book.run(1)
     book.output(1).locator(".amber-stop").click()
-    expect(book.output(1).get_by_text("KeyboardInterrupt").first).to_be_visible(timeout=5000)
+    expect(book.output(1).get_by_text("KeyboardInterrupt").first).to_be_visible()
 
 
 def test_two_views_at_once(notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
@@ -155,7 +155,7 @@ start(view, ANSWER)
     book.page.wait_for_timeout(1500)
     book.run(2, wait=True)
     for index in (1, 2):
-        expect(book.output(index).locator(".amber-text")).to_contain_text("the very end.", timeout=20_000)
+        expect(book.output(index).locator(".amber-text")).to_contain_text("the very end.")
     first, second = (book.output(index).locator(".amber-text").inner_text() for index in (1, 2))
     assert first == second
     assert book.output(1).locator(".amber-text pre").count() == ANSWER.count("\n```") // 2
@@ -233,7 +233,7 @@ def test_it_looks_like_lab(notebook: Callable[..., Any], artefacts: pathlib.Path
     book = notebook([setup(), cell], theme=f"JupyterLab {theme}")
     book.run(0, wait=True)
     book.run(1)
-    expect(book.output(1).locator(".amber-note")).to_have_text("waiting 12 s (Retry-After)", timeout=15_000)
+    expect(book.output(1).locator(".amber-note")).to_have_text("waiting 12 s (Retry-After)")
     book.output(1).screenshot(path=artefacts / f"answer-{theme.lower()}.png")
     book.page.screenshot(path=artefacts / f"page-{theme.lower()}.png")
     colours = "el => [getComputedStyle(el).color, getComputedStyle(el.closest('.jp-Notebook')).backgroundColor]"
@@ -325,19 +325,18 @@ UNIT = """() => {
 def test_a_burst_is_shown_at_once(browser: Any, notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
     """20 kB in 5,000 chunks: in the page within 100 ms of the last, no task above 50, few bytes; slow machines more."""
     text = (ANSWER * 20)[: 20_000 - 9] + "\n\nfinally"
-    longest = []
-    for _ in range(3):  # other work on the machine makes tasks longer on the clock: one quiet run of three is asked for
+    runs = []
+    for _ in range(3):  # other work on the machine takes its time on the clock: one quiet run of three is asked for
         book = notebook([setup(text), "CHUNK, PAUSE_S, WAIT_S = 4, 0.0001, 1\n" + VIEW + MEASURED])
         found = measure(browser, book, "finally")
         unit_ms = book.page.evaluate(UNIT)
         (artefacts / "burst.json").write_text(json.dumps(found | {"unit_ms": unit_ms}))
-        assert found["lag_ms"] <= max(100, unit_ms / 3)
         assert found["longest_task_cpu_ms"] <= max(50, unit_ms / 6)
         assert found["bytes"] <= 4 * found["text"]
-        longest.append(found["longest_task_ms"] / max(50, unit_ms / 6))
-        if longest[-1] <= 1:
+        runs.append((found["lag_ms"] / max(100, unit_ms / 3), found["longest_task_ms"] / max(50, unit_ms / 6)))
+        if max(runs[-1]) <= 1:
             break
-    assert min(longest) <= 1, longest
+    assert min(map(max, runs)) <= 1, runs
 
 
 @pytest.mark.parametrize(
@@ -383,7 +382,7 @@ def scrollable(notebook: Callable[..., Any], *more: str) -> Any:
     book = notebook([setup(LONG), cell, *more])
     book.run(0, wait=True)
     book.run(1, wait=True)
-    expect(book.output(1).locator(".amber-text")).to_contain_text("Paragraph 120", timeout=15_000)
+    expect(book.output(1).locator(".amber-text")).to_contain_text("Paragraph 120")
     book.page.mouse.move(700, 500)
     return book
 
@@ -395,7 +394,7 @@ def test_the_page_stays_where_the_reader_put_it(notebook: Callable[..., Any]) ->
     book.page.mouse.wheel(0, 60)
     book.page.wait_for_timeout(300)
     before = mark.bounding_box()
-    expect(book.output(1).locator(".amber-text")).to_contain_text("Paragraph 160", timeout=15_000)
+    expect(book.output(1).locator(".amber-text")).to_contain_text("Paragraph 160")
     after = mark.bounding_box()
     assert before is not None
     assert after is not None
@@ -406,8 +405,8 @@ def test_it_follows_a_reader_who_is_at_the_end(notebook: Callable[..., Any]) -> 
     book = scrollable(notebook)
     book.page.mouse.wheel(0, 100_000)
     # Lab leaves a page of room below: the text grows into it, and then the page goes with it.
-    book.page.wait_for_function(f"({PLACE})().end < 0", timeout=15_000)
-    book.page.wait_for_function(f"({PLACE})().end >= 0", timeout=15_000)
+    book.page.wait_for_function(f"({PLACE})().end < 0")
+    book.page.wait_for_function(f"({PLACE})().end >= 0")
     seen = []
     for _ in range(10):
         book.page.wait_for_timeout(100)
@@ -425,8 +424,8 @@ def test_it_follows_a_reader_who_is_at_the_end(notebook: Callable[..., Any]) -> 
     assert later["scrolled"] == left["scrolled"]
 
     book.page.mouse.wheel(0, 100_000)  # and back; no scroller in between takes the wheel for itself
-    book.page.wait_for_function(f"({PLACE})().end <= 4", timeout=5_000)
-    book.page.wait_for_function(f"({PLACE})().end >= -4", timeout=15_000)
+    book.page.wait_for_function(f"({PLACE})().end <= 4")
+    book.page.wait_for_function(f"({PLACE})().end >= -4")
     again = book.page.evaluate(PLACE)
     book.page.wait_for_timeout(700)
     then = book.page.evaluate(PLACE)
@@ -438,9 +437,9 @@ def test_one_notch_up_is_enough_before_the_end_is_left(notebook: Callable[..., A
     """In Lab's room below the end: the page does not go with the text that grows into it."""
     book = scrollable(notebook)
     book.page.mouse.wheel(0, 100_000)
-    book.page.wait_for_function(f"({PLACE})().below_top > 100", timeout=15_000)
+    book.page.wait_for_function(f"({PLACE})().below_top > 100")
     book.page.mouse.wheel(0, -40)
     book.page.wait_for_timeout(400)
     left = book.page.evaluate(PLACE)
-    book.page.wait_for_function(f"({PLACE})().end > 100", timeout=15_000)
+    book.page.wait_for_function(f"({PLACE})().end > 100")
     assert book.page.evaluate(PLACE)["scrolled"] == left["scrolled"]

@@ -50,9 +50,10 @@ def test_the_strip_stays_in_its_place(notebook: Callable[..., Any], artefacts: p
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
-    expect(out.locator(".amber-text")).to_contain_text("The very end.", timeout=10_000)
+    expect(out.locator(".amber-text")).to_contain_text("The very end.")
     expect(out.locator(".amber-images img")).to_have_count(9)
-    assert out.locator("img").evaluate_all("all => all.every(one => one.complete && one.naturalWidth)")
+    decoded = "() => [...document.querySelectorAll('.amber-images img')].every(one => one.complete && one.naturalWidth)"
+    book.page.wait_for_function(decoded)
     live = out.locator(".amber-view").evaluate(BOXES)
     out.screenshot(path=artefacts / "strip-live.png")
     out.locator(".amber-stop").click()

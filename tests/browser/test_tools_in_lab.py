@@ -51,7 +51,7 @@ def get_forecast(
         location: City and country, such as Aachen, DE
         days: How many days ahead
     '''
-    time.sleep(3)
+    time.sleep(4)
     return {{"temperature": 14, "token": "t0ken"}}
 
 FORECAST = {{"location": "Aachen, DE", "unit": "celsius", "days": 3, "hourly": True,
@@ -96,8 +96,8 @@ def only_static(book: Any, index: int) -> dict[str, Any]:
 
 
 TWO = """
-said = slowly(calling(("get_forecast", FORECAST), ("search_flights", {"from": "CGN", "to": "LIS"})), 6, 0.8)
-amber = play(said, slowly(calling(text="It will **rain**."), 1, 1.2))
+said = slowly(calling(("get_forecast", FORECAST), ("search_flights", {"from": "CGN", "to": "LIS"})), 6, 2.5)
+amber = play(said, slowly(calling(text="It will **rain**."), 1, 2.5))
 answer = _ASK_("?", tools=[get_forecast, FLIGHTS], handlers=handlers, require_approval=True)
 one, two = answer.tool_runs
 print(json.dumps([one.arguments, one.status, one.decided_by, two.reason]))
@@ -162,7 +162,7 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     expect(forecast).to_be_focused()
     press("Control+Enter")
     expect(forecast).to_have_count(0)
-    expect(out.locator(".amber-is-running .amber-word")).to_have_text(re.compile(r"running · [123] s"))
+    expect(out.locator(".amber-is-running .amber-word")).to_have_text(re.compile(r"running · [1-4] s"))
     expect(out.locator(".amber-is-ran .amber-outcome")).to_have_text('{"temperature": 14, "token": "•••"}')
     out.screenshot(path=artefacts / f"tools-over-{way}.png")
     book.finished(1)
@@ -213,7 +213,7 @@ amber = play(
             ("book_flight", {"flight": "LH 1968", "note": "Window seat, please.\\nAnd a vegetarian meal."}),
             ("convert", {"amount": 3})),
     calling(("convert", {})),
-    slowly(calling(text="Done."), 0, 1.5),
+    slowly(calling(text="Done."), 0, 2.5),
 )
 policy = lambda call: True if call.name == "convert" else None
 answer = amber.ask("?", tools=[get_forecast, FLIGHTS, book_flight, convert], handlers=handlers, require_approval=policy)
