@@ -218,14 +218,14 @@ def test_a_result_is_read_within_the_tools_own_time(script):
 
 
 def test_a_serial_tools_time_counts_from_when_it_begins(script):
-    @tool(serial=True, timeout_s=1.1)
+    @tool(serial=True, timeout_s=3)
     def slow() -> str:
-        time.sleep(0.6)
+        time.sleep(1.6)
         return "done"
 
     answer = script(calling(("slow", {}), ("slow", {})), "Done.").ask("?", tools=slow)
     assert [run.status for run in answer.tool_runs] == ["ran", "ran"]
-    assert all(run.duration_s < 1.1 for run in answer.tool_runs)
+    assert all(run.duration_s < 3 for run in answer.tool_runs)
 
 
 # --- what must not run

@@ -158,10 +158,10 @@ def test_a_limit_of_time_is_a_no(keyboard, monkeypatch):
 
 
 def test_the_limit_counts_from_when_the_question_is_put(keyboard, monkeypatch):
-    slowly(monkeypatch, 0.6, 0.6)
+    slowly(monkeypatch, 1.6, 1.6)
     with scripted() as play:
         amber = play(calling(("buy", {"item": "tea"}), ("buy", {"item": "milk"})), "Done.")
-        answer = amber.ask("?", tools=buy, require_approval=True, approval_timeout_s=1.1, show=False)
+        answer = amber.ask("?", tools=buy, require_approval=True, approval_timeout_s=3, show=False)
     assert [one.status for one in answer.tool_runs] == ["ran", "ran"]
 
 

@@ -323,9 +323,9 @@ UNIT = """() => {
 
 
 def test_a_burst_is_shown_at_once(browser: Any, notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
-    """20 kB in 5,000 chunks: in the page within 100 ms of the last, no task above 50, few bytes; slow machines more."""
+    """20 kB in 5,000 chunks: in the page 100 ms after the last, tasks of 50 ms CPU, few bytes; slow machines more."""
     text = (ANSWER * 20)[: 20_000 - 9] + "\n\nfinally"
-    runs = []
+    late = []
     for _ in range(3):  # other work on the machine takes its time on the clock: one quiet run of three is asked for
         book = notebook([setup(text), "CHUNK, PAUSE_S, WAIT_S = 4, 0.0001, 1\n" + VIEW + MEASURED])
         found = measure(browser, book, "finally")
@@ -333,10 +333,10 @@ def test_a_burst_is_shown_at_once(browser: Any, notebook: Callable[..., Any], ar
         (artefacts / "burst.json").write_text(json.dumps(found | {"unit_ms": unit_ms}))
         assert found["longest_task_cpu_ms"] <= max(50, unit_ms / 6)
         assert found["bytes"] <= 4 * found["text"]
-        runs.append((found["lag_ms"] / max(100, unit_ms / 3), found["longest_task_ms"] / max(50, unit_ms / 6)))
-        if max(runs[-1]) <= 1:
+        late.append(found["lag_ms"] / max(100, unit_ms / 3))
+        if late[-1] <= 1:
             break
-    assert min(map(max, runs)) <= 1, runs
+    assert min(late) <= 1, late
 
 
 @pytest.mark.parametrize(

