@@ -182,12 +182,24 @@ class CellDesk:
         return Verdict(decision, "reader", always)
 
 
+def _as_asked(name: str, arguments: Any) -> str:
+    text = shorten(json.dumps(arguments, ensure_ascii=False), _MOST_ARGUMENTS)
+    return visible(f"amber: the model wants to call {name}({text})")
+
+
 def _at_the_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) -> Verdict:
     """Ask with `input`: allow, deny, or other arguments as JSON."""
-    arguments = shorten(json.dumps(masked(call.arguments), ensure_ascii=False), _MOST_ARGUMENTS)
-    print(visible(f"amber: the model wants to call {call.name}({arguments})"))
+    shown = masked(call.arguments)
+    print(_as_asked(call.name, shown))
+    hidden = shown != call.arguments
+    choices = (
+        f"[y]es, [n]o, [a]ll of this answer{', [s]how what is hidden' if hidden else ''}, or other arguments as JSON"
+    )
     while True:
-        said = input("Allow? [y]es, [n]o, [a]ll of this answer, or other arguments as JSON: ").strip()
+        said = input(f"Allow? {choices}: ").strip()
+        if hidden and said.lower() in ("s", "show"):  # whoever allows must be able to see what
+            print(_as_asked(call.name, call.arguments))
+            continue
         if said.lower() in ("y", "yes"):
             return Verdict(Allow(), "reader")
         if said.lower() in ("a", "all"):

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 __all__ = [
@@ -32,6 +32,7 @@ _NUMBER = re.compile(r"[\d.]{1,5}")  # stands for other things than the secret, 
 _WORD = re.compile(r"[\w.-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DEEPEST = 30
+_MOST_LOOKED_FOR = 100  # texts; each is looked for in each
 _SHORTEST = 4  # characters of a secret that is looked for in other texts: shorter ones are everywhere
 # What JSON consists of, also what is only half written: its last string may have no end yet.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
@@ -137,20 +138,41 @@ def secrets_in(value: Any, depth: int = 0, *, hidden: bool = False, shortest: in
     else:
         text = str(value) if hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
         found = len(text) >= shortest and not _NUMBER.fullmatch(text)
-        return {text, json.dumps(text)[1:-1]} if found else set()
+        # Also as JSON, CSV and Python write it.
+        return {text, *_written(text)} if found else set()
     return set().union(*(secrets_in(one, depth + 1, hidden=under, shortest=shortest) for under, one in pairs))
 
 
-def without(value: Any, secrets: set[str], depth: int = 0) -> Any:
-    """A text, or a JSON value, in which these secrets are replaced wherever they stand."""
+def _written(text: str) -> Iterator[str]:
+    yield from (json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+    yield from (text.replace('"', '""'), repr(text)[1:-1])
+
+
+def without(value: Any, secrets: set[str]) -> Any:
+    """A text, or a JSON value, in which these secrets are replaced wherever they stand.
+
+    More than 100, which a model may send, are not looked for: all texts of some length are hidden.
+    """
+    ordered = sorted(secrets, key=len, reverse=True)  # one may begin with another
+    return _without(value, ordered, min(map(len, ordered), default=0), 0) if ordered else value
+
+
+def _without(value: Any, secrets: list[str], shortest: int, depth: int) -> Any:
     if isinstance(value, str):
-        for one in sorted(secrets, key=len, reverse=True):  # one may begin with another
+        if len(value) < shortest:
+            return value
+        if len(secrets) > _MOST_LOOKED_FOR:
+            return HIDDEN
+        for one in secrets:
             value = value.replace(one, HIDDEN)
         return value
     if isinstance(value, Mapping) and depth <= _DEEPEST:
-        return {without(name, secrets): without(one, secrets, depth + 1) for name, one in value.items()}
+        return {
+            _without(name, secrets, shortest, depth): _without(one, secrets, shortest, depth + 1)
+            for name, one in value.items()
+        }
     if isinstance(value, (list, tuple)) and depth <= _DEEPEST:
-        return [without(one, secrets, depth + 1) for one in value]
+        return [_without(one, secrets, shortest, depth + 1) for one in value]
     return value
 
 

@@ -23,6 +23,7 @@ from .types import Allow, Deny, ToolCall, ToolRun, ToolStep
 
 __all__ = ["Desk", "Rounds", "Verdict"]
 
+_MOST_AT_ONCE = 100  # calls of a question; each has a thread
 _OF_A_RUN = ("sent", "result", "told", "error", "traceback")  # what the outcome of a call decides
 
 
@@ -81,6 +82,7 @@ class Rounds:
         self._approval = approval
         self._desk = desk
         self._context = contextvars.copy_context()
+        self._at_once = asyncio.Semaphore(_MOST_AT_ONCE)
         self._wrong: set[str] = set()  # tools whose arguments were refused the last time
         self._allow_all = False
         self._calls: list[_Call] = []
@@ -219,7 +221,8 @@ class Rounds:
                 one.arguments = await self._checked(one, decision.arguments)
             except content.ArgumentsError as error:  # of a validator that has changed its mind
                 return self._run(one, "invalid", error=str(error), sent=str(error))
-        run = await self._ran(one)
+        async with self._at_once:
+            run = await self._ran(one)
         if _as_json(one.arguments) == _as_json(wanted):
             return run
         by = one.verdict.by if one.verdict else "policy"

@@ -143,7 +143,10 @@ async def in_thread(context: contextvars.Context, work: Callable[[], Any]) -> An
             result, error = None, Raised(raised)
         loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=run, name="amber-tool", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="amber-tool", daemon=True).start()
+    except RuntimeError as error:  # the machine has no more of them
+        raise Raised(error) from None
     return await done
 
 

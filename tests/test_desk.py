@@ -110,6 +110,20 @@ def test_a_secret_is_not_typed_about_and_comes_back_whole(keyboard, capsys):
     assert "tok-sesame" not in capsys.readouterr().out
 
 
+def test_what_is_hidden_can_be_seen_by_whoever_allows_it(keyboard, capsys):
+    def delete(bucket: str, key: str) -> str:
+        return key
+
+    keyboard += ["s", "y"]
+    with scripted() as play:
+        amber = play(calling(("delete", {"bucket": "prod", "key": "backups/all.tar"})), "Done.")
+        (one,) = amber.ask("?", tools=delete, require_approval=True, show=False).tool_runs
+    first, second = capsys.readouterr().out.splitlines()
+    assert '"key": "•••"' in first
+    assert '"key": "backups/all.tar"' in second
+    assert one.status == "ran"
+
+
 @pytest.mark.parametrize(
     "typed",
     [

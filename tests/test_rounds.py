@@ -12,6 +12,7 @@ from scripted import calling
 
 from amber_nb import Allow, Deny, ToolCall, ToolError, tool
 from amber_nb.asking import Asking
+from amber_nb.running import outcome
 
 
 def add(a: int, b: int) -> int:
@@ -44,6 +45,37 @@ def test_rounds_follow_each_other(script):
     assert answer.text == "Four."
     assert "First." in answer._repr_mimebundle_()["text/html"]
     assert len(amber.usage_log) == 3
+
+
+def test_a_reply_of_many_calls_does_not_take_all_threads(script):
+    inside, most, hundred, lock = 0, 0, threading.Barrier(100, timeout=20), threading.Lock()
+
+    def count(number: int) -> int:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        hundred.wait()
+        with lock:
+            inside -= 1
+        return number
+
+    answer = script(calling(*[("count", {"number": n}) for n in range(300)]), "Done.").ask("?", tools=count)
+    assert [run.result for run in answer.tool_runs] == [*range(300)]
+    assert most == 100
+
+
+def test_no_thread_is_a_tool_that_failed(script, monkeypatch):
+    def begin(thread):
+        if thread.name == "amber-tool" and working:
+            raise RuntimeError("can't start new thread")
+        started(thread)
+
+    started, working = threading.Thread.start, []
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    monkeypatch.setattr("amber_nb.rounds.outcome", lambda *given: working.append(1) or outcome(*given))
+    (run,) = script(calling(("add", {"a": 2, "b": 3})), "I see.").ask("?", tools=add).tool_runs
+    assert (run.status, run.error) == ("failed", "RuntimeError: can't start new thread")
 
 
 def test_calls_of_one_reply_run_at_once_and_come_in_order(script):

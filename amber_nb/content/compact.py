@@ -17,18 +17,23 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from ..types import encodable
 
-__all__ = ["Compact", "bare", "of_module", "plain", "safe_repr"]
+__all__ = ["Beginning", "Compact", "bare", "of_module", "plain", "safe_repr"]
 
 _MOST_NESTED = 40
 _LEAST_TEXT = 40  # characters: a shorter piece of a text says nothing
 _MOST_SORTED = 10_000  # of a set
 _MOST_REPR = 1_000
+_MOST_READ = 20_000  # items, of which fewer will be written
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _AS_TEXT_MODULES = ("pydantic", "pydantic_core", "ipaddress", "fractions", "zoneinfo")
+
+
+class Beginning(list[Any]):
+    """What was read of something that goes on."""
 
 
 class _Full(Exception):
@@ -79,8 +84,7 @@ class Compact:
     def _write(self, value: Any) -> None:
         if (instead := self._special(value)) is not None:
             value = instead
-        value = plain(value)
-        leaf = bare(value)
+        value, leaf = self._read(value)
         if leaf is not None:
             self._text(leaf)
         elif value is None or isinstance(value, bool):
@@ -96,18 +100,37 @@ class Compact:
         else:
             self._inside(value)
 
+    def _read(self, value: Any) -> tuple[Any, str | None]:
+        """What is plain of a value, and the text that stands for it; one that cannot be read spoils no others."""
+        try:
+            value = plain(value)
+            return value, bare(value)
+        except Exception as error:
+            return value, self._unread(value, error)
+
+    def _unread(self, value: Any, error: Exception) -> str:
+        self.note(f"{type(value).__name__} could not be read ({type(error).__name__}), and stands as its repr")
+        return safe_repr(value)
+
     def _inside(self, value: Any) -> None:
         self._above.append(id(value))
         try:
-            content = _content(value)
+            try:
+                content = _content(value)
+            except Exception as error:
+                self._text(self._unread(value, error))
+                return
             if content is None:
                 self.note(f"{type(value).__name__} has no form in JSON, and stands as its repr")
                 self._text(safe_repr(value))
             elif isinstance(content, Mapping):
                 self._several("{}", _named(content), len(content), "entries")
             else:
-                size = len(content) if isinstance(content, Sized) else None
+                begun = isinstance(value, Beginning)
+                size = len(content) if isinstance(content, Sized) and not begun else None
                 self._several("[]", ((None, one) for one in content), size, "items")
+                if begun:
+                    self.note(f"at most {len(value):,} items were read")
         finally:
             self._above.pop()
 
@@ -167,12 +190,15 @@ class Compact:
 
 def plain(value: Any) -> Any:
     """The value behind an enum's member, a scalar of numpy's, and what stands for a missing one."""
-    while isinstance(value, Enum):
-        value = value.value
-    if type(value).__name__ in ("NAType", "NaTType"):
+    while isinstance(value, (Enum, RootModel)):
+        value = value.value if isinstance(value, Enum) else value.root
+    if type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return None
-    if of_module(value, "numpy") and getattr(value, "ndim", 1) == 0 and value.dtype.kind not in "mMV":
-        return value.item()
+    if of_module(value, "numpy") and getattr(value, "ndim", 1) == 0 and hasattr(value, "dtype"):
+        kind = value.dtype.kind
+        if kind in "mM":
+            return value if bool(value == value) else None  # NaT alone is not itself
+        return value if kind == "V" else value.item()
     return value
 
 
@@ -189,9 +215,9 @@ def bare(value: Any) -> str | None:
     if isinstance(value, range):
         return repr(value)
     if of_module(value, "numpy") and getattr(value, "ndim", 1) == 0:
-        return str(value)  # a date or a duration; all others are plain
-    if of_module(value, "pandas") and type(value).__name__ in ("Period", "Interval"):
-        return str(value)
+        return str(value)  # a date, a duration, a dtype; all others are plain
+    if of_module(value, "pandas") and (type(value).__name__ in ("Period", "Interval") or hasattr(value, "na_value")):
+        return str(value)  # the latter: a dtype
     if type(value).__module__.partition(".")[0] in _AS_TEXT_MODULES and not isinstance(value, BaseModel):
         return str(value)  # addresses, URLs, secrets that mask themselves
     return None
@@ -233,9 +259,10 @@ def _content(value: Any) -> Mapping[Any, Any] | Iterable[Any] | None:
         return _sorted(value)
     if isinstance(value, (Sequence, ValuesView, deque)):
         return value
-    if of_module(value, "numpy") and hasattr(value, "tolist"):
-        values: Iterable[Any] = value if value.ndim > 1 else value[:20_000].tolist()
-        return _Sized(values, len(value))
+    if (of_module(value, "numpy") or of_module(value, "pandas")) and hasattr(value, "tolist"):
+        # A list of dates would be one of nanoseconds.
+        whole = value.ndim > 1 or value.dtype.kind in "mM"
+        return _Sized(value if whole else value[:_MOST_READ].tolist(), len(value))
     return None
 
 
@@ -264,7 +291,7 @@ def _sorted(values: Set[Any]) -> Iterable[Any]:
 
 def _named(content: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     seen: set[str] = set()
-    for key, value in islice(content.items(), 20_000):
+    for key, value in islice(content.items(), _MOST_READ):
         name = _name(key)
         while name in seen:  # 1 and "1"
             name += f" ({type(key).__name__})"

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BeforeValidator, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core import to_jsonable_python
 
 from .schemas import Generator
 
-__all__ = ["adapter_of", "resolved", "text_of"]
+__all__ = ["adapter_of", "closer", "resolved", "text_of"]
 
 _CONTAINERS = {
     *(list, set, frozenset, tuple, dict, collections.deque, collections.OrderedDict),
@@ -55,7 +56,7 @@ def adapter_of(hint: Any, what: str) -> TypeAdapter[Any]:
         TypeError: no JSON can become such a value.
     """
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(_closer(hint))
+        adapter: TypeAdapter[Any] = TypeAdapter(closer(hint))
         adapter.json_schema(schema_generator=Generator)
         refused = _refused(adapter.core_schema)
     except PydanticUndefinedAnnotation as error:
@@ -89,29 +90,29 @@ def text_of(hint: Any) -> str:
     return text if len(text) <= 100 else text[:99] + "…"
 
 
-def _closer(hint: Any) -> Any:
+def closer(hint: Any) -> Any:
     """The hint, said closer: 1 and true are two things to JSON, if not to Python; and an Iterable is read at once."""
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _told_apart(hint, list(hint))
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return Annotated[(_closer(arguments[0]), *arguments[1:])]
+        return Annotated[(closer(arguments[0]), *arguments[1:])]
     if origin is Literal:
         return _told_apart(hint, list(arguments))
     if origin is Union or origin is types.UnionType:
-        return Union[tuple(_closer(one) for one in arguments)]  # noqa: UP007 - there is no other way to spell it
+        return Union[tuple(closer(one) for one in arguments)]  # noqa: UP007 - there is no other way to spell it
     if origin is abc.Iterable:
-        return list[_closer(arguments[0])] if arguments else list  # type: ignore[misc]
+        return list[closer(arguments[0])] if arguments else list  # type: ignore[misc]
     if hint is abc.Iterable:
         return list
     if origin in _CONTAINERS and arguments:
-        return origin[tuple(one if one is ... else _closer(one) for one in arguments)]
+        return origin[tuple(one if one is ... else closer(one) for one in arguments)]
     return hint
 
 
 def _told_apart(hint: Any, members: list[Any]) -> Any:
     is_enum = any(isinstance(one, Enum) for one in members)
-    if (is_enum and get_origin(hint) is Literal) or any(isinstance(_value(one), (bool, int, float)) for one in members):
+    if (is_enum and get_origin(hint) is Literal) or not all(isinstance(_raw(one), str) for one in members):
         return Annotated[hint, BeforeValidator(partial(_member, members))]
     return hint
 
@@ -125,8 +126,17 @@ def _member(members: list[Any], value: Any) -> Any:
     return value
 
 
-def _value(member: Any) -> Any:
+def _raw(member: Any) -> Any:
     return member.value if isinstance(member, Enum) else member
+
+
+def _value(member: Any) -> Any:
+    """What a member is in JSON, as the schema offers it."""
+    value = _raw(member)
+    try:
+        return to_jsonable_python(value)
+    except ValueError:  # of pydantic, for what has no form there
+        return value
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, overload
 
 __all__ = ["NAME", "Mark", "checked_name", "mark_of", "tool"]
@@ -18,11 +18,21 @@ _MARK = "__amber_tool__"
 
 @dataclass(frozen=True)
 class Mark:
+    """What is said of a tool; None: nothing is."""
+
     name: str | None = None
     require_approval: bool | None = None
-    strict: bool = False
-    serial: bool = False
+    strict: bool | None = None
+    serial: bool | None = None
     timeout_s: float | None = None
+
+    def over(self, other: Mark) -> Mark:
+        """This one, with the other's word where it says nothing."""
+        return Mark(*(_either(getattr(self, one.name), getattr(other, one.name)) for one in fields(Mark)))
+
+
+def _either(one: Any, other: Any) -> Any:
+    return other if one is None else one
 
 
 @overload
@@ -33,8 +43,8 @@ def tool(
     *,
     name: str | None = None,
     require_approval: bool | None = None,
-    strict: bool = False,
-    serial: bool = False,
+    strict: bool | None = None,
+    serial: bool | None = None,
     timeout_s: float | None = None,
 ) -> Callable[[F], F]: ...
 @overload
@@ -43,8 +53,8 @@ def tool(
     *,
     name: str | None = None,
     require_approval: bool | None = None,
-    strict: bool = False,
-    serial: bool = False,
+    strict: bool | None = None,
+    serial: bool | None = None,
     timeout_s: float | None = None,
 ) -> F: ...
 def tool(
@@ -52,13 +62,14 @@ def tool(
     *,
     name: str | None = None,
     require_approval: bool | None = None,
-    strict: bool = False,
-    serial: bool = False,
+    strict: bool | None = None,
+    serial: bool | None = None,
     timeout_s: float | None = None,
 ) -> Any:
     """Say how a function is offered as a tool; it stays the function that it is.
 
-    Any function can be a tool as it is (`ask(…, tools=[function])`): this is for what its signature cannot say.
+    Any function can be a tool as it is (`ask(…, tools=[function])`): this is for what its signature cannot say. What is
+    not given stays as an earlier mark has it; a subclass and a partial keep what is said of what they are made from.
 
     Args:
         function: what to mark; left out where the decorator is written with parentheses.
@@ -91,6 +102,7 @@ def _marked(mark: Mark, function: Any) -> Any:
     if not callable(function) and not isinstance(function, (staticmethod, classmethod)):
         raise TypeError(f"@tool is for functions, not for {type(function).__name__}.")
     carrier = function.__func__ if inspect.ismethod(function) else function
+    mark = mark.over(_own(carrier) or Mark())
     try:
         setattr(carrier, _MARK, mark)
         if isinstance(carrier, (staticmethod, classmethod)):
@@ -103,12 +115,33 @@ def _marked(mark: Mark, function: Any) -> Any:
 
 
 def mark_of(thing: Any) -> Mark:
-    while thing is not None:
-        found = getattr(thing, "__dict__", {}).get(_MARK)
-        if isinstance(found, Mark):
-            return found
-        thing = thing.func if isinstance(thing, functools.partial) else getattr(thing, "__func__", None)
-    return Mark()
+    """What is said of it, of the function within it, and of the classes that it comes from: the nearest word counts."""
+    found = Mark()
+    for mark in _marks(thing):
+        found = found.over(mark)
+    return found
+
+
+def _marks(thing: Any) -> Iterator[Mark]:
+    while True:
+        if own := _own(thing):
+            yield own
+        if isinstance(thing, functools.partial):
+            thing = thing.func
+        elif (inner := getattr(thing, "__func__", None)) is not None:
+            thing = inner
+        else:
+            break
+    made_from = thing.__mro__[1:] if isinstance(thing, type) else type(thing).__mro__
+    if not isinstance(thing, type) and (called := _own(inspect.getattr_static(type(thing), "__call__", None))):
+        yield called
+    # The name is the class's own: two tools cannot have the same.
+    yield from (replace(mark, name=None) for one in made_from if (mark := _own(one)))
+
+
+def _own(thing: Any) -> Mark | None:
+    found = getattr(thing, "__dict__", {}).get(_MARK)
+    return found if isinstance(found, Mark) else None
 
 
 def checked_name(name: Any, what: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from fractions import Fraction
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any
 
@@ -24,7 +26,7 @@ from .schemas import parts_of
 
 __all__ = ["JsonSchema"]
 
-_MOST_REFERENCES = 50_000  # followed in one check
+_MOST_SPENT = 50_000  # references followed in one check, and what costs as much
 _MOST_NESTED = 200
 _MOST_WRONG = 5  # mistakes that are named
 Path = tuple[str | int, ...]  # names and places from the outermost inwards
@@ -44,6 +46,8 @@ class JsonSchema:
     """
 
     def __init__(self, schema: Mapping[str, Any], name: str, part: str = "argument") -> None:
+        # Below the root `_look_through` refuses it: the library would take another validator for that part.
+        schema = {key: value for key, value in schema.items() if key != "$schema"}
         try:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
@@ -69,9 +73,12 @@ class JsonSchema:
                 raise ValueError(f"{name}: it nests too deeply.")
             if not isinstance(one, dict):
                 continue
-            if "$dynamicRef" in one or ("$id" in one and one is not schema):
-                raise ValueError(f"{name}: $dynamicRef and an $id within a schema are not supported.")
+            if "$dynamicRef" in one or (one is not schema and one.keys() & {"$id", "$schema"}):
+                raise ValueError(f"{name}: $dynamicRef, and $id and $schema within a schema, are not supported.")
             if isinstance(reference := one.get("$ref"), str):
+                if reference.startswith("#") and reference[1:2] not in ("", "/"):
+                    # The library looks through the whole schema for each.
+                    raise ValueError(f"{name}: $anchor is not supported: {shortened(reference)} must be #/$defs/….")
                 if not reference.startswith("#"):
                     raise ValueError(
                         f"{name}: {shortened(reference)} lies outside the schema, and nothing is fetched: put it into "
@@ -189,19 +196,38 @@ def _canonical(value: Any) -> Any:
     return {key: _canonical(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
-def _reference(validator: Any, reference: Any, instance: Any, schema: Any) -> Errors:
+def _multiple_of(validator: Any, factor: Any, instance: Any, schema: Any) -> Errors:
+    # The library's remainder of floats says that 19.99 is no multiple of 0.01.
+    is_number = isinstance(instance, (int, float)) and not isinstance(instance, bool)
+    if is_number and Fraction(str(instance)) % Fraction(str(factor)):
+        yield ValidationError("multiple")
+
+
+def _spend(points: int) -> None:
     spent = _SPENT.get()
-    spent[0] += 1
-    if spent[0] > _MOST_REFERENCES:
+    spent[0] += points
+    if spent[0] > _MOST_SPENT:
         raise ArgumentsError("It could not be checked: it is too involved.")
+
+
+def _reference(validator: Any, reference: Any, instance: Any, schema: Any) -> Errors:
+    _spend(1)
     yield from validator._validate_reference(ref=reference, instance=instance)
+
+
+def _unevaluated(keyword: str, validator: Any, inner: Any, instance: Any, schema: Any) -> Errors:
+    _spend(10)  # each goes through all that stands beside it once more
+    yield from Draft202012Validator.VALIDATORS[keyword](validator, inner, instance, schema)
 
 
 _KEYWORDS: dict[str, Callable[..., Errors]] = {
     "$ref": _reference,
     "additionalProperties": _additional_properties,
+    "multipleOf": _multiple_of,
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
+    "unevaluatedItems": partial(_unevaluated, "unevaluatedItems"),
+    "unevaluatedProperties": partial(_unevaluated, "unevaluatedProperties"),
     "uniqueItems": _unique_items,
 }
 _SANE: Any = extend(  # type: ignore[no-untyped-call]

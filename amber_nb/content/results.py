@@ -12,7 +12,7 @@ from amber_nb import content
 
 from ..errors import ImageError
 from ..types import SentImage, Told, encodable
-from .compact import Compact, bare, of_module, plain, safe_repr
+from .compact import Beginning, Compact, bare, of_module, plain, safe_repr
 from .frames import frame_of, sheet
 
 __all__ = ["MOST_IMAGES", "MOST_ITEMS", "MOST_SENT", "awaited", "is_awaited", "listed", "told"]
@@ -38,15 +38,18 @@ async def awaited(value: Any) -> Any:
         return value
     items: list[Any] = []
     async for item in value:
-        items.append(item)
         if len(items) == MOST_ITEMS:
-            break
+            return Beginning(items)
+        items.append(item)
     return items
 
 
 def listed(value: Any) -> Any:
     """The first 10,000 items of a generator or another iterator, which has no second time; all else as it is."""
-    return list(islice(value, MOST_ITEMS)) if isinstance(value, Iterator) and not hasattr(value, "read") else value
+    if not isinstance(value, Iterator) or hasattr(value, "read"):
+        return value
+    items = list(islice(value, MOST_ITEMS + 1))
+    return items if len(items) <= MOST_ITEMS else Beginning(items[:MOST_ITEMS])
 
 
 def told(value: Any) -> Told:

@@ -49,6 +49,7 @@ class Signature:
     description: str
     parameters: tuple[Parameter, ...]
     others: TypeAdapter[Any] | None  # of **kwargs
+    taken: frozenset[str]  # names that **kwargs does not take: they are filled already
 
     def schema(self) -> dict[str, Any]:
         """The parameters as a JSON schema."""
@@ -91,7 +92,7 @@ class Signature:
         ready: dict[str, Any] = {}
         for name, value in given.items():
             adapter = known[name].adapter if name in known else self.others
-            if adapter is None:
+            if adapter is None or name in self.taken:
                 wrong.append(unknown(name, [one for one in known if one not in given]))
                 continue
             if strict and value is None and name in known and not known[name].required:
@@ -170,7 +171,8 @@ def signature_of(function: Callable[..., Any], name: str, *, handler: bool = Fal
             others = parameter.adapter
         else:
             parameters.append(parameter)
-    return Signature(function, name, summary, tuple(parameters), others)
+    taken = (_names(inner) | _bound(function)) - {one.name for one in parameters}
+    return Signature(function, name, summary, tuple(parameters), others, frozenset(taken))
 
 
 def _is_open(parameter: inspect.Parameter) -> bool:
@@ -244,6 +246,15 @@ def _bound(function: Any) -> set[str]:
         names |= set(function.keywords)
         function = function.func
     return names
+
+
+def _names(inner: Any) -> set[str]:
+    """All that the function itself has a name for, `self` included."""
+    try:
+        parameters = inspect.signature(_code(inner)).parameters.values()
+    except (ValueError, TypeError):  # it is written in C
+        return set()
+    return {one.name for one in parameters if one.kind is not _ParameterKind.POSITIONAL_ONLY and not _is_open(one)}
 
 
 def _docstring(function: Any, inner: Any) -> str | None:

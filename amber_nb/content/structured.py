@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from .arguments import ArgumentsError, path_text, shortened
+from .hints import closer
 from .raw import JsonSchema
 from .schemas import Generator, parts_of, tidied
 from .strict import strict_form
@@ -91,9 +92,9 @@ def shape_of(schema: Any) -> Shape:
         raise TypeError(f"schema must be a type or a JSON schema, not the {type(schema).__name__} {shortened(schema)}")
     name = _NAME.sub("_", getattr(schema, "__name__", "") or "answer").strip("_")[:60] or "answer"
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(schema)
+        adapter: TypeAdapter[Any] = TypeAdapter(closer(schema))
         made = adapter.json_schema(schema_generator=Generator)
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+    except (PydanticSchemaGenerationError, PydanticUserError, AttributeError) as error:  # the last: of BaseModel itself
         raise TypeError(
             f"schema must be a type that pydantic knows, or a JSON schema; {name!r} is neither: "
             f"{str(error).splitlines()[0]}"

@@ -141,7 +141,16 @@ def _handled(made: Tool, handler: Callable[..., Any]) -> Tool:
     if not isinstance(made.checker, _Model):
         return _from_dict(made.spec, {made.name: handler})
     _takes_one(handler, made.name)
-    return replace(made, function=handler, is_async=_is_async(handler), checker=replace(made.checker, handler=handler))
+    said = Mark(require_approval=made.require_approval, serial=made.serial or None, timeout_s=made.timeout_s)
+    mark = _with_handler(said, handler)
+    return _assembled(made.name, made.spec, mark, handler, replace(made.checker, handler=handler))
+
+
+def _with_handler(mark: Mark, handler: Any) -> Mark:
+    """What is said of a model and of the handler that its calls run: approval that either asks for is needed."""
+    said = mark_of(handler)
+    wanted = True if said.require_approval else mark.require_approval
+    return replace(mark.over(said), require_approval=wanted if wanted is not None else said.require_approval)
 
 
 def _from_function(function: Callable[..., Any], handlers: Mapping[str, Any]) -> Tool:
@@ -187,7 +196,7 @@ def _assembled(
         spec=spec,
         function=function,
         is_async=function is not None and _is_async(function),
-        serial=mark.serial,
+        serial=bool(mark.serial),
         require_approval=mark.require_approval,
         timeout_s=mark.timeout_s,
         checker=checker,
@@ -223,8 +232,8 @@ def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]])
     mark = mark_of(model)
     name = mark.name or checked_name(model.__name__, "The name of this model")
     handler = handlers.pop(name, None)
-    adapter: TypeAdapter[Any] = TypeAdapter(model)
     try:
+        adapter: TypeAdapter[Any] = TypeAdapter(model)
         schema = tidied(adapter.json_schema(schema_generator=Generator))
     except Exception as error:
         raise TypeError(f"{name}: no JSON schema can be made of this model ({str(error).splitlines()[0]}).") from error
@@ -242,6 +251,7 @@ def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]])
         known = None
     if handler is not None:
         _takes_one(handler, name)
+        mark = _with_handler(mark, handler)
     return _tool(name, summary, schema, mark, handler, _Model(adapter, known, handler))
 
 

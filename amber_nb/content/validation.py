@@ -60,14 +60,17 @@ def validated(
         text = json.dumps(box[0])
         complaints, typed = _tried(adapter, text, box, path, strict=True)
         if not complaints:
-            return box[0], typed
+            return _named_once(box[0], typed, path), typed
         if not _repaired(complaints, null_is_default):
             break
-    if _is_json_form(complaints):
+    fits = _json_forms(complaints)
+    if all(fits.values()):
         lax, typed = _tried(adapter, text, box, path, strict=False)
         if not lax:
-            return box[0], typed
+            return _named_once(box[0], typed, path), typed
         complaints = lax
+    else:  # what has the right form would be accepted, and is not blamed
+        complaints = [one for one in complaints if not fits[one.path]]
     raise ArgumentsError(_told(complaints))
 
 
@@ -119,13 +122,37 @@ def _repaired(complaints: list[_Complaint], null_is_default: bool) -> bool:
     return done
 
 
-def _is_json_form(complaints: list[_Complaint]) -> bool:
+def _json_forms(complaints: list[_Complaint]) -> dict[tuple[str | int, ...], bool]:
     """Whether each value that strict mode refuses is the JSON form of what is wanted there."""
     fits: dict[tuple[str | int, ...], bool] = {}
     for one in complaints:
         wanted = _JSON_FORMS.get(one.kind)
         fits[one.path] = fits.get(one.path, False) or (wanted is not None and isinstance(one.value, wanted))
-    return all(fits.values())
+    return fits
+
+
+def _named_once(value: Any, typed: Any, path: tuple[str | int, ...]) -> Any:
+    """The JSON value; no field in it has been given by its name and by its alias, one of which would go unseen.
+
+    Raises:
+        ArgumentsError: one has.
+    """
+    inner: list[tuple[Any, Any, str | int]] = []
+    if isinstance(value, list) and isinstance(typed, (list, tuple)) and len(value) == len(typed):
+        inner = list(zip(value, typed, range(len(value)), strict=True))
+    elif isinstance(value, dict) and isinstance(typed, dict):
+        inner = [(one, typed[name], name) for name, one in value.items() if name in typed]
+    elif isinstance(value, dict):
+        for name, one in getattr(type(typed), "__pydantic_fields__", {}).items():
+            names = (name, one.alias, one.validation_alias)
+            given = list(dict.fromkeys(each for each in names if isinstance(each, str) and each in value))
+            if len(given) > 1:
+                raise ArgumentsError(f"{path_text((*path, given[0]))}: is given twice, as {given[1]} too")
+            inner += [(value[key], getattr(typed, name, None), key) for key in given]
+    for one, made, step in inner:
+        if isinstance(one, (dict, list)):
+            _named_once(one, made, (*path, step))
+    return value
 
 
 def _told(complaints: list[_Complaint]) -> str:

@@ -122,7 +122,13 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     expect(flights).to_be_visible()
     expect(out.locator("[aria-live=polite]").first).to_contain_text("waits for your decision")
     out.screenshot(path=artefacts / f"tools-cards-{way}.png")
-    assert forecast.get_by_label("api_key").get_attribute("type") == "password"
+    key = forecast.get_by_label("api_key", exact=True)
+    expect(key).to_have_attribute("type", "password")
+    button(forecast, "Show api_key").click()  # whoever allows must be able to see what
+    expect(key).to_have_attribute("type", "text")
+    expect(key).to_have_value("s3cret-value")
+    button(forecast, "Show api_key").press("Enter")
+    expect(key).to_have_attribute("type", "password")
     forecast.get_by_label("unit").select_option("fahrenheit")
     days = forecast.get_by_label("days")
     days.fill("")

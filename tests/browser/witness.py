@@ -113,7 +113,7 @@ RULES = {
         "spellcheck": "false",
         "data-lm-suppress-shortcuts": "true",
         "aria-labelledby": r"[\w-]+",
-        "aria-label": "Leave it out|Arguments as JSON|Edit the arguments as",
+        "aria-label": "Leave it out|Arguments as JSON|Edit the arguments as|Show .*",  # the name of a secret argument
         "aria-(live|hidden|disabled|expanded|pressed|invalid)": r"[a-z]+",
     },
     # Lab numbers headings and writes its own rel over ours; a click has opened what was folded.

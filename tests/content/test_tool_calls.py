@@ -329,6 +329,89 @@ def test_a_partial_keeps_what_it_binds():
     assert refused(made, {"query": "x", "engine": "mine"}).startswith("engine: no such argument")
 
 
+def test_what_a_partial_binds_is_not_the_models_to_say():
+    def send(text: str, account: str, **headers: str): ...
+
+    mine = functools.partial(send, account="mine")
+    made = tools_from(mine)["send"]
+    assert refused(made, {"text": "a", "account": "another"}) == "account: no such argument; there are none"
+    assert made.bound({"text": "a", "to": "b"})() is None
+    first = tools_from(functools.partial(send, "fixed", account="mine"))["send"]
+    assert refused(first, {"text": "b"}).startswith("text: no such argument")
+
+    def read(path, root="/", **more):
+        return path, root, more
+
+    open_ones = {"type": "function", "function": {"name": "read", "parameters": {"properties": {"path": {}}}}}
+    made = tools_from(open_ones, {"read": functools.partial(read, root="/safe")})["read"]
+    assert refused(made, {"path": "x", "root": "/"}).startswith("root: no such argument")
+    assert made.bound({"path": "x", "more": 1})() == ("x", "/safe", {"more": 1})
+
+
+def test_an_object_is_not_the_models_to_say():
+    class Mail:
+        def send(self, text: str, **headers: int):
+            return headers
+
+        def __call__(self, text: str, **headers: int):
+            return headers
+
+    for one in (Mail().send, tool(Mail(), name="send")):
+        made = tools_from(one)["send"]
+        assert refused(made, {"text": "a", "self": 3}).startswith("self: no such argument")
+        assert made.bound({"text": "a", "cc": 3})() == {"cc": 3}
+
+
+def test_a_field_has_one_name_at_a_time():
+    """A policy would read the one, and the function get the other."""
+
+    class Way(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        start: str = Field(alias="from")
+
+    class Trip(BaseModel):
+        ways: dict[str, list[Way]] = {}
+        way: Way | None = None
+
+    def travel(trip: Trip, start: str = ""):
+        return trip
+
+    both = {"from": "a", "start": "b"}
+    assert refused(tools_from(Way)["Way"], both) == "start: is given twice, as from too"
+    made = tools_from(travel)["travel"]
+    assert refused(made, {"trip": {"ways": {"x": [{"from": "a"}, both]}}}).startswith("trip.ways.x[1].start: is given")
+    assert refused(made, {"trip": {"way": both}}) == "trip.way.start: is given twice, as from too"
+    for one in ({"from": "a"}, {"start": "a"}):
+        assert made.bound({"trip": {"way": one}, "start": "b"})().way.start == "a"
+
+
+def test_members_whose_values_are_no_texts():
+    class Span(Enum):
+        DAY = datetime.timedelta(days=1)
+        WEEK = datetime.timedelta(days=7)
+
+    class Pair(Enum):
+        A = (1, 2)
+        B = (3, 4)
+
+    assert received(Span, "P1D") is Span.DAY
+    assert received(list[Pair], [[3, 4]]) == [Pair.B]
+    assert "should be" in refused(taking(Pair), {"a": [1, 3]})
+
+
+def test_only_what_is_wrong_is_blamed():
+    class Event(BaseModel):
+        day: datetime.date
+        n: int
+
+        @model_validator(mode="before")
+        @classmethod
+        def as_it_is(cls, data):
+            return data
+
+    assert refused(taking(Event), {"a": {"day": "2024-01-01", "n": "3"}}) == 'a.n: should be a valid integer, not "3"'
+
+
 def test_each_call_gets_values_of_its_own():
     made = taking(list[int])
     run = made.bound({"a": [1]})
@@ -517,6 +600,13 @@ def bomb(levels):
     return {"allOf": [{"$ref": "#/$defs/x0"}], "$defs": {**steps, f"x{levels}": {"type": "object"}}}
 
 
+def nested(levels):
+    schema = {"type": "object"}
+    for _ in range(levels):
+        schema = {"type": "object", "allOf": [schema], "unevaluatedProperties": {"type": "string"}}
+    return schema
+
+
 @pytest.mark.parametrize(
     ("parameters", "arguments"),
     [
@@ -525,7 +615,8 @@ def bomb(levels):
         ({"properties": {"a": {"pattern": "^(a+)+$"}}}, {"a": "a" * 50 + "!"}),
         ({"patternProperties": {"^(a+)+$": {"type": "string"}}, "additionalProperties": False}, {"a" * 50 + "!": 1}),
         ({"properties": {"a": {"uniqueItems": True}}}, {"a": [{"x": n} for n in range(20_000)] + [{"x": 1}]}),
-        ({"properties": {"a": {"multipleOf": 1e-300}}}, {"a": 10**300 + 1}),
+        ({"properties": {"a": {"multipleOf": 7e-300}}}, {"a": 10**300 + 1}),
+        (nested(40), {"a": 1}),
     ],
 )
 def test_hostile_schemas_end(parameters, arguments):
@@ -533,6 +624,34 @@ def test_hostile_schemas_end(parameters, arguments):
     before = time.process_time()
     refused(made, arguments)
     assert time.process_time() - before < 10
+
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_no_part_of_a_schema_chooses_its_own_checks():
+    """The library would take its own validator for it, with patterns that think for hours."""
+    inner = {"$schema": DRAFT, "type": "string", "pattern": "^(a+)+$"}
+    for parameters in ({"properties": {"a": inner}}, {"properties": {"a": {"$ref": "#/x"}}, "x": inner}):
+        with pytest.raises(ValueError, match=r"\$schema within a schema"):
+            raw(parameters)
+    whole = {"$schema": DRAFT, "properties": {"a": {"$ref": "#"}, "b": {"pattern": "^(a+)+$"}},
+             "additionalProperties": False}  # fmt: skip
+    assert refused(raw(whole), {"a": {"zzz": 1}}).startswith("a.zzz: no such argument")
+    assert refused(raw(whole), {"a": {"b": "a" * 50 + "!"}}).startswith("a.b: should keep to pattern")
+
+
+def test_references_are_pointers():
+    with pytest.raises(ValueError, match=r"\$anchor is not supported: \"#here\" must be #/\$defs/…"):
+        raw({"properties": {"a": {"$ref": "#here"}}, "$defs": {"x": {"$anchor": "here"}}})
+
+
+@pytest.mark.parametrize(("factor", "fits"), [(0.01, [19.99, 4.35, 0, 7]), (0.1, [0.3, 1.1]), (3, [9.0, 10**300 * 3])])
+def test_multiples_are_exact(factor, fits):
+    made = raw({"properties": {"a": {"multipleOf": factor}}})
+    for value in fits:
+        made.check({"a": value})
+    assert "should keep to multipleOf" in refused(made, {"a": 19.995})
 
 
 def test_nothing_is_fetched(monkeypatch):

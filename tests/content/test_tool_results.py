@@ -25,13 +25,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, RootModel, SecretStr
 from samples import opened, quarters
 
 from amber_nb import image_part
 from amber_nb.content import told
 from amber_nb.content.compact import Compact
-from amber_nb.content.results import MOST_IMAGES, MOST_SENT
+from amber_nb.content.results import MOST_IMAGES, MOST_SENT, listed
 
 
 class Colour(enum.Enum):
@@ -570,3 +570,58 @@ def test_no_library_is_loaded_for_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+class Countries(RootModel[list[str]]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Countries(["DE", "FR"]), '["DE","FR"]'),
+        ({"n": Countries(["DE"])}, '{"n":["DE"]}'),
+        (np.array(["2024-01-01", "NaT"], "datetime64[ns]"), '["2024-01-01T00:00:00.000000000",null]'),
+        (np.array([3_600], "timedelta64[s]"), '["3600 seconds"]'),
+        (np.array([["2024-01-01"]], "datetime64[D]"), '[["2024-01-01"]]'),
+        (np.ma.array([1, 2], mask=[True, False]), "[null,2]"),
+        ({"mean": np.ma.masked}, '{"mean":null}'),
+        (np.dtype("int64"), "int64"),
+        (pd.DataFrame({"a": [1], "b": ["x"]}).dtypes.to_dict(), '{"a":"int64","b":"str"}'),
+        (pd.Series(["x", "y", "x"]).unique(), '["x","y"]'),
+        (pd.array([1, None], "Int64"), "[1,null]"),
+        (pd.Categorical(["x", "y"]), '["x","y"]'),
+        (pd.array(["2024-01-01"], "datetime64[ns]"), '["2024-01-01T00:00:00"]'),
+    ],
+)
+def test_kinds_that_libraries_give(value, text):
+    got = told(value)
+    assert got.text == text
+    assert got.notes == ()
+
+
+def test_a_value_that_cannot_be_read_spoils_no_other():
+    class Odd(enum.Enum):
+        A = 1
+
+        @property
+        def value(self):
+            raise RuntimeError("no")
+
+    class Broken(BaseModel):
+        def model_dump(self, **how):
+            raise RuntimeError("no")
+
+    got = told({"rows": 2, "odd": Odd.A, "broken": Broken(), "head": [1]})
+    assert got.text.startswith('{"rows":2,"odd":"<Odd.A: 1>","broken":"Broken()","head":[1]}')
+    assert got.notes == tuple(
+        f"{name} could not be read (RuntimeError), and stands as its repr" for name in ("Odd", "Broken")
+    )
+
+
+@pytest.mark.parametrize("count", [10_000, 10_001])
+def test_of_what_goes_on_it_is_said_that_it_does(count):
+    got = told(listed("" for _ in range(count)))
+    said = "at most 10,000 items were read"
+    assert (said in got.notes) is (count > 10_000)
+    assert ("the first 6,533 of more items" if count > 10_000 else "the first 6,533 of 10,000 items") in got.notes

@@ -72,6 +72,7 @@ export function draw(panel, form, signal) {
       attributes(cross, { "aria-label": "Leave it out", title: "Leave it out", "data-sign": "×" });
       row.append(cross);
     }
+    if (control.type === "password") row.append(eye(panel, /** @type {HTMLInputElement} */ (control), name, signal));
     row.append(wrong, about, odd);
     panel.append(row);
     controls.set(name, control);
@@ -109,6 +110,23 @@ function controlOf(at, { kind, options, secret }, raw) {
   input.type = secret ? "password" : kind === "text" || kind === "json" ? "text" : "number";
   if (kind === "number") input.step = "any";
   return plain(input, text);
+}
+
+/**
+ * Whoever allows a call must be able to see what is in it.
+ * @param {HTMLElement} at
+ * @param {HTMLInputElement} control
+ * @param {string} name
+ * @param {AbortSignal} signal
+ */
+function eye(at, control, name, signal) {
+  const show = button(at, "amber-small amber-eye", "Show", () => turn(control.type === "password"), signal);
+  const turn = (/** @type {boolean} */ open) => {
+    control.type = open ? "text" : "password";
+    attributes(show, { "aria-pressed": String(open), "aria-label": `Show ${name}` });
+  };
+  turn(false);
+  return show;
 }
 
 /** @param {Control} control @param {import("./inspector_form.js").Field} field */
