@@ -31,8 +31,8 @@ def described(docstring: str | None) -> tuple[str, dict[str, str]]:
     if not text:
         return "", {}
     try:
-        text, notes = _sorted(_ROLE.sub(rf"\1{_COLON}", text))
-        parsed = parse(text)
+        known, notes = _sorted(_ROLE.sub(rf"\1{_COLON}", text))
+        parsed = parse(known)
     except Exception:  # whatever a malformed section makes the library raise
         return text, {}
     parameters: dict[str, str] = {}
@@ -54,7 +54,7 @@ def _sorted(text: str) -> tuple[str, str]:
             heading = _HEADING.fullmatch(line)
             title = heading[1] if heading else ""
             begun = begun or title in _SECTIONS or title in _MORE_ARGUMENTS
-            into = notes if heading and begun and title not in _SECTIONS and title not in _MORE_ARGUMENTS else kept
+            into = notes if begun and title not in _SECTIONS and title not in _MORE_ARGUMENTS else kept
             if title in _MORE_ARGUMENTS:  # they stand with the others
                 if not arguments:
                     kept.append("Args:")

@@ -35,6 +35,8 @@ from amber_nb.content.docs import described
             "Send.\n\nWarning:\n    No way back.",
             {"to": "who"},
         ),
+        ("Send.\n\nArgs:\n    to: who\n\nNever twice.", "Send.\n\nNever twice.", {"to": "who"}),
+        ("Send.\n\nArgs:\nto: who\ncc: a copy", "Send.\n\nArgs:\n\nto: who\ncc: a copy", {}),
         (
             "Fit.\n\nParameters\n----------\nx : int\n    data\n\nNotes\n-----\nSlow.",
             "Fit.",
