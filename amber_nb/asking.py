@@ -274,7 +274,7 @@ class Asking:
             _parsed=dialogue.parsed,
             _typed=self._shape is not None,
             _said=said,
-            _told=tool_messages(dialogue.pending),
+            _told=[*tool_messages(dialogue.pending), *dialogue.pictures],
             _inherited=self._inherited(),
             _client=self._amber,
             _footer=self._wishes.footer,

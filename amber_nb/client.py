@@ -346,7 +346,9 @@ def _pixels(data: bytes) -> str | None:
 
 
 def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in {**answer._inherited, **changes}.items() if value is not None}
+    wanted = {**answer._inherited, **changes}
+    # None is what `ask` would do by itself; of approvals it says nothing, and is a mistake there.
+    return {name: value for name, value in wanted.items() if value is not None or name == "require_approval"}
 
 
 def login() -> settings.Config:

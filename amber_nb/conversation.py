@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from difflib import get_close_matches
@@ -20,12 +21,14 @@ __all__ = [
     "continued",
     "messages_for",
     "numbered_calls",
+    "pictures",
     "split_params",
     "tool_messages",
     "with_images",
 ]
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 # The SDK's own options of a call, which are not part of the body.
 OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout")
 # Named otherwise by `ask`, or decided by it.
@@ -110,7 +113,7 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
     content = None if said.content is None else encodable(said.content)
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if said.refusal:
-        message["refusal"] = said.refusal
+        message["refusal"] = encodable(said.refusal)
     if said.tool_calls:
         message["tool_calls"] = [_function_call(call.to_dict(exclude_unset=True)) for call in said.tool_calls]
     return message
@@ -125,29 +128,30 @@ def _function_call(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def numbered_calls(said: Mapping[str, Any], round: int) -> dict[str, Any]:
-    """An assistant's message whose tool calls have ids, each its own, and arguments that are JSON.
+    """An assistant's message whose tool calls have ids, each its own, names that may be sent, and arguments of JSON.
 
-    Some gateways leave ids out or repeat them, and then no result could be told from another; and some turn down a
-    conversation that holds arguments which are no JSON.
+    Some gateways leave ids out or repeat them, and then no result could be told from another; and a conversation that
+    holds a name which no tool may have, or arguments which are no JSON, is turned down.
     """
     given = {call.get("id") for call in said.get("tool_calls") or ()}
     calls, seen = [], set()
     for number, call in enumerate(said.get("tool_calls") or (), start=1):
-        name = call.get("id")
-        if not name or name in seen:
+        own = encodable(call.get("id") or "")
+        if not own or own in seen:
             made = (f"call_{round}_{number}{'_' * more}" for more in count())
-            name = next(one for one in made if one not in given)
-        seen.add(name)
-        call = {**call, "id": name}
-        if not _is_object(call["function"]["arguments"]):
-            call["function"] = {**call["function"], "arguments": "{}"}  # what was wrong is told in the tool's message
-        calls.append(call)
+            own = next(one for one in made if one not in given)
+        seen.add(own)
+        said_of = call["function"]
+        # What was wrong is told in the tool's message.
+        name = _NO_NAME.sub("_", said_of["name"])[:64] or "unnamed"
+        arguments = said_of["arguments"] if _is_object(said_of["arguments"]) else "{}"
+        calls.append({**call, "id": own, "function": {**said_of, "name": name, "arguments": arguments}})
     return {**said, "tool_calls": calls}
 
 
 def _is_object(arguments: Any) -> bool:
     try:
-        return isinstance(json.loads(arguments), dict)
+        return isinstance(json.loads(arguments), dict) and encodable(arguments) == arguments
     except (TypeError, ValueError, RecursionError):
         return False
 
@@ -163,6 +167,17 @@ def tool_messages(runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
             said = {"type": "text", "text": f"The picture{'s' if len(parts) > 1 else ''} that {run.name} gave:"}
             messages.append({"role": "user", "content": [said, *parts]})
     return messages
+
+
+def pictures(messages: Sequence[Message], runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
+    """Those messages of `tool_messages` that hold pictures which these runs gave."""
+    starts = tuple(f"The picture{more} that {run.name} gave:" for run in runs for more in ("", "s"))
+    return [dict(one) for one in messages if one.get("role") == "user" and _says(one.get("content"), starts)]
+
+
+def _says(content: Any, starts: tuple[str, ...]) -> bool:
+    first = content[0] if isinstance(content, list) and content else {}
+    return isinstance(first, Mapping) and first.get("text") in starts
 
 
 def continued(earlier: Sequence[Message], prompt: str | Iterable[Message], *, system: bool) -> list[Message]:
@@ -187,7 +202,12 @@ def continued(earlier: Sequence[Message], prompt: str | Iterable[Message], *, sy
             "answer.ask([{'role': 'tool', 'tool_call_id': call['id'], 'content': result}, …])"
         )
     start = 1 if system and earlier and earlier[0].get("role") in ("developer", "system") else 0
-    return [*earlier[start:], *more]
+    if not calls:
+        return [*earlier[start:], *more]
+    # Results stand right behind the calls; what else there is, such as pictures that tools gave, comes after them.
+    ids = {call.get("id") for call in calls}
+    behind = sorted([*earlier[last + 1 :], *more], key=lambda message: message.get("tool_call_id") not in ids)
+    return [*earlier[start : last + 1], *behind]
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import show
 from .errors import ToolError
-from .masks import HIDDEN, masked, secrets_in, unmasked
+from .masks import HIDDEN, masked, unmasked
 from .rounds import Verdict
 from .running import Raised
 from .show.escape import shorten, visible
@@ -113,7 +113,8 @@ class CellDesk:
         else:
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
-            return await asyncio.wrap_future(future)
+            # Shielded: before its coroutine is cancelled, it must be known by whom.
+            return await asyncio.shield(asyncio.wrap_future(future))
         except asyncio.CancelledError:
             over = True
             future.cancel()
@@ -214,7 +215,8 @@ def _at_the_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) 
             print(f"This is no JSON: {error}")
             continue
         edited = unmasked(edited, call.arguments)
-        if HIDDEN in secrets_in(edited, shortest=len(HIDDEN)):
+        before, after = (json.dumps(one, ensure_ascii=False) for one in (call.arguments, edited))
+        if HIDDEN in after and HIDDEN not in before:
             print(f"Write the secrets out where {HIDDEN} stands: it cannot be told which one belongs there.")
             continue
         if wrong := check(edited):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import content
-from .conversation import assistant_message, numbered_calls, tool_messages
+from .conversation import assistant_message, numbered_calls, pictures, tool_messages
 from .errors import ToolError
 from .rounds import Rounds
 from .running import Raised, in_thread
@@ -49,6 +49,7 @@ class Dialogue:
         messages: the conversation up to the last reply.
         texts: of the replies before the last.
         pending: what ran beside calls that are the caller's to run.
+        pictures: of these, where they come from a recording.
         parsed: what the shape has read: the value, and as JSON.
         misfit: why the last reply does not fit the shape.
     """
@@ -70,6 +71,7 @@ class Dialogue:
         self.messages = messages
         self.texts: list[str] = []
         self.pending: list[ToolRun] = []
+        self.pictures: list[dict[str, Any]] = []
         self.parsed: tuple[Any, Any] | None = None
         self.misfit = ""
         self._clients = clients
@@ -165,6 +167,7 @@ class Dialogue:
         runs = await rounds.run(calls, self._round, told)
         if rounds.leaves(runs):
             self.pending = [run for run in runs if run.status != "not_run"]
+            self.pictures = pictures(then or (), self.pending)
             return False
         if then == []:
             raise self._clients.untold()

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 __all__ = [
@@ -32,6 +33,8 @@ _NUMBER = re.compile(r"[\d.]{1,5}")  # stands for other things than the secret, 
 _WORD = re.compile(r"[\w.-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _DEEPEST = 30
+_CUT = re.compile(r"…|\n\(")  # where a text may have been cut: there, or before what is said of it
+_MOST_CUTS, _LONGEST_BEGINNING = 50, 2_000
 _MOST_LOOKED_FOR = 100  # texts; each is looked for in each
 _SHORTEST = 4  # characters of a secret that is looked for in other texts: shorter ones are everywhere
 # What JSON consists of, also what is only half written: its last string may have no end yet.
@@ -124,6 +127,8 @@ def unmasked(value: Any, original: Any) -> Any:
             unmasked(item, before) if item == masked(before) or len(value) == 1 else item
             for item, before in zip(value, original, strict=True)
         ]
+    if isinstance(value, str) and (value == "…" or HIDDEN in value):  # too deep to be shown; hidden within a text
+        return original if value in ("…", masked(original)) and original is not None else value
     return value
 
 
@@ -145,7 +150,7 @@ def secrets_in(value: Any, depth: int = 0, *, hidden: bool = False, shortest: in
 
 def _written(text: str) -> Iterator[str]:
     yield from (json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
-    yield from (text.replace('"', '""'), repr(text)[1:-1])
+    yield from (text.replace('"', '""'), repr(text)[1:-1], " ".join(text.split()))
 
 
 def without(value: Any, secrets: set[str]) -> Any:
@@ -159,13 +164,13 @@ def without(value: Any, secrets: set[str]) -> Any:
 
 def _without(value: Any, secrets: list[str], shortest: int, depth: int) -> Any:
     if isinstance(value, str):
-        if len(value) < shortest:
+        if len(value) < shortest and (len(value) <= _SHORTEST or len(secrets) > _MOST_LOOKED_FOR):
             return value
         if len(secrets) > _MOST_LOOKED_FOR:
             return HIDDEN
         for one in secrets:
             value = value.replace(one, HIDDEN)
-        return value
+        return _without_beginnings(value, secrets)
     if isinstance(value, Mapping) and depth <= _DEEPEST:
         return {
             _without(name, secrets, shortest, depth): _without(one, secrets, shortest, depth + 1)
@@ -174,6 +179,26 @@ def _without(value: Any, secrets: list[str], shortest: int, depth: int) -> Any:
     if isinstance(value, (list, tuple)) and depth <= _DEEPEST:
         return [_without(one, secrets, shortest, depth + 1) for one in value]
     return value
+
+
+def _without_beginnings(text: str, secrets: list[str]) -> str:
+    """A text that was cut, without the secret that it was cut in."""
+    for cut in reversed([one.start() for one in islice(_CUT.finditer(text), _MOST_CUTS)]):
+        tail = text[max(0, cut - _LONGEST_BEGINNING) : cut]
+        left = max((_common(tail, one) for one in secrets), default=0)
+        if left:
+            text = text[: cut - left] + HIDDEN + text[cut:]
+    return text
+
+
+def _common(tail: str, secret: str) -> int:
+    """How many characters at the end of a text are the beginning of a secret; fewer than four say nothing."""
+    start = tail.find(secret[:_SHORTEST])
+    while start >= 0:
+        if secret.startswith(tail[start:]):
+            return len(tail) - start
+        start = tail.find(secret[:_SHORTEST], start + 1)
+    return 0
 
 
 def masked_text(text: str) -> str:

@@ -160,9 +160,10 @@ class Rounds:
         if again is not None:
             for one in calls:
                 self._run(one, "invalid" if one.wrong else "not_run", error=one.wrong or None)
+            said = again.step.run.discreet().error if again.step.run else again.wrong
             raise ToolError(
                 f"{again.step.name[:64]}: the model was told once that its arguments are wrong, and they still are. "
-                f"{again.wrong}",
+                f"{said}",
                 name=again.step.name,
                 arguments=again.text,
             )
@@ -308,7 +309,7 @@ class Rounds:
         if one.wrong:
             return self._run(one, "invalid", error=one.wrong, sent=said or one.wrong)
         if one.arguments is None or said is None:
-            return self._run(one, "not_run", sent=said or "")
+            return self._run(one, "not_run")  # what its caller told comes later
         then: Recorded = recorded(said)
         wanted = one.arguments
         if then.arguments is not None:

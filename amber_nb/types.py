@@ -126,7 +126,7 @@ class ToolRun:
     name: str
     arguments: Mapping[str, Any] | str  # as it ran; the model's own text where that is no JSON object
     status: Literal["ran", "denied", "invalid", "failed", "timeout", "not_run"]
-    result: Any = None  # the function's own, as it returned it
+    result: Any = field(default=None, compare=False)  # the function's own, as it returned it: arrays know no equality
     sent: str = ""  # what the model was told
     error: str | None = None
     edited: bool = False
@@ -143,7 +143,8 @@ class ToolRun:
         """The same without what is a secret by its name, also where an error or a result repeats it; for displays."""
         secrets = _secrets(self.arguments) | _secrets(self.proposed)
         texts: dict[str, Any] = {
-            name: without(getattr(self, name), secrets) for name in ("error", "reason", "traceback")
+            name: text and masked_within(without(text, secrets))
+            for name, text in (("error", self.error), ("reason", self.reason), ("traceback", self.traceback))
         }
         texts["sent"] = masked_within(without(self.sent, secrets))
         told = self.told
@@ -154,7 +155,7 @@ class ToolRun:
             text, notes = masked_within(without(told.text, secrets)), tuple(without(told.notes, secrets))
             told = replace(told, text=text, table=told.table and table, notes=notes)
         wrong = self.arguments if isinstance(self.arguments, str) else None
-        arguments = masked_text(wrong) if wrong is not None else without(masked(self.arguments), secrets)
+        arguments = without(masked_text(wrong) if wrong is not None else masked(self.arguments), secrets)
         proposed = self.proposed and without(masked(self.proposed), secrets)
         return replace(self, arguments=arguments, proposed=proposed, told=told, **texts)
 

@@ -1,6 +1,7 @@
 """The cell that asked: work for its thread, its loop, and a reader at the keyboard."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -108,6 +109,23 @@ def test_a_secret_is_not_typed_about_and_comes_back_whole(keyboard, capsys):
         (one,) = amber.ask("?", tools=pay, require_approval=True, show=False).tool_runs
     assert (one.arguments, one.result) == ({"token": "tok-sesame", "amount": 2}, "2 with tok-sesame")
     assert "tok-sesame" not in capsys.readouterr().out
+
+
+def test_a_mask_is_never_an_argument(keyboard, capsys):
+    def post(url: str, body: str) -> str:
+        return body
+
+    body = '{"user": "u", "password": "hunter2secret"}'
+    hidden = '{"user": "u", "password": "•••"}'
+    keyboard += [
+        json.dumps({"url": "b", "body": hidden.replace('"u"', '"v"')}),
+        json.dumps({"url": "b", "body": hidden}),
+    ]
+    with scripted() as play:
+        amber = play(calling(("post", {"url": "a", "body": body})), "Done.")
+        (one,) = amber.ask("?", tools=post, require_approval=True, show=False).tool_runs
+    assert (one.arguments, one.result) == ({"url": "b", "body": body}, body)
+    assert "Write the secrets out" in capsys.readouterr().out
 
 
 def test_what_is_hidden_can_be_seen_by_whoever_allows_it(keyboard, capsys):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from amber_nb.masks import HIDDEN, secrets_in, without
+from amber_nb.masks import HIDDEN, masked, secrets_in, unmasked, without
 from amber_nb.types import Told, ToolRun
 
 
@@ -43,3 +43,51 @@ def test_a_model_cannot_make_a_display_slow():
     shown = run.discreet()
     assert time.process_time() - began < 5  # measured: 0.9 s
     assert "aaaa" not in repr(shown)
+
+
+SECRETS = secrets_in({"password": "hunter2secret", "private_key": "-----BEGIN KEY-----\nabcdefg\n-----END KEY-----"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cannot log in with hunter2secr…",
+        'it said {"echo":"hunter2…"}',
+        "hunt…",
+        "a long text hunter2s\n(the first 19,600 of 40,000 characters)",
+        "cannot load -----BEGIN KEY----- abcdefg -----END KEY-----",
+        "cannot load -----BEGIN KEY----- abc…",
+    ],
+)
+def test_a_secret_that_was_cut_or_wrapped_is_one(text):
+    hidden = without(text, SECRETS)
+    assert HIDDEN in hidden
+    assert not any(part in hidden for part in ("hunt", "BEGIN"))
+
+
+@pytest.mark.parametrize("text", ["the hunter…", "…", "hun…", "a list (of\n(some)"])
+def test_what_is_no_secret_stays(text):
+    assert without(text, SECRETS - {"hunter2secret"} if "hunter" in text else SECRETS) == text
+
+
+def test_arguments_that_are_no_json_hide_what_they_repeat():
+    text = '{"password": "hunter2secret", "url": "http://x?p=hunter2secret", "n": "zz"}'
+    run = ToolRun(name="login", arguments=text, status="invalid", sent="n: wrong", error="not http://x?p=hunter2secret")
+    assert "hunter2" not in repr(run.discreet())
+
+
+@pytest.mark.parametrize("where", ["error", "reason", "traceback", "sent"])
+def test_json_in_what_is_said_is_hidden(where):
+    said = {"sent": "", where: 'HTTP 401 {"access_token": "another-secret-one"}'}
+    run = ToolRun(name="f", arguments={}, status="failed", **said).discreet()
+    assert getattr(run, where) == 'HTTP 401 {"access_token": "•••"}'
+
+
+def test_what_was_hidden_within_a_text_comes_back():
+    deep = original = {"url": "a", "body": '{"user": "u", "password": "hunter2secret"}', "x": []}
+    for _ in range(40):
+        deep = {"x": deep}
+    original = {**original, "x": deep}
+    shown = json.loads(json.dumps(masked(original), ensure_ascii=False))
+    assert "hunter2" not in json.dumps(shown)
+    assert unmasked({**shown, "url": "b"}, original) == {**original, "url": "b"}

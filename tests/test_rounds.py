@@ -1,6 +1,7 @@
 """Tools of a question: run, decided on, told to the model; by a gateway that asks for exactly these calls."""
 
 import asyncio
+import gc
 import json
 import pickle
 import threading
@@ -8,6 +9,7 @@ import time
 
 import pytest
 from gateway import DONE, chunk
+from PIL import Image
 from scripted import calling
 
 from amber_nb import Allow, Deny, ToolCall, ToolError, tool
@@ -76,6 +78,61 @@ def test_no_thread_is_a_tool_that_failed(script, monkeypatch):
     monkeypatch.setattr("amber_nb.rounds.outcome", lambda *given: working.append(1) or outcome(*given))
     (run,) = script(calling(("add", {"a": 2, "b": 3})), "I see.").ask("?", tools=add).tool_runs
     assert (run.status, run.error) == ("failed", "RuntimeError: can't start new thread")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sent_name"),
+    [
+        ("multi_tool_use.parallel", "{}", "multi_tool_use_parallel"),
+        ("", "{}", "unnamed"),
+        ("a\x00b é", "{}", "a_b__"),
+        ("x" * 80, "{}", "x" * 64),
+        ("\ud800x", "{}", "_x"),
+        ("add", '{"a": "\ud800"}', "add"),
+    ],
+)
+def test_what_goes_back_to_the_gateway_is_what_it_takes(script, name, arguments, sent_name):
+    answer = script(calling((name, arguments)), "I see.").ask("?", tools=add)
+    (run,) = answer.tool_runs
+    assert run.status == "invalid"
+    assert answer.text == "I see."
+    (call,) = answer.messages[1]["tool_calls"]
+    assert call["function"] == {"name": sent_name, "arguments": "{}"}
+    json.dumps(answer.messages, ensure_ascii=False).encode()
+
+
+def test_an_approval_is_not_taken_back_by_nothing(script):
+    answer = script(calling(("add", {"a": 1, "b": 1})), "No.").ask("?", tools=add, require_approval=lambda call: False)
+    with pytest.raises(TypeError, match="require_approval"):
+        answer.ask("Again", require_approval=None)
+
+
+def test_pictures_of_ours_come_after_the_results_of_the_callers(script):
+    def look() -> object:
+        return Image.new("RGB", (20, 20))
+
+    theirs = {"type": "function", "function": {"name": "theirs", "parameters": {"type": "object", "properties": {}}}}
+    answer = script(calling(("look", {}), ("theirs", {})), "Fine.").ask("?", tools=[look, theirs])
+    result = {"role": "tool", "tool_call_id": "id1", "content": "res"}
+    then = answer.ask([result, {"role": "user", "content": "So?"}])
+    said = [(one["role"], one.get("tool_call_id")) for one in then.messages]
+    assert said == [
+        ("user", None), ("assistant", None), ("tool", "id0"), ("tool", "id1"), ("user", None), ("user", None),
+        ("assistant", None),
+    ]  # fmt: skip
+
+
+def test_a_timeout_of_an_async_tool_leaves_no_word_behind(script, caplog):
+    @tool(timeout_s=0.01)
+    async def slow() -> None:
+        await asyncio.sleep(20)
+
+    answer = script(calling(*[("slow", {})] * 30), "I see.").ask("?", tools=slow)
+    assert {run.status for run in answer.tool_runs} == {"timeout"}
+    gc.collect()
+    time.sleep(0.1)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_calls_of_one_reply_run_at_once_and_come_in_order(script):

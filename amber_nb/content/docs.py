@@ -13,11 +13,13 @@ __all__ = ["described"]
 _ROLE = re.compile(r"^(\s*):(?=[\w:+.-]+:`)", re.MULTILINE)
 _COLON = "\ufdd0"  # no character
 _HEADING = re.compile(r"([A-Z][A-Za-z]*(?: [A-Za-z]+){0,2}):[ ]*$")
-_MORE_ARGUMENTS = {"Keyword Args", "Keyword Arguments", "Other Parameters", "Other Args"}
-_SECTIONS = {
-    *("Args", "Arguments", "Parameters", "Params", "Raises", "Exceptions", "Except", "Attributes", "Example"),
-    *("Examples", "Returns", "Yields"),
+_ARGUMENTS = {
+    *("Args", "Arguments", "Parameters", "Params"),
+    *("Keyword Args", "Keyword Arguments", "Other Parameters", "Other Args"),  # which the library does not know
 }
+_SECTIONS = {"Raises", "Exceptions", "Except", "Attributes", "Example", "Examples", "Returns", "Yields"}
+_UNDERLINED = re.compile(r"^(\w[\w ]*)\n(-{3,})[ ]*$", re.MULTILINE)
+_KEPT = {"Notes", "Note", "Warnings", "Warning"}  # of NumPy's sections
 _ITEM = re.compile(r"\s*([-*•]|\d+[.)])\s|\s*$")
 
 
@@ -45,25 +47,30 @@ def described(docstring: str | None) -> tuple[str, dict[str, str]]:
 
 
 def _sorted(text: str) -> tuple[str, str]:
-    """Google's sections as the library knows them, and those that it would drop: what they say is the model's, too."""
-    kept: list[str] = []
+    """The sections that the library knows, and what it would drop: what they say is the model's, too."""
+    headings = [*_UNDERLINED.finditer(text)]
+    if headings:
+        ends = [one.start() for one in headings[1:]] + [len(text)]
+        parts = [(one[1].strip(), text[one.start() : end]) for one, end in zip(headings, ends, strict=True)]
+        known = text[: headings[0].start()] + "".join(part for title, part in parts if title not in _KEPT)
+        return known, "\n\n".join(part.strip() for title, part in parts if title in _KEPT)
+    before: list[str] = []
+    arguments: list[str] = []
+    known_ones: list[str] = []
     notes: list[str] = []
-    into, begun, arguments = kept, False, False
+    into = before
     for line in text.splitlines():
         if line and not line[0].isspace():
             heading = _HEADING.fullmatch(line)
             title = heading[1] if heading else ""
-            begun = begun or title in _SECTIONS or title in _MORE_ARGUMENTS
-            into = notes if begun and title not in _SECTIONS and title not in _MORE_ARGUMENTS else kept
-            if title in _MORE_ARGUMENTS:  # they stand with the others
-                if not arguments:
-                    kept.append("Args:")
-                arguments = True
+            if title in _ARGUMENTS:  # they stand together: of two such sections the library reads one
+                into = arguments
                 continue
-            if title in _SECTIONS:
-                arguments = title in ("Args", "Arguments", "Parameters", "Params")
+            into = known_ones if title in _SECTIONS else before if into is before else notes
         into.append(line)
-    return "\n".join(kept), "\n".join(notes).strip()
+    if arguments:
+        before += ["Args:", *(line for line in arguments if line.strip()), ""]
+    return "\n".join([*before, *known_ones]), "\n".join(notes).strip()
 
 
 def _unwrapped(text: str) -> str:

@@ -128,8 +128,8 @@ def _marks(thing: Any) -> Iterator[Mark]:
             yield own
         if isinstance(thing, functools.partial):
             thing = thing.func
-        elif (inner := getattr(thing, "__func__", None)) is not None:
-            thing = inner
+        elif inspect.ismethod(thing) or isinstance(thing, (staticmethod, classmethod)):
+            thing = thing.__func__
         else:
             break
     made_from = thing.__mro__[1:] if isinstance(thing, type) else type(thing).__mro__

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasChoices, TypeAdapter, ValidationError
 
 from ..masks import secrets_in, without
 from .arguments import ArgumentsError, not_this, path_text
@@ -138,14 +140,15 @@ def _named_once(value: Any, typed: Any, path: tuple[str | int, ...]) -> Any:
         ArgumentsError: one has.
     """
     inner: list[tuple[Any, Any, str | int]] = []
-    if isinstance(value, list) and isinstance(typed, (list, tuple)) and len(value) == len(typed):
+    if isinstance(value, list) and isinstance(typed, (list, tuple, deque)) and len(value) == len(typed):
         inner = list(zip(value, typed, range(len(value)), strict=True))
-    elif isinstance(value, dict) and isinstance(typed, dict):
-        inner = [(one, typed[name], name) for name, one in value.items() if name in typed]
+    elif isinstance(value, dict) and isinstance(typed, Mapping) and len(value) == len(typed):
+        inner = [(one, made, name) for (name, one), made in zip(value.items(), typed.values(), strict=True)]
+    elif isinstance(value, dict) and isinstance(typed, tuple):
+        inner = [(value[name], getattr(typed, name), name) for name in getattr(typed, "_fields", ()) if name in value]
     elif isinstance(value, dict):
-        for name, one in getattr(type(typed), "__pydantic_fields__", {}).items():
-            names = (name, one.alias, one.validation_alias)
-            given = list(dict.fromkeys(each for each in names if isinstance(each, str) and each in value))
+        for name, names in _names(type(typed)).items():
+            given = [one for one in names if one in value]
             if len(given) > 1:
                 raise ArgumentsError(f"{path_text((*path, given[0]))}: is given twice, as {given[1]} too")
             inner += [(value[key], getattr(typed, name, None), key) for key in given]
@@ -153,6 +156,22 @@ def _named_once(value: Any, typed: Any, path: tuple[str | int, ...]) -> Any:
         if isinstance(one, (dict, list)):
             _named_once(one, made, (*path, step))
     return value
+
+
+def _names(kind: type) -> dict[str, list[str]]:
+    """The names by which a class takes each of its fields from JSON."""
+    config: Mapping[str, Any] = getattr(kind, "model_config", getattr(kind, "__pydantic_config__", None)) or {}
+    by_name = config.get("populate_by_name") or config.get("validate_by_name")
+    found = {}
+    for name, field in getattr(kind, "__pydantic_fields__", {}).items():
+        alias = field.validation_alias or field.alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias or name]
+        found[name] = [one for one in choices if isinstance(one, str)]
+        if by_name and name not in found[name]:
+            found[name].append(name)
+    taken = {one for name, names in found.items() for one in names if one != name}
+    return {name: [one for one in names if one != name or one not in taken or len(names) == 1]
+            for name, names in found.items()}  # fmt: skip
 
 
 def _told(complaints: list[_Complaint]) -> str:

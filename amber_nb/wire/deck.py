@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 import weakref
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import takewhile
@@ -114,6 +115,7 @@ class Deck:
         self.speed = speed
         self._journal = journal
         self._used: set[int] = set()
+        self._given: Counter[int] = Counter()  # how often what follows was told, by the line
         self._number = next(_numbers)
         self._tapes: set[Tape] = set()
         if mode != "replay":
@@ -157,8 +159,9 @@ class Deck:
         # The request that came right after; a later one of the same conversation holds what was asked then, too.
         nearest = min((len(more) for _, more in found), default=0)
         found = [(line, more) for line, more in found if len(more) == nearest]
-        fresh = [more for line, more in found if line not in self._used]
-        more = next(iter(fresh or [more for _, more in found]), [])
+        # Of several the one that was taken least: questions may be asked at once.
+        line, more = min(found, key=lambda one: (self._given[one[0]], one[0] in self._used), default=(0, []))
+        self._given[line] += 1
         return list(takewhile(lambda message: message.get("role") != "assistant", more))
 
     def untold(self) -> CassetteMiss:

@@ -198,6 +198,8 @@ class _Choice:
             known = next((i for i, call in self._by_index.items() if raw.get("id") and call["id"] == raw["id"]), None)
             index = known if known is not None else len(self.calls) if raw.get("id") else max(len(self.calls) - 1, 0)
         call = self._by_index.get(index)
+        if call is not None and call["id"] and _text(raw, "id") not in ("", None, call["id"]) and _begins(raw):
+            call = None  # some gateways give all calls of a reply the same index
         if call is None:
             call = {"id": "", "type": "function", "function": {"name": "", "arguments": []}}
             self._by_index[index] = call
@@ -226,6 +228,11 @@ class _Choice:
 def _says(choice: dict[str, Any]) -> bool:
     delta = choice.get("delta") or {}
     return bool(choice.get("finish_reason") or delta.get("content") or delta.get("tool_calls"))
+
+
+def _begins(raw: dict[str, Any]) -> bool:
+    function = raw.get("function")
+    return isinstance(function, dict) and bool(function.get("name"))
 
 
 def _called(call: dict[str, Any]) -> dict[str, Any]:

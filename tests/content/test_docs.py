@@ -36,11 +36,27 @@ from amber_nb.content.docs import described
             {"to": "who"},
         ),
         ("Send.\n\nArgs:\n    to: who\n\nNever twice.", "Send.\n\nNever twice.", {"to": "who"}),
-        ("Send.\n\nArgs:\nto: who\ncc: a copy", "Send.\n\nArgs:\n\nto: who\ncc: a copy", {}),
+        ("Send.\n\nArgs:\nto: who\ncc: a copy", "Send.\n\nto: who\ncc: a copy", {}),
         (
             "Fit.\n\nParameters\n----------\nx : int\n    data\n\nNotes\n-----\nSlow.",
-            "Fit.",
+            "Fit.\n\nNotes\n-----\nSlow.",
             {"x": "data"},
+        ),
+        (
+            "Fit.\n\nParameters\n----------\nx : int\n    data\n\nWarnings\n--------\nSlow.\n\n"
+            "Other Parameters\n----------------\ny : int\n    more\n\nReferences\n----------\nA book.",
+            "Fit.\n\nWarnings\n--------\nSlow.",
+            {"x": "data", "y": "more"},
+        ),
+        (
+            "Send.\n\nArgs:\n    to: who\n\nReturns:\n    nothing\n\nKeyword Args:\n    cc: a copy",
+            "Send.",
+            {"to": "who", "cc": "a copy"},
+        ),
+        (
+            "Send.\n\nKeyword Arguments:\n    cc: a copy\n\nArgs:\n    to: who",
+            "Send.",
+            {"to": "who", "cc": "a copy"},
         ),
     ],
 )

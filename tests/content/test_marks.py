@@ -1,6 +1,8 @@
 """What is said of a tool holds wherever the function goes: an approval that was asked for is never lost."""
 
 import functools
+import unittest.mock
+import xmlrpc.client
 
 import pytest
 from pydantic import BaseModel
@@ -94,4 +96,13 @@ def test_an_object_keeps_what_is_said_of_its_call():
 
 def test_nothing_is_said_of_what_is_not_marked():
     for thing in (print, len, Delete, Delete.model_dump, functools.partial(print), object(), lambda: None):
+        assert mark_of(thing) == Mark()
+
+
+def test_what_answers_every_name_is_looked_at_once():
+    for thing in (
+        unittest.mock.call.send,
+        unittest.mock.MagicMock(),
+        xmlrpc.client.ServerProxy("http://127.0.0.1:1/").add,
+    ):
         assert mark_of(thing) == Mark()

@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +18,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 from tool_hints import HINTS, JSON, Colour, Level, Odd, Person, Point, Row, fitting, satisfies
 
 from amber_nb.content import ArgumentsError, read_arguments, tool, tools_from
@@ -377,12 +378,38 @@ def test_a_field_has_one_name_at_a_time():
         return trip
 
     both = {"from": "a", "start": "b"}
-    assert refused(tools_from(Way)["Way"], both) == "start: is given twice, as from too"
+    assert refused(tools_from(Way)["Way"], both) == "from: is given twice, as start too"
     made = tools_from(travel)["travel"]
-    assert refused(made, {"trip": {"ways": {"x": [{"from": "a"}, both]}}}).startswith("trip.ways.x[1].start: is given")
-    assert refused(made, {"trip": {"way": both}}) == "trip.way.start: is given twice, as from too"
+    assert refused(made, {"trip": {"ways": {"x": [{"from": "a"}, both]}}}).startswith("trip.ways.x[1].from: is given")
+    assert refused(made, {"trip": {"way": both}}) == "trip.way.from: is given twice, as start too"
     for one in ({"from": "a"}, {"start": "a"}):
         assert made.bound({"trip": {"way": one}, "start": "b"})().way.start == "a"
+
+
+def test_names_that_only_look_alike():
+    class Chain(BaseModel):
+        a: int = Field(alias="b")
+        b: int = Field(alias="c")
+
+    class Swapped(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        x: int = Field(alias="y")
+        y: int = Field(alias="x")
+
+    class Open(BaseModel):
+        model_config = ConfigDict(extra="allow")
+        name: str = Field(alias="full_name")
+
+    class Either(BaseModel):
+        a: int = Field(validation_alias=AliasChoices("p", "q"))
+
+    assert received(Chain, {"b": 1, "c": 2}).b == 2
+    assert received(Swapped, {"x": 1, "y": 2}).x == 2
+    assert received(Open, {"full_name": "a", "name": "b"}).name == "a"
+    assert received(Either, {"q": 1}).a == 1
+    assert refused(taking(Either), {"a": {"p": 1, "q": 2}}) == "a.p: is given twice, as q too"
+    for hint, value in ((dict[int, list[Either]], {"1": [{"p": 1, "q": 2}]}), (deque[Either], [{"p": 1, "q": 2}])):
+        assert "is given twice" in refused(taking(hint), {"a": value})
 
 
 def test_members_whose_values_are_no_texts():
