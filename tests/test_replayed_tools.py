@@ -1,5 +1,7 @@
 """A replay of tools: it runs nothing, and reads as the recording did."""
 
+import asyncio
+
 import pandas as pd
 import pytest
 from openai import omit
@@ -68,6 +70,45 @@ class TestReplay:
         then = recording.ask("?", tools=draw)
         assert [message["role"] for message in then.messages] == ["user", "assistant", "tool", "user", "assistant"]
         assert Amber(mode="replay", cassette=tape).ask("?", tools=draw).text == "Red."
+
+    def test_pictures_beside_a_call_of_the_callers_come_back(self, script, tmp_path):
+        def draw():
+            return Image.new("RGB", (9, 9), "red")
+
+        def talk(amber):
+            theirs = {"type": "function", "function": {"name": "theirs", "parameters": {"type": "object"}}}
+            first = amber.ask("?", tools=[draw, theirs])
+            return first.ask(
+                [{"role": "tool", "tool_call_id": "id1", "content": "5"}, {"role": "user", "content": "So?"}]
+            )
+
+        tape = tmp_path / "tape.jsonl"
+        then = talk(script(calling(("draw", {}), ("theirs", {})), "Red.", mode="record", cassette=tape))
+        roles = [message["role"] for message in then.messages]
+        assert roles == ["user", "assistant", "tool", "tool", "user", "user", "assistant"]
+        now = talk(Amber(mode="replay", cassette=tape))
+        assert now.text == "Red."
+        assert texts(now) == texts(then)
+
+    def test_questions_that_are_asked_at_once(self, script, tmp_path):
+        """What the tools told differs: each goes on with what follows its own."""
+
+        async def both(amber):
+            told = iter("ab")
+
+            def count() -> str:
+                return next(told)
+
+            answers = await asyncio.gather(*(amber.ask_async("?", tools=count) for _ in "ab"))
+            return sorted((answer.tool_runs[0].sent, answer.text) for answer in answers)
+
+        tape = tmp_path / "tape.jsonl"
+        replies = [calling(("count", {})), calling(("count", {})), "One.", "Two."]
+        then = asyncio.run(both(script(*replies, mode="record", cassette=tape)))
+        assert {sent for sent, _ in then} == {"a", "b"}
+        replay = Amber(mode="replay", cassette=tape)
+        assert asyncio.run(both(replay)) == then
+        assert asyncio.run(both(Amber(mode="replay", cassette=tape))) == then
 
     def test_it_reads_the_same(self, script, tmp_path):
         """Whatever a call was: what the file keeps as plain text is compared, cell by cell, in a regression test."""

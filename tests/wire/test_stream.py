@@ -102,6 +102,17 @@ def test_tool_calls_without_an_index_add_up():
     ) == [("a", "f", '{"x":1} '), ("b", "g", "{}")]
 
 
+def test_calls_that_share_an_index_are_told_apart_by_their_ids():
+    # An id that is another one in each delta, as some servers make it, begins no new call: no name comes with it.
+    assert calls(
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x":'}},
+        {"index": 0, "function": {"arguments": "1}"}},
+        {"index": 0, "id": "b", "function": {"name": "f", "arguments": '{"x":'}},
+        {"index": 0, "id": "other", "function": {"arguments": "2"}},
+        {"index": 0, "id": "another", "function": {"arguments": "}"}},
+    ) == [("a", "f", '{"x":1}'), ("another", "f", '{"x":2}')]
+
+
 def test_several_choices_and_reasoning():
     fold = folded(
         chunk({"reasoning_content": "hm"}),
