@@ -85,23 +85,42 @@ def wait(
         every_s: seconds between two ticks.
         bell: rung, it calls the tick at once.
     """
-    # A wait without a timeout cannot be interrupted on Windows.
-    pause_s = every_s if tick is not None or os.name == "nt" else None
-    woken = threading.Event()
+    gate = _Gate()
+    over: list[Future[T]] = []  # asking the future itself would take its lock, and an interrupt could leave it taken
     if bell is not None:
-        bell.hang(woken.set)
-    future.add_done_callback(lambda _: woken.set())
+        bell.hang(gate.open)
+    future.add_done_callback(over.append)
+    future.add_done_callback(lambda _: gate.open())
     try:
         while True:
-            woken.wait(pause_s)
-            woken.clear()
-            if future.done():
+            # Never without a timeout: a signal that comes just before the lock is waited for would be seen after it.
+            gate.wait(every_s)
+            if over:
                 return future.result()
             if tick is not None:
                 tick()
     except BaseException:
         future.cancel()
         raise
+
+
+class _Gate:
+    """A flag to wait for, which is clear again afterwards.
+
+    Waiting is one step in C: an interrupt within `threading.Event.wait` can end in "release unlocked lock", or leave
+    that lock taken, and whoever sets the event then waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is open
+            self._lock.release()
+
+    def wait(self, timeout_s: float) -> None:
+        self._lock.acquire(timeout=timeout_s)
 
 
 async def wait_async(
