@@ -69,7 +69,7 @@ def _sorted(text: str) -> tuple[str, str]:
             into = known_ones if title in _SECTIONS else before if into is before else notes
         into.append(line)
     if arguments:
-        before += ["Args:", *(line for line in arguments if line.strip()), ""]
+        before += ["Args:", "\n".join(arguments).strip("\n"), ""]
     return "\n".join([*before, *known_ones]), "\n".join(notes).strip()
 
 
