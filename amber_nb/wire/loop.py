@@ -74,6 +74,10 @@ class Bell:
             rings()
 
 
+# Without a timeout a signal that comes just before the lock is waited for is seen long after it; on Windows any is.
+_LOOK_EVERY_S = 0.25
+
+
 def wait(
     future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, bell: Bell | None = None
 ) -> T:
@@ -93,8 +97,7 @@ def wait(
     future.add_done_callback(lambda _: gate.open())
     try:
         while True:
-            # Never without a timeout: a signal that comes just before the lock is waited for would be seen after it.
-            gate.wait(every_s)
+            gate.wait(every_s if tick is not None else _LOOK_EVERY_S)
             if over:
                 return future.result()
             if tick is not None:

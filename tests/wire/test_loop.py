@@ -37,3 +37,9 @@ def test_a_bell_and_the_end_wake_it():
     bell.ring()
     assert loop.wait(future, lambda: ticks.append(1), every_s=20, bell=bell) == "over"
     assert ticks == [1]
+
+
+def test_it_does_not_turn_around_where_nothing_is_to_be_done():
+    before = time.thread_time()
+    assert loop.wait(loop.submit(asyncio.sleep(1, "over")), None, 0.0, loop.Bell()) == "over"
+    assert time.thread_time() - before < 0.2
