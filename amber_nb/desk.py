@@ -193,11 +193,9 @@ def _at_the_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) 
     shown = masked(call.arguments)
     print(_as_asked(call.name, shown))
     hidden = shown != call.arguments
-    choices = (
-        f"[y]es, [n]o, [a]ll of this answer{', [s]how what is hidden' if hidden else ''}, or other arguments as JSON"
-    )
+    show = "[s]how what is hidden (the output keeps it), " if hidden else ""
     while True:
-        said = input(f"Allow? {choices}: ").strip()
+        said = input(f"Allow? [y]es, [n]o, [a]ll of this answer, {show}or other arguments as JSON: ").strip()
         if hidden and said.lower() in ("s", "show"):  # whoever allows must be able to see what
             print(_as_asked(call.name, call.arguments))
             continue

@@ -125,6 +125,11 @@ def test_the_server_closes_at_once_whatever_is_under_way(name, stream):
     if "pings" in name and not stream:
         return
     before = set(threading.enumerate())
+    assert min(closing_s(name, stream) for _ in range(3)) < 0.5  # the quickest counts: the machine has other work, too
+    assert set(threading.enumerate()) == before
+
+
+def closing_s(name, stream):
     server = Server().start()
     port = int(server.base_url.split(":")[2].partition("/")[0])
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
@@ -134,8 +139,7 @@ def test_the_server_closes_at_once_whatever_is_under_way(name, stream):
         time.sleep(0.1)
         started = time.monotonic()
         server.close()
-        assert time.monotonic() - started < 5  # what is under way would go on for ever
-    assert set(threading.enumerate()) == before
+        return time.monotonic() - started
 
 
 @pytest.mark.parametrize("name", ["endless-pings", "stalled", "silence"])

@@ -232,9 +232,13 @@ def soon(made, act):
 
 
 def test_stop_while_it_waits_gives_an_empty_answer(busy, made):
-    said = soon(made, Asking._stop)
-    answer = busy(Busy(LONG)).ask("Hello!")
-    assert time.monotonic() - said[1] < 10  # of 30
+    took = []
+    for _ in range(3):  # the quickest counts: the machine has other work, too
+        made.clear()
+        said = soon(made, Asking._stop)
+        answer = busy(Busy(LONG)).ask("Hello!")
+        took.append(time.monotonic() - said[1])
+    assert min(took) < 0.5
     assert (answer.text, answer.finish_reason, answer.complete) == ("", "cancelled", False)
     assert said[0] == "waiting 30 s (the gateway is busy, Retry-After)"
     assert made[0]._dialogue.activity == ""
@@ -251,15 +255,23 @@ def test_cancelling_while_it_waits(busy, made):
             await task
         return time.monotonic() - started
 
-    assert asyncio.run(cancelled()) < 10  # of 30
+    took = []
+    for _ in range(3):
+        made.clear()
+        took.append(asyncio.run(cancelled()))
+    assert min(took) < 0.5
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_an_interrupt_while_it_waits(busy, made):
-    said = soon(made, lambda _: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        busy(Busy(LONG)).ask("Hello!")
-    assert time.monotonic() - said[1] < 10  # of 30
+    took = []
+    for _ in range(3):
+        made.clear()
+        said = soon(made, lambda _: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            busy(Busy(LONG)).ask("Hello!")
+        took.append(time.monotonic() - said[1])
+    assert min(took) < 0.5
 
 
 def test_the_wait_is_counted_down_on_the_page(busy, made, monkeypatch):
