@@ -6,7 +6,6 @@ import argparse
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import amber_nb
 
-from . import config, simulator, testing
+from . import clock, config, simulator, testing
 from .errors import AmberError
 
 __all__ = ["main"]
@@ -139,11 +138,11 @@ def _run_all(directory: Path) -> int:
 def _run_one(notebook: Path) -> tuple[bool, str]:
     pages = notebook.parent / "pages"
     environment = config.environment(AMBER_MODE="simulate", AMBER_DISPLAY="static", AMBER_SIM_CHUNKS_PER_S="0")
-    started = time.monotonic()
+    started = clock.monotonic()
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "--log-level", "ERROR", *QUIET_PAGE]
     command += ["--output-dir", str(pages), str(notebook)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    took = f"{time.monotonic() - started:.1f} s"
+    took = f"{clock.monotonic() - started:.1f} s"
     if done.returncode == 0:
         return True, f"ok      {notebook.name}  {took}  {pages / notebook.with_suffix('.html').name}"
     return False, f"FAILED  {notebook.name}  {took}\n{done.stderr.strip()}"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from . import show
+from . import clock, show
 from .errors import ToolError
 from .masks import HIDDEN, masked, unmasked
 from .rounds import Verdict
@@ -75,11 +74,11 @@ class CellDesk:
         """Run something on the cell's thread; its time counts from when it begins there."""
         here = asyncio.get_running_loop()
         future: Future[Any] = Future()
-        async with asyncio.timeout(None) as limit:
+        async with clock.timeout(None) as limit:
 
             def count(seconds: float) -> None:
                 with contextlib.suppress(RuntimeError):  # it is over already
-                    limit.reschedule(here.time() + seconds)
+                    limit.extend(seconds)
 
             def begun() -> Any:
                 if timeout_s is not None:
@@ -172,13 +171,13 @@ class CellDesk:
     ) -> Verdict | None:
         """What the reader decides on the page; None where no page has shown the card in time."""
         future = stage.ask(call, step, spec=spec, check=check)
-        until = time.monotonic() + stage.patience_s
+        until = clock.monotonic() + stage.patience_s
         while not (future.done() or stage.heard(step.key)):
-            if time.monotonic() > until:
+            if clock.monotonic() > until:
                 stage.withdraw(step.key)
                 return None
-            await asyncio.sleep(_LOOK_EVERY_S)
-        async with asyncio.timeout(self._timeout_s):  # from when the reader can see it
+            await clock.sleep_async(_LOOK_EVERY_S)
+        async with clock.timeout(self._timeout_s):  # from when the reader can see it
             decision, always = await asyncio.wrap_future(future)
         return Verdict(decision, "reader", always)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextvars
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from . import content
+from . import clock, content
 from .conversation import assistant_message, numbered_calls, pictures, tool_messages
 from .errors import ToolError
 from .rounds import Rounds
@@ -96,7 +95,7 @@ class Dialogue:
             ToolError: as `Rounds.run` does, and where the model does not come to an end.
             CassetteMiss: nothing is recorded for a request, or of what tools told.
         """
-        self._began = time.monotonic()
+        self._began = clock.monotonic()
         reply = await self._answered()
         if self._shape is not None and reply.complete:
             reply = await self._fitting(self._shape, reply)
@@ -215,7 +214,7 @@ class Dialogue:
         """One request and its reply."""
         body = self._request(self.messages)
         self._call = Call(self._clients.private(), body, self._options, self._feed, self._rest_s, self._retries())
-        sent = time.monotonic()
+        sent = clock.monotonic()
         try:
             return await self._call.run()
         finally:
@@ -224,4 +223,4 @@ class Dialogue:
                 self._first_token_s = sent - self._began + first
 
     def _timed(self, reply: Reply) -> Reply:
-        return replace(reply, first_token_s=self._first_token_s, total_s=time.monotonic() - self._began)
+        return replace(reply, first_token_s=self._first_token_s, total_s=clock.monotonic() - self._began)

@@ -10,12 +10,11 @@ import contextvars
 import copy
 import inspect
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from . import content
+from . import clock, content
 from .content.verdicts import Recorded, denied_text, edited_text, recorded
 from .errors import ToolError
 from .running import STILL_RUNNING, Places, Raised, in_thread, outcome
@@ -273,7 +272,7 @@ class Rounds:
             return self._run(one, "invalid", error=str(raised.error), sent=str(raised.error))
 
         def begun() -> Any:
-            one.step.began, one.step.state = time.monotonic(), "running"
+            one.step.began, one.step.state = clock.monotonic(), "running"
             return work()
 
         came = await outcome(one.tool, begun, self._desk, self._context)
@@ -293,7 +292,7 @@ class Rounds:
             name=one.step.name,
             arguments=one.arguments if one.arguments is not None else one.text,
             status=status,
-            duration_s=time.monotonic() - began if began else 0.0,
+            duration_s=clock.monotonic() - began if began else 0.0,
             round=one.step.round,
             call_id=one.id,
             decided_by=one.verdict.by if one.verdict else None,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
 
-from . import content
+from . import clock, content
 from .content.verdicts import result_text
 from .types import Told, encodable
 
@@ -92,7 +92,7 @@ async def _result(
         if told is not None:
             return result, told
         work = partial(_same, result)
-    async with asyncio.timeout(tool.timeout_s):
+    async with clock.timeout(tool.timeout_s):
         if not (tool.serial or tool.is_async):
             result, told = await in_thread(context, lambda: _read(work()))
             if told is not None:

@@ -4,11 +4,15 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 from scripted import scripted
+from virtual_clock import VirtualClock
 from xdist.scheduler import LoadFileScheduling
 
 from amber_nb import Amber
+from amber_nb import clock as machine
+from amber_nb.asking import Asking
 from amber_nb.simulator.server import Server
 
 GUARD = Path(__file__).parent / "guard"
@@ -20,13 +24,48 @@ pytest_plugins = ["pytester"]
 KEY = "ambrs-exampletoken"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config) -> None:
     """Children inherit the guard, and nothing of the developer's own settings."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
     os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     for name in [name for name in os.environ if name.startswith(("AMBER_", "OPENAI_")) and name != "AMBER_ARTEFACTS"]:
         del os.environ[name]
     os.environ.pop("PYTEST_ADDOPTS", None)  # meant for this run, not for those that tests start
+    # A busy machine makes any example a late one. What fails is found again in CI: the seed is the same everywhere.
+    hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
+    hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
+    hypothesis.settings.register_profile("slow", max_examples=1_000, deadline=None)
+    hypothesis.settings.load_profile("slow" if config.getoption("--slow") else "ci" if "CI" in os.environ else "dev")
+
+
+@pytest.fixture
+def clock():
+    """The clock of the package, which stands still until the test moves it."""
+    virtual = VirtualClock()
+    with machine.use(virtual):
+        yield virtual
+
+
+@pytest.fixture
+def fast_clock():
+    """The clock of the package; every sleep is over at once, and the clock has moved by its seconds."""
+    virtual = VirtualClock(auto=True)
+    with machine.use(virtual):
+        yield virtual
+
+
+@pytest.fixture
+def askings(monkeypatch):
+    """The `Asking` objects that come to be, in their order: what they know may be looked at while they run."""
+    seen = []
+    begin = Asking.__init__
+
+    def noted(self, *args):
+        begin(self, *args)
+        seen.append(self)
+
+    monkeypatch.setattr(Asking, "__init__", noted)
+    return seen
 
 
 @pytest.fixture
@@ -65,8 +104,20 @@ def simulated(monkeypatch):
     return Amber(mode="simulate")
 
 
-def pytest_collection_modifyitems(items):
-    """What takes longest last; first where several processes share the work (`-n 2 --no-loadscope-reorder`)."""
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests that are marked slow, too")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is slow, unless it is asked for; and of the rest what takes longest comes last.
+
+    It comes first where several processes share the work (`-n 2 --no-loadscope-reorder`). A hook and not `addopts`,
+    which a `-m` of the caller's would replace.
+    """
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
     def length(item):
         return 2 if item.get_closest_marker("browser") else item.path.parent.name == "testing"

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any
 
+from .. import clock
 from ..types import encodable
 
 __all__ = ["Feed", "Message", "Pump", "pump"]
@@ -45,17 +45,14 @@ Message = dict[str, Any]
 class Feed:
     """The text of one answer on its way to its views: what came, what was sent, what has to be sent again."""
 
-    def __init__(
-        self, send: Callable[[Message], None], clock: Callable[[], float] = time.monotonic, *, hears: bool = True
-    ) -> None:
+    def __init__(self, send: Callable[[Message], None], *, hears: bool = True) -> None:
         self.fresh: list[str] = []  # appended to by any thread; a list's append and slice deletion are atomic
         self.ringing = False  # the pump knows that there is something to send
         self.closed = False
         self.next_at = float("-inf")  # a first text is never kept waiting
         self.lock = threading.Lock()  # around everything below, and around each send: messages keep their order
         self._send = send
-        self._clock = clock
-        self._began = clock()
+        self._began = clock.monotonic()
         self._first: float | None = None
         self._pieces: list[str] = []
         self._starts: list[int] = []
@@ -84,7 +81,7 @@ class Feed:
                 message["n"] = self._note or ""
                 self._note_due = False
             if self._greet:
-                at = self._clock()
+                at = clock.monotonic()
                 first = None if self._first is None else round(at - self._first, 1)
                 message["age"] = [round(at - self._began, 1), first]
                 self._greet = False
@@ -131,14 +128,14 @@ class Feed:
                 self._half, text = text[-1], text[:-1]
             text = encodable(text)
         if text:
-            self._first = self._clock() if self._first is None else self._first
+            self._first = clock.monotonic() if self._first is None else self._first
             self._note = None  # text has come: nothing is being waited for
             self._pieces.append(text)
             self._starts.append(self._length)
             self._length += len(text)
 
     def _repeat(self) -> None:
-        age = self._clock() - self._began
+        age = clock.monotonic() - self._began
         while self._repeats and self._repeats[0] <= age:
             self._cursor = 0
             self._repeats.pop(0)
@@ -160,10 +157,9 @@ class Feed:
 class Pump:
     """Sends for all open views, each in its turn: the one that has waited longest, a first text before all others."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         # Reentrant: garbage collection may close a view in the middle of anything.
         self._bell = threading.Condition(threading.RLock())
-        self._clock = clock
         self._open: set[Feed] = set()
         self._due: dict[Feed, float] = {}
         self._free_at = float("-inf")
@@ -196,7 +192,7 @@ class Pump:
             if not self._due:
                 return None
             feed = min(self._due, key=self._due.__getitem__)
-            now = self._clock()
+            now = clock.monotonic()
             wait = max(self._due[feed], self._free_at) - now
             if wait > 0:
                 return wait
@@ -228,14 +224,14 @@ class Pump:
                     return
                 pause = self._pause()
                 if pause is None or pause > 0:
-                    self._bell.wait(pause)
+                    clock.wait(self._bell, pause)
                     continue
             self.turn()
 
     def _pause(self) -> float | None:
         if not self._due:
             return None
-        return max(min(self._due.values()), self._free_at) - self._clock()
+        return max(min(self._due.values()), self._free_at) - clock.monotonic()
 
 
 pump = Pump()

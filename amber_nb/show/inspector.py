@@ -25,7 +25,6 @@ import contextvars
 import logging
 import pathlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -35,6 +34,7 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
+from .. import clock
 from ..types import Allow, Deny, ToolCall, ToolStep, encodable
 from .approval import edited, fields
 from .escape import shorten
@@ -113,7 +113,7 @@ class ToolInspector(anywidget.AnyWidget):
         """Show these calls; what has not changed is not sent, and what comes too fast is sent with the next."""
         with self._lock:
             self._steps = tuple(steps)
-            now = time.monotonic()
+            now = clock.monotonic()
             if not any(len(times) == times.maxlen and now - times[0] < EVERY_S for times in (self._times, self._sends)):
                 self._tell(now)
 
@@ -147,7 +147,7 @@ class ToolInspector(anywidget.AnyWidget):
             card = self._cards[step.key] = _Card(self._asked, call, form, check, future)
             if all(one is not step for one in self._steps):
                 self._steps = (*self._steps, step)
-            self._tell(time.monotonic())
+            self._tell(clock.monotonic())
         future.add_done_callback(lambda _: self._over(step.key, card))
         return future
 
@@ -230,7 +230,7 @@ class ToolInspector(anywidget.AnyWidget):
         with self._lock:
             if self._cards.get(key) is card:
                 del self._cards[key]
-                self._tell(time.monotonic())
+                self._tell(clock.monotonic())
 
     # --- from the page
 
@@ -240,7 +240,7 @@ class ToolInspector(anywidget.AnyWidget):
         if "hello" in content:
             with self._lock:
                 self.hello.set()
-                self._tell(time.monotonic(), whole=True)
+                self._tell(clock.monotonic(), whole=True)
         elif isinstance(content.get("seen"), int):
             with self._lock:
                 self._seen |= {key for key, card in self._cards.items() if card.id == content["seen"]}

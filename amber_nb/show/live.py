@@ -6,7 +6,6 @@ import contextvars
 import logging
 import pathlib
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -31,7 +30,6 @@ class StreamView(anywidget.AnyWidget):
         badge: A word shown as a pill, such as "simulated".
         strip: The images that were sent, as `strip_items` makes them.
         on_stop: Called once, on whichever thread hears the reader's Stop.
-        clock: Seconds, for the times in the status line.
 
     Attributes:
         hello: Set when a browser has the view on its page.
@@ -59,7 +57,6 @@ class StreamView(anywidget.AnyWidget):
         badge: str | None = None,
         strip: Sequence[StripItem] = (),
         on_stop: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hello = threading.Event()
         self._on_stop = on_stop
@@ -70,7 +67,7 @@ class StreamView(anywidget.AnyWidget):
         self.hears = let_through(self.comm)
         self._ear = None if self.hears else Ear(self.comm)
         # The context may be entered by one thread at a time: only the pump does.
-        self._feed = Feed(lambda message: context.run(self._post, message), clock, hears=self.hears)
+        self._feed = Feed(lambda message: context.run(self._post, message), hears=self.hears)
         self._append = self._feed.fresh.append
         self.on_msg(self._heard)
         pump.open(self._feed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import ipywidgets  # type: ignore[import-untyped]
 import traitlets
 
+from .. import clock
 from ..types import Allow, Deny, ToolCall, ToolStep, encodable
 from .escape import shorten, visible
 from .html import answer_html
@@ -64,7 +64,7 @@ class Stage:
         self._view = StreamView(model=model, badge=badge, strip=strip, on_stop=on_stop)
         self.every_s = 0.5 if self._view.hears else 0.1  # seconds between two ticks; Stop must not wait for long
         self._pieces: list[str] = []
-        self._began = time.monotonic()
+        self._began = clock.monotonic()
         self._refresh_at = 0.0
         self._shown = (0, 0)  # pieces of text, and calls of tools that were over
         self._activity = ""
@@ -97,7 +97,7 @@ class Stage:
             return
         if not hears:  # ipykernel 6, asked in a thread: no greeting can come, so its absence tells nothing
             return
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._began < (BUSY_S if Stage._greeted else HELLO_S) or now < self._refresh_at:
             return
         count, runs = len(self._pieces), [step.run for step in steps if step.run is not None]
@@ -108,7 +108,7 @@ class Stage:
         head = self._head + (tools_html(runs) if runs else "")
         html = answer_html(text, badge=self._badge, head=head, notice=NO_VIEW)
         self._handle.update({"text/html": html, "text/plain": encodable(text[-2_000:])}, raw=True)
-        took = time.monotonic() - now  # of a long answer, seconds: most of the time belongs to the reading
+        took = clock.monotonic() - now  # of a long answer, seconds: most of the time belongs to the reading
         self._refresh_at = now + max(REFRESH_S, 10 * took)
 
     def ask(

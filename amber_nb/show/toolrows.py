@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 
+from .. import clock
 from ..masks import masked_text
 from ..types import ToolStep, encodable
 from .escape import shorten, visible
@@ -42,7 +42,7 @@ def row(step: ToolStep, changed: Mapping[str, Any] | None, card: Mapping[str, An
         "sign": WORDS[run.status][0] if run is not None else "",
         "gist": "" if writing else shown(gist(_object(arguments), _LONGEST_GIST), _LONGEST_GIST),
         "said": shown(preview(run, _LONGEST_SAID), _LONGEST_SAID) if run is not None else "",
-        "ran": None if began is None else round(max(0.0, time.monotonic() - began), 1) if began else 0.0,
+        "ran": None if began is None else round(max(0.0, clock.monotonic() - began), 1) if began else 0.0,
         "ask": card,
         "t": shown(text, _LONGEST),
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
+
+from .. import clock
 
 __all__ = ["delays"]
 
@@ -17,12 +18,12 @@ def delays(events: Iterable[bytes | float], chunks_per_s: float) -> Iterator[tup
     among the events is a pause, waited for at any pace, and comes with an empty event.
     """
     step = 1 / chunks_per_s if chunks_per_s > 0 else 0.0
-    start = time.monotonic()
+    start = clock.monotonic()
     number = FIRST_TOKEN_EVENTS
     for event in events:
         if isinstance(event, (int, float)):
             start += event
             yield event, b""
             continue
-        yield max(0.0, start + number * step - time.monotonic()) if step else 0.0, event
+        yield max(0.0, start + number * step - clock.monotonic()) if step else 0.0, event
         number += 1

@@ -8,7 +8,6 @@ import select
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from .. import clock
 from .door import Door
 from .errors import ApiError
 from .exchange import BROKEN_OFF
@@ -240,10 +240,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _pause(self, seconds: float) -> bool:
         """Wait, unless the server closes or the client goes away; whether there is somebody to go on for."""
         if seconds <= _LOOK_S:
-            return not self.server.closing.wait(seconds)
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if self.server.closing.wait(min(left, _LOOK_S)):
+            return not clock.wait(self.server.closing, seconds)
+        end = clock.monotonic() + seconds
+        while (left := end - clock.monotonic()) > 0:
+            if clock.wait(self.server.closing, min(left, _LOOK_S)):
                 return False
             if select.select([self.connection], [], [], 0)[0]:
                 try:
@@ -255,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reset(self) -> None:
         """Break the connection the hard way: no goodbye, a reset."""
-        time.sleep(_ARRIVE_S)
+        clock.sleep(_ARRIVE_S)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         socket.close(self.connection.detach())  # `close` would wait for the files that were made of it
 

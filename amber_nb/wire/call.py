@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import math
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
@@ -14,6 +12,7 @@ import httpx2
 import openai
 from openai.types.chat import ChatCompletion
 
+from .. import clock
 from ..errors import BadReply, StreamCut
 from ..types import Reply
 from .gist import gist, message
@@ -67,7 +66,7 @@ class Call:
         self._idle_s: float | None = timeout.read if isinstance(timeout, httpx2.Timeout) else timeout
         self._decoder = Decoder()
         self._fold = Fold()
-        self._started = time.monotonic()
+        self._started = clock.monotonic()
         self._first_token_s: float | None = None
         self._total_s: float | None = None
         self._completion: ChatCompletion | None = None
@@ -81,7 +80,7 @@ class Call:
             StreamCut: the reply ended early, or the gateway reported an error in its middle.
             BadReply: what came is no chat completion.
         """
-        self._started = time.monotonic()
+        self._started = clock.monotonic()
         try:
             async with contextlib.AsyncExitStack() as stack:
                 response = await self._answered(stack)
@@ -111,7 +110,7 @@ class Call:
         except Garbled as garbled:
             raise self._bad(str(garbled)) from None
         finally:
-            self._total_s = time.monotonic() - self._started
+            self._total_s = clock.monotonic() - self._started
         self._complete = True
         return self.reply()
 
@@ -120,7 +119,7 @@ class Call:
         """What goes on that adds no text, such as "thinking" or a wait; may be asked from any thread."""
         wait, until = self._wait
         if wait is not None:
-            return f"waiting {max(1, math.ceil(until - time.monotonic()))} s ({wait.why})"
+            return f"waiting {max(1, math.ceil(until - clock.monotonic()))} s ({wait.why})"
         return self._fold.activity
 
     @property
@@ -145,7 +144,7 @@ class Call:
             finish_reason="cancelled" if cancelled and not self._complete else fold.finish_reason,
             complete=self._complete,
             first_token_s=self._first_token_s,
-            total_s=self._total_s if self._total_s is not None else time.monotonic() - self._started,
+            total_s=self._total_s if self._total_s is not None else clock.monotonic() - self._started,
         )
 
     async def _answered(self, stack: contextlib.AsyncExitStack) -> openai.AsyncAPIResponse[Any]:
@@ -164,9 +163,9 @@ class Call:
                 wait = self._retries.next(failed)
                 if wait is None:
                     raise failed from error
-            self._wait = (wait, time.monotonic() + wait.seconds)
+            self._wait = (wait, clock.monotonic() + wait.seconds)
             try:
-                await asyncio.sleep(wait.seconds)
+                await clock.sleep_async(wait.seconds)
             finally:
                 self._wait = (None, 0.0)
 
@@ -179,7 +178,6 @@ class Call:
 
     async def _stream(self, response: openai.AsyncAPIResponse[Any]) -> None:
         decoder, fold = self._decoder, self._fold
-        clock = asyncio.get_running_loop().time
         idle_s = self._idle_s
         slack_s = min(0.1, idle_s / 10) if idle_s is not None else 0.0
         heard, renew_at, pinged = 0, 0.0, False
@@ -188,12 +186,12 @@ class Call:
             return f"{'only keep-alives' if pinged else 'nothing'} came for {idle_s or 0:g} s"
 
         try:
-            async with asyncio.timeout(idle_s) as patience:
+            async with clock.timeout(idle_s) as patience:
                 # Asked when the stream is closed, which is before the timeout is raised here.
                 response.http_response.extensions[GIVEN_UP] = lambda: silence() if patience.expired() else ""
-                asked, came = time.monotonic(), 0
+                asked, came = clock.monotonic(), 0
                 async for chunk in response.iter_bytes():
-                    now = time.monotonic()
+                    now = clock.monotonic()
                     drained = now - asked > _DRAINED_S
                     for event in decoder.feed(chunk):
                         came += self._add(event)
@@ -203,11 +201,11 @@ class Call:
                         # Not at each chunk: a new timer costs more than reading one does.
                         if now > renew_at:
                             renew_at = now + slack_s
-                            patience.reschedule(clock() + idle_s + slack_s)
+                            patience.extend(idle_s + slack_s)
                     if drained and self._rest_s and self._first_token_s is not None:
-                        await asyncio.sleep(self._rest_s if came < _MUCH else self._rest_s / 3)
+                        await clock.sleep_async(self._rest_s if came < _MUCH else self._rest_s / 3)
                         came = 0
-                    asked = time.monotonic()
+                    asked = clock.monotonic()
         except TimeoutError:
             raise Cut(silence()) from None
         if last := decoder.close():
@@ -231,7 +229,7 @@ class Call:
     def _show(self, text: str) -> None:
         if text:
             if self._first_token_s is None:
-                self._first_token_s = time.monotonic() - self._started
+                self._first_token_s = clock.monotonic() - self._started
             self._on_text(text)
 
     def _last(self, event: Event) -> None:

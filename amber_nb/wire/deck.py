@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import threading
-import time
 import warnings
 import weakref
 from collections import Counter
@@ -21,6 +20,7 @@ from typing import Any
 
 import httpx2
 
+from .. import clock
 from ..errors import CassetteMiss
 from ..tapes import record_command
 from .canonical import Asked, Pixels, asked, continuation, difference, nearest
@@ -301,7 +301,7 @@ class Tape:
         self._draft = draft
         self._keep = keep
         self._over = over
-        self._began = time.monotonic()
+        self._began = clock.monotonic()
         self._steps: list[tuple[float, bytes]] = []
         self._ended = False
         self._noted = 0
@@ -313,12 +313,12 @@ class Tape:
             self._draft,
             status=response.status_code,
             headers=headers,
-            answered_s=time.monotonic() - self._began,
+            answered_s=clock.monotonic() - self._began,
         )
 
     def see(self, piece: bytes) -> None:
         """A piece of the body passes."""
-        self._steps.append((time.monotonic() - self._began, piece))
+        self._steps.append((clock.monotonic() - self._began, piece))
 
     def checkpoint(self) -> None:
         """Keep what has come so far, as if it were over; the end will take its place."""
@@ -338,7 +338,7 @@ class Tape:
         if how == "closed" and self._said_all():
             how = "whole"
         broken = (type(error).__name__, str(error)) if error is not None else None
-        took_s = time.monotonic() - self._began
+        took_s = clock.monotonic() - self._began
         done = replace(self._draft, steps=tuple(self._steps), how=how, error=broken, took_s=took_s)
         return _decoded(done) if "content-encoding" in (done.headers or {}) else done
 

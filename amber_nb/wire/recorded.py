@@ -6,13 +6,12 @@ can open a connection.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import httpx2
 
+from .. import clock
 from .deck import Deck, Tape
 from .exchange import Exchange
 
@@ -155,25 +154,25 @@ class _Played(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         self._one = one
         self._request = request
         self._speed = speed
-        self._began = time.monotonic()
+        self._began = clock.monotonic()
 
     def __iter__(self) -> Iterator[bytes]:
         for wait_s, piece in self._pieces():
             if wait_s > 0:
-                time.sleep(wait_s)
+                clock.sleep(wait_s)
             yield piece
         self._last()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for wait_s, piece in self._pieces():
-            await asyncio.sleep(max(0.0, wait_s))  # at 0 others get their turn
+            await clock.sleep_async(max(0.0, wait_s))  # at 0 others get their turn
             yield piece
         self._last()
 
     def _pieces(self) -> Iterator[tuple[float, bytes]]:
         if self._speed:
             for t, piece in self._one.steps:
-                yield self._began + t / self._speed - time.monotonic(), piece
+                yield self._began + t / self._speed - clock.monotonic(), piece
             return
         block: list[bytes] = []
         size = 0

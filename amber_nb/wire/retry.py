@@ -1,4 +1,4 @@
-"""When a request is tried again, and how long that waits: policy alone, no clock and no network.
+"""When a request is tried again, and how long that waits: policy alone, no waiting and no network.
 
 Follows the SDK where it can be seen: the same statuses and errors, `x-should-retry`, `Retry-After` in its three forms,
 else half a second that doubles up to eight. Other than the SDK it bounds the waiting of a whole `ask`, and leaves a
@@ -10,11 +10,11 @@ from __future__ import annotations
 import email.utils
 import math
 import random
-import time
 from dataclasses import dataclass
 
 import openai
 
+from .. import clock
 from ..errors import out_of_quota
 
 __all__ = ["Retries", "Wait"]
@@ -95,7 +95,7 @@ def _asked_s(error: openai.APIError) -> float | None:
         return seconds if seconds > 0 else None  # not a number is not above 0 either
     try:
         at = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-        seconds = at.timestamp() - time.time()
+        seconds = at.timestamp() - clock.time()
     except (TypeError, ValueError, OverflowError, OSError):
         return None
     return seconds if seconds > 0 else None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import NoReturn
 
 import httpx2
 
-from .. import simulator
+from .. import clock, simulator
 
 __all__ = ["SimulatorTransport"]
 
@@ -90,14 +88,14 @@ class _Events(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 def _sleep(seconds: float, request: httpx2.Request) -> None:
     limit = _patience_s(request)
-    time.sleep(min(seconds, limit))
+    clock.sleep(min(seconds, limit))
     if seconds > limit:
         _give_up(request)
 
 
 async def _sleep_async(seconds: float, request: httpx2.Request) -> None:
     limit = _patience_s(request)
-    await asyncio.sleep(min(seconds, limit))
+    await clock.sleep_async(min(seconds, limit))
     if seconds > limit:
         _give_up(request)
 

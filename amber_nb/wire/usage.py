@@ -7,7 +7,6 @@ It listens through httpx2's event hooks, so that the SDK's transports, proxies a
 from __future__ import annotations
 
 import re
-import time
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import httpx2
 import jiter
 
+from .. import clock
 from ..types import RequestRow
 
 __all__ = ["UsageLog"]
@@ -50,7 +50,7 @@ class UsageLog:
         return {"request": [sent], "response": [received]}
 
     def _sent(self, request: httpx2.Request) -> None:
-        row = RequestRow(time=time.time(), mode=self.mode, started=time.monotonic())
+        row = RequestRow(time=clock.time(), mode=self.mode, started=clock.monotonic())
         if found := _MODEL.search(_content(request)):
             row.model = found[1].decode("utf-8", "replace")
         request.extensions["amber_row"] = row
@@ -59,7 +59,7 @@ class UsageLog:
     def _received(self, response: httpx2.Response) -> None:
         row: RequestRow = response.request.extensions["amber_row"]
         row.status = response.status_code
-        row.latency_s = time.monotonic() - row.started
+        row.latency_s = clock.monotonic() - row.started
         streamed = response.headers.get("content-type", "").startswith("text/event-stream")
         tap = _Tap(row, streamed=streamed, encoding=response.headers.get("content-encoding", "").lower())
         if response.is_stream_consumed:  # a transport that answers with the whole body at once
@@ -99,7 +99,7 @@ class _Tap:
                 self._blind = True  # the SDK will say so; the log only listens
                 return
         if self._waiting and _TOKEN.search(chunk):
-            self._row.first_token_s = time.monotonic() - self._row.started
+            self._row.first_token_s = clock.monotonic() - self._row.started
             self._waiting = False
         self._kept.append(chunk)
         self._size += len(chunk)
@@ -107,7 +107,7 @@ class _Tap:
             self._size -= len(self._kept.popleft())
 
     def end(self) -> None:
-        self._row.latency_s = time.monotonic() - self._row.started
+        self._row.latency_s = clock.monotonic() - self._row.started
         body = b"".join(self._kept)
         self._kept.clear()
         if self._blind:

@@ -5,7 +5,6 @@ import http.client
 import json
 import socket
 import threading
-from types import SimpleNamespace
 
 import pytest
 
@@ -123,25 +122,19 @@ def test_a_stream_arrives_piece_by_piece(monkeypatch):
         assert len(events) == 11
 
 
-def test_the_pace_is_kept(monkeypatch):
-    waits = []
-    with Server(chunks_per_s=1_000) as server:
-        monkeypatch.setattr("amber_nb.simulator.pace.time", SimpleNamespace(monotonic=lambda: sum(waits)))
-        wait = server._door.closing.wait
-        monkeypatch.setattr(server._door.closing, "wait", lambda seconds: waits.append(seconds) or wait(0))
-        with connected(server) as link:
-            ask(link, data=body(stream=True))
+def test_the_pace_is_kept(fast_clock):
+    with Server(chunks_per_s=1_000) as server, connected(server) as link:
+        ask(link, data=body(stream=True))
+    waits = fast_clock.sleeps
     assert waits[1:] == [pytest.approx(0.001)] * 10
     assert waits[0] > waits[1]
 
 
-def test_a_reader_who_was_away_finds_what_has_come_meanwhile(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now[0]))
+def test_a_reader_who_was_away_finds_what_has_come_meanwhile(clock):
     waits = []
     for number, (wait, _) in enumerate(pace.delays([b"x"] * 6, 10)):
         waits.append(round(wait, 3))
-        now[0] += wait + (0.25 if number == 2 else 0)
+        clock.advance(wait + (0.25 if number == 2 else 0))
     assert waits == [1.5, 0.1, 0.1, 0, 0, 0.05]
 
 

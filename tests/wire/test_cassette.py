@@ -10,11 +10,11 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 
 import openai
 import pytest
 from gateway import DONE, Said, chunk, serve, spoken
+from patience import so_far, until, until_async
 from PIL import Image
 
 from amber_nb import Amber, CassetteMiss, ConfigError, StreamCut
@@ -172,8 +172,9 @@ def test_overlapping_requests_are_counted_when_they_begin(tape):
         return Said(pieces())
 
     async def both(amber):
+        rows = len(amber._log.rows)
         first = asyncio.ensure_future(amber.ask_async("Hello!"))
-        await asyncio.sleep(0.2)
+        await until_async(lambda: len(amber._log.rows) > rows)  # it is on its way before the other
         return [answer.text for answer in (await asyncio.gather(first, amber.ask_async("Hello!")))]
 
     with serve(say) as url:
@@ -198,30 +199,25 @@ def test_a_retried_attempt_is_superseded(tape):
         if line.startswith('{"request"')
     ]
     assert attempts == [0, 1, 2]
-    took = []
-    for _ in range(3):  # the quickest counts: the machine has other work, too
-        began = time.monotonic()
-        sdk = player(tape).openai.with_options(max_retries=2)
-        chunks = list(sdk.chat.completions.create(model="m", messages=user("Hello!"), stream=True))
-        took.append(time.monotonic() - began)
-        assert chunks[0].choices[0].delta.content == "Here I am"
-    assert min(took) < 0.37  # less than the SDK's first wait
+    amber = player(tape)
+    sdk = amber.openai.with_options(max_retries=2)
+    chunks = list(sdk.chat.completions.create(model="m", messages=user("Hello!"), stream=True))
+    assert chunks[0].choices[0].delta.content == "Here I am"
+    assert list(amber.usage_log["status"]) == [200]  # asked once: the SDK had nothing to wait for
 
 
-def test_the_timing_comes_back_if_wanted(tape, monkeypatch):
-    def say(prompt):
-        def pieces():
-            yield chunk({"content": "One"})
-            time.sleep(0.4)
-            yield chunk(finish="stop")
-
-        return Said(pieces())
-
-    with serve(say) as url:
+def test_the_timing_comes_back_if_wanted(tape, monkeypatch, fast_clock):
+    with serve(lambda prompt: Said([chunk({"content": "One"}), chunk(finish="stop")])) as url:
         recorder(url, tape).ask("Hello!")
-    assert min(player(tape).ask("Hello!").total_s for _ in range(3)) < 0.3
-    monkeypatch.setenv("AMBER_REPLAY_SPEED", "1")
-    assert player(tape).ask("Hello!").total_s > 0.35
+    lines = [json.loads(line) for line in tape.read_text().splitlines()]
+    pieces = [line for line in lines if "t" in line]
+    pieces[0]["t"], pieces[-1]["t"] = 0.5, 7.5
+    tape.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    player(tape).ask("Hello!")
+    assert fast_clock.sleeps == []
+    monkeypatch.setenv("AMBER_REPLAY_SPEED", "2")
+    assert player(tape).ask("Hello!").total_s == pytest.approx(7.5 / 2)
+    assert sum(fast_clock.sleeps) == pytest.approx(7.5 / 2)
 
 
 def test_a_miss_names_the_line_that_differs_and_is_not_retried(tape):
@@ -234,14 +230,10 @@ def test_a_miss_names_the_line_that_differs_and_is_not_retried(tape):
     text = str(error.value)
     assert "\n-     Great pen\n+     Great pencil\n" in text
     assert "AMBER_MODE=record" in text
-    sdk = player(tape).openai.with_options(max_retries=5)
-    took = []
-    for _ in range(3):
-        began = time.monotonic()
-        with pytest.raises(CassetteMiss):
-            sdk.chat.completions.create(model=MODEL, messages=user("Good evening!"))
-        took.append(time.monotonic() - began)
-    assert min(took) < 0.4
+    amber = player(tape)
+    with pytest.raises(CassetteMiss):
+        amber.openai.with_options(max_retries=5).chat.completions.create(model=MODEL, messages=user("Good evening!"))
+    assert len(amber.usage_log) == 1
 
 
 def test_without_a_cassette_a_replay_says_how_to_record(tmp_path):
@@ -363,11 +355,14 @@ def test_two_processes_record_to_one_file(tape):
 
 
 def test_a_crash_loses_the_exchange_in_flight_and_no_other(tape):
+    under_way = threading.Event()
+
     def say(prompt):
         def endless():
-            for n in range(10_000):
-                yield chunk({"content": f"{n} "})
-                time.sleep(0.01)
+            for n in range(100_000):
+                yield chunk({"content": f"{n} " * 500})
+                if n == 100:  # more than the sockets keep: the child is reading
+                    under_way.set()
 
         return Said(endless() if prompt == "endless" else [*spoken("Fine", 9)])
 
@@ -382,7 +377,7 @@ def test_a_crash_loses_the_exchange_in_flight_and_no_other(tape):
         code = textwrap.dedent(script.replace("URL", repr(url)))
         child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         assert child.stdout.readline() == b"ready\n"
-        time.sleep(0.3)
+        assert under_way.wait(20)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()
@@ -435,20 +430,25 @@ def test_a_full_disk_does_not_lose_the_answer(tape, monkeypatch):
     assert tape.read_bytes() == before
 
 
-def test_a_stopped_answer_comes_back_stopped(tape):
+def test_a_stopped_answer_comes_back_stopped(tape, askings):
+    over = threading.Event()
+
     def say(prompt):
         def endless():
             yield chunk({"content": "One "})
             yield chunk({"content": "two "})
-            time.sleep(5)
+            over.wait(20)
 
         return Said(endless())
 
     async def stop(amber):
         task = asyncio.ensure_future(amber.ask_async("Count"))
-        await asyncio.sleep(0.5)
+        await until_async(
+            lambda: askings and (come := askings[0]._dialogue.so_far(cancelled=False)) and "two" in come.text
+        )
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        over.set()
         return amber.last
 
     with serve(say) as url:
@@ -458,19 +458,21 @@ def test_a_stopped_answer_comes_back_stopped(tape):
     assert (recorded.text, recorded.finish_reason) == ("One two ", "cancelled")
 
 
-def test_a_silence_comes_back_as_one(tape):
+def test_a_silence_comes_back_as_one(tape, clock, askings):
     def say(prompt):
         def pings():
             yield chunk({"content": "One"})
-            for _ in range(100):
-                time.sleep(0.05)
+            until(lambda: "One" in so_far(askings[0]))
+            while True:  # until the reader hangs up
                 yield b": ping\n\n"
+                clock.advance(0.1)
 
         return Said(pings())
 
     with serve(say) as url, pytest.raises(StreamCut) as recorded:
-        recorder(url, tape).ask("Count", timeout_s=0.4)
+        recorder(url, tape).ask("Count", timeout_s=4)
+    assert " came for 4 s" in str(recorded.value)
     with pytest.raises(StreamCut) as replayed:
-        player(tape).ask("Count", timeout_s=0.4)
+        player(tape).ask("Count", timeout_s=4)
     assert str(replayed.value) == str(recorded.value)
     assert replayed.value.answer.text == "One"

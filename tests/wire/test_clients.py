@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import threading
-from types import SimpleNamespace
 
 import httpx2
 import openai
@@ -119,10 +118,8 @@ def test_the_simulator_opens_no_port_and_leaves_no_thread(simulated, monkeypatch
     assert set(threading.enumerate()) == before
 
 
-def test_the_simulator_is_paced_in_the_callers_own_thread(monkeypatch):
-    slept = []
-    monkeypatch.setattr("amber_nb.simulator.pace.time", SimpleNamespace(monotonic=lambda: sum(slept)))
-    monkeypatch.setattr("amber_nb.wire.transport.time.sleep", slept.append)
+def test_the_simulator_is_paced_in_the_callers_own_thread(fast_clock):
+    slept = fast_clock.sleeps
     amber = Amber(mode="simulate")
     stream = amber.openai.chat.completions.create(model="azure/gpt-5.4", messages=HELLO, stream=True)
     first = next(stream)

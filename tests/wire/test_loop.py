@@ -2,44 +2,123 @@
 
 import asyncio
 import os
-import random
 import signal
+import sys
 import threading
-import time
 
 import pytest
 
 from amber_nb.wire import loop
 
 
+def within(frame):
+    """Whether it is code of the loop's, or of a lock that it waits for."""
+    while frame is not None and frame.f_code.co_filename == threading.__file__:
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename == loop.__file__
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_an_interrupt_is_never_lost_and_leaves_no_lock_taken():
-    main, dice = threading.main_thread().ident, random.Random(1)
+    """It comes before each line that the waiting thread runs, one after the other."""
+    main, lines = threading.main_thread().ident, {"begun": 0}
 
-    def interrupted_soon(pause_s):
-        def interrupt():
-            time.sleep(pause_s)
-            signal.pthread_kill(main, signal.SIGINT)
+    def interrupt_before(number):
+        """Interrupt the wait before its line of that number; whether it had so many."""
+        seen = 0
+
+        def trace(frame, event, _):
+            nonlocal seen
+            if not within(frame):
+                return None
+            if event == "line":
+                seen += 1
+                if seen == number:
+                    signal.pthread_kill(main, signal.SIGINT)
+            return trace
 
         future = loop.submit(asyncio.sleep(60))
-        threading.Thread(target=interrupt).start()
-        loop.wait(future, lambda: None, every_s=0)  # it turns around all the time
+        turns = iter(range(3))
 
-    for _ in range(150):
-        with pytest.raises(KeyboardInterrupt):
-            interrupted_soon(0.003 + 0.003 * dice.random())
+        def tick():
+            if next(turns, None) is None:  # the interrupt has been lost, or comes later than all that is looked at
+                raise StopAsyncIteration
+
+        sys.settrace(trace)
+        try:
+            loop.wait(future, tick, every_s=0)
+        finally:
+            sys.settrace(None)
+            future.cancel()
+
+    for number in range(1, 200):
+        try:
+            interrupt_before(number)
+        except KeyboardInterrupt:
+            lines["begun"] += 1
+        except StopAsyncIteration:
+            break
+    assert lines["begun"] >= 20
     assert loop.wait(loop.submit(asyncio.sleep(0, "still here"))) == "still here"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_an_interrupt_ends_a_wait_that_blocks():
+    blocked = threading.Event()
+
+    class Gate(loop._Gate):
+        def wait(self, timeout_s):
+            blocked.set()
+            super().wait(timeout_s)
+
+    def interrupt():
+        blocked.wait(20)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_Gate", Gate)
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        future = loop.submit(asyncio.sleep(60))
+        with pytest.raises(KeyboardInterrupt):
+            loop.wait(future)
+        thread.join()
+    assert future.cancelled()
 
 
 def test_a_bell_and_the_end_wake_it():
     bell, ticks = loop.Bell(), []
-    future = loop.submit(asyncio.sleep(0.05, "over"))
+    rung, over = threading.Event(), asyncio.sleep(0, "over")
+
+    async def work():
+        await asyncio.to_thread(rung.wait, 20)
+        return await over
+
+    def tick():
+        ticks.append(1)
+        rung.set()
+
+    future = loop.submit(work())
     bell.ring()
-    assert loop.wait(future, lambda: ticks.append(1), every_s=20, bell=bell) == "over"
+    assert loop.wait(future, tick, every_s=20, bell=bell) == "over"
     assert ticks == [1]
 
 
-def test_it_does_not_turn_around_where_nothing_is_to_be_done():
-    before = time.thread_time()
-    assert loop.wait(loop.submit(asyncio.sleep(1, "over")), None, 0.0, loop.Bell()) == "over"
-    assert time.thread_time() - before < 0.2
+def test_it_does_not_turn_around_where_nothing_is_to_be_done(monkeypatch):
+    turns, over = [], threading.Event()
+
+    class Gate(loop._Gate):
+        def wait(self, timeout_s):
+            turns.append(timeout_s)
+            if len(turns) == 3:
+                over.set()
+            super().wait(timeout_s)
+
+    async def work():
+        await asyncio.to_thread(over.wait, 20)
+        return "over"
+
+    monkeypatch.setattr(loop, "_Gate", Gate)
+    assert loop.wait(loop.submit(work()), None, 0.0, loop.Bell()) == "over"
+    assert 3 <= len(turns) <= 4
+    assert set(turns) == {loop._LOOK_EVERY_S}
