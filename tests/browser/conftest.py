@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from accessibility import SOURCE
 from labpages import Launcher, Notebook, Pages
 from playwright.sync_api import expect
+from static_page import StaticPage
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What is only awaited may take a busy machine its time; what must be quick is measured.
@@ -43,6 +45,30 @@ class Lab:
     work: pathlib.Path
     settings: pathlib.Path
     log: pathlib.Path
+    kernel: str | None = None  # the id of the one that tests share
+
+    def call(self, method: str, path: str, content: Any = None) -> Any:
+        """Ask the server's REST interface; gives what it says, as JSON."""
+        data = None if content is None else json.dumps(content).encode()
+        asked = urllib.request.Request(f"{self.url}/api/{path}", data, method=method)
+        with urllib.request.urlopen(asked, timeout=30) as reply:
+            said = reply.read()
+        return json.loads(said) if said else None
+
+    def share_kernel(self, path: pathlib.Path) -> None:
+        """Connect a notebook, before it is opened, to the kernel that tests share; start that where there is none."""
+        kernel = {"id": self.kernel} if self.kernel else {"name": "python3"}
+        name = path.relative_to(self.work).as_posix()
+        begun = self.call("POST", "sessions", {"path": name, "name": name, "type": "notebook", "kernel": kernel})
+        self.kernel = begun["kernel"]["id"]
+
+    def end_kernels(self, *, shared: bool) -> None:
+        """End all kernels; the shared one only if that is meant too."""
+        if shared:
+            self.kernel = None
+        for kernel in self.call("GET", "kernels"):
+            if kernel["id"] != self.kernel:
+                self.call("DELETE", f"kernels/{kernel['id']}")
 
     def theme(self, name: str) -> None:
         """Set the theme of pages opened from now on."""
@@ -159,6 +185,31 @@ def browser(launcher: Launcher) -> Any:
 
 
 @pytest.fixture
+def static_page(browser: Any) -> Iterator[Callable[..., StaticPage]]:
+    """Pages with one of our widgets and no kernel: `static_page("stream_view", theme="dark")`."""
+    pages: list[StaticPage] = []
+
+    def open_page(bundle: str = "stream_view", **how: Any) -> StaticPage:
+        pages.append(StaticPage(browser.new_context(), bundle, **how))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core. Missing, it skips on a desk and fails in CI."""
+    if not SOURCE.exists():
+        message = "no axe-core here: npm ci --prefix amber_nb/show/frontend"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return SOURCE.read_text(encoding="utf-8")
+
+
+@pytest.fixture
 def pages(launcher: Launcher) -> Pages:
     """Pages of JupyterLab that one test leaves to the next."""
     launcher.start()
@@ -169,12 +220,22 @@ def pages(launcher: Launcher) -> Pages:
 def notebook(
     lab: Lab, pages: Pages, browser: Any, artefacts: pathlib.Path, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
-    """Opens notebooks: `notebook([source, …], theme="JupyterLab Dark")`. Their kernels end with the test.
+    """Opens notebooks: `notebook([source, …], theme="JupyterLab Dark")`.
 
-    The page may be one that an earlier test has used, and the next may use it; not with options of Playwright's, nor
-    with a browser that is watched, nor for a notebook that was saved.
+    Their page and their kernel may be such that an earlier test has used, and the next may use them. A page of its own
+    comes with options of Playwright's, a browser that is watched, or `notebook.saved(path, own=True)`; a kernel of its
+    own with the mark `fresh_kernel`, and after a test that has failed.
     """
+    fresh = request.node.get_closest_marker("fresh_kernel") is not None
     books: list[tuple[Notebook, str, bool]] = []
+
+    def put_back() -> None:
+        for book, theme, own in books:
+            if own or request.node.stash.get(FAILED, False):
+                book.page.context.close()
+            else:
+                pages.put_back(book, theme)
+        books.clear()
 
     def open_notebook(cells: list[str], *, theme: str = "JupyterLab Light", **context_options: Any) -> Notebook:
         name = "".join(c if c.isalnum() else "-" for c in request.node.name) + f"-{len(books) + 1}.ipynb"
@@ -182,29 +243,28 @@ def notebook(
         path.write_text(json.dumps(_ipynb(cells)))
         return _opened(path, theme, context_options, own=bool(context_options) or browser is not pages.browser)
 
-    def open_file(path: pathlib.Path, *, theme: str = "JupyterLab Light", **context_options: Any) -> Notebook:
-        return _opened(path, theme, context_options, own=True)
+    def open_file(
+        path: pathlib.Path, *, theme: str = "JupyterLab Light", own: bool = False, **context_options: Any
+    ) -> Notebook:
+        own = own or bool(context_options) or browser is not pages.browser
+        if not own:
+            put_back()  # what was opened before is in the page that is used again
+        return _opened(path, theme, context_options, own=own)
 
     def _opened(path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool) -> Notebook:
         lab.theme(theme)
         there = pages if browser is pages.browser else Pages(browser)
-        book = there.show(lab.url, path, theme, context_options, own=own)
+        if not fresh:
+            lab.share_kernel(path)
+        book = there.show(lab.url, path, theme, context_options, own=own, reset=not fresh)
         request.node.stash[OPENED] = book
         books.append((book, theme, own))
         return book
 
     open_notebook.saved = open_file  # type: ignore[attr-defined]
     yield open_notebook
-    for book, theme, own in books:
-        if own or request.node.stash.get(FAILED, False):
-            book.page.context.close()
-        else:
-            pages.put_back(book, theme)
-    with urllib.request.urlopen(f"{lab.url}/api/sessions", timeout=10) as reply:
-        sessions = json.load(reply)
-    for session in sessions:
-        request_ = urllib.request.Request(f"{lab.url}/api/sessions/{session['id']}", method="DELETE")
-        urllib.request.urlopen(request_, timeout=20).close()
+    put_back()
+    lab.end_kernels(shared=request.node.stash.get(FAILED, False))
 
 
 def _ipynb(cells: list[str]) -> dict[str, Any]:

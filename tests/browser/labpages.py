@@ -34,6 +34,22 @@ CLEAR = """() => {
   for (const widget of [...jupyterapp.shell.widgets('main')]) widget.dispose();
   return !document.querySelector('.jp-Dialog, .jp-Notebook, .jp-OutputArea');
 }"""
+RUN = """code => jupyterapp.shell.currentWidget.sessionContext.session.kernel
+    .requestExecute({ code, silent: true, store_history: false }).done.then(({ content }) => content.status)"""
+# A kernel as it was: no names, no widgets, no settings, and cells that are counted from 1.
+RESET = """
+import builtins, os, sys
+import ipywidgets
+if not hasattr(builtins, "_as_it_was"):
+    builtins._as_it_was = dict(os.environ), list(sys.path), os.getcwd()
+ipywidgets.Widget.close_all()
+os.environ.clear()
+os.environ.update(builtins._as_it_was[0])
+sys.path[:] = builtins._as_it_was[1]
+os.chdir(builtins._as_it_was[2])
+get_ipython().reset(new_session=True)
+get_ipython().execution_count = 1
+"""
 SIZE = {"width": 1280, "height": 900}
 
 
@@ -95,7 +111,9 @@ class Pages:
         self.browser = browser
         self._kept: dict[str, Any] = {}
 
-    def show(self, url: str, path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool) -> Notebook:
+    def show(
+        self, url: str, path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool, reset: bool
+    ) -> Notebook:
         """A notebook, once its kernel answers.
 
         Args:
@@ -104,7 +122,16 @@ class Pages:
             theme: for which a page may be used again.
             context_options: Playwright's, for a page of its own.
             own: whether it is to be a page of its own, which is closed by the test.
+            reset: whether its kernel is to forget what earlier tests have done.
         """
+        book = self._shown(url, path, theme, context_options, own=own)
+        if reset:
+            assert book.page.evaluate(RUN, RESET) == "ok", "the kernel cannot be reset"
+        return book
+
+    def _shown(
+        self, url: str, path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool
+    ) -> Notebook:
         book = Notebook(None, path)
         book.page = None if own else self._kept.pop(theme, None)
         if book.page is not None:

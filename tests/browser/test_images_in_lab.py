@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from accessibility import judge
 from PIL import Image
 from playwright.sync_api import expect
-from test_accessible import axe, judge  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
@@ -118,7 +118,7 @@ def test_chosen_pasted_dropped_and_arranged(
     notebook: Callable[..., Any],
     artefacts: pathlib.Path,
     tmp_path: pathlib.Path,
-    axe: str,  # noqa: F811
+    axe: str,
 ) -> None:
     red = picture(tmp_path / "red.png", (640, 480), "firebrick")
     green = picture(tmp_path / "green leaf.jpg", (900, 300), "seagreen", quality=80)
@@ -250,7 +250,7 @@ def test_too_many_a_narrow_page_and_axe(
     notebook: Callable[..., Any],
     artefacts: pathlib.Path,
     tmp_path: pathlib.Path,
-    axe: str,  # noqa: F811
+    axe: str,
 ) -> None:
     paths = [picture(tmp_path / f"a rather long name of a picture {i}.png", (320, 200), "teal") for i in range(5)]
     notes = tmp_path / "notes.txt"
@@ -264,7 +264,7 @@ def test_too_many_a_narrow_page_and_axe(
     expect(out.get_by_role("status")).to_contain_text("notes.txt: not an image")
     expect(out.get_by_role("status")).to_contain_text("and 1 more were left out: at most 3 images are taken")
     out.screenshot(path=artefacts / "images-dark.png")
-    judge(book, axe, ".amber-input", artefacts / "axe-images.json")
+    judge(book.page, axe, ".amber-input", artefacts / "axe-images.json")
     book.style(".jp-Cell-outputArea { max-width: 424px; }")  # 64 of them are the prompt's
     needed, there = out.locator(".amber-input").evaluate("el => [el.scrollWidth, el.clientWidth]")
     assert needed <= there <= 360

@@ -1,6 +1,6 @@
 """The README's pictures: an answer while it is written, a call that waits. Each run makes them anew, as artefacts.
 
-Committed is what `AMBER_ARTEFACTS=.pictures pytest tests/browser/test_picture.py` leaves there.
+Committed is what `AMBER_ARTEFACTS=.pictures pytest --slow tests/browser/test_picture.py` leaves there.
 """
 
 import os
@@ -62,6 +62,7 @@ def picture(book, path):
     assert path.stat().st_size < 250_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_picture_of_an_answer(notebook, artefacts, theme):
     book = opened(notebook, theme, ASK)
@@ -74,6 +75,7 @@ def test_the_picture_of_an_answer(notebook, artefacts, theme):
     book.finished()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_picture_of_a_call_that_waits(notebook, artefacts, theme):
     book = opened(notebook, theme, APPROVE)

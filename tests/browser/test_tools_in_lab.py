@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from accessibility import judge
 from playwright.sync_api import expect
-from test_accessible import axe, judge  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
@@ -231,7 +231,7 @@ print([run.status for run in answer.tool_runs], answer.tool_runs[1].arguments)
 def test_allow_all_axe_and_narrow_pages(
     notebook: Callable[..., Any],
     artefacts: pathlib.Path,
-    axe: str,  # noqa: F811
+    axe: str,
     theme: str,
 ) -> None:
     book = notebook([SETUP, ALL], theme=f"JupyterLab {theme}")
@@ -241,7 +241,7 @@ def test_allow_all_axe_and_narrow_pages(
     expect(button(out, "Allow")).to_have_count(3)
     book.page.mouse.move(0, 0)
     out.screenshot(path=artefacts / f"tools-{theme}.png")
-    judge(book, axe, ".amber-inspector", artefacts / f"axe-tools-{theme}.json")
+    judge(book.page, axe, ".amber-inspector", artefacts / f"axe-tools-{theme}.json")
     for width in (1600, 360):
         book.page.set_viewport_size({"width": max(width + 400, 1280), "height": 900})
         book.style(f".jp-Cell-outputArea {{ max-width: {width + 64}px; }}")  # 64 are the prompt's

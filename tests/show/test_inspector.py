@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S, until
+from virtual_clock import VirtualClock
 
 from amber_nb.masks import masked_text
-from amber_nb.show import inspector
 from amber_nb.show.approval import MOST_EDITED, edited, fields
-from amber_nb.show.inspector import MOST_CALLS, ToolInspector
+from amber_nb.show.inspector import MOST_CALLS, MOST_OF_ALL, ToolInspector
 from amber_nb.types import Allow, Deny, Told, ToolCall, ToolRun, ToolStep
 
 HOSTILE = [one["text"] for one in json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))]
@@ -94,16 +96,9 @@ class Page:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [100.0]
-    monkeypatch.setattr(inspector.time, "monotonic", lambda: now[0])
-    return now
-
-
-@pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> Iterator[Page]:
+def page(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Iterator[Page]:
     monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
-    ToolInspector._sends.clear()
+    monkeypatch.setattr(ToolInspector, "_sends", deque(maxlen=MOST_OF_ALL))
     one = Page()
     one.say({"hello": "v"})
     yield one
@@ -129,40 +124,41 @@ def ask(page: Page, one: ToolStep, check: Callable[[Any], str] = lambda _: "", *
 # --- what is seen
 
 
-def test_arguments_are_appended_as_they_are_written(page: Page, clock: list[float]) -> None:
+def test_arguments_are_appended_as_they_are_written(page: Page, clock: VirtualClock) -> None:
     one, text = step(text="", state="writing"), '{"location": "Aachen", "days": 3}'
     for at in range(len(text) + 1):
         one.arguments = text[:at]
         page.view.show([one])
-        clock[0] += 0.1
+        clock.advance(0.1)
     assert page.see()["1.0"]["t"] == text
     told = [change for message in page.comm.sent for change in message["calls"]]
     assert sum(len(change.get("t", "")) for change in told) == len(text)
     assert all("name" not in change for change in told[1:])
 
 
-def test_what_has_not_changed_is_not_sent_but_its_number_once(page: Page, clock: list[float]) -> None:
+def test_what_has_not_changed_is_not_sent_but_its_number_once(page: Page, clock: VirtualClock) -> None:
+    began = clock.now - 1
     for _ in range(100):
-        page.view.show([step(state="running", began=99.0)])
-        clock[0] += 0.1
+        page.view.show([step(state="running", began=began)])
+        clock.advance(0.1)
     first, last = page.comm.sent[1:]
     assert first["calls"][0]["ran"] == 1.0
     assert last == {"n": first["n"]}
 
 
-def test_no_more_than_ten_are_sent_a_second(page: Page, clock: list[float]) -> None:
+def test_no_more_than_ten_are_sent_a_second(page: Page, clock: VirtualClock) -> None:
     one = step(text="", state="writing")
     for _ in range(400):
         one.arguments += "x"
         page.view.show([one])
-        clock[0] += 0.01
+        clock.advance(0.01)
     assert len(page.comm.sent) <= 41
-    clock[0] += 1
+    clock.advance(1)
     page.view.show([one])
     assert len(page.see()["1.0"]["t"]) == 400
 
 
-def test_a_call_to_its_end(page: Page, clock: list[float]) -> None:
+def test_a_call_to_its_end(page: Page, clock: VirtualClock) -> None:
     one = step()
     for state, word in (("writing", "writing its arguments"), ("checking", "checking"), ("running", "running")):
         one.state = state
@@ -217,13 +213,13 @@ def test_many_calls_are_counted_and_those_that_wait_are_there(page: Page) -> Non
     assert page.comm.sent[-1]["more"] == 49
 
 
-def test_secrets_never_travel_but_to_the_card(page: Page, clock: list[float]) -> None:
+def test_secrets_never_travel_but_to_the_card(page: Page, clock: VirtualClock) -> None:
     secret = {"api_key": "s3cret", "deep": [{"password": "s3cret"}]}
     text = json.dumps(secret)
     one = step(text="", state="writing")
     for at in range(len(text) + 1):
         one.arguments = text[:at]
-        clock[0] += 1
+        clock.advance(1)
         page.view.show([one])
     for state in ("checking", "running"):
         one.state = state
@@ -337,8 +333,11 @@ def test_the_card_was_seen(page: Page) -> None:
 
 def test_a_waiter_on_another_thread_wakes(page: Page) -> None:
     future, card = ask(page, step())
-    threading.Timer(0.05, page.say, [{"decide": card, "turn": 1, "arguments": None}]).start()
-    assert future.result(5) == (Allow(), False)
+    with ThreadPoolExecutor() as pool:
+        waiter = pool.submit(future.result, PATIENCE_S)
+        until(lambda: future._condition._waiters)
+        page.say({"decide": card, "turn": 1, "arguments": None})
+        assert waiter.result() == (Allow(), False)
 
 
 @pytest.mark.parametrize(
@@ -434,10 +433,10 @@ def test_what_is_no_object_is_refused(text: str) -> None:
         edited(text, ToolCall(id="", name="f", arguments={}))
 
 
-def test_whatever_anybody_says_travels_as_text(page: Page, clock: list[float]) -> None:
+def test_whatever_anybody_says_travels_as_text(page: Page, clock: VirtualClock) -> None:
     for n, text in enumerate(HOSTILE):
         one = ToolStep(key=f"1.{n}", round=1, name=text, arguments=text, state="writing")
-        clock[0] += 1
+        clock.advance(1)
         page.view.show([one])
         one.state = "waiting"
         future = page.view.ask(ToolCall(id="", name=text, arguments={text: text}), one, spec=SPEC, check=lambda _: "")

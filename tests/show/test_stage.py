@@ -24,13 +24,12 @@ class View:
 
 
 @pytest.fixture
-def page(monkeypatch):
+def page(clock, monkeypatch):
     """The clock, and what was put on the page."""
-    page = SimpleNamespace(now=100.0, shown=[])
+    page = SimpleNamespace(advance=clock.advance, shown=[])
     handle = SimpleNamespace(update=lambda thing, raw=False: page.shown.append(thing))
     ipython = SimpleNamespace(display=SimpleNamespace(display=lambda view, display_id: handle))
     monkeypatch.setattr(stage, "StreamView", View)
-    monkeypatch.setattr(stage.time, "monotonic", lambda: page.now)
     monkeypatch.setitem(stage.sys.modules, "IPython", ipython)
     monkeypatch.setattr(stage.Stage, "_greeted", False)
     return page
@@ -39,7 +38,7 @@ def page(monkeypatch):
 def run(page, one, seconds):
     """Ten ticks a second, and a word before each."""
     for _ in range(round(seconds * 10)):
-        page.now += 0.1
+        page.advance(0.1)
         one.feed("word ")
         one.tick()
 
@@ -97,7 +96,7 @@ def test_where_no_greeting_could_be_heard_nothing_follows_from_its_absence(page)
 
 def test_a_costly_refresh_is_made_less_often(page, monkeypatch):
     def slow(text, **_):
-        page.now += 0.4
+        page.advance(0.4)
         return text
 
     monkeypatch.setattr(stage, "answer_html", slow)
@@ -174,11 +173,11 @@ def test_tools_stand_above_the_text_in_one_output(page, tools):
 def test_tools_are_seen_where_no_view_comes(page, tools):
     step = ToolStep(key="1.0", round=1, name="look_up", arguments="{}", state="running")
     for _ in range(20):
-        page.now += 0.1
+        page.advance(0.1)
         tools.stage.tick("", [step])
     assert page.shown == []
     step.run, step.state = ToolRun(name="look_up", arguments={}, status="ran", sent="14"), "over"
-    page.now += 1
+    page.advance(1)
     tools.stage.tick("", [step])
     assert "look_up" in page.shown[-1]["text/html"]
     tools.stage._view.hello.set()

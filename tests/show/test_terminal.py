@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -104,69 +103,69 @@ def test_what_was_not_streamed_is_written_in_the_end(capsys):
 class Terminal:
     """An IPython on a terminal of its own."""
 
-    def __init__(self, tmp_path):
+    def __init__(self, home):
         mine, its = pty.openpty()
         env = os.environ | {
             "AMBER_MODE": "simulate",
-            "AMBER_SIM_CHUNKS_PER_S": "40",
-            "IPYTHONDIR": str(tmp_path),
+            "AMBER_SIM_CHUNKS_PER_S": "100",
+            "IPYTHONDIR": str(home),
             "TERM": "dumb",
         }
         command = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor"]
         self.process = subprocess.Popen(
-            command, stdin=its, stdout=its, stderr=its, env=env, cwd=tmp_path, start_new_session=True
+            command, stdin=its, stdout=its, stderr=its, env=env, cwd=home, start_new_session=True
         )
         os.close(its)
         self.fd = mine
         self.out = ""
+        self.prompts = 0
 
     def say(self, line):
         os.write(self.fd, line.encode() + b"\n")
 
-    def until(self, pattern, timeout_s=60):
+    def until(self, pattern):
         """Read until something new that matches has come; returns what came."""
-        start, deadline = len(self.out), time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if match := re.search(pattern, self.out[start:]):
-                return self.out[start : start + match.end()]
-            if select.select([self.fd], [], [], 0.1)[0]:
-                self.out += os.read(self.fd, 4096).decode().replace("\r\n", "\n")
-        raise AssertionError(f"no {pattern!r} in:\n{self.out}")
+        start = len(self.out)
+        while not (match := re.search(pattern, self.out[start:])):
+            if not select.select([self.fd], [], [], 60)[0]:
+                raise AssertionError(f"no {pattern!r} in:\n{self.out}")
+            self.out += os.read(self.fd, 4096).decode().replace("\r\n", "\n")
+        return self.out[start : start + match.end()]
+
+    def prompt(self):
+        """Read until IPython asks for the next input; returns what came before."""
+        self.prompts += 1
+        return self.until(rf"In \[{self.prompts}\]: ")
 
 
-@pytest.fixture
-def terminal(tmp_path):
-    one = Terminal(tmp_path)
-    one.until(r"In \[1\]: ")
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory):
+    one = Terminal(tmp_path_factory.mktemp("terminal"))
+    one.prompt()
+    one.say("from amber_nb import Amber; amber = Amber()")
+    one.prompt()
     yield one
     one.process.kill()
     one.process.wait(10)
     os.close(one.fd)
 
 
-def test_in_ipython_it_streams_and_is_shown_once(terminal):
-    terminal.say("from amber_nb import Amber; amber = Amber()")
-    terminal.until(r"In \[2\]: ")
+def test_in_ipython_it_is_shown_once(terminal):
     terminal.say("amber.ask('Write 25 words about tea.')")
-    terminal.until(r"\n\w+ \w+")  # as it comes: the end is two thirds of a second away
-    assert terminal.process.poll() is None
-    assert "In [3]" not in terminal.out
-    terminal.until(r"In \[3\]: ")
+    shown = terminal.prompt()
     terminal.say("print(); print(amber.last.text)")
-    text = terminal.until(r"In \[4\]: ").split("\n\n")[1].strip()
-    assert terminal.out.count(text) == 2  # once streamed, once printed
+    text = terminal.prompt().split("\n\n")[1].strip()
+    assert shown.count(text) == 1
     terminal.say("again = await amber.ask_async('Write 25 words about tea.'); again")
-    assert terminal.until(r"In \[5\]: ").count(text) == 1
+    assert terminal.prompt().count(text) == 1
 
 
-def test_an_interrupt_keeps_what_was_written(terminal):
-    terminal.say("from amber_nb import Amber; amber = Amber()")
-    terminal.until(r"In \[2\]: ")
-    terminal.say("amber.ask('Write 400 words about tea.')")
-    terminal.until(r"\n\w+ \w+ \w+")
+def test_it_streams_and_an_interrupt_keeps_what_was_written(terminal):
+    terminal.say("amber.ask('Write 2000 words about tea.')")
+    terminal.until(r"\n\w+ \w+ \w+")  # long before the end, so that there is something to interrupt
     os.kill(terminal.process.pid, signal.SIGINT)
-    shown = terminal.until(r"In \[3\]: ")
+    shown = terminal.prompt()
     assert "[stopped by the reader]" in shown
     assert "KeyboardInterrupt" in shown
     terminal.say("amber.last.finish_reason, amber.last.complete")
-    assert "('cancelled', False)" in terminal.until(r"In \[4\]: ")
+    assert "('cancelled', False)" in terminal.prompt()

@@ -1,10 +1,13 @@
 """`ask` in a real JupyterLab: live while it runs, stoppable, static once it is done."""
 
+import itertools
 import re
+import threading
 import time
 
 import pytest
 from gateway import Said, chunk, serve
+from patience import until
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -52,7 +55,7 @@ def test_a_long_wait_is_shown_and_can_be_stopped(notebook, artefacts):
 
 
 def test_it_is_live_and_settles_in_place(notebook, artefacts):
-    book = notebook([start("amber.ask('Write 120 words about tea.')", pace=50)])
+    book = notebook([start("amber.ask('Write 120 words about tea.')", pace=150)])
     book.run()
     expect(book.output().get_by_role("button", name=re.compile("Stop"))).to_be_visible()
     book.finished()
@@ -72,7 +75,7 @@ def test_it_is_live_and_settles_in_place(notebook, artefacts):
 def test_two_at_once(notebook, artefacts):
     code = "import asyncio\ntopics = ['tea', 'coffee']\n"
     code += "both = await asyncio.gather(*(amber.ask_async(f'Write 150 words about {t}.') for t in topics))\nNone"
-    book = notebook([start(code)])
+    book = notebook([start(code, pace=100)])
     book.run()
     expect(book.output().get_by_role("button", name=re.compile("Stop"))).to_have_count(2)
     book.page.screenshot(path=artefacts / "live-two.png")
@@ -84,6 +87,7 @@ def test_two_at_once(notebook, artefacts):
     ] == [True, True]
 
 
+@pytest.mark.fresh_kernel
 def test_an_interrupt_settles_and_raises(notebook):
     book = notebook([start(f"amber.ask({LONG!r})"), "print(amber.last.finish_reason, len(amber.last.text) > 20)"])
     book.run()
@@ -110,38 +114,28 @@ def test_an_error_leaves_no_view_behind(notebook):
 
 
 class Endless:
-    """A gateway that goes on until its reader hangs up, and knows when that was."""
+    """A gateway that goes on until its reader hangs up, a hundred pieces a second; counts what it has sent."""
 
     def __init__(self):
-        self.ended_at = []
-
-    def ends(self, stop):
-        """Seconds from `stop` until a reader has hung up."""
-        number, began = len(self.ended_at), time.monotonic()
-        stop()
-        while len(self.ended_at) <= number and time.monotonic() < began + 20:
-            time.sleep(0.01)
-        return self.ended_at[number] - began
+        self.sent, self.left, self.seen = 0, 0, threading.Event()
 
     def reply(self, prompt):
         return Said(self.pieces(prompt))
 
     def pieces(self, prompt):
         try:
-            if "think" in prompt:
+            if prompt == "think":
                 yield chunk({"reasoning_content": "Well, "})
-                time.sleep(2)
-            for number in range(3000):
+                self.seen.wait(20)
+            for number in itertools.count():
+                self.sent += 1
                 yield chunk({"content": f"word {number} "})
-                if "lines" in prompt:
-                    yield chunk({"content": "\n\n"})
-                    time.sleep(1)
                 time.sleep(0.01)
-                if number == 100 and "call" in prompt:
+                if prompt == "call" and number == 20:
                     yield chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "look_up"}}]})
-                    time.sleep(3)
+                    self.seen.wait(20)
         finally:
-            self.ended_at.append(time.monotonic())
+            self.left += 1
 
 
 @pytest.fixture
@@ -152,6 +146,7 @@ def endless():
         yield gateway
 
 
+MANY = 200  # pieces, a tenth of what a reader gets in twenty seconds: how long others are waited for here
 SEVERAL = "import asyncio\nanswers = await asyncio.gather(*(amber.ask_async(str(n)) for n in range(3)))\n"
 
 
@@ -160,55 +155,22 @@ SEVERAL = "import asyncio\nanswers = await asyncio.gather(*(amber.ask_async(str(
     ["answers = [amber.ask('Go on')]\n", "answers = [await amber.ask_async('Go on')]\n", SEVERAL],
     ids=["sync", "await", "three"],
 )
-def test_stop_closes_the_request_within_half_a_second(notebook, endless, code):
+def test_after_stop_the_gateway_sends_little_more(notebook, endless, code):
     book = notebook([endless.start, code + "print([answer.finish_reason for answer in answers])"])
     book.run(0, wait=True)
     stops = book.output(1).get_by_role("button", name="Stop this answer")
     count = 3 if code == SEVERAL else 1
-    longest = []
-    for _ in range(3):  # other work on the machine makes it longer on the clock: one quiet run of three is asked for
-        book.run(1)
-        expect(stops).to_have_count(count)
-        expect(book.output(1).get_by_role("log").last).to_contain_text("word 9")
-        took = []
-        for number in range(count):
-            took.append(endless.ends(lambda: stops.first.evaluate("el => el.click()")))  # it does not stand still
-            expect(stops).to_have_count(count - number - 1)
-        book.finished(1)
-        expect(book.output(1)).to_contain_text(str(["cancelled"] * count))
-        longest.append(max(took))
-        if longest[-1] < 0.5:
-            break
-    assert min(longest) < 0.5, longest
-
-
-JUST_MOVED = """async el => {
-  const y = () => el.getBoundingClientRect().y, frame = () => new Promise(done => requestAnimationFrame(done));
-  const first = y();
-  while (y() === first) await frame();
-  for (let at = y(), since = performance.now(); performance.now() - since < 150; await frame())
-    if (y() !== at) [at, since] = [y(), performance.now()];
-}"""
-
-
-def test_stop_is_heard_though_the_button_moves_away(notebook, endless):
-    """It stands under the text: between down and up of a reader's mouse, a line comes in."""
-    book = notebook([endless.start + "print(amber.ask('lines').finish_reason)"])
-    book.run()
-    stop = book.output().get_by_role("button", name="Stop this answer")
-    log, mouse = book.output().get_by_role("log"), book.page.mouse
-    stop.hover()
-    expect(log).to_contain_text("word 3")
-    element = stop.element_handle()
-    book.page.evaluate(JUST_MOVED, element)  # the next line is most of a second away
-    was = stop.bounding_box()
-    mouse.move(was["x"] + 9, was["y"] + 9)
-    mouse.down()
-    moved = "([el, y]) => !el.isConnected || el.getBoundingClientRect().y > y + 20"
-    book.page.wait_for_function(moved, arg=[element, was["y"]])
-    mouse.up()
-    book.finished()
-    expect(book.output()).to_contain_text("cancelled")
+    book.run(1)
+    expect(stops).to_have_count(count)
+    expect(book.output(1).get_by_role("log").last).to_contain_text("word 9")
+    for number in range(count):
+        sent = endless.sent
+        stops.first.evaluate("el => el.click()")  # it does not stand still
+        until(lambda number=number: endless.left > number)
+        assert endless.sent - sent <= MANY * (count - number)
+        expect(stops).to_have_count(count - number - 1)
+    book.finished(1)
+    expect(book.output(1)).to_contain_text(str(["cancelled"] * count))
 
 
 @pytest.mark.parametrize(("prompt", "note"), [("think", "thinking"), ("call", "calling look_up")])
@@ -216,7 +178,7 @@ def test_what_adds_no_text_is_noted(notebook, endless, prompt, note):
     book = notebook([endless.start + f"amber.ask({prompt!r})"])
     book.run()
     expect(book.output().locator(".amber-note")).to_have_text(note)
-    expect(book.output().get_by_role("log")).to_contain_text("word 150")
+    endless.seen.set()
     expect(book.output().locator(".amber-note")).to_have_text("")  # text has come
-    book.output().get_by_role("button", name="Stop this answer").click()
+    book.output().get_by_role("button", name="Stop this answer").evaluate("el => el.click()")
     book.finished()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
-# Not the last one: it starts a dozen processes, and shows nothing that the others do not.
+# Not the last one: it starts six processes, and shows nothing that the others do not.
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("0[1-4]_*.ipynb"))
 
 
@@ -20,9 +20,9 @@ def code_cells(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_newcomer_runs_every_cell(notebook, artefacts, path):
     theme = "Dark" if path.stem == "03_images" else "Light"  # what they show is the same kinds of things
-    # Two of them at the real pace of the simulator.
-    pace = "" if path.stem < "03" else "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\n"
     cells = code_cells(path)
+    # What the simulator's own pace looks like is seen by tests of `ask`.
+    pace = "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\n"
     book = notebook([pace + cells[0], *cells[1:]], theme=f"JupyterLab {theme}")
     text = ""
     for index in range(len(cells)):
@@ -37,7 +37,8 @@ def test_a_newcomer_runs_every_cell(notebook, artefacts, path):
 
 
 def test_an_answer_is_there_without_a_kernel(notebook, artefacts):
-    book = notebook(["from amber_nb import Amber\nAmber().ask('Write 60 words about reading.')"])
+    pace = "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\n"
+    book = notebook([pace + "from amber_nb import Amber\nAmber().ask('Write 60 words about reading.')"])
     book.run(0, wait=True)
     # The cell's number and its outputs come by different channels, in either order.
     expect(book.output().locator(".amber-answer")).to_have_count(1)
@@ -46,7 +47,7 @@ def test_an_answer_is_there_without_a_kernel(notebook, artefacts):
     (output,) = saved["cells"][0]["outputs"]
     assert output["output_type"] == "display_data"
     assert sorted(output["data"]) == ["text/html", "text/plain"]
-    reopened = notebook.saved(book.path)
+    reopened = notebook.saved(book.path, own=True)
     expect(reopened.output().locator(".amber-answer")).to_have_count(1)
     assert reopened.output(0).inner_text() == shown
     reopened.page.screenshot(path=artefacts / "reopened.png")
