@@ -68,9 +68,7 @@ class StaticPage:
         self.page.goto(f"{HOME}/")
         if clock:
             self.page.clock.pause_at(60_000)
-        self.page.evaluate(
-            "dark => { document.body.dataset.jpThemeLight = String(!dark); window.pwned = undefined; }", theme == "dark"
-        )
+        self.page.evaluate("light => { document.body.dataset.jpThemeLight = light; }", str(theme == "light").lower())
         self.page.wait_for_function("window.ready")
         self.show(**state)
 

@@ -207,7 +207,9 @@ class Watch:
         dialog.dismiss()
 
     def _navigated(self, frame):
-        if frame.parent_frame or not re.match(r"http://127\.0\.0\.1:\d+/lab/tree/|file:|about:blank", frame.url):
+        if frame.parent_frame or not re.match(
+            r"http://127\.0\.0\.1:\d+/lab/tree/|http://widget\.invalid/|file:|about:blank", frame.url
+        ):
             self.alarms.append(f"navigation: {frame.url}")
 
     @staticmethod
