@@ -249,6 +249,8 @@ def notebook(
         own = own or bool(context_options) or browser is not pages.browser
         if not own:
             put_back()  # what was opened before is in the page that is used again
+        if fresh:
+            lab.end_kernels(shared=False)
         return _opened(path, theme, context_options, own=own)
 
     def _opened(path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool) -> Notebook:

@@ -21,6 +21,7 @@ def exchanges(tape):
     return [(request["cell"], request["n"]) for request in requests]
 
 
+@pytest.mark.fresh_kernel  # which knows the notebook by the name that it was started with
 def test_recorded_in_lab_replayed_by_a_colleague_and_by_nbval(notebook, artefacts):
     numbers = iter(range(1, 100))
     with serve(lambda prompt: Said([*spoken(f"Number {next(numbers)} is the number of today.", 4)])) as url:
@@ -62,8 +63,6 @@ def test_recorded_in_lab_replayed_by_a_colleague_and_by_nbval(notebook, artefact
 
     # Without the cassette, real answers are not overwritten by simulated ones.
     tape.unlink()
-    third = notebook([COLLEAGUE])
-    third.path.write_text(json.dumps(saved))
-    third = notebook.saved(third.path)
+    third = notebook.saved(book.path)
     third.run(0, wait=True)
     expect(third.output(0)).to_contain_text(re.compile("ConfigError.*holds answers of a real gateway", re.DOTALL))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 # Whoever makes an ImageView keeps the images and says what is in it.
 OWNER = """
-import hashlib, io, json, time
+import hashlib, io, json, pathlib, time
 from IPython.display import display
 from PIL import Image
 from amber_nb.errors import AmberError
@@ -39,7 +39,8 @@ class Owner:
 
     def take(self, name, data, before):
         if name.endswith(".tiff"):
-            time.sleep(2.5)  # Pillow, at work
+            while not pathlib.Path(GATE).exists():  # Pillow, at work
+                time.sleep(0.05)
             facts, thumbnail, pixels = ("as it came",), b"", []
         else:
             try:
@@ -211,7 +212,8 @@ def test_large_files_travel_small_or_in_pieces_while_a_cell_runs(
     Image.fromarray(noise[:1500, :3000]).save(turned, quality=95, exif=exif)
     scan.write_bytes(b"II*\x00" + noise.tobytes()[: 9_000_000 - 4])
     gate = tmp_path / "go on"
-    book = notebook([SHOWN, TELL, AGAIN.format(gate=str(gate))])
+    taken = tmp_path / "taken"
+    book = notebook([SHOWN + f"\nGATE = {str(taken)!r}", TELL, AGAIN.format(gate=str(gate))])
     book.run(0, wait=True)
     out = book.output(0)
     expect(out.get_by_role("button", name="Choose images…")).to_be_visible()
@@ -231,6 +233,7 @@ def test_large_files_travel_small_or_in_pieces_while_a_cell_runs(
     expect(out.get_by_role("button", name="Done")).to_have_attribute("aria-disabled", "true")
     out.screenshot(path=artefacts / "images-sending.png")
     expect(out.get_by_text("waiting for the kernel: it is busy")).to_be_visible(timeout=60_000)
+    taken.touch()
     for one in (out, again):
         expect(names(one)).to_have_text(["photo.jpg", "turned.jpg", "scan.tiff"], timeout=60_000)
     expect(out.locator(".amber-job")).to_have_count(0)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from accessibility import judge
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.browser
 # A gateway that says what a test has it say, and tools of all kinds.
 TESTS = pathlib.Path(__file__).parents[1]
 SETUP = f"""
-import json, sys, threading, time
+import json, pathlib, sys, threading, time
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -28,13 +27,19 @@ from scripted import calling, scripted
 play = scripted().__enter__()
 gate = threading.Event()
 
-def slowly(reply, piece, pause_s):
+def held(reply, piece, name):
+    '''The reply, but for what begins with a piece: that waits for a file of this name.'''
     def said():
         for n, one in enumerate(reply):
-            time.sleep(pause_s if n == piece else 0.02)
+            if n == piece:
+                wait_for(name)
             yield one
     reply = list(reply)
     return said
+
+def wait_for(name):
+    while not pathlib.Path(name).exists():
+        time.sleep(0.05)
 
 def get_forecast(
     location: str,
@@ -51,7 +56,7 @@ def get_forecast(
         location: City and country, such as Aachen, DE
         days: How many days ahead
     '''
-    time.sleep(4)
+    wait_for("forecast")
     return {{"temperature": 14, "token": "t0ken"}}
 
 FORECAST = {{"location": "Aachen, DE", "unit": "celsius", "days": 3, "hourly": True,
@@ -86,6 +91,20 @@ def button(where: Any, name: str) -> Any:
     return where.get_by_role("button", name=name, exact=True)
 
 
+@pytest.fixture
+def release(lab: Any) -> Iterator[Callable[[str], None]]:
+    """Makes the file that something in the kernel waits for."""
+    made: list[pathlib.Path] = []
+
+    def make(name: str) -> None:
+        made.append(lab.work / name)
+        made[-1].touch()
+
+    yield make
+    for path in made:
+        path.unlink()
+
+
 def only_static(book: Any, index: int) -> dict[str, Any]:
     """What the file keeps of a cell's display: one bundle, and nothing of a widget."""
     saved = book.saved()
@@ -96,8 +115,8 @@ def only_static(book: Any, index: int) -> dict[str, Any]:
 
 
 TWO = """
-said = slowly(calling(("get_forecast", FORECAST), ("search_flights", {"from": "CGN", "to": "LIS"})), 6, 2.5)
-amber = play(said, slowly(calling(text="It will **rain**."), 1, 2.5))
+said = held(calling(("get_forecast", FORECAST), ("search_flights", {"from": "CGN", "to": "LIS"})), 6, "written")
+amber = play(said, held(calling(text="It will **rain**."), 1, "seen"))
 answer = _ASK_("?", tools=[get_forecast, FLIGHTS], handlers=handlers, require_approval=True)
 one, two = answer.tool_runs
 print(json.dumps([one.arguments, one.status, one.decided_by, two.reason]))
@@ -107,7 +126,7 @@ WAYS = {"sync": "amber.ask", "await": "await amber.ask_async"}
 
 @pytest.mark.parametrize("way", WAYS)
 def test_two_calls_are_seen_edited_allowed_and_denied(
-    notebook: Callable[..., Any], artefacts: pathlib.Path, way: str
+    notebook: Callable[..., Any], release: Callable[[str], None], artefacts: pathlib.Path, way: str
 ) -> None:
     book = notebook([SETUP, TWO.replace("_ASK_", WAYS[way])])
     book.run(0, wait=True)
@@ -115,6 +134,7 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     out, press = book.output(1), book.page.keyboard.press
     written = out.locator(".amber-is-writing pre").first
     expect(written).to_have_text('{"location": "Aachen, DE", "unit":')
+    release("written")
 
     # The first card has the keyboard: the reader was in this cell, and typed nothing.
     forecast, flights = card(out, "get_forecast"), card(out, "search_flights")
@@ -168,9 +188,11 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     expect(forecast).to_be_focused()
     press("Control+Enter")
     expect(forecast).to_have_count(0)
-    expect(out.locator(".amber-is-running .amber-word")).to_have_text(re.compile(r"running · [1-4] s"))
+    expect(out.locator(".amber-is-running .amber-word")).to_have_text(re.compile(r"running · \d+ s"))
+    release("forecast")
     expect(out.locator(".amber-is-ran .amber-outcome")).to_have_text('{"temperature": 14, "token": "•••"}')
     out.screenshot(path=artefacts / f"tools-over-{way}.png")
+    release("seen")
     book.finished(1)
     wanted = {"location": "Würselen", "unit": "fahrenheit", "days": 5, "hourly": False}
     wanted |= {"stations": ["Orsbach", "Bad Godesberg"], "api_key": "s3cret-value"}
@@ -191,6 +213,7 @@ print(answer.finish_reason)
 """
 
 
+@pytest.mark.fresh_kernel
 def test_stop_and_interrupt_while_it_waits(notebook: Callable[..., Any]) -> None:
     after = "print(amber.last.finish_reason, [run.status for run in amber.last.tool_runs])"
     book = notebook([SETUP, *(ENDED.replace("_ASK_", ask) for ask in WAYS.values()), after])
@@ -215,44 +238,26 @@ def test_stop_and_interrupt_while_it_waits(notebook: Callable[..., Any]) -> None
 
 ALL = """
 amber = play(
-    calling(("get_forecast", FORECAST), ("search_flights", {"from": "CGN"}),
-            ("book_flight", {"flight": "LH 1968", "note": "Window seat, please.\\nAnd a vegetarian meal."}),
+    calling(("search_flights", {"from": "CGN"}), ("book_flight", {"flight": "LH 1968", "note": "Window seat."}),
             ("convert", {"amount": 3})),
     calling(("convert", {})),
-    slowly(calling(text="Done."), 0, 2.5),
+    calling(text="Done."),
 )
 policy = lambda call: True if call.name == "convert" else None
-answer = amber.ask("?", tools=[get_forecast, FLIGHTS, book_flight, convert], handlers=handlers, require_approval=policy)
-print([run.status for run in answer.tool_runs], answer.tool_runs[1].arguments)
+answer = amber.ask("?", tools=[FLIGHTS, book_flight, convert], handlers=handlers, require_approval=policy)
+print([run.status for run in answer.tool_runs], answer.tool_runs[0].arguments)
 """
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
-def test_allow_all_axe_and_narrow_pages(
-    notebook: Callable[..., Any],
-    artefacts: pathlib.Path,
-    axe: str,
-    theme: str,
-) -> None:
-    book = notebook([SETUP, ALL], theme=f"JupyterLab {theme}")
+def test_allow_all_decides_on_what_follows(notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
+    book = notebook([SETUP, ALL], theme="JupyterLab Dark")
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
-    expect(button(out, "Allow")).to_have_count(3)
-    book.page.mouse.move(0, 0)
-    out.screenshot(path=artefacts / f"tools-{theme}.png")
-    judge(book.page, axe, ".amber-inspector", artefacts / f"axe-tools-{theme}.json")
-    for width in (1600, 360):
-        book.page.set_viewport_size({"width": max(width + 400, 1280), "height": 900})
-        book.style(f".jp-Cell-outputArea {{ max-width: {width + 64}px; }}")  # 64 are the prompt's
-        needed, there = out.locator(".amber-inspector").evaluate("el => [el.scrollWidth, el.clientWidth]")
-        assert needed <= there <= width
-        out.screenshot(path=artefacts / f"tools-{theme}-{width}.png")
-    book.page.emulate_media(forced_colors="active", reduced_motion="reduce")
-    out.screenshot(path=artefacts / f"tools-{theme}-forced.png")
+    expect(button(out, "Allow")).to_have_count(2)
+    out.screenshot(path=artefacts / "tools-dark-in-lab.png")
     card(out, "search_flights").get_by_label("from").fill("DUS")
     button(card(out, "book_flight"), "Allow all").click()
-    expect(out.locator(".amber-is-failed .amber-outcome")).to_have_text("KeyError: 'rate'")
-    out.screenshot(path=artefacts / f"tools-{theme}-over.png")
     book.finished(1)
-    expect(out).to_contain_text("['ran', 'ran', 'ran', 'ran', 'failed'] {'from': 'DUS'}")
+    expect(out.locator(".amber-answer")).to_contain_text("KeyError: 'rate'")
+    expect(out).to_contain_text("['ran', 'ran', 'ran', 'failed'] {'from': 'DUS'}")

@@ -1,4 +1,7 @@
-"""Every fault of the simulator through `ask`: nothing is silent, nothing foreign is raised, no text is lost."""
+"""Every fault of the simulator through `ask`: nothing is silent, nothing foreign is raised, no text is lost.
+
+All of them in this process, where no time passes; over HTTP those whose mechanism is the socket.
+"""
 
 import asyncio
 import re
@@ -109,6 +112,11 @@ UNSTREAMED = {
 }
 # In which nothing comes: they alone are read with little patience, as a busy machine makes any reply a late one.
 SILENT = {"silence", "stalled", "only-pings", "endless-pings", "endless-event-pings"}
+# What a connection does, and not the bytes on it; and one reply of each kind of body.
+ON_THE_SOCKET = [
+    *("cut-end", "cut-fin", "cut-reset", "cut-mid-line", "broken-gzip", "empty-body", "no-content", "split-utf8"),
+    *("silence", "stalled", "endless-pings", "redirect", "bad-gateway-html", "json-body", "crlf"),
+]
 ONCE_MORE = {"retry-after-1", "retry-after-61", "retry-after-long", "no-retry-after", "overloaded"} | {
     name for name in FAULTS if "quota" in name
 }
@@ -148,11 +156,26 @@ async def _awaited(coroutine):
     return await coroutine
 
 
+BOTH = pytest.mark.parametrize("unstreamed", [False, True], ids=["streamed", "not streamed"])
+
+
 @pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize("unstreamed", [False, True], ids=["streamed", "not streamed"])
+@BOTH
 @pytest.mark.parametrize("verb", ["ask", "ask_async"])
-@pytest.mark.parametrize("door", ["http", "in process"])
-def test_every_fault(clients, door, verb, unstreamed, name):
+def test_every_fault(clients, fast_clock, verb, unstreamed, name):
+    check(clients, "in process", verb, unstreamed, name)
+
+
+@pytest.mark.parametrize("name", ON_THE_SOCKET)
+@BOTH
+@pytest.mark.parametrize("verb", ["ask", "ask_async"])
+def test_every_fault_of_a_connection(clients, verb, unstreamed, name):
+    """On the machine's clock: what is waited for here are real sockets."""
+    check(clients, "http", verb, unstreamed, name)
+
+
+def check(clients, door, verb, unstreamed, name):
+    """Ask, and hold what comes against the table."""
     kind, text, says = UNSTREAMED.get(name, EXPECTED[name]) if unstreamed else EXPECTED[name]
     silent = name in SILENT and kind != WHOLE
     amber = clients[door, "silent" if silent else "once more" if name in ONCE_MORE else "plain"]

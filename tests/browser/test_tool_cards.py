@@ -1,0 +1,105 @@
+"""Cards of tool calls on a page without a kernel: for readers who see, hear or move otherwise, and on narrow pages."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from accessibility import judge
+from fakecomm import Comm
+from playwright.sync_api import expect
+from static_page import StaticPage
+
+from amber_nb.show import ToolInspector
+from amber_nb.types import ToolCall, ToolRun, ToolStep
+
+pytestmark = pytest.mark.browser
+
+FORECAST = {
+    "location": "Aachen, DE", "unit": "celsius", "days": 3, "hourly": True,
+    "stations": ["Orsbach", "Bad Godesberg"], "api_key": "s3cret-value",
+}  # fmt: skip
+PROPERTIES = {
+    "location": {"type": "string", "description": "City and country, such as Aachen, DE"},
+    "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
+    "days": {"type": "integer", "maximum": 10, "description": "How many days ahead"},
+    "stations": {"type": "array", "items": {"type": "string"}},
+    "hourly": {"type": "boolean"},
+    "note": {"type": "string"},
+    "api_key": {"type": "string"},
+}
+BOOKING = {"flight": "LH 1968", "note": "Window seat, please.\nAnd a vegetarian meal."}
+
+
+def step(name: str, arguments: dict[str, Any], state: str = "waiting", run: ToolRun | None = None) -> ToolStep:
+    made = ToolStep(key=name, round=1, name=name, arguments=json.dumps(arguments), state="waiting")
+    made.state, made.run = state, run  # type: ignore[assignment]
+    return made
+
+
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the kernel says of two calls that wait, one that is written, one that runs and two that are over."""
+    monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
+    inspector = ToolInspector()
+    inspector.hello.set()
+    ran = ToolRun(name="convert", arguments={"amount": 3}, status="ran", result=3.3, sent="3.3", duration_s=0.2)
+    failed = ToolRun(name="convert_back", arguments={}, status="failed", error="KeyError: 'rate'", sent="Error")
+    waiting = [step("get_forecast", FORECAST), step("book_flight", BOOKING)]
+    others = [
+        step("search_flights", {"from": "CGN"}, "writing"),
+        step("check_in", {"flight": "LH 1968"}, "running"),
+        step("convert", {"amount": 3}, "over", ran),
+        step("convert_back", {}, "over", failed),
+    ]
+    inspector.show([*waiting, *others])
+    for one, properties in zip(waiting, (PROPERTIES, {}), strict=True):
+        call = ToolCall(id=one.key, name=one.name, arguments=json.loads(one.arguments))
+        spec = {"function": {"parameters": {"properties": properties}}}
+        inspector.ask(call, one, spec=spec, check=lambda arguments: "")
+    said: list[dict[str, Any]] = json.loads(json.dumps(inspector.comm.contents()))
+    inspector.close()
+    return said
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_is_too_wide(
+    static_page: Callable[..., StaticPage],
+    messages: list[dict[str, Any]],
+    axe: str,
+    artefacts: pathlib.Path,
+    theme: str,
+) -> None:
+    view = static_page("inspector", theme=theme)
+    for message in messages:
+        view.receive(**message)
+    out = view.output()
+    expect(out.get_by_role("button", name="Allow", exact=True)).to_have_count(2)
+    expect(out.locator(".amber-is-failed .amber-outcome")).to_have_text("KeyError: 'rate'")
+    view.page.mouse.move(0, 0)
+    out.screenshot(path=artefacts / f"tools-{theme}.png")
+    judge(view.page, axe, ".amber-inspector", artefacts / f"axe-tools-{theme}.json")
+    for width in (1600, 360):
+        view.page.set_viewport_size({"width": max(width + 400, 1280), "height": 900})
+        view.page.add_style_tag(content=f".jp-Cell-outputArea {{ max-width: {width}px; }}")
+        needed, there = out.locator(".amber-inspector").evaluate("el => [el.scrollWidth, el.clientWidth]")
+        assert needed <= there <= width
+        out.screenshot(path=artefacts / f"tools-{theme}-{width}.png")
+    view.page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    out.screenshot(path=artefacts / f"tools-{theme}-forced.png")
+
+
+def test_a_decision_is_said_once(static_page: Callable[..., StaticPage], messages: list[dict[str, Any]]) -> None:
+    view = static_page("inspector")
+    for message in messages:
+        view.receive(**message)
+    card = view.output().get_by_role("group", name="book_flight", exact=True)
+    allow = card.get_by_role("button", name="Allow", exact=True)
+    for _ in range(3):
+        allow.evaluate("el => el.click()")
+    said = [message for message in view.sent() if "decide" in message]
+    assert len(said) == 1
+    assert "deny" not in said[0]
