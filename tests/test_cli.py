@@ -32,6 +32,12 @@ def test_notebooks_are_copied_and_never_overwritten(elsewhere, capsys):
     assert capsys.readouterr().out.split() == ["mine/02_streaming.ipynb"]
 
 
+def names_only_links(page):
+    """What a page names, a browser fetches: nothing may be named but links that a reader clicks."""
+    return re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//[^"'>]+""", page) == []
+
+
+@pytest.mark.slow
 def test_demo_headless_runs_them_all_and_writes_pages(elsewhere):
     command = [sys.executable, "-m", "amber_nb.cli", "demo", "--headless", "here"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -40,19 +46,37 @@ def test_demo_headless_runs_them_all_and_writes_pages(elsewhere):
     for name in NOTEBOOKS:
         page = (elsewhere / "here" / "pages" / name).with_suffix(".html").read_text(encoding="utf-8")
         assert "simulat" in page  # a badge, or the words of the notebook that starts its own
-        # What a page names, a browser fetches: nothing may be named but links that a reader clicks.
-        assert re.findall(r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//[^"'>]+""", page) == []
+        assert names_only_links(page)
 
 
-def test_demo_headless_names_what_failed(elsewhere, capfd, monkeypatch):
+def test_demo_headless_writes_pages_and_names_what_failed(elsewhere, capfd, monkeypatch):
+    copy = cli._copy
+
+    def copy_one(directory):
+        """The first notebook; each of them is run by nbval and in JupyterLab as well."""
+        for path in copy(directory):
+            if path.name != NOTEBOOKS[0]:
+                path.unlink()
+        return [directory / NOTEBOOKS[0]]
+
     (elsewhere / "here").mkdir()
-    monkeypatch.setattr(cli, "_copy", lambda directory: [])
+    monkeypatch.setattr(cli, "_copy", copy_one)
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
     nbformat.write(book, elsewhere / "here" / "00_broken.ipynb")
     assert cli.main(["demo", "--headless", "here"]) == 1
     out = capfd.readouterr().out
     assert re.search(r"^FAILED +00_broken.ipynb", out, re.MULTILINE)
     assert "ZeroDivisionError" in out
+    assert re.search(rf"^ok +{NOTEBOOKS[0]}", out, re.MULTILINE)
+    page = (elsewhere / "here" / "pages" / NOTEBOOKS[0]).with_suffix(".html").read_text(encoding="utf-8")
+    assert "simulated" in page
+    assert names_only_links(page)
+
+
+def test_demo_headless_succeeds_where_all_do(elsewhere, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_run_one", lambda notebook: (True, f"ok {notebook.name}"))
+    assert cli.main(["demo", "--headless", "here"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"ok {name}" for name in NOTEBOOKS]
 
 
 def test_demo_without_lab_says_what_to_install(elsewhere, monkeypatch, capsys):

@@ -1,6 +1,7 @@
-"""Imports point down the list of ARCHITECTURE.md, function-level ones too; the only exception is for type checkers."""
+"""Imports point down the list of rooms, function-level ones too; the only exception is for type checkers."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ FLOORS = [
     {"config", "credentials"},
     {"address", "checks", "tapes"},
     {"errors", "types", "_version"},
-    {"masks"},
+    {"clock", "masks"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # name on the package's door → the room behind it
@@ -59,29 +60,52 @@ def imports(path):
             yield f"amber_nb.{DOOR.get(node.attr, node.attr)}", node
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_down(path):
+ROOMS = sorted({room(path) for path in MODULES})
+
+
+def wrong_imports(path):
+    """What a module imports that it may not, a line each."""
     here = room(path)
     for name, node in imports(path):
         if not name.startswith("amber_nb.") or name == "amber_nb.*":
             continue
         there = name.split(".")[1]
-        assert there in HEIGHT, f"{here} imports {name}: no such room in the plan"
-        down = there == here or HEIGHT[there] < HEIGHT[here] or (here, there) == ("cli", "testing")
-        assert down, f"line {node.lineno}: {here} imports {name}, which is above or beside it"
-        if there == "simulator":
-            assert here in ("simulator", "wire", "cli"), f"{here} opens the simulator"
-        if here == "simulator":
-            assert there == "simulator", f"the simulator imports {name}"
+        where = f"{path.relative_to(ROOT)}, line {node.lineno}: {here} imports {name}"
+        if there not in HEIGHT:
+            yield f"{where}: no such room in the plan"
+        elif not (there == here or HEIGHT[there] < HEIGHT[here] or (here, there) == ("cli", "testing")):
+            yield f"{where}, which is above or beside it"
+        elif there == "simulator" and here not in ("simulator", "wire", "cli"):
+            yield f"{where}: that is for the wire and the command"
+        elif here == "simulator" and there not in ("simulator", "clock"):
+            yield f"{where}: it stands by itself"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_is_imported_inside_a_function(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for function in ast.walk(tree):
+@pytest.mark.parametrize("here", ROOMS)
+def test_imports_point_down(here):
+    assert [line for path in MODULES if room(path) == here for line in wrong_imports(path)] == []
+
+
+def inner_imports(path):
+    """What is imported inside a function, a line each."""
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            inside = [node for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))]
-            assert not inside, f"line {inside[0].lineno}"
+            for node in ast.walk(function):
+                if isinstance(node, (ast.Import, ast.ImportFrom)):
+                    yield f"{path.relative_to(ROOT)}, line {node.lineno}"
+
+
+@pytest.mark.parametrize("here", ROOMS)
+def test_nothing_is_imported_inside_a_function(here):
+    assert [line for path in MODULES if room(path) == here for line in inner_imports(path)] == []
+
+
+def test_only_the_clock_knows_the_time():
+    """Else a test could not replace it; a thread that blocks in C is the exception, and says so."""
+    for path in MODULES:
+        if room(path) != "clock":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"^import time$|^from time |asyncio\.(sleep|timeout)\(", text, re.MULTILINE), path.name
 
 
 def test_only_config_reads_the_environment():
