@@ -185,17 +185,26 @@ def browser(launcher: Launcher) -> Any:
 
 
 @pytest.fixture
-def static_page(browser: Any) -> Iterator[Callable[..., StaticPage]]:
-    """Pages with one of our widgets and no kernel: `static_page("stream_view", theme="dark")`."""
-    pages: list[StaticPage] = []
+def static_page(browser: Any, pages: Pages) -> Iterator[Callable[..., StaticPage]]:
+    """Pages with one of our widgets and no kernel: `static_page("stream_view", theme="dark")`.
 
-    def open_page(bundle: str = "stream_view", **how: Any) -> StaticPage:
-        pages.append(StaticPage(browser.new_context(), bundle, **how))
-        return pages[-1]
+    The first one of a test may be a page that an earlier test has used: it is loaded anew.
+    """
+    opened: list[StaticPage] = []
+
+    def open_page(bundle: str = "stream_view", *, clock: bool = False, **how: Any) -> StaticPage:
+        watched = browser is not pages.browser
+        page = browser.new_context().new_page() if opened or clock or watched else pages.blank()
+        opened.append(StaticPage(page, bundle, clock=clock, **how))
+        return opened[-1]
 
     yield open_page
-    for page in pages:
-        page.close()
+    for one in opened:
+        try:
+            one.leave()
+        finally:
+            if one.page is not pages.blank():
+                one.page.context.close()
 
 
 @pytest.fixture(scope="session")
@@ -227,14 +236,14 @@ def notebook(
     own with the mark `fresh_kernel`, and after a test that has failed.
     """
     fresh = request.node.get_closest_marker("fresh_kernel") is not None
-    books: list[tuple[Notebook, str, bool]] = []
+    books: list[tuple[Notebook, bool]] = []
 
     def put_back() -> None:
-        for book, theme, own in books:
+        for book, own in books:
             if own or request.node.stash.get(FAILED, False):
                 book.page.context.close()
             else:
-                pages.put_back(book, theme)
+                pages.put_back(book)
         books.clear()
 
     def open_notebook(cells: list[str], *, theme: str = "JupyterLab Light", **context_options: Any) -> Notebook:
@@ -260,7 +269,7 @@ def notebook(
             lab.share_kernel(path)
         book = there.show(lab.url, path, theme, context_options, own=own, reset=not fresh)
         request.node.stash[OPENED] = book
-        books.append((book, theme, own))
+        books.append((book, own))
         return book
 
     open_notebook.saved = open_file  # type: ignore[attr-defined]

@@ -34,6 +34,11 @@ CLEAR = """() => {
   for (const widget of [...jupyterapp.shell.widgets('main')]) widget.dispose();
   return !document.querySelector('.jp-Dialog, .jp-Notebook, .jp-OutputArea');
 }"""
+THEME = """async theme => {
+  const there = () => document.body.dataset.jpThemeName === theme;
+  if (!there()) await jupyterapp.commands.execute('apputils:change-theme', { theme });
+  while (!there()) await new Promise(r => setTimeout(r, 20));
+}"""
 RUN = """code => jupyterapp.shell.currentWidget.sessionContext.session.kernel
     .requestExecute({ code, silent: true, store_history: false }).done.then(({ content }) => content.status)"""
 # A kernel as it was: no names, no widgets, no settings, and cells that are counted from 1.
@@ -109,7 +114,14 @@ class Pages:
 
     def __init__(self, browser: Any) -> None:
         self.browser = browser
-        self._kept: dict[str, Any] = {}
+        self._kept: Any = None
+        self._blank: Any = None
+
+    def blank(self) -> Any:
+        """The page that tests without JupyterLab use one after the other."""
+        if self._blank is None or self._blank.is_closed():
+            self._blank = self.browser.new_context().new_page()
+        return self._blank
 
     def show(
         self, url: str, path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool, reset: bool
@@ -117,9 +129,9 @@ class Pages:
         """A notebook, once its kernel answers.
 
         Args:
-            url: of the server, whose theme is `theme`.
+            url: of the server, whose theme is `theme`; a page that is used again is told to take it.
             path: of the notebook, which is in the server's folder.
-            theme: for which a page may be used again.
+            theme: JupyterLab's name of it.
             context_options: Playwright's, for a page of its own.
             own: whether it is to be a page of its own, which is closed by the test.
             reset: whether its kernel is to forget what earlier tests have done.
@@ -133,9 +145,11 @@ class Pages:
         self, url: str, path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool
     ) -> Notebook:
         book = Notebook(None, path)
-        book.page = None if own else self._kept.pop(theme, None)
+        if not own:
+            book.page, self._kept = self._kept, None
         if book.page is not None:
             book.page.set_viewport_size(SIZE)
+            book.page.evaluate(THEME, theme)
             book.page.on("request", book.sees)
             book.page.evaluate(OPEN, path.name)
             book.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
@@ -153,15 +167,15 @@ class Pages:
                 return book
         raise AssertionError("the notebook's kernel does not answer")
 
-    def put_back(self, book: Notebook, theme: str) -> None:
+    def put_back(self, book: Notebook) -> None:
         """Keep the page for the next test."""
         with contextlib.suppress(sync_api.Error):
             book.page.remove_listener("request", book.sees)
             for sheet in book.styles:
                 sheet.evaluate("el => el.remove()")
             book.page.emulate_media(forced_colors="none", reduced_motion="no-preference")
-            if theme not in self._kept and len(book.page.context.pages) == 1 and book.page.evaluate(CLEAR):
-                self._kept[theme] = book.page
+            if self._kept is None and len(book.page.context.pages) == 1 and book.page.evaluate(CLEAR):
+                self._kept = book.page
                 return
         book.page.context.close()
 

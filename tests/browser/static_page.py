@@ -28,7 +28,7 @@ class StaticPage:
     """A widget on a page of its own.
 
     Args:
-        context: of Playwright's browser; it is closed with the page.
+        page: Playwright's, which may have been used before; it is left as it was found.
         bundle: the widget's, such as "stream_view".
         theme: "light" or "dark".
         clock: whether time stands still in the page, until `page.clock` moves it.
@@ -40,9 +40,9 @@ class StaticPage:
     """
 
     def __init__(
-        self, context: Any, bundle: str = "stream_view", *, theme: str = "light", clock: bool = False, **state: Any
+        self, page: Any, bundle: str = "stream_view", *, theme: str = "light", clock: bool = False, **state: Any
     ) -> None:
-        self.page = context.new_page()
+        self.page = page
         self.requests: list[str] = []
         self.problems: list[str] = []
         files = {
@@ -60,7 +60,8 @@ class StaticPage:
                 self.requests.append(route.request.url)
                 route.abort()
 
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self._note = lambda error: self.problems.append(str(error))
+        self.page.on("pageerror", self._note)
         self.page.route("**/*", answer)
         self.page.set_viewport_size(SIZE)
         if clock:
@@ -117,12 +118,16 @@ class StaticPage:
         """Wait for two frames."""
         self.page.evaluate(PAINTED)
 
-    def close(self) -> None:
-        """Close it with its context."""
-        with_errors = list(self.problems)
-        self.page.context.close()
-        if with_errors:
-            raise AssertionError(f"errors in the page: {with_errors}")
+    def leave(self) -> None:
+        """End the test's part in the page.
+
+        Raises:
+            AssertionError: there were errors in it.
+        """
+        self.page.remove_listener("pageerror", self._note)
+        self.page.unroute_all(behavior="ignoreErrors")
+        self.page.emulate_media(forced_colors="none", reduced_motion="no-preference")
+        assert self.problems == []
 
 
 sync_api.expect.set_options(timeout=20_000)

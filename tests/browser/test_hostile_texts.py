@@ -16,7 +16,6 @@ from gateway import DONE, Said, chunk, serve
 from nbformat import from_dict
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import expect
-from static_page import StaticPage
 from witness import Watch
 
 from amber_nb import Amber
@@ -37,25 +36,11 @@ def browser(browser):
     return Watch(browser)
 
 
-@pytest.fixture
-def watched_page(browser):
-    """Pages without a kernel, watched: `watched_page("inspector")`."""
-    pages = []
-
-    def open_page(bundle="stream_view", **how):
-        pages.append(StaticPage(browser.new_context(), bundle, **how))
-        return pages[-1]
-
-    yield open_page
-    for page in pages:
-        page.close()
-
-
 # --- live, without a kernel
 
 
-def test_live_views_run_nothing(watched_page, browser):
-    view = watched_page(clock=True)
+def test_live_views_run_nothing(static_page, browser):
+    view = static_page(clock=True)
     texts = [encodable(text) for text in CORPUS]
     views = [[f"view-{n} {text}", text] for n, text in enumerate(texts)]
     view.page.evaluate(
@@ -97,7 +82,7 @@ def steps_and_runs(texts):
         yield step, run
 
 
-def test_tool_cards_run_nothing(watched_page, browser, monkeypatch, artefacts):
+def test_tool_cards_run_nothing(static_page, browser, monkeypatch, artefacts):
     monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
     inspector = ToolInspector()
     inspector.hello.set()
@@ -109,7 +94,7 @@ def test_tool_cards_run_nothing(watched_page, browser, monkeypatch, artefacts):
         call = ToolCall(id="x", name=text, arguments={text: text, "b": [text], "password": text})
         spec = {"function": {"parameters": {"properties": parts}}}
         inspector.ask(call, steps[number], spec=spec, check=lambda arguments: "")
-    view = watched_page("inspector")
+    view = static_page("inspector")
     for message in inspector.comm.contents():
         view.receive(**json.loads(json.dumps(message)))
     inspector.close()
@@ -123,8 +108,8 @@ def test_tool_cards_run_nothing(watched_page, browser, monkeypatch, artefacts):
     assert view.requests == []
 
 
-def test_the_witnesses_of_a_page_see_it(watched_page, browser):
-    view = watched_page()
+def test_the_witnesses_of_a_page_see_it(static_page, browser):
+    view = static_page()
     texts = [text for name, text in zip(NAMES, CORPUS, strict=True) if re.match("script|event handler 1|image", name)]
     view.page.evaluate(
         "texts => document.querySelector('.jp-OutputArea-output').append(...texts.map(text => "
@@ -221,11 +206,14 @@ def opened(notebook, lab, settled, name, *, sign):
     return page, set(trusted), marked
 
 
-def test_reopened_trusted(settled, notebook, browser, lab):
+@pytest.mark.parametrize("sign", [False, True], ids=["untrusted", "trusted"])
+def test_reopened(settled, notebook, browser, lab, sign):
     count = settled[1]
-    book, trusted, marked = opened(notebook, lab, settled, "trusted", sign=True)
-    assert (trusted, marked) == ({True}, count)
+    book, trusted, marked = opened(notebook, lab, settled, "trusted" if sign else "untrusted", sign=sign)
+    assert (trusted, marked) == ({sign}, count if sign else 0)
     assert browser.problems(book.page, least=2 * count) == []
+    if not sign:
+        return
     # What a reader wants may happen: a link opens, in a page that cannot reach this one and is not told which it is.
     link = book.page.locator('.amber-answer a[href="https://evil.example/"]').first
     with book.page.context.expect_page() as other:
@@ -235,13 +223,6 @@ def test_reopened_trusted(settled, notebook, browser, lab):
     assert "request: https://evil.example/" in browser.alarms
     assert kinds(browser.alarms) == {"popup", "request"}
     assert browser.referrers == [f"{lab.url}/"]
-
-
-def test_reopened_untrusted(settled, notebook, browser, lab):
-    count = settled[1]
-    book, trusted, marked = opened(notebook, lab, settled, "untrusted", sign=False)
-    assert (trusted, marked) == ({False}, 0)
-    assert browser.problems(book.page, least=2 * count) == []
 
 
 def exported(browser, path):
