@@ -2,12 +2,21 @@
 
 import pathlib
 
-__all__ = ["ANSWER", "CODE", "HOSTILE", "LONG", "WIDE"]
+__all__ = ["ANSWER", "CODE", "HOSTILE", "HUGE", "LONG", "WIDE"]
 
 ANSWER = (pathlib.Path(__file__).parent / "answer.md").read_text(encoding="utf-8")
 LONG = "\n\n".join(f"Paragraph {i} of a long answer." for i in range(600))
 WIDE = f"|{' a column |' * 30}\n|{' --- |' * 30}\n" + f"|{' a cell |' * 30}\n" * 3 + "\n|a|b|\n|-|-|\n|1|2|\n\n"
 CODE = f"```python\nprint({'x + ' * 80}x)\n```\n\n"
+# What a huge answer repeats.
+HUGE = {
+    "prose": "A sentence of the longest answer. " * 6 + "\n\n",
+    "line": "word " * 20,
+    "unbroken": "x" * 100,
+    "list": "- an item with `code` and **bold**\n",
+    "code": "```\n" + "x = 1  # a line of code\n" * 50_000 + "```\n",
+    "table": "|a|b|\n|-|-|\n" + "| cell one | cell two |\n" * 500_000,
+}
 HOSTILE = """
 <script>window.hit = 1</script> <img src=x onerror="window.hit = 2"> <svg onload="window.hit = 3">
 ![pixel](https://evil.example/1.png) ![ref][r] <img src="https://evil.example/2.png">

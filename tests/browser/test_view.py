@@ -12,7 +12,7 @@ import pytest
 from accessibility import judge
 from PIL import Image
 from playwright.sync_api import expect
-from samples import ANSWER, CODE, HOSTILE, LONG, WIDE
+from samples import ANSWER, CODE, HOSTILE, HUGE, LONG, WIDE
 from static_page import StaticPage
 
 from amber_nb.show.html import answer_html
@@ -137,14 +137,6 @@ def test_a_burst_makes_each_element_about_once(view: StaticPage) -> None:
     assert view.page.evaluate("made") <= 4 * there
 
 
-HUGE = {
-    "prose": "A sentence of the longest answer. " * 6 + "\n\n",
-    "line": "word " * 20,
-    "unbroken": "x" * 100,
-    "list": "- an item with `code` and **bold**\n",
-    "code": "```\n" + "x = 1  # a line of code\n" * 50_000 + "```\n",
-    "table": "|a|b|\n|-|-|\n" + "| cell one | cell two |\n" * 500_000,
-}
 SIZES = [pytest.param(600_000, id="600 kB"), pytest.param(10_000_000, id="10 MB", marks=pytest.mark.slow)]
 
 
