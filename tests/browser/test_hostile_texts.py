@@ -54,6 +54,7 @@ def test_live_views_run_nothing(static_page, browser):
         views,
     )
     view.page.clock.run_for(5_000)  # a line that is held is shown when no text comes
+    view.page.clock.resume()
     assert browser.problems(view.page, least=2 * len(CORPUS)) == []
     assert view.requests == []
     # What would be run is there to be read.

@@ -213,6 +213,16 @@ class Watch:
             self.alarms.append(f"navigation: {frame.url}")
 
     @staticmethod
+    def _come_to_rest(page):
+        """Wait until what was begun is under way: a request is reported before the frame after it is."""
+        try:
+            page.evaluate(
+                "() => new Promise(done => requestAnimationFrame(() => requestIdleCallback(done, { timeout: 1000 })))"
+            )
+        except Error:  # on the way to another page
+            page.wait_for_load_state()
+
+    @staticmethod
     def _seen(page):
         for _ in range(10):
             try:
@@ -225,7 +235,7 @@ class Watch:
         """All that should not be, once a reader has touched all there is (at least so many elements)."""
         seen = page.evaluate("[...window.seen]")
         count, commands = page.evaluate(TOUCH)
-        page.wait_for_timeout(200)
+        self._come_to_rest(page)
         assert count >= least
         seen += self._seen(page)  # a click that left the page left its witness, too
         links = page.eval_on_selector_all(".jp-OutputArea-output a", LOOSE)

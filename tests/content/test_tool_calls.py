@@ -5,7 +5,6 @@ import functools
 import inspect
 import json
 import math
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from tool_hints import HINTS, JSON, Colour, Level, Odd, Person, Point, Row, fitting, satisfies
 
 from amber_nb.content import ArgumentsError, read_arguments, tool, tools_from
+from amber_nb.content import raw as raw_schemas
 
 WEATHER = {
     "type": "function",
@@ -90,7 +90,7 @@ def calls(draw):
 MISSING = object()
 
 
-@settings(max_examples=1_500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(suppress_health_check=list(HealthCheck))
 @given(calls())
 def test_a_function_is_never_entered_with_another_type(call):
     hints, required, kind, arguments = call
@@ -133,12 +133,11 @@ def test_a_function_is_never_entered_with_another_type(call):
 def test_hypothesis_saw_both_ends():
     if not sum(COUNTS.values()):
         pytest.skip("the test above has not run")
-    assert COUNTS["ran"] > 300
-    assert COUNTS["refused"] > 300
+    assert min(COUNTS.values()) >= sum(COUNTS.values()) // 20
 
 
 @given(st.data())
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(suppress_health_check=list(HealthCheck))
 def test_what_fits_is_taken(data):
     hint = data.draw(HINTS)
     value = data.draw(fitting(hint))
@@ -634,23 +633,41 @@ def nested(levels):
     return schema
 
 
+def alike(count):
+    return {"a": [{"x": n} for n in range(count)] + [{"x": 1}]}
+
+
+UNIQUE = {"properties": {"a": {"uniqueItems": True}}}
+
+
 @pytest.mark.parametrize(
-    ("parameters", "arguments"),
+    ("parameters", "arguments", "message"),
     [
-        (bomb(40), {"a": 1}),
-        ({"$ref": "#"}, {"a": 1}),
-        ({"properties": {"a": {"pattern": "^(a+)+$"}}}, {"a": "a" * 50 + "!"}),
-        ({"patternProperties": {"^(a+)+$": {"type": "string"}}, "additionalProperties": False}, {"a" * 50 + "!": 1}),
-        ({"properties": {"a": {"uniqueItems": True}}}, {"a": [{"x": n} for n in range(20_000)] + [{"x": 1}]}),
-        ({"properties": {"a": {"multipleOf": 7e-300}}}, {"a": 10**300 + 1}),
-        (nested(40), {"a": 1}),
+        ({"$ref": "#"}, {"a": 1}, "It could not be checked: the schema refers to itself."),
+        ({"properties": {"a": {"pattern": "^(a+)+$"}}}, {"a": "a" * 50 + "!"}, "a: should keep to pattern"),
+        (
+            {"patternProperties": {"^(a+)+$": {"type": "string"}}, "additionalProperties": False},
+            {"a" * 50 + "!": 1},
+            "a",
+        ),
+        (UNIQUE, alike(1_000), "a: should keep to uniqueItems"),
+        pytest.param(UNIQUE, alike(20_000), "a: should keep to uniqueItems", marks=pytest.mark.slow),
+        ({"properties": {"a": {"multipleOf": 7e-300}}}, {"a": 10**300 + 1}, "a: should keep to multipleOf"),
+        (nested(40), {"a": 1}, "the arguments: should keep to unevaluatedProperties"),
     ],
 )
-def test_hostile_schemas_end(parameters, arguments):
-    made = raw(parameters)
-    before = time.process_time()
-    refused(made, arguments)
-    assert time.process_time() - before < 10
+def test_hostile_schemas_end(parameters, arguments, message):
+    assert refused(raw(parameters), arguments).startswith(message)
+
+
+@pytest.mark.parametrize("most", [1_000, pytest.param(None, marks=pytest.mark.slow)])
+def test_references_are_followed_so_far_and_no_further(monkeypatch, most):
+    if most is not None:
+        monkeypatch.setattr(raw_schemas, "_MOST_SPENT", most)
+    spent, spend = [], raw_schemas._spend
+    monkeypatch.setattr(raw_schemas, "_spend", lambda points: spent.append(points) or spend(points))
+    assert refused(raw(bomb(40)), {"a": 1}) == "It could not be checked: it is too involved."
+    assert sum(spent) == 2 * (raw_schemas._MOST_SPENT + 1)  # `check` and `bound`
 
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -732,7 +749,6 @@ def test_what_is_no_arguments(text, message):
 
 
 @given(st.text(max_size=40) | st.text(alphabet='{}[]":,0123456789.eE+-truefalsnl \\ud', max_size=60))
-@settings(max_examples=500, deadline=None, derandomize=True)
 def test_any_text_is_arguments_or_told(text):
     try:
         value = read_arguments(text)

@@ -149,23 +149,26 @@ def test_answers_appear_in_the_order_in_which_they_were_asked(kernel):
 def test_an_interrupt_leaves_the_text_in_the_cell(kernel):
     code = START + (
         "os.environ['AMBER_SIM_CHUNKS_PER_S'] = '200'\npaced = Amber()\nimport threading, signal\n"
+        "from amber_nb.show.stage import Stage\nfeed, fed = Stage.feed, ''\n"
         "main = threading.main_thread().ident\n"
-        "def interrupt():\n    import time\n"
-        "    while not (paced.usage_log['first_token_s'] > 0).any(): time.sleep(0.01)\n"
-        "    time.sleep(0.5)\n"  # a live view's text is read in steps
-        "    signal.pthread_kill(main, signal.SIGINT)\n"
-        "threading.Thread(target=interrupt).start()\n"
-        "try:\n    paced.ask('Write 500 words about rivers.')\nexcept KeyboardInterrupt:\n    print('interrupted')"
+        "def fed_and_interrupted(self, text):\n    global fed\n    feed(self, text)\n"
+        "    if not fed:\n        fed = text\n        signal.pthread_kill(main, signal.SIGINT)\n"
+        "Stage.feed = fed_and_interrupted\n"
+        "try:\n    paced.ask('Write 500 words about rivers.')\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
+        "Stage.feed = feed\nfrom IPython.display import display\ndisplay({'text/plain': fed}, raw=True)"
     )
-    (shown,) = execute(kernel, code, cellId="abc")
-    assert shown["text/plain"].endswith("[stopped by the reader]")
-    assert len(shown["text/plain"]) > 30
+    shown, fed = (bundle["text/plain"] for bundle in execute(kernel, code, cellId="abc"))
+    assert shown.endswith("\n[stopped by the reader]")
+    assert fed
+    assert shown.startswith(fed)
 
 
 def test_without_a_view_on_the_page_safe_html_stands_in(kernel):
     UPDATES.clear()
     code = (
-        "os.environ['AMBER_SIM_CHUNKS_PER_S'] = '60'\npaced = Amber()\nanswer = paced.ask('Write 100 words about tea.')"
+        "os.environ['AMBER_SIM_CHUNKS_PER_S'] = '120'\npaced = Amber()\n"
+        "from amber_nb.show import stage\nhello_s, stage.HELLO_S = stage.HELLO_S, 0\n"
+        "answer = paced.ask('Write 100 words about tea.')\nstage.HELLO_S = hello_s"
     )
     (shown,) = execute(kernel, START + code, cellId="abc")
     *between, settled = UPDATES
@@ -176,19 +179,21 @@ def test_without_a_view_on_the_page_safe_html_stands_in(kernel):
     assert "not available" not in shown["text/html"]
 
 
-def test_ten_runs_of_one_notebook_are_the_same(monkeypatch):
-    monkeypatch.setenv("AMBER_MODE", "simulate")
-    monkeypatch.setenv("AMBER_SIM_CHUNKS_PER_S", "0")
+def test_ten_runs_of_one_notebook_are_the_same(kernel):
     source = (
-        "from amber_nb import Amber\nimport asyncio\namber = Amber()\n"
+        "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\n"
+        "from amber_nb import Amber\nimport asyncio\namber = Amber(mode='simulate')\n"
         "await asyncio.gather(*(amber.ask_async(f'Write {9 - n}0 words') for n in range(5)))\namber.ask('Hi')"
     )
     seen = set()
     book = new_notebook(cells=[new_code_cell(source) for _ in range(10)])
-    NotebookClient(book, kernel_name="python3").execute()
+    runner = NotebookClient(book, km=kernel.parent)
+    runner.execute()
+    runner.kc.stop_channels()
     for one in book.cells:
         seen.add(json.dumps([dict(output.data) for output in one.outputs], sort_keys=True))
     assert len(seen) == 1
+    assert [len(one.outputs) for one in book.cells] == [6] * 10
     nbformat.validate(book)
 
 

@@ -1,15 +1,14 @@
 """Whatever a model says, every tag, attribute, address and style of the output is on a short list (allowed.py)."""
 
 import json
-import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from allowed import read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pathological import PATHOLOGICAL
 
 from amber_nb.show.html import answer_html, markdown_html
 
@@ -97,46 +96,8 @@ def test_generated_markdown(text: str) -> None:
 
 # --- size: nothing quadratic (tests/bench/test_growth.py), nothing recursive
 
-PROSE = "Some *text* with `code` and a [link](https://x.org/y), as long as it may be, and on it goes, never ending.\n\n"
-UNITS = (
-    "[", "![", "*", "**a ", "`", "$", "$a{ ", "[a](", "<", "<!--", "&amp;", "\\", "~~a ", "|", "\u202e", "\x00",
-    "\ud800",
-)  # fmt: skip
 
-
-def again(unit: str) -> Callable[[int], str]:
-    return lambda n: unit * (n // len(unit))
-
-
-def lines(line: Callable[[int], str]) -> Callable[[int], str]:
-    """Lines of which each is longer than the one before: as many as are n characters when a line adds one."""
-    return lambda n: "".join(line(i) for i in range(math.isqrt(2 * n)))
-
-
-# name: a text of about n characters, and the n of which it has to be bearable
-PATHOLOGICAL: dict[str, tuple[Callable[[int], str], int]] = {
-    **{unit: (again(unit), 100_000) for unit in UNITS},
-    "brackets in paragraphs": (again("[" * 2_000 + "\n\n"), 100_000),
-    "nested images": (lambda n: again("![")(n // 3) + again("](x)")(2 * n // 3), 150_000),
-    "backtick runs": (lines(lambda i: " " + "`" * i), 180_000),
-    "formulas without an end": (again("\\[\n"), 75_000),
-    "quotes": (again(">"), 25_000),
-    "quote lines": (lines(lambda i: ">" * min(i, 500) + "a\n"), 180_000),
-    "deep list": (lines(lambda i: "  " * i + "- a\n"), 180_000),
-    "list in list": (lambda n: again("- ")(n) + "a", 50_000),
-    "10,000 columns": (lambda n: "".join(again(cell)(n // 3) + "|\n" for cell in ("|a", "|-", "|b")), 60_000),
-    "short rows": (lambda n: "|a" * 1_000 + "|\n" + "|-" * 1_000 + "|\n" + again("|b\n")(n), 60_000),
-    "definitions": (lambda n: "".join(f"[a{i}]: /x\n" for i in range(n // 13)), 260_000),
-    "bare addresses": (again("http://a.b/"), 275_000),
-    "one line of 5 MB": (again("word "), 5_000_000),
-    "10 MB": (again(PROSE), 10_000_000),
-    "10 MB of code": (lambda n: "```python\n" + again("x = 1  # y\n")(n), 10_000_000),
-}
-
-
-@pytest.mark.parametrize(
-    "part", [pytest.param(20, id="twentieth"), pytest.param(1, id="whole", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("part", [pytest.param(40, id="fortieth"), pytest.param(1, id="whole", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", PATHOLOGICAL)
 def test_the_size_stays_bounded(name: str, part: int) -> None:
     text, n = PATHOLOGICAL[name]

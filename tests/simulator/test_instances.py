@@ -15,7 +15,7 @@ from amber_nb.simulator.schemas import Unsatisfiable
 from amber_nb.simulator.words import Prompt
 
 PROMPTS = ["", "Rate this review: The food was cold, we waited 45 minutes. Never again!", "Alice, 31, lives in Paris."]
-BOUNDED = settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+ANY_HEALTH = settings(suppress_health_check=list(HealthCheck))
 
 
 def assert_valid(schema, value):
@@ -100,7 +100,7 @@ nested = st.recursive(scalars, lambda inner: st.one_of(arrays(inner), objects(in
                                                        .map(lambda subs: {"anyOf": subs})), max_leaves=6)  # fmt: skip
 
 
-@BOUNDED
+@ANY_HEALTH
 @given(schema=combined(nested) | nested, prompt=st.sampled_from(PROMPTS), index=small)
 def test_a_schema_that_can_be_met_is_met(schema, prompt, index):
     for optional in (True, False):
@@ -160,7 +160,7 @@ anything = st.recursive(
 )
 
 
-@settings(BOUNDED, max_examples=160)
+@ANY_HEALTH
 @given(schema=anything, prompt=st.sampled_from(PROMPTS))
 def test_any_schema_is_met_or_refused(schema, prompt):
     try:
@@ -255,7 +255,7 @@ def test_a_recursive_schema_shows_its_recursion_and_ends():
     ],
     ids=lambda schema: str(schema)[:60],
 )
-def test_what_cannot_be_met_is_refused_in_bounded_time(schema):
+def test_what_cannot_be_met_is_refused(schema):
     with pytest.raises(Unsatisfiable):
         Maker(schema, Prompt("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!")).make()
 
@@ -263,7 +263,7 @@ def test_what_cannot_be_met_is_refused_in_bounded_time(schema):
 @pytest.mark.parametrize(
     "pattern", ["^(a+)+$", "^(a|aa)+$", "^(a*)*b$", r"^(\w+\s?)*$", "(x+x+)+y", "^(.*)(.*)(.*)(.*)z$"]
 )
-def test_a_hostile_pattern_takes_no_exponential_time(pattern):
+def test_a_hostile_pattern_comes_to_an_end(pattern):
     evil = "a" * 60 + "!"
     value = Maker({"type": "string", "pattern": pattern}, Prompt(f'"{evil}" {evil} {"x" * 60}')).make()
     assert_valid({"pattern": pattern}, value)

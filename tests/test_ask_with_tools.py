@@ -5,13 +5,13 @@ import itertools
 import json
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from typing import Annotated
 
 import pandas as pd
 import pytest
 from gateway import DONE, Said, chunk, serve
+from patience import PATIENCE_S, until
 from pydantic import AfterValidator, BaseModel, model_validator
 from scripted import KEY, calling
 
@@ -157,10 +157,10 @@ def test_what_blocks_in_an_async_tool_holds_up_no_other_answer(script):
 
     async def block() -> str:
         begun.set()
-        return "over" if over.wait(30) else "alone"
+        return "over" if over.wait(PATIENCE_S) else "alone"
 
     def ask_meanwhile() -> str:
-        begun.wait(30)
+        begun.wait(PATIENCE_S)
         text = script("Meanwhile.").ask("?").text
         over.set()
         return text
@@ -169,13 +169,15 @@ def test_what_blocks_in_an_async_tool_holds_up_no_other_answer(script):
     assert [run.result for run in answer.tool_runs] == ["over", "Meanwhile."]
 
 
-def slow(value):
-    time.sleep(1.5)
-    return value
-
-
 @pytest.mark.parametrize("place", ["tool", "schema"])
 def test_a_validator_that_takes_its_time_holds_up_no_other_answer(script, place):
+    begun, over, waited = threading.Event(), threading.Event(), []
+
+    def slow(value):
+        begun.set()
+        waited.append(over.wait(PATIENCE_S))
+        return value
+
     def take(n: Annotated[int, AfterValidator(slow)]) -> int:
         return n
 
@@ -184,11 +186,13 @@ def test_a_validator_that_takes_its_time_holds_up_no_other_answer(script, place)
     done = []
     asking = threading.Thread(target=lambda: done.append(amber.ask("?", **more)))
     asking.start()
-    time.sleep(0.4)  # it validates
+    assert begun.wait(PATIENCE_S)
     assert script("Meanwhile.").ask("?").text == "Meanwhile."
     assert done == []
-    asking.join(30)
+    over.set()
+    asking.join(PATIENCE_S)
     assert len(done) == 1
+    assert all(waited)
 
 
 @pytest.mark.parametrize("awaited", [False, True])
@@ -203,29 +207,37 @@ def test_a_tool_that_cancels_itself_has_failed(script, awaited):
     assert answer.tool_runs[0].error.startswith("CancelledError")
 
 
-def test_a_result_is_read_within_the_tools_own_time(script):
+def test_a_result_is_read_within_the_tools_own_time(script, clock):
+    over = threading.Event()
+
     class Slow(BaseModel):
         def model_dump(self, **_):
-            time.sleep(1)
+            clock.advance(5)
+            over.wait(PATIENCE_S)
             return {}
 
-    @tool(timeout_s=0.1)
+    @tool(timeout_s=5)
     def give() -> object:
         return Slow()
 
     (run,) = script(calling(("give", {})), "Done.").ask("?", tools=give).tool_runs
+    over.set()
     assert run.status == "timeout"
 
 
-def test_a_serial_tools_time_counts_from_when_it_begins(script):
+def test_a_serial_tools_time_counts_from_when_it_begins(script, clock, askings):
+    begun = []
+
     @tool(serial=True, timeout_s=3)
     def slow() -> str:
-        time.sleep(1.6)
+        begun.append(1)
+        until(lambda: [step.state for step in askings[0]._dialogue.steps].count("over") == len(begun) - 1)
+        clock.advance(2)
         return "done"
 
     answer = script(calling(("slow", {}), ("slow", {})), "Done.").ask("?", tools=slow)
     assert [run.status for run in answer.tool_runs] == ["ran", "ran"]
-    assert all(run.duration_s < 3 for run in answer.tool_runs)
+    assert [run.duration_s for run in answer.tool_runs] == [2, 2]
 
 
 # --- what must not run

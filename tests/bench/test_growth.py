@@ -1,0 +1,251 @@
+"""What grows with its input grows in proportion to it: four times as much takes about four times the CPU time.
+
+A ratio of two times of the same run, so that no machine is too slow for it.
+"""
+
+import gc
+import json
+import random
+import sys
+import time
+import tracemalloc
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fakecomm import Comm
+from gateway import DONE, chunk, spoken
+
+from amber_nb.content import told
+from amber_nb.content.raw import JsonSchema
+from amber_nb.show.feed import Feed
+from amber_nb.show.highlight import code_html
+from amber_nb.show.html import markdown_html
+from amber_nb.show.live import StreamView
+from amber_nb.testing.drift import Said, comparator, compare, judge
+from amber_nb.testing.report import Row, html
+from amber_nb.testing.sidebyside import side_by_side
+from amber_nb.types import Told, ToolRun
+from amber_nb.wire.sse import Decoder
+from amber_nb.wire.stream import Fold
+
+sys.path.append(str(Path(__file__).parents[1] / "show"))
+from pathological import PATHOLOGICAL
+
+pytestmark = pytest.mark.slow
+
+MOST = 5.5  # four is linear, sixteen is quadratic
+SHORTEST_S = 0.05  # of a measured time: what is over sooner is done several times
+
+
+def cpu(work, times=1):
+    gc.collect()
+    gc.disable()  # as timeit does: it looks through all that the process holds
+    try:
+        start = time.process_time()
+        for _ in range(times):
+            work()
+        return time.process_time() - start
+    finally:
+        gc.enable()
+
+
+def ratio(small, large):
+    """One after the other: the machine is now faster, now slower."""
+    small()  # once, what is made once
+    times = 1
+    while (took := cpu(small, times)) < SHORTEST_S:
+        times *= 2
+    return cpu(large, times) / took
+
+
+# --- what is done to n of something: each makes its input, and gives what is measured
+
+
+def answer(text, n):
+    return partial(markdown_html, text(n))
+
+
+def code(n):
+    texts = [("x = f(y)\n" * (n // 9), language) for language in ("python", "c", "java", "sql", "bash", "html")]
+    return lambda: [code_html(*text) for text in texts]
+
+
+class View(StreamView):
+    def open(self):
+        self.comm = Comm()
+
+
+def read(n, events):
+    """A reply of n events is read, as few pieces as can be."""
+    body = b"".join(events(n))
+
+    def work():
+        decoder, fold = Decoder(), Fold()
+        for at in range(0, len(body), 1_000_000):
+            for event in decoder.feed(body[at : at + 1_000_000]):
+                fold.feed(event)
+        fold.close(1)
+        return fold.completion()
+
+    return work
+
+
+def prose(n):
+    return spoken("It is. " * (n // 7 * 4), 4)
+
+
+def reasoning(n):
+    yield from (chunk({"reasoning_content": "Hm, "}) for _ in range(n))
+    yield from spoken("So.", 4)
+
+
+def arguments(n):
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}
+    yield chunk({"tool_calls": [call]})
+    yield from (chunk({"tool_calls": [{"index": 0, "function": {"arguments": "1234"}}]}) for _ in range(n))
+    yield chunk(finish="tool_calls") + DONE
+
+
+def long_line(n):
+    return spoken("word " * n, 5 * n)
+
+
+STREAMS = [partial(read, events=events) for events in (prose, reasoning, arguments, long_line)]
+NAMES = ["prose", "reasoning", "arguments", "one long line"]
+
+
+def chunks_fed(n):
+    def feed():
+        view = View(model="m", on_stop=lambda: None)
+        for _ in range(n):
+            view.feed("abcd")
+        view.close()
+
+    return feed
+
+
+def chunks_sent(n):
+    def send():
+        one = Feed(len)
+        for number in range(n):
+            one.fresh.append("abcd")
+            if number % 20 == 0:
+                one.deliver(number)
+
+    return send
+
+
+def secrets(n):
+    arguments = {"token": [f"aaaa{i}" for i in range(n)], "x": [f"b{i}" for i in range(n)]}
+    return ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=Told(text="done")).discreet
+
+
+def frame(n):
+    return partial(told, pd.DataFrame({"n": np.arange(n), "text": "x"}))
+
+
+def unique_items(n):
+    schema = JsonSchema({"properties": {"a": {"uniqueItems": True}}}, "f")
+    return partial(schema.wrong, {"a": [{"x": i} for i in range(n)]})
+
+
+def pattern(n):
+    return partial(JsonSchema({"properties": {"a": {"pattern": "^(a+)+$"}}}, "f").wrong, {"a": "a" * n + "!"})
+
+
+def words(n, seed):
+    return " ".join(random.Random(seed).choices([f"word{i}" for i in range(3_000)], k=n))
+
+
+def similar(n):
+    return partial(judge, Said(text=words(n, 1)), [Said(text=words(n, 2))], comparator("similar"))
+
+
+def calls(n):
+    one, other = (
+        Said(text="", tool_calls=tuple(("f", json.dumps({"n": i})) for i in order) + more)
+        for order, more in ((range(n), ()), (range(n - 1, -1, -1), (("g", "{}"),)))
+    )
+    return partial(compare, one, other, comparator("tools"))
+
+
+def beside(old, new, n):
+    return partial(side_by_side, old(n), new(n))
+
+
+def report(rows):
+    return partial(html, rows, title="Drift", made="24 November 2026")
+
+
+def row(old, new, cell=1):
+    recorded, runs = Said(text=old), (Said(text=new),)
+    verdict = judge(recorded, runs, comparator("exact"))
+    at = {"notebook": "a.ipynb", "cell": cell, "call": 1, "prompt": "Hello?"}
+    return Row(**at, how="exact", verdict=verdict, recorded=recorded, runs=runs)
+
+
+def long_report(n):
+    return report([row(*("\n".join(f"{word} {i} and {i * 7919 % 1000}" for i in range(n)) for word in ("one", "two")))])
+
+
+def report_of_many(n):
+    return report([row("Hello!", "Good day!", cell) for cell in range(1, n + 1)])
+
+
+# Of more than 40,000 characters in a paragraph, or 20,000 brackets, nothing is made but text.
+LIMITED = {"[", "![", "**a ", "$", "$a{ ", "[a](", "<", "<!--", "&amp;", "\\", "~~a ", "\u202e"}
+LIMITED |= {"brackets in paragraphs", "nested images", "formulas without an end", "short rows"}
+
+GROWTH = [  # what, how much of it is done, and the n of the smaller one
+    *[
+        (f"answer: {name}", partial(answer, text), 2_500 if name in LIMITED else whole // 4)
+        for name, (text, whole) in PATHOLOGICAL.items()
+    ],
+    ("code", code, 1_000),
+    *[(f"stream: {name}", work, 25_000) for name, work in zip(NAMES, STREAMS, strict=True)],
+    ("chunks fed to a view", chunks_fed, 25_000),
+    ("chunks sent by a feed", chunks_sent, 10_000),
+    ("secrets to hide", secrets, 2_000),
+    ("rows of a frame", frame, 250_000),
+    ("unique items of a schema", unique_items, 1_000),
+    ("text for a pattern of a schema", pattern, 50_000),
+    ("similar: words", similar, 500),
+    ("tools: calls", calls, 1_000),
+    ("side by side: words", partial(beside, partial(words, seed=1), partial(words, seed=2)), 3_000),
+    (
+        "side by side: lines",
+        partial(beside, *(lambda n, seed=seed: words(n, seed).replace(" word1", "\nword1") for seed in (1, 2))),
+        3_000,
+    ),
+    ("side by side: one word", partial(beside, lambda n: "a" * n, lambda n: "b" * n), 25_000),
+    ("side by side: empty lines", partial(beside, lambda n: "\n" * n, lambda n: "x\n" * (n // 2)), 2_500),
+    ("report: lines", long_report, 1_000),
+    ("report: rows", report_of_many, 25),
+]
+
+
+@pytest.mark.parametrize(("work", "n"), [pytest.param(work, n, id=what) for what, work, n in GROWTH])
+def test_four_times_as_much(work, n):
+    small, large = work(n), work(4 * n)
+    found = []
+    while len(found) < 4 and (not found or found[-1] > MOST):
+        found.append(ratio(small, large))
+    print(f"{found[-1]:.2f}")
+    assert min(found) <= MOST, found
+
+
+def peak(work):
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("work", STREAMS, ids=NAMES)
+def test_four_times_the_stream_is_four_times_the_memory(work):
+    assert peak(work(40_000)) / peak(work(10_000)) <= MOST
