@@ -1,5 +1,6 @@
 """What every test gets: no settings of the developer's, no keyring, no network."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -41,19 +42,33 @@ def pytest_configure(config) -> None:
     hypothesis.settings.load_profile("slow" if config.getoption("--slow") else "ci" if "CI" in os.environ else "dev")
 
 
+def _forget_times():
+    """What a process keeps of times, of all its live views, is of the clock that it had then."""
+    if "amber_nb.show.feed" in sys.modules:
+        sys.modules["amber_nb.show.feed"].pump._free_at = float("-inf")
+    if "amber_nb.show.inspector" in sys.modules:
+        sys.modules["amber_nb.show.inspector"].ToolInspector._sends.clear()
+
+
+@contextlib.contextmanager
+def _replaced_by(virtual):
+    _forget_times()
+    with machine.use(virtual):
+        yield virtual
+    _forget_times()
+
+
 @pytest.fixture
 def clock():
     """The clock of the package, which stands still until the test moves it."""
-    virtual = VirtualClock()
-    with machine.use(virtual):
+    with _replaced_by(VirtualClock()) as virtual:
         yield virtual
 
 
 @pytest.fixture
 def fast_clock():
     """The clock of the package; every sleep is over at once, and the clock has moved by its seconds."""
-    virtual = VirtualClock(auto=True)
-    with machine.use(virtual):
+    with _replaced_by(VirtualClock(auto=True)) as virtual:
         yield virtual
 
 

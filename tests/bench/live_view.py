@@ -18,7 +18,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 sys.path.append(str(Path(__file__).parents[1] / "browser"))
-from samples import ANSWER, HUGE
+from answers import ANSWER, HUGE
 from static_page import StaticPage
 
 UNIT = """() => {

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 from accessibility import judge
+from answers import ANSWER, CODE, HOSTILE, HUGE, LONG, WIDE
 from PIL import Image
 from playwright.sync_api import expect
-from samples import ANSWER, CODE, HOSTILE, HUGE, LONG, WIDE
 from static_page import StaticPage
 
 from amber_nb.show.html import answer_html

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from accessibility import judge
+from answers import ANSWER, CODE, WIDE
 from playwright.sync_api import expect
-from samples import ANSWER, CODE, WIDE
 
 pytestmark = pytest.mark.browser
 
