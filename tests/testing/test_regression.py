@@ -1,280 +1,383 @@
-"""Record, replay, drift: the whole way, with nbval, on the HTTP simulator."""
+"""Record, replay, live and bless, each over notebooks in a child with nbval, asking the HTTP simulator."""
 
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from children import KEY, code, files, gateway, printed, run_amber_nb, run_pytest, run_pytest_here, write
+from nbformat.v4 import new_output
 
+from amber_nb import Amber, cli
 from amber_nb.simulator import Server
+from amber_nb.wire.cassette import Cassette
 
-KEY = "ambrs-exampletoken"
+pytestmark = pytest.mark.timeout(400)  # alone, a test starts all the children that its own comes after
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+DEAD = "http://127.0.0.1:9/api/beta/openai/v1"
+CONFLICT = b"<<<<<<< HEAD\n"
 CELLS = (
     "from amber_nb import Amber\namber = Amber()",
     "answer = amber.ask('Hello!')",
-    "answer.ask('Name three rivers.')",
+    code("answer.ask('Name three rivers.')", tags=("amber-nearly",)),
     "amber.openai.chat.completions.create(\n"
     "    model='azure/gpt-5.4', messages=[{'role': 'user', 'content': 'Say hello'}]\n"
     ").choices[0].message.content",
     "1 + 1",
 )
+OTHER_GATEWAYS = (
+    "import os\nsteady = Amber(base_url=os.environ.get('STEADY_URL'))\nmorning = steady.ask('Good morning!')",
+    code(
+        "%xmode Minimal\n"  # a traceback with the sources of all packages takes as long as a kernel
+        "dead = Amber(base_url=os.environ.get('DEAD_URL'), max_retries=0)\nevening = dead.ask('Good evening!')",
+        tags=("amber-ignore",),
+    ),
+)
+# What nbval leaves out keeps its outputs; what the event asks comes after the last cell.
+SKIPPED = code("# NBVAL_SKIP\n1 / 0", new_output("stream", text="precious"), count=99)
+LATE = code("get_ipython().events.register('pre_run_cell', lambda *_: amber.ask('Late.'))")
+EDIT = "import pathlib\nbook = pathlib.Path('edited.ipynb')\nbook.write_text(book.read_text() + '\\n')"
+TESTS = """
+import os
+import pytest
+
+@pytest.mark.parametrize("prompt", ["Hello!", "Good evening!"])
+def test_hello(amber, prompt):
+    assert amber.ask(prompt).text
+
+def test_fails(amber):
+    amber.ask("Hello!")
+    assert 0
+
+def test_hurt(amber):
+    assert 0
+
+def test_environment():
+    assert "AMBER_MODE" not in os.environ
+"""
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory):
-    """A notebook and its cassette, as `amber-nb record` leaves them."""
-    folder = tmp_path_factory.mktemp("recording")
-    write(folder / "talk.ipynb", *CELLS)
-    with pytest.MonkeyPatch.context() as monkeypatch, Gateway(monkeypatch):
-        done = record(folder, "talk.ipynb")
-    assert done.returncode == 0, done.stderr
-    assert "recorded: 3 exchanges in cassettes/talk.jsonl" in done.stdout
-    return folder
+def talk(tmp_path_factory):
+    """A notebook and its cassette, and what `amber-nb record` said when it made them."""
+    folder = tmp_path_factory.mktemp("talk")
+    write(folder / "talk.ipynb", *CELLS, *OTHER_GATEWAYS)
+    with Server() as server:
+        done = run_amber_nb(folder, "record", "talk.ipynb", **gateway(server))
+    return SimpleNamespace(folder=folder, done=done)
 
 
-@pytest.fixture
-def empty(pytester):
-    """A project without a notebook."""
-    pytester.makeini("[pytest]\naddopts = --nbval --nbval-current-env -p no:cacheprovider\n")
-    return pytester
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A child with `--amber=record` and two workers: one of the project's notebooks, and some that cannot be kept."""
+    folder = tmp_path_factory.mktemp("record")
+    write(folder / "a" / "talk.ipynb", *CELLS[:2], code("1 / 0", printed("once")))
+    book = nbformat.read(NOTEBOOKS / "02_streaming.ipynb", 4)
+    book.cells += [code("hello = amber.ask('Hello!')"), SKIPPED, LATE]
+    (folder / "b").mkdir()
+    nbformat.write(book, folder / "b" / "talk.ipynb")
+    write(folder / "edited.ipynb", *CELLS[:2], EDIT, "'last'")
+    write(folder / "hurt.ipynb", *CELLS)
+    (folder / "test_it.py").write_text(TESTS)
+    tapes = folder / "tapes"
+    (tapes / "test_it").mkdir(parents=True)
+    (tapes / "hurt.jsonl").write_bytes(CONFLICT)
+    (tapes / "test_it" / "test_hurt.jsonl").write_bytes(CONFLICT)
+    with Server() as server:
+        amber = Amber(base_url=server.base_url, api_key=KEY, mode="record", cassette=tapes / "a" / "talk.jsonl")
+        amber.ask("Good night!")
+        amber.close()
+        return run_pytest(folder, "-n", "2", "-v", "--amber=record", "--amber-cassettes=tapes", **gateway(server))
 
 
-@pytest.fixture
-def project(empty, recording):
-    """A project with the notebook and its cassette."""
-    shutil.copytree(recording, empty.path, dirs_exist_ok=True)
-    return empty
+@pytest.fixture(scope="module")
+def live(tmp_path_factory, talk):
+    """A child with `--amber=live`: of three gateways one says what it said, one says other things, and one is gone."""
+    folder = shutil.copytree(talk.folder, tmp_path_factory.mktemp("live"), dirs_exist_ok=True)
+    with Server() as steady, Server(drift=1) as drifted:
+        return run_pytest(
+            folder,
+            *("--amber=live", "--amber-report=drift.html", "--amber-compare=exact", "--amber-runs=2"),
+            **gateway(drifted),
+            STEADY_URL=steady.base_url,
+            DEAD_URL=DEAD,
+        )
 
 
-def write(path, *cells, tags=()):
-    book = new_notebook(cells=[new_code_cell(source, metadata={"tags": list(tags)}) for source in cells])
-    for number, cell in enumerate(book.cells):
-        cell.id = f"cell-{number}"
-    nbformat.write(book, path)
+@pytest.fixture(scope="module")
+def blessed(tmp_path_factory, live):
+    """The notebook of the drift report after `amber-nb bless`, and what that said."""
+    folder = shutil.copytree(live.folder, tmp_path_factory.mktemp("bless"), dirs_exist_ok=True)
+    with Server(drift=1) as server:
+        done = run_amber_nb(folder, "bless", "drift.json", **gateway(server))
+    return SimpleNamespace(folder=folder, done=done)
 
 
-def change(path, old, new):
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory, recorded, blessed):
+    """A child without a gateway, over notebooks that were recorded or blessed, changed since, or never recorded."""
+    folder = tmp_path_factory.mktemp("replay")
+    cassettes = folder / "cassettes"
+    tapes = recorded.folder / "tapes"
+    shutil.copytree(tapes / "test_it", cassettes / "test_it", ignore=shutil.ignore_patterns("test_hurt*"))
+    shutil.copy(tapes / "b" / "talk.jsonl", cassettes / "streaming.jsonl")
+    book = nbformat.read(recorded.folder / "b" / "talk.ipynb", 4)
+    del book.cells[-2:]
+    nbformat.write(book, folder / "streaming.ipynb")
+    shutil.copy(blessed.folder / "cassettes" / "talk.jsonl", cassettes / "changed.jsonl")
+    book = nbformat.read(blessed.folder / "talk.ipynb", 4)
+    book.cells[1].outputs[0].data["text/html"] = '<div class="amber-answer">of another Pygments</div>'
+    book.cells[2].source = book.cells[2].source.replace("three", "four")
+    nbformat.write(book, folder / "changed.ipynb")
+    write(folder / "missing.ipynb", CELLS[0])
+    nothing = printed("[]\n")
+    write(folder / "other.ipynb", code("import os; print([n for n in os.environ if n.startswith('AMBER_')])", nothing))
+    (folder / "test_it.py").write_text(TESTS)
+    return run_pytest(folder, "--amber-html=compare")
 
 
-class Gateway:
-    """Settings of a gateway for as long as the block lasts."""
-
-    def __init__(self, monkeypatch, **more):
-        self._server = Server(**more)
-        self._monkeypatch = monkeypatch
-
-    def __enter__(self):
-        self._server.start()
-        self._monkeypatch.setenv("AMBER_BASE_URL", self._server.base_url)
-        self._monkeypatch.setenv("AMBER_API_KEY", KEY)
-
-    def __exit__(self, *error):
-        self._server.close()
-        self._monkeypatch.delenv("AMBER_BASE_URL")
-        self._monkeypatch.delenv("AMBER_API_KEY")
+def asked_late(cassette):
+    exchanges = Cassette(cassette).exchanges
+    [late] = [one for one in exchanges if one.asked.body["messages"][-1]["content"] == "Late."]
+    return late
 
 
-def record(folder, *arguments, verb="record"):
-    line = [sys.executable, "-m", "amber_nb.cli", verb, *arguments]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+# --- record
 
 
-def test_a_recorded_notebook_passes_and_a_changed_prompt_is_named(project):
-    assert KEY not in "".join(path.read_text() for path in project.path.rglob("*.*") if path.is_file())
-    result = project.runpytest_subprocess()
-    result.assert_outcomes(passed=5)
-    assert "amber_nb ===" not in result.stdout.str()  # nothing to tell
-
-    change(project.path / "talk.ipynb", "Name three rivers.", "Name four rivers.")
-    book = nbformat.read(project.path / "talk.ipynb", 4)
-    del book.cells[3]
-    nbformat.write(book, project.path / "talk.ipynb")
-    result = project.runpytest_subprocess()
-    result.assert_outcomes(passed=3, failed=1)
-    result.stdout.fnmatch_lines(['*-*"content": "Name three rivers."*', '*+*"content": "Name four rivers."*'])
-    result.stdout.fnmatch_lines(["*amber-nb record talk.ipynb*"])
-    assert "was not asked for" not in result.stdout.str()  # after a failure that says nothing
-
-    change(project.path / "talk.ipynb", "Name four rivers.", "Name three rivers.")
-    result = project.runpytest_subprocess()
-    result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(["talk.ipynb: the recorded exchange in line * of its cassette was not asked for"])
+def test_the_command_records_a_notebook(talk):
+    assert talk.done.returncode == 0, talk.done.stderr
+    assert "talk.ipynb: recorded: 5 exchanges in cassettes/talk.jsonl" in talk.done.stdout
+    assert files(talk.folder).keys() == {"cassettes/talk.jsonl", "talk.ipynb"}
+    cells = nbformat.read(talk.folder / "talk.ipynb", 4).cells
+    assert cells[1].outputs[0].data["text/plain"] == "Hello! How can I help you today?"
 
 
-def test_the_projects_own_notebooks_replay_with_the_gateway_gone(empty, monkeypatch):
-    for path in sorted(NOTEBOOKS.glob("0[1-4]_*.ipynb")):
-        shutil.copy(path, empty.path)
-    with Gateway(monkeypatch):
-        recorded = empty.runpytest_subprocess("--amber=record")
-    recorded.stdout.fnmatch_lines(["0?_*.ipynb: recorded: * exchanges in cassettes/0?_*.jsonl"] * 4)
-    replayed = empty.runpytest_subprocess()
-    assert replayed.parseoutcomes() == recorded.parseoutcomes()
-    assert replayed.ret == 0
-    assert KEY not in "".join(
-        path.read_text() for path in empty.path.rglob("*.*") if path.suffix in (".ipynb", ".jsonl")
-    )
+def test_workers_keep_a_notebook_together_and_record_it_whole(recorded):
+    """In the folder of all cassettes each has its place, also where two notebooks have the same name."""
+    workers = set(re.findall(r"^\[(gw\d)\].* (\S+)::", recorded.out, re.MULTILINE))
+    assert len(workers) == len(recorded.outcomes)  # one for each file
+    assert {worker for worker, _ in workers} == {"gw0", "gw1"}
+    assert recorded.cells("b/talk.ipynb") == [*["passed"] * 7, "skipped", "passed"]
+    assert recorded.told("b/talk.ipynb") == ["recorded: 8 exchanges in tapes/b/talk.jsonl"]
+    assert asked_late(recorded.folder / "tapes" / "b" / "talk.jsonl").how == "whole"
 
 
-def snapshot(project):
-    return {path.relative_to(project.path): path.read_bytes() for path in project.path.rglob("*") if path.is_file()}
+def test_a_recorded_notebook_has_the_outputs_of_its_run_and_keeps_those_of_cells_left_out(recorded):
+    cells = [cell for cell in nbformat.reads(recorded.after["b/talk.ipynb"].decode(), 4).cells if "outputs" in cell]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5, 6, 7, 99, 8]
+    assert cells[0].outputs[0].data["text/plain"].startswith("Amber(mode='record'")
+    assert cells[6].outputs[0].data["text/plain"] == "Hello! How can I help you today?"
+    assert cells[7].outputs[0].text == "precious"
 
 
-@pytest.mark.parametrize("way", ["amber-nb record", "--amber=record"])
-def test_a_cell_that_fails_leaves_both_files_untouched(project, monkeypatch, way):
-    with Gateway(monkeypatch):
-        change(project.path / "talk.ipynb", "1 + 1", "1 / 0")
-        before = {name: content for name, content in snapshot(project).items() if "talk" in name.name}
-        if way == "--amber=record":
-            result = project.runpytest_subprocess(way)
-            result.assert_outcomes(passed=4, failed=1)
-            result.stdout.fnmatch_lines(["talk.ipynb: not recorded, and nothing changed*"])
-        else:
-            done = record(project.path, "talk.ipynb")
-            assert done.returncode == 1
-            assert "ZeroDivisionError" in done.stderr
-            assert "nothing was changed" in done.stderr
-    after = snapshot(project)
-    assert {name: after[name] for name in before} == before
-    assert [name.name for name in after if name.suffix in (".jsonl", ".tmp")] == ["talk.jsonl"]
+def test_only_what_ran_whole_gets_a_cassette(recorded):
+    fresh = {re.sub("-[0-9a-f]{6}[.]", "-#.", name) for name in recorded.after.keys() - recorded.before.keys()}
+    assert fresh == {
+        "junit.xml",
+        "tapes/b/talk.jsonl",
+        "tapes/test_it/test_hello[Good-evening-]-#.jsonl",
+        "tapes/test_it/test_hello[Hello-]-#.jsonl",
+    }
+    changed = {name for name, content in recorded.before.items() if recorded.after[name] != content}
+    assert changed == {"b/talk.ipynb", "edited.ipynb"}  # the last one by itself
 
 
-def test_workers_keep_a_notebook_together_and_record_it_whole(empty, monkeypatch):
-    """Cassettes may lie elsewhere, too, in folders like the notebooks'; what nbval skips keeps its outputs."""
-    late = "import IPython\nIPython.get_ipython().events.register('pre_run_cell', lambda *_: amber.ask('Late.'))"
-    for name in ("a", "b"):
-        (empty.path / name).mkdir()
-        write(empty.path / name / "talk.ipynb", *CELLS, "# NBVAL_SKIP\n1 / 0", late)
-        book = nbformat.read(empty.path / name / "talk.ipynb", 4)
-        book.cells[5].update(outputs=[new_output("stream", text="precious")], execution_count=7)
-        nbformat.write(book, empty.path / name / "talk.ipynb")
-    with Gateway(monkeypatch):
-        result = empty.runpytest_subprocess("-n", "2", "--amber=record", "--amber-cassettes=tapes")
-    result.assert_outcomes(passed=12, skipped=2)
-    result.stdout.fnmatch_lines(
-        [f"{name}/talk.ipynb: recorded: 4 exchanges in tapes/{name}/talk.jsonl" for name in "ab"]
-    )
-    assert not (empty.path / "cassettes").exists()
-    book = nbformat.read(empty.path / "a" / "talk.ipynb", 4)
-    assert [cell.execution_count for cell in book.cells] == [1, 2, 3, 4, 5, 7, 6]
-    assert book.cells[5].outputs[0].text == "precious"
-    assert book.cells[1].outputs[0].data["text/plain"] == "Hello! How can I help you today?"
-    empty.runpytest_subprocess("-n", "2", "--amber-cassettes=tapes").assert_outcomes(passed=12, skipped=2)
+def test_a_cell_that_fails_leaves_both_files_untouched(recorded):
+    assert recorded.cells("a/talk.ipynb") == ["passed", "passed", "failed"]
+    [told] = recorded.told("a/talk.ipynb")
+    assert told.startswith("not recorded, and nothing changed")
+    for name in ("a/talk.ipynb", "tapes/a/talk.jsonl"):
+        assert recorded.after[name] == recorded.before[name]
 
 
-def test_drift_is_told_reported_and_blessed(project, monkeypatch):
-    arguments = ("--amber=live", "--amber-report=drift.html", "--amber-compare=exact")
-    before = snapshot(project)
-    with Gateway(monkeypatch):
-        result = project.runpytest_subprocess(*arguments, "--amber-runs=2")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["talk.ipynb: 3 same"])
-    report = json.loads((project.path / "drift.json").read_text())
-    assert [len(row["runs"]) for row in report["rows"]] == [2, 2, 2]
-
-    with Gateway(monkeypatch, drift=1):
-        result = project.runpytest_subprocess(*arguments)
-        assert result.ret == 1
-        result.assert_outcomes(passed=5)  # the cells ran; the comparators decide
-        report = json.loads((project.path / "drift.json").read_text())
-        assert report["summary"]["drifted"] == 3
-        assert [row["cell"] for row in report["rows"]] == [2, 3, 4]
-        page = (project.path / "drift.html").read_text()
-        assert "How can I help you today?" in page
-        assert KEY not in page
-        assert {name: content for name, content in snapshot(project).items() if name in before} == before
-
-        done = record(project.path, "drift.json", verb="bless")
-        assert done.returncode == 0, done.stderr
-        assert "recorded: 3 exchanges" in done.stdout
-        assert "drifted" in done.stdout
-    project.runpytest_subprocess().assert_outcomes(passed=5)
+def test_a_cell_that_fails_under_the_command_leaves_both_files_untouched(talk, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(talk.folder, tmp_path, dirs_exist_ok=True)
+    book = folder / "talk.ipynb"
+    book.write_text(book.read_text().replace("1 + 1", "1 / 0"))
+    before = files(folder)
+    monkeypatch.chdir(folder)
+    with Server() as server:
+        for name, value in gateway(server).items():
+            monkeypatch.setenv(name, value)
+        assert cli.main(["record", "talk.ipynb"]) == 1
+    said = capsys.readouterr()
+    assert "ZeroDivisionError" in said.err
+    assert "nothing was changed" in said.err
+    assert files(folder) == before
 
 
-def test_a_tag_chooses_the_comparison_and_a_dead_gateway_is_a_failure(project, monkeypatch):
-    book = nbformat.read(project.path / "talk.ipynb", 4)
-    book.cells[1].metadata["tags"] = ["amber-ignore"]
-    book.cells[2].metadata["tags"] = ["amber-nearly"]
-    nbformat.write(book, project.path / "talk.ipynb")
-    monkeypatch.setenv("AMBER_BASE_URL", "http://127.0.0.1:9/api/beta/openai/v1")
-    monkeypatch.setenv("AMBER_API_KEY", KEY)
-    result = project.runpytest_subprocess("--amber=live", "--amber-report=drift.html")
-    assert result.ret == 1
-    rows = json.loads((project.path / "drift.json").read_text())["rows"]
-    assert (rows[0]["how"], rows[0]["status"]) == ("ignore", "failed")
-    assert "ConnectError" in rows[0]["why"]
-    result.assert_outcomes(passed=2, failed=3)
-    result.stdout.fnmatch_lines(["talk.ipynb: cell 3: the tag 'amber-nearly': *"])
+def test_a_notebook_that_was_edited_while_it_ran_is_not_recorded(recorded):
+    assert recorded.cells("edited.ipynb") == ["passed"] * 4
+    assert recorded.told("edited.ipynb") == ["not recorded, and nothing changed: the file was changed while it ran"]
+    assert recorded.after["edited.ipynb"] == recorded.before["edited.ipynb"] + b"\n"
+    assert "tapes/edited.jsonl" not in recorded.after
 
 
-def test_what_would_be_lost_is_not_recorded_over(empty, monkeypatch):
-    """A notebook that was edited while it ran; cassettes that are damaged."""
-    edit = "import pathlib\nbook = pathlib.Path('edited.ipynb')\nbook.write_text(book.read_text() + '\\n')"
-    write(empty.path / "edited.ipynb", *CELLS[:2], edit, "'last'")
-    write(empty.path / "hurt.ipynb", *CELLS)
-    empty.makepyfile(
-        test_it="""
-        import os
-
-        def test_hurt(amber):
-            assert 0
-
-        def test_environment():
-            assert "AMBER_MODE" not in os.environ
-        """
-    )
-    cassettes = [empty.path / "cassettes" / "hurt.jsonl", empty.path / "cassettes" / "test_it" / "test_hurt.jsonl"]
-    for cassette in cassettes:
-        cassette.parent.mkdir(parents=True, exist_ok=True)
-        cassette.write_text("<<<<<<< HEAD\n")
-    with Gateway(monkeypatch):
-        result = empty.runpytest_subprocess("--amber=record")
-    result.assert_outcomes(passed=5, errors=2, skipped=4)
-    result.stdout.fnmatch_lines(["cassettes/hurt.jsonl*", "cassettes/test_it/test_hurt.jsonl*"])
-    result.stdout.fnmatch_lines(["edited.ipynb: not recorded, and nothing changed: the file was changed while it ran"])
-    assert "another exception" not in result.stdout.str()
-    assert [cassette.read_text() for cassette in cassettes] == ["<<<<<<< HEAD\n"] * 2
-    assert not (empty.path / "cassettes" / "edited.jsonl").exists()
-    assert not any(cell.outputs for cell in nbformat.read(empty.path / "edited.ipynb", 4).cells)
+def test_a_cassette_that_is_damaged_is_named_and_not_recorded_over(recorded):
+    assert recorded.cells("hurt.ipynb") == ["error", *["skipped"] * 4]
+    assert "tapes/hurt.jsonl" in recorded.why["hurt.ipynb"]["Cell 0"]
+    assert recorded.outcomes["test_it.py"]["test_hurt"] == "error"
+    assert "tapes/test_it/test_hurt.jsonl" in recorded.why["test_it.py"]["test_hurt"]
+    assert recorded.after["tapes/hurt.jsonl"] == recorded.after["tapes/test_it/test_hurt.jsonl"] == CONFLICT
+    assert "another exception" not in recorded.out
 
 
-def test_the_fixture_records_and_replays(empty, monkeypatch):
-    project = empty
-    project.makepyfile(
-        test_it="""
-        import pytest
+def test_the_fixture_records_tests_that_pass(recorded):
+    assert recorded.outcomes["test_it.py"] == {
+        "test_hello[Hello!]": "passed",
+        "test_hello[Good evening!]": "passed",
+        "test_fails": "failed",
+        "test_hurt": "error",
+        "test_environment": "passed",
+    }
 
-        @pytest.mark.parametrize("prompt", ["Hello!", "Good evening!"])
-        def test_hello(amber, prompt):
-            assert amber.ask(prompt).text
 
-        def test_fails(amber):
-            amber.ask("Hello!")
-            assert 0
-        """
-    )
-    result = project.runpytest_subprocess()
-    result.assert_outcomes(errors=3)
-    result.stdout.fnmatch_lines(["*CassetteMiss*--amber=record*"])
-    with Gateway(monkeypatch):
-        project.runpytest_subprocess("--amber=record").assert_outcomes(passed=2, failed=1)
-    recorded = sorted(path.name for path in (project.path / "cassettes" / "test_it").iterdir())
-    assert [re.sub("[0-9a-f]{6}", "#", name) for name in recorded] == [
-        "test_hello[Good-evening-]-#.jsonl",
-        "test_hello[Hello-]-#.jsonl",
+# --- live
+
+
+def test_drift_is_told_and_fails_no_cell(live):
+    assert live.ret == pytest.ExitCode.TESTS_FAILED
+    assert live.cells("talk.ipynb") == [*["passed"] * 6, "failed"]
+    assert "1 same, 3 drifted, 1 failed" in live.told("talk.ipynb")
+
+
+def test_drift_is_reported_for_every_run(live):
+    report = json.loads(live.after["drift.json"])
+    rows = report["rows"]
+    assert report["summary"]["drifted"] == 3
+    assert [(row["cell"], row["status"]) for row in rows] == [
+        (2, "drifted"),
+        (3, "drifted"),
+        (4, "drifted"),
+        (6, "same"),
+        (7, "failed"),
     ]
-    project.runpytest_subprocess("-k", "hello").assert_outcomes(passed=2)
-    with Gateway(monkeypatch, drift=1):
-        result = project.runpytest_subprocess("-k", "hello", "--amber=live", "--amber-compare=exact")
-        assert result.ret == 1
+    assert [len(row["runs"]) for row in rows] == [2] * 5
+    assert b"How can I help you today?" in live.after["drift.html"]
+
+
+def test_a_tag_chooses_the_comparison_and_a_dead_gateway_is_a_failure(live):
+    rows = json.loads(live.after["drift.json"])["rows"]
+    assert [row["how"] for row in rows] == ["exact"] * 4 + ["ignore"]
+    assert "ConnectError" in rows[4]["why"]
+    assert "cannot be reached" in live.why["talk.ipynb"]["Cell 6"]
+    [wrong] = [line for line in live.told("talk.ipynb") if "tag" in line]
+    assert wrong.startswith("cell 3: the tag 'amber-nearly': ")
+
+
+def test_live_changes_no_file(live):
+    assert live.before.keys() == {"talk.ipynb", "cassettes/talk.jsonl"}
+    assert live.after.keys() - live.before.keys() == {"drift.html", "drift.json", "junit.xml"}
+    assert {name: live.after[name] for name in live.before} == live.before
+
+
+def test_a_session_in_which_all_tests_pass_fails_by_drift_alone(tmp_path, monkeypatch):
+    (tmp_path / "test_one_ask.py").write_text("def test_hello(amber):\n    assert amber.ask('Hello!').text")
+
+    def run(*arguments, **options):
+        with Server(**options) as server:
+            for name, value in gateway(server).items():
+                monkeypatch.setenv(name, value)
+            ret, out, _ = run_pytest_here(tmp_path, *arguments)
+        assert "1 passed" in out
+        return ret, re.findall("^test_one_ask.py::test_hello: (.*)", out, re.MULTILINE), "amber_nb ===" in out
+
+    exact = ("--amber=live", "--amber-compare=exact")
+    recorded = ["recorded: 1 exchange in cassettes/test_one_ask/test_hello.jsonl"]
+    assert run("--amber=record") == (pytest.ExitCode.OK, recorded, True)
+    assert run() == (pytest.ExitCode.OK, [], False)
+    assert run(*exact) == (pytest.ExitCode.OK, ["1 same"], True)
+    assert run(*exact, drift=1) == (pytest.ExitCode.TESTS_FAILED, ["1 drifted"], True)
+
+
+def test_bless_records_what_drifted(blessed, live):
+    assert blessed.done.returncode == 0, blessed.done.stderr
+    assert "talk.ipynb: recorded: 5 exchanges in cassettes/talk.jsonl" in blessed.done.stdout
+    assert "drifted" in blessed.done.stdout
+    after = files(blessed.folder)
+    assert {name for name in after if after[name] != live.after[name]} == {"talk.ipynb", "cassettes/talk.jsonl"}
+
+
+# --- replay
+
+
+def test_a_notebook_of_the_project_replays_and_an_exchange_not_asked_for_is_told(replayed):
+    assert replayed.cells("streaming.ipynb") == ["passed"] * 7
+    line = asked_late(replayed.folder / "cassettes" / "streaming.jsonl").line
+    told = f"the recorded exchange in line {line} of its cassette was not asked for"
+    assert replayed.told("streaming.ipynb") == [told]
+
+
+def test_what_was_blessed_replays_and_a_changed_prompt_is_named_with_the_difference(replayed):
+    assert replayed.cells("changed.ipynb") == ["passed", "failed", "failed", *["passed"] * 4]
+    why = replayed.why["changed.ipynb"]["Cell 2"]
+    assert re.search(r'-.*"content": "Name three rivers\."(.|\n)*\+.*"content": "Name four rivers\."', why)
+    assert "amber-nb record changed.ipynb" in why
+    assert replayed.told("changed.ipynb") == []  # what was not asked for says nothing after a failure
+
+
+def test_html_of_answers_is_compared_if_wanted(replayed):
+    why = replayed.why["changed.ipynb"]["Cell 1"]
+    assert "text/html" in why
+    assert "of another Pygments" in why
+    assert "text/plain" not in why
+
+
+def test_without_a_cassette_a_notebook_fails_with_the_command_that_records(replayed):
+    assert replayed.cells("missing.ipynb") == ["failed"]
+    why = replayed.why["missing.ipynb"]["Cell 0"]
+    assert re.search("CassetteMiss.*no cassette cassettes/missing.jsonl.*amber-nb record missing.ipynb", why)
+
+
+def test_a_notebook_that_does_not_use_amber_is_left_alone(replayed):
+    assert replayed.cells("other.ipynb") == ["passed"]
+
+
+def test_the_fixture_replays_and_a_test_without_a_cassette_fails_with_the_option_that_records(replayed):
+    assert replayed.outcomes["test_it.py"] == {
+        "test_hello[Hello!]": "passed",
+        "test_hello[Good evening!]": "passed",
+        "test_fails": "error",
+        "test_hurt": "error",
+        "test_environment": "passed",
+    }
+    assert re.search("CassetteMiss.*--amber=record", replayed.why["test_it.py"]["test_fails"])
+    assert not [line for line in replayed.section() if line.startswith("test_it.py")]
+
+
+def test_replay_changes_no_file(replayed):
+    assert {name: replayed.after[name] for name in replayed.before} == replayed.before
+
+
+# --- all of them
+
+
+def test_the_key_is_nowhere(talk, recorded, live, blessed, replayed):
+    for folder in (talk.folder, recorded.folder, live.folder, blessed.folder, replayed.folder):
+        assert [name for name, content in files(folder).items() if KEY.encode() in content] == []
+    for out in (talk.done.stdout + talk.done.stderr, recorded.out, live.out, blessed.done.stdout, replayed.out):
+        assert KEY not in out
+
+
+@pytest.mark.slow
+def test_the_projects_own_notebooks_replay_with_the_gateway_gone(tmp_path):
+    for path in sorted(NOTEBOOKS.glob("0[1-4]_*.ipynb")):
+        shutil.copy(path, tmp_path)
+    with Server() as server:
+        recorded = run_pytest(tmp_path, "--amber=record", **gateway(server))
+    assert len(recorded.section()) == 4
+    for line in recorded.section():
+        assert re.fullmatch(r"(0\d_\w+).ipynb: recorded: \d+ exchanges in cassettes/\1.jsonl", line)
+    replayed = run_pytest(tmp_path)
+    assert replayed.outcomes == recorded.outcomes
+    assert replayed.ret == pytest.ExitCode.OK
+    assert "amber_nb ===" not in replayed.out
+    assert [name for name, content in files(tmp_path).items() if KEY.encode() in content] == []
 
 
 @pytest.mark.parametrize(
@@ -287,7 +390,7 @@ def test_the_fixture_records_and_replays(empty, monkeypatch):
         (["--amber=live", "--amber-report=x.json"], "JSON twin"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(empty, arguments, says):
-    result = empty.runpytest_subprocess(*arguments)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert says in result.stderr.str()
+def test_arguments_that_make_no_sense_are_refused(tmp_path, arguments, says):
+    ret, _, err = run_pytest_here(tmp_path, *arguments)
+    assert ret == pytest.ExitCode.USAGE_ERROR
+    assert says in err
