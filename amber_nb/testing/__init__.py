@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..tapes import cassette_of
     from .drift import comparator, from_tags
+    from .exchanges import rows_of
     from .nbval_cells import comparable, flush, once_more, skipped
     from .recording import bless, drifted, record
     from .report import write
@@ -37,6 +38,7 @@ _HOME = {
     "mirrored": ".runs",
     "once_more": ".nbval_cells",
     "record": ".recording",
+    "rows_of": ".exchanges",
     "skipped": ".nbval_cells",
     "told": ".results",
     "write": ".report",
@@ -61,6 +63,7 @@ __all__ = [
     "mirrored",
     "once_more",
     "record",
+    "rows_of",
     "skipped",
     "told",
     "write",

@@ -13,10 +13,9 @@ from ..wire.sse import Decoder
 from ..wire.stream import Cut, Fold, Garbled, GatewayFault
 from .drift import Comparator, Said, comparator, default_for, judge
 from .reportrow import Row
+from .results import Asked
 
-__all__ = ["Asked", "rows_of", "said"]
-
-Asked = tuple[int | None, Exchange]  # number of the code cell that asked, from 1, and what came
+__all__ = ["rows_of", "said"]
 
 _PROMPT = 400  # characters of a prompt that a report repeats
 

@@ -12,7 +12,7 @@ import pytest
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 
 from ..show.notebook import is_answer
-from .exchanges import Asked
+from .results import Asked
 from .runs import NotebookRun
 
 __all__ = ["comparable", "flush", "once_more", "skipped"]

@@ -7,10 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .reportrow import Row
+from ..wire.exchange import Exchange
 
-__all__ = ["Result", "Results", "told"]
+if TYPE_CHECKING:
+    from .reportrow import Row
+
+__all__ = ["Asked", "Result", "Results", "told"]
+
+Asked = tuple[int | None, Exchange]  # number of the code cell that asked, from 1, and what came
 
 _SUFFIX = ".result"
 _MOST = 10  # unused exchanges of one cassette that are named

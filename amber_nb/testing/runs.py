@@ -13,12 +13,12 @@ from typing import Any
 
 import nbformat
 
+from .. import testing
 from ..errors import ConfigError
 from ..tapes import FOLDER, SUFFIX, shown
 from ..wire.cassette import Cassette
 from ..wire.exchange import Exchange
-from .exchanges import Asked, rows_of
-from .results import Result
+from .results import Asked, Result
 from .swap import swap_in
 
 __all__ = ["NotebookRun", "Settings", "TestRun", "cassette_of_test", "executed", "fingerprint", "mirrored", "written"]
@@ -119,7 +119,7 @@ class _Run:
             self.result.notes.append(f"nothing to compare with: there is no {shown(self.cassette)}")
             return
         recorded = Cassette(self.cassette).exchanges
-        self.result.rows = rows_of(self.name, recorded, runs, lambda cell: how(cell) or self.settings.compare)
+        self.result.rows = testing.rows_of(self.name, recorded, runs, lambda cell: how(cell) or self.settings.compare)
 
 
 class NotebookRun(_Run):

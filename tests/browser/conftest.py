@@ -57,10 +57,14 @@ class Lab:
 
     def share_kernel(self, path: pathlib.Path) -> None:
         """Connect a notebook, before it is opened, to the kernel that tests share; start that where there is none."""
-        kernel = {"id": self.kernel} if self.kernel else {"name": "python3"}
-        name = path.relative_to(self.work).as_posix()
+        if self.kernel is None:  # it keeps the name of its first notebook: one that no test has
+            (self.work / "shared.ipynb").write_text(json.dumps(_ipynb([])))
+            self.kernel = self._connect("shared.ipynb", {"name": "python3"})
+        self._connect(path.relative_to(self.work).as_posix(), {"id": self.kernel})
+
+    def _connect(self, name: str, kernel: dict[str, str]) -> str:
         begun = self.call("POST", "sessions", {"path": name, "name": name, "type": "notebook", "kernel": kernel})
-        self.kernel = begun["kernel"]["id"]
+        return str(begun["kernel"]["id"])
 
     def end_kernels(self, *, shared: bool) -> None:
         """End all kernels; the shared one only if that is meant too."""
@@ -237,25 +241,26 @@ def notebook(
     """
     fresh = request.node.get_closest_marker("fresh_kernel") is not None
     books: list[tuple[Notebook, bool]] = []
+    watched: dict[Any, Pages] = {}  # by the browser that is watched in this test
 
     def put_back() -> None:
         for book, own in books:
             if own or request.node.stash.get(FAILED, False):
                 book.page.context.close()
             else:
-                pages.put_back(book)
+                watched.get(browser, pages).put_back(book)
         books.clear()
 
     def open_notebook(cells: list[str], *, theme: str = "JupyterLab Light", **context_options: Any) -> Notebook:
         name = "".join(c if c.isalnum() else "-" for c in request.node.name) + f"-{len(books) + 1}.ipynb"
         path = lab.work / name
         path.write_text(json.dumps(_ipynb(cells)))
-        return _opened(path, theme, context_options, own=bool(context_options) or browser is not pages.browser)
+        return _opened(path, theme, context_options, own=bool(context_options))
 
     def open_file(
         path: pathlib.Path, *, theme: str = "JupyterLab Light", own: bool = False, **context_options: Any
     ) -> Notebook:
-        own = own or bool(context_options) or browser is not pages.browser
+        own = own or bool(context_options)
         if not own:
             put_back()  # what was opened before is in the page that is used again
         if fresh:
@@ -264,7 +269,7 @@ def notebook(
 
     def _opened(path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool) -> Notebook:
         lab.theme(theme)
-        there = pages if browser is pages.browser else Pages(browser)
+        there = pages if browser is pages.browser else watched.setdefault(browser, Pages(browser))
         if not fresh:
             lab.share_kernel(path)
         book = there.show(lab.url, path, theme, context_options, own=own, reset=not fresh)
@@ -275,6 +280,8 @@ def notebook(
     open_notebook.saved = open_file  # type: ignore[attr-defined]
     yield open_notebook
     put_back()
+    for other in watched.values():
+        other.close()
     lab.end_kernels(shared=request.node.stash.get(FAILED, False))
 
 

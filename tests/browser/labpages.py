@@ -124,6 +124,12 @@ class Pages:
             self._blank = self.browser.new_context().new_page()
         return self._blank
 
+    def close(self) -> None:
+        """Close the page that is kept."""
+        if self._kept is not None:
+            self._kept.context.close()
+            self._kept = None
+
     def show(
         self, url: str, path: pathlib.Path, theme: str, context_options: dict[str, Any], *, own: bool, reset: bool
     ) -> Notebook:

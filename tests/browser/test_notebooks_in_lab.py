@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -34,20 +33,3 @@ def test_a_newcomer_runs_every_cell(notebook, artefacts, path):
     book.page.screenshot(path=artefacts / f"{path.stem}-{theme.lower()}.png", full_page=True)
     foreign = [url for url in book.requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     assert foreign == []
-
-
-def test_an_answer_is_there_without_a_kernel(notebook, artefacts):
-    pace = "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\n"
-    book = notebook([pace + "from amber_nb import Amber\nAmber().ask('Write 60 words about reading.')"])
-    book.run(0, wait=True)
-    # The cell's number and its outputs come by different channels, in either order.
-    expect(book.output().locator(".amber-answer")).to_have_count(1)
-    shown = book.output(0).inner_text()
-    saved = book.saved()
-    (output,) = saved["cells"][0]["outputs"]
-    assert output["output_type"] == "display_data"
-    assert sorted(output["data"]) == ["text/html", "text/plain"]
-    reopened = notebook.saved(book.path, own=True)
-    expect(reopened.output().locator(".amber-answer")).to_have_count(1)
-    assert reopened.output(0).inner_text() == shown
-    reopened.page.screenshot(path=artefacts / "reopened.png")

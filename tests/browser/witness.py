@@ -208,7 +208,7 @@ class Watch:
 
     def _navigated(self, frame):
         if frame.parent_frame or not re.match(
-            r"http://127\.0\.0\.1:\d+/lab/tree/|http://widget\.invalid/|file:|about:blank", frame.url
+            r"http://127\.0\.0\.1:\d+/lab(/tree/|$)|http://widget\.invalid/|file:|about:blank", frame.url
         ):
             self.alarms.append(f"navigation: {frame.url}")
 
