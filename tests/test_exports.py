@@ -51,7 +51,10 @@ def test_the_lazy_table_and_the_type_checkers_block_agree(door):
     assert {key.value for key in table.keys} == seen
 
 
-@pytest.mark.parametrize("module", ["amber_nb", "amber_nb.testing.pytest_plugin", "amber_nb.testing.runs", "amber_nb.config"])
+@pytest.mark.parametrize(
+    "module",
+    ["amber_nb", "amber_nb.testing.pytest_plugin", "amber_nb.testing.runs", "amber_nb.errors", "amber_nb.config"],
+)
 def test_importing_loads_nothing_heavy(module):
     loaded = run(f"import sys, json, {module}; print(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))")
     assert loaded == []
