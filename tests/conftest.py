@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections import deque
 from pathlib import Path
 
 import hypothesis
@@ -42,20 +43,18 @@ def pytest_configure(config) -> None:
     hypothesis.settings.load_profile("slow" if config.getoption("--slow") else "ci" if "CI" in os.environ else "dev")
 
 
-def _forget_times():
-    """What a process keeps of times, of all its live views, is of the clock that it had then."""
-    if "amber_nb.show.feed" in sys.modules:
-        sys.modules["amber_nb.show.feed"].pump._free_at = float("-inf")
-    if "amber_nb.show.inspector" in sys.modules:
-        sys.modules["amber_nb.show.inspector"].ToolInspector._sends.clear()
-
-
 @contextlib.contextmanager
 def _replaced_by(virtual):
-    _forget_times()
-    with machine.use(virtual):
+    """Whatever keeps times for all live views of a process is one of its own, for the times of this clock."""
+    modules = (sys.modules.get(f"amber_nb.show.{name}") for name in ("feed", "live", "inspector"))
+    feed, live, inspector = modules
+    with machine.use(virtual), pytest.MonkeyPatch.context() as patch:
+        if live is not None:
+            patch.setattr(feed, "pump", feed.Pump())
+            patch.setattr(live, "pump", feed.pump)
+        if inspector is not None:
+            patch.setattr(inspector.ToolInspector, "_sends", deque(maxlen=inspector.MOST_OF_ALL))
         yield virtual
-    _forget_times()
 
 
 @pytest.fixture

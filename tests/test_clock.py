@@ -51,8 +51,8 @@ def test_another_clock_holds_in_all_threads_until_the_block_ends():
         thread = threading.Thread(target=lambda: found.append(the_clock.monotonic()))
         thread.start()
         thread.join()
-    assert found == [1_000]
-    assert the_clock.monotonic() != 1_000
+    assert found == [100]
+    assert the_clock.monotonic() != 100
 
 
 def test_a_virtual_clock_does_what_is_due_in_its_order(clock):
@@ -63,8 +63,8 @@ def test_a_virtual_clock_does_what_is_due_in_its_order(clock):
     forget()
     clock.call_at(clock.now + 9, lambda: done.append("later"))
     clock.advance(5)
-    assert done == [("a", 1_001), ("b", 1_002)]
-    assert clock.now == 1_005
+    assert done == [("a", 101), ("b", 102)]
+    assert clock.now == 105
 
 
 def test_a_virtual_sleep_ends_when_the_clock_has_moved(clock):
@@ -76,10 +76,10 @@ def test_a_virtual_sleep_ends_when_the_clock_has_moved(clock):
     assert woken == []
     clock.advance(1)
     thread.join(20)
-    assert woken == [1_003]
+    assert woken == [103]
 
 
 def test_a_fast_clock_moves_by_what_is_slept(fast_clock):
     the_clock.sleep(3)
     asyncio.run(the_clock.sleep_async(4))
-    assert (fast_clock.now, fast_clock.sleeps) == (1_007, [3, 4])
+    assert (fast_clock.now, fast_clock.sleeps) == (107, [3, 4])

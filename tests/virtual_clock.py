@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import threading
@@ -25,19 +26,32 @@ class VirtualTimeout(clock.Timeout):
         self._clock = of
         self._loop = asyncio.get_running_loop()
         self._forget: Callable[[], None] = lambda: None
+        self._number = 0  # of the limit that counts: one that was moved on may be on its way
+        self._over = False
         if seconds is not None:
             self.extend(seconds)
 
     async def __aexit__(self, kind, error, traceback):
+        self._over = True
         self._forget()
         return await super().__aexit__(kind, error, traceback)
 
     def extend(self, seconds: float) -> None:
+        if self._over:
+            raise RuntimeError("the block is over")  # as asyncio's own says
         self._forget()
-        self._forget = self._clock.call_at(self._clock.now + seconds, self._reach)
+        self._number += 1
+        number = self._number
 
-    def _reach(self) -> None:
-        self._loop.call_soon_threadsafe(self._limit.reschedule, self._loop.time())
+        def reach() -> None:
+            if number == self._number and not self._over:
+                self._limit.reschedule(self._loop.time())
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(reach)
+
+        self._forget = self._clock.call_at(self._clock.now + seconds, tell)
 
 
 class VirtualClock(clock.Clock):
@@ -49,7 +63,7 @@ class VirtualClock(clock.Clock):
     """
 
     def __init__(self, *, auto: bool = False) -> None:
-        self.now = 1_000.0
+        self.now = 100.0  # before most times of the machine, which may be kept somewhere when this clock goes
         self.sleeps: list[float] = []
         self._auto = auto
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
@@ -133,7 +147,9 @@ class VirtualClock(clock.Clock):
         if seconds is None:
             return waitable.wait(None)
         end = self._begin(seconds)
-        if self._auto and not waitable.wait(0):
+        if self._auto:
+            if waitable.wait(0):
+                return True
             self.advance(seconds)
             return waitable.wait(0)
         while True:

@@ -16,8 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakecomm import Comm
-from gateway import DONE, chunk, spoken
+from gateway import DONE, chunk, serve, spoken
+from gateway import Said as Reply
+from kernels import execute, kernel_with
 
+from amber_nb import Amber
 from amber_nb.content import told
 from amber_nb.content.raw import JsonSchema
 from amber_nb.show.feed import Feed
@@ -28,6 +31,9 @@ from amber_nb.testing.drift import Said, comparator, compare, judge
 from amber_nb.testing.report import Row, html
 from amber_nb.testing.sidebyside import side_by_side
 from amber_nb.types import Told, ToolRun
+from amber_nb.wire.canonical import asked, difference
+from amber_nb.wire.deck import Tape
+from amber_nb.wire.exchange import Exchange, lines_of
 from amber_nb.wire.sse import Decoder
 from amber_nb.wire.stream import Fold
 
@@ -115,6 +121,47 @@ def long_line(n):
 
 STREAMS = [partial(read, events=events) for events in (prose, reasoning, arguments, long_line)]
 NAMES = ["prose", "reasoning", "arguments", "one long line"]
+
+
+@pytest.fixture(scope="module")
+def gateway_of_chunks():
+    """The base URL of a gateway that says `n` chunks for the prompt `n`, in as few pieces as can be."""
+    bodies = {}
+
+    def answer(prompt):
+        if prompt not in bodies:
+            body = b"".join(prose(int(prompt)))
+            bodies[prompt] = [body[at : at + 1_000_000] for at in range(0, len(body), 1_000_000)]
+        return Reply(bodies[prompt])
+
+    with serve(answer) as url:
+        yield url
+
+
+def missed(n):
+    """What was asked is nearly what was recorded; it differs in the end."""
+    old, new = (
+        asked("POST", "/chat/completions", json.dumps({"messages": [{"role": "user", "content": text + end}]}).encode())
+        for text in ["\n".join(f"line {i}" for i in range(n))]
+        for end in (" old", " new")
+    )
+    return partial(difference, old, new)
+
+
+def recorded(n):
+    """An exchange on its way into a cassette, its lines ended as some gateways do."""
+    pieces = [piece.replace(b"\n", b"\r") for piece in prose(n)]
+    draft = Exchange(asked=asked("POST", "/chat/completions", b"{}"), n=1, status=200, headers={})
+
+    def work():
+        kept = []
+        tape = Tape(draft, kept.append)
+        for piece in pieces:
+            tape.see(piece)
+        tape.end()
+        return lines_of(kept[0])
+
+    return work
 
 
 def chunks_fed(n):
@@ -206,6 +253,8 @@ GROWTH = [  # what, how much of it is done, and the n of the smaller one
     ],
     ("code", code, 1_000),
     *[(f"stream: {name}", work, 25_000) for name, work in zip(NAMES, STREAMS, strict=True)],
+    ("a request that was not recorded", missed, 2_000),
+    ("an exchange that is recorded", recorded, 5_000),
     ("chunks fed to a view", chunks_fed, 25_000),
     ("chunks sent by a feed", chunks_sent, 10_000),
     ("secrets to hide", secrets, 2_000),
@@ -249,3 +298,42 @@ def peak(work):
 @pytest.mark.parametrize("work", STREAMS, ids=NAMES)
 def test_four_times_the_stream_is_four_times_the_memory(work):
     assert peak(work(40_000)) / peak(work(10_000)) <= MOST
+
+
+@pytest.mark.parametrize("mode", ["live", "record"])
+def test_four_times_as_much_to_ask_for(gateway_of_chunks, mode, tmp_path):
+    """The whole way through `ask`, and into a cassette."""
+    where = {"cassette": tmp_path / "cassettes" / "a.jsonl"} if mode == "record" else {}
+    amber = Amber(base_url=gateway_of_chunks, api_key="ambrs-x", max_retries=0, mode=mode, **where)
+    asks = [partial(amber.ask, str(n), show=False) for n in (10_000, 40_000)]
+    for ask in asks:
+        ask()
+    found = []
+    while len(found) < 4 and (not found or found[-1] > MOST):
+        found.append(ratio(*asks))
+    amber.close()
+    assert min(found) <= MOST, found
+
+
+GREETED = """
+import time
+from amber_nb.show import live, stage
+class Greeted(live.StreamView):
+    def __init__(self, **how):
+        super().__init__(**how)
+        self.hello.set()
+stage.StreamView = Greeted
+def cpu(prompt):
+    start = time.process_time()
+    amber.ask(prompt)
+    return time.process_time() - start
+cpu('25000'), cpu('100000')
+print(min(cpu('100000') / cpu('25000') for _ in 'abcd'))
+"""
+
+
+def test_four_times_as_much_to_show_live(gateway_of_chunks):
+    """In a kernel, with a view that has been greeted."""
+    with kernel_with(gateway_of_chunks) as client:
+        _, printed = execute(client, GREETED)
+    assert float(printed) <= MOST

@@ -29,7 +29,7 @@ HOSTILE = """
 
 | <img src=x onerror=window.hit=13> | `<script>window.hit=14</script>` |
 | --- | --- |
-| ![t](https://evil.example/4.png) | $\\\\href{javascript:window.hit=15}{x}$ |
+| ![t](https://evil.example/4.png) | $\\href{javascript:window.hit=15}{x}$ |
 
 ```html
 <script>window.hit = 16</script>

@@ -39,8 +39,11 @@ THEME = """async theme => {
   if (!there()) await jupyterapp.commands.execute('apputils:change-theme', { theme });
   while (!there()) await new Promise(r => setTimeout(r, 20));
 }"""
-RUN = """code => jupyterapp.shell.currentWidget.sessionContext.session.kernel
-    .requestExecute({ code, silent: true, store_history: false }).done.then(({ content }) => content.status)"""
+RUN = """code => Promise.race([
+  jupyterapp.shell.currentWidget.sessionContext.session.kernel
+    .requestExecute({ code, silent: true, store_history: false }).done.then(({ content }) => content.status),
+  new Promise(r => setTimeout(r, 20_000, 'busy: an earlier test has left a cell that runs')),
+])"""
 # A kernel as it was: no names, no widgets, no settings, and cells that are counted from 1.
 RESET = """
 import builtins, os, sys
@@ -54,6 +57,8 @@ sys.path[:] = builtins._as_it_was[1]
 os.chdir(builtins._as_it_was[2])
 get_ipython().reset(new_session=True)
 get_ipython().execution_count = 1
+if "amber_nb.show.stage" in sys.modules:
+    sys.modules["amber_nb.show.stage"].Stage._greeted = False
 """
 SIZE = {"width": 1280, "height": 900}
 
@@ -145,7 +150,8 @@ class Pages:
         """
         book = self._shown(url, path, theme, context_options, own=own)
         if reset:
-            assert book.page.evaluate(RUN, RESET) == "ok", "the kernel cannot be reset"
+            said = book.page.evaluate(RUN, RESET)
+            assert said == "ok", f"the kernel cannot be reset: {said}"
         return book
 
     def _shown(

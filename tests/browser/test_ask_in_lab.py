@@ -46,7 +46,7 @@ def test_a_long_wait_is_shown_and_can_be_stopped(notebook, artefacts):
     code = "answer = amber.ask('Hello!', model='fault/retry-after-61', max_wait_s=100)\nprint(answer.finish_reason)"
     book = notebook([start(code)])
     book.run()
-    waiting = re.compile(r"waiting (60|5\d) s \(the gateway is busy, Retry-After\)")
+    waiting = re.compile(r"waiting \d+ s \(the gateway is busy, Retry-After\)")
     expect(book.output()).to_contain_text(waiting)
     book.page.screenshot(path=artefacts / "waiting.png")
     book.output().get_by_role("button", name=re.compile("Stop")).click()
@@ -55,7 +55,7 @@ def test_a_long_wait_is_shown_and_can_be_stopped(notebook, artefacts):
 
 
 def test_it_is_live_and_settles_in_place(notebook, artefacts):
-    book = notebook([start("amber.ask('Write 120 words about tea.')", pace=150)])
+    book = notebook([start("amber.ask('Write 120 words about tea.')", pace=50)])
     book.run()
     expect(book.output().get_by_role("button", name=re.compile("Stop"))).to_be_visible()
     book.finished()
@@ -75,7 +75,7 @@ def test_it_is_live_and_settles_in_place(notebook, artefacts):
 def test_two_at_once(notebook, artefacts):
     code = "import asyncio\ntopics = ['tea', 'coffee']\n"
     code += "both = await asyncio.gather(*(amber.ask_async(f'Write 150 words about {t}.') for t in topics))\nNone"
-    book = notebook([start(code, pace=100)])
+    book = notebook([start(code, pace=60)])
     book.run()
     expect(book.output().get_by_role("button", name=re.compile("Stop"))).to_have_count(2)
     book.page.screenshot(path=artefacts / "live-two.png")
@@ -146,7 +146,7 @@ def endless():
         yield gateway
 
 
-MANY = 200  # pieces, a tenth of what a reader gets in twenty seconds: how long others are waited for here
+MANY = 200  # pieces: at a hundred a second, two seconds' worth; `until` gives up after some 2,000
 SEVERAL = "import asyncio\nanswers = await asyncio.gather(*(amber.ask_async(str(n)) for n in range(3)))\n"
 
 

@@ -404,7 +404,7 @@ def test_unknown_names_are_refused(comm: Comm) -> None:
         StreamView("m", on_stop=lambda: None)  # type: ignore[misc]
 
 
-def test_many_chunks_are_one_message(view: StreamView, comm: Comm, clock: VirtualClock) -> None:
+def test_many_chunks_are_one_message(clock: VirtualClock, view: StreamView, comm: Comm) -> None:
     comm.hear({"hello": 0})
     until(lambda: comm.sent)
     rung = []

@@ -137,7 +137,7 @@ def replayed(tmp_path_factory, recorded, blessed):
     nothing = printed("[]\n")
     write(folder / "other.ipynb", code("import os; print([n for n in os.environ if n.startswith('AMBER_')])", nothing))
     (folder / "test_it.py").write_text(TESTS)
-    return run_pytest(folder, "--amber-html=compare")
+    return run_pytest(folder, "-n", "2", "--dist", "loadfile", "--amber-html=compare")
 
 
 def asked_late(cassette):
