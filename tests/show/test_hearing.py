@@ -1,4 +1,4 @@
-"""Hearing the browser while a cell runs, on kernels that read one message after the other; real ones: .ci/run --slow."""
+"""Hearing the browser while a cell runs, on kernels that read one message after another; real ones: .ci/run --slow."""
 
 import json
 import threading
