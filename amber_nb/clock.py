@@ -1,4 +1,4 @@
-"""The clock by which everything in the package waits and measures.
+"""The clock by which the package waits and measures.
 
 Retries, `Retry-After`, the idle timeout, the simulator's pace and a live view's rhythm read the time and wait through
 the functions of this module. A test replaces the machine's clock with `use`, and then does not wait, as in the test

@@ -36,7 +36,7 @@ def pytest_configure(config) -> None:
     # Else each of many children would compile the package anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    # A busy machine makes any example a late one. What fails is found again in CI: the seed is the same everywhere.
+    # A busy machine makes any example a late one. In CI the seed is always the same.
     hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
     hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
     hypothesis.settings.register_profile("slow", max_examples=1_000, deadline=None)
@@ -126,10 +126,9 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is slow, unless it is asked for; and of the rest what takes longest comes last.
+    """Leave out what is slow, unless it is asked for: by a hook, since `-m` would replace a mark of `addopts`.
 
-    It comes first where several processes share the work (`-n 2 --no-loadscope-reorder`). A hook and not `addopts`,
-    which a `-m` of the caller's would replace.
+    Without xdist, long tests come last; with it (`-n 2 --no-loadscope-reorder`), first.
     """
     if not config.getoption("--slow"):
         slow = [item for item in items if item.get_closest_marker("slow")]

@@ -8,10 +8,12 @@ of 10 MB. Needs Chromium.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import statistics
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,36 +53,56 @@ def traced(browser: Any, page: Any, work: Any) -> list[float]:
     ]
 
 
-def main() -> int:
-    """Print the table."""
+def streamed(browser: Any, text: str, size: int) -> tuple[list[float], float]:
+    """CPU milliseconds of each task of a page that shows a text in pieces of that size, and of the unit."""
+    page = StaticPage(browser.new_context().new_page()).page
+
+    def stream() -> None:
+        page.evaluate(FEED, [text, size])
+        page.wait_for_function(SHOWN, timeout=120_000)
+
+    tasks = traced(browser, page, stream)
+    # Afterwards, and several times: a trace may end before its last task, which is then in the next one.
+    units = [max(traced(browser, page, lambda: page.evaluate(UNIT))) for _ in range(9)]
+    page.context.close()
+    return tasks, statistics.median(units)
+
+
+def huge(name: str, size: int) -> str:
+    """A text of that many characters, which ends as `SHOWN` looks for."""
+    return (HUGE[name] * (size // len(HUGE[name]) + 1))[:size] + "\n```\n\nfinally"
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Any]:
+    """Playwright's browser.
+
+    Raises:
+        FileNotFoundError: there is no Chromium.
+    """
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
-        print("no Chromium here", file=sys.stderr)
-        return 1
-    texts = {"burst": ((ANSWER * 20)[: 20_000 - 9] + "\n\nfinally", 4)}
-    for name, unit in HUGE.items():
-        texts[name] = ((unit * (10_000_000 // len(unit) + 1))[:10_000_000] + "\n```\n\nfinally", 100_000)
-    print("| answer | longest task | all tasks |\n| --- | ---: | ---: |")
+        raise FileNotFoundError("no Chromium here: apt-get install chromium")
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        for name, (text, size) in texts.items():
-            view = StaticPage(browser.new_context().new_page())
-
-            def stream(page: Any = view.page, text: str = text, size: int = size) -> None:
-                page.evaluate(FEED, [text, size])
-                page.wait_for_function(SHOWN, timeout=120_000)
-
-            tasks = traced(browser, view.page, stream)
-            # Afterwards, and several times: a trace may end before its last task, which is then in the next one.
-            units = [max(traced(browser, view.page, lambda page=view.page: page.evaluate(UNIT))) for _ in range(9)]
-            unit_ms = statistics.median(units)
-            print(f"| {name} | {max(tasks) / unit_ms:.2f} | {sum(tasks) / unit_ms:.1f} |", flush=True)
-            view.page.context.close()
+        yield browser
         browser.close()
+
+
+BURST = (ANSWER * 20)[: 20_000 - 9] + "\n\nfinally"
+
+
+def main() -> None:
+    """Print the table."""
+    print("| answer | longest task | all tasks |\n| --- | ---: | ---: |")
+    with chromium() as browser:
+        for name in ("burst", *HUGE):
+            text, size = (BURST, 4) if name == "burst" else (huge(name, 10_000_000), 100_000)
+            tasks, unit_ms = streamed(browser, text, size)
+            print(f"| {name} | {max(tasks) / unit_ms:.2f} | {sum(tasks) / unit_ms:.1f} |", flush=True)
     print("\n1 is what the browser takes for 5,000 list items.")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,18 +5,21 @@ statement that goes. It is tried in a copy of the project, with the tests of its
 browser or are slow. The places are drawn with a seed, evenly from the rooms, so that a run can be repeated.
 
     python tests/bench/mutants.py                      # thirty mutants, the tests of this checkout
-    python tests/bench/mutants.py --against b0c89e4    # and the same ones with the tests of an earlier commit
+    python tests/bench/mutants.py --against b0c89e4    # and the same ones in the package and tests of that commit
 
-Against an earlier commit only lines are changed that stand in both.
+Against an earlier commit only lines are changed that stand in both. Where no mutant of a room has survived, its tests
+are run once without one: they must pass.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -164,20 +167,31 @@ def copy_of(root: Path, into: Path) -> Path:
     return into
 
 
-def caught(root: Path, mutant: Mutant) -> str:
-    """Try one mutant in a copy of a checkout: what came of it."""
+def caught(root: Path, mutant: Mutant | None, room: str) -> str:
+    """Run a room's tests in a copy of a checkout, with one mutant or unchanged; what came of it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = copy_of(root, Path(folder))
-        if not mutant.apply(copy):
+        if mutant is not None and not mutant.apply(copy):
             return "not there"
-        tests = [ROOMS[mutant.room]] if mutant.room in ROOMS else sorted(map(str, (copy / "tests").glob("test_*.py")))
+        tests = [ROOMS[room]] if room in ROOMS else sorted(map(str, (copy / "tests").glob("test_*.py")))
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not browser", *tests]
-        environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=LIMIT_S, check=False)
-        except subprocess.TimeoutExpired:
-            return "caught (hangs)"
-        return {0: "SURVIVED", 1: "caught"}.get(done.returncode, "caught (ends)")
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        with subprocess.Popen(
+            command,
+            cwd=copy,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                status = process.wait(LIMIT_S)
+            except subprocess.TimeoutExpired:
+                return "caught (hangs)"
+            finally:
+                with contextlib.suppress(ProcessLookupError):  # kernels, too
+                    os.killpg(process.pid, signal.SIGKILL)
+        return {0: "SURVIVED", 1: "caught", 2: "caught"}.get(status, f"NO RUN ({status})")
 
 
 def main() -> int:
@@ -185,7 +199,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--count", type=int, default=30)
     parser.add_argument("--seed", type=int, default=15)
-    parser.add_argument("--against", metavar="COMMIT", help="try them with that commit's tests as well")
+    parser.add_argument("--against", metavar="COMMIT", help="try them in that commit as well")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -198,11 +212,19 @@ def main() -> int:
         roots = [ROOT] if other is None else [ROOT, other]
         totals = [0] * len(roots)
         with ThreadPoolExecutor(options.jobs) as pool:
-            tried = [[pool.submit(caught, root, mutant) for root in roots] for mutant in mutants]
+            tried = [[pool.submit(caught, root, mutant, mutant.room) for root in roots] for mutant in mutants]
+            green: list[set[str]] = [set() for _ in roots]  # rooms whose tests were seen to pass
             for mutant, results in zip(mutants, tried, strict=True):
                 told = [result.result() for result in results]
                 totals = [total + one.startswith("caught") for total, one in zip(totals, told, strict=True)]
+                for rooms, one in zip(green, told, strict=True):
+                    rooms |= {mutant.room} if one == "SURVIVED" else set()
                 print("  ".join(f"{one:15}" for one in told), mutant, flush=True)
+            rooms_drawn = {mutant.room for mutant in mutants}
+            unseen = [(root, room) for root, rooms in zip(roots, green, strict=True) for room in rooms_drawn - rooms]
+            for (root, room), result in [(pair, pool.submit(caught, pair[0], None, pair[1])) for pair in unseen]:
+                if result.result() != "SURVIVED":
+                    print(f"the tests of {room} fail without a mutant, too ({root.name}): what they catch says nothing")
         print(*(f"{total} of {len(mutants)} caught" for total in totals), sep="  |  ")
     return 0
 

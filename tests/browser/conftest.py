@@ -1,8 +1,8 @@
-"""A real JupyterLab, driven by Debian's Chromium.
+"""Chromium, with and without a real JupyterLab.
 
-`lab` is one server for the session, on a free port of 127.0.0.1, with directories of its own; `page` a fresh page;
-`notebook(cells)` opens a notebook with these cells in it and gives a `Notebook` to drive it with;
-`notebook.saved(path)` opens one that is there.
+`static_page()` opens a page with one of our widgets and no kernel. `lab` is one server for the session, on a free port
+of 127.0.0.1, with directories of its own; `notebook(cells)` opens a notebook with these cells in it and gives a
+`Notebook` to drive it with; `notebook.saved(path)` opens one that is there.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from accessibility import judge
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -249,13 +250,14 @@ print([run.status for run in answer.tool_runs], answer.tool_runs[0].arguments)
 """
 
 
-def test_allow_all_decides_on_what_follows(notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
+def test_allow_all_decides_on_what_follows(notebook: Callable[..., Any], axe: str, artefacts: pathlib.Path) -> None:
     book = notebook([SETUP, ALL], theme="JupyterLab Dark")
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
     expect(button(out, "Allow")).to_have_count(2)
     out.screenshot(path=artefacts / "tools-dark-in-lab.png")
+    judge(book.page, axe, ".amber-inspector", artefacts / "axe-tools-in-lab.json")
     card(out, "search_flights").get_by_label("from").fill("DUS")
     button(card(out, "book_flight"), "Allow all").click()
     book.finished(1)

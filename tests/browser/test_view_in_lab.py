@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from accessibility import judge
 from answers import ANSWER, CODE, WIDE
+from labpages import PAINTED
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -73,12 +74,24 @@ def test_it_streams_and_stops(notebook: Callable[..., Any], artefacts: pathlib.P
 
 
 SETTLE = """
+import io
+from PIL import Image
 from amber_nb.show.html import answer_html
-view = StreamView(model="azure/gpt-5.4", badge="simulated", on_stop=stopped.set)
+from amber_nb.show.strip import strip_html, strip_items
+from amber_nb.types import SentImage
+
+def image(i):
+    out = io.BytesIO()
+    Image.new("RGB", (160, 60 + 10 * i), (40 * i % 256, 120, 90)).save(out, "WEBP")
+    return SentImage(name=f"cost $5 and $10 {i}.png", before=(3000, 2000), after=(1500, 1000), format="PNG",
+                     n_bytes=81_000, tokens=1_100, thumbnail=out.getvalue() if i else b"")
+
+images = [image(i) for i in range(5)]
+view = StreamView(model="azure/gpt-5.4", badge="simulated", strip=strip_items(images), on_stop=stopped.set)
 handle = display(view, display_id=True)
 view.feed(ANSWER)
 assert stopped.wait(20)
-html = answer_html(ANSWER, badge="simulated", footer="azure/gpt-5.4 · 3 s")
+html = answer_html(ANSWER, badge="simulated", head=strip_html(images), footer="azure/gpt-5.4 · 3 s")
 handle.update({"text/html": html, "text/plain": ANSWER}, raw=True)
 view.close()
 """
@@ -89,21 +102,29 @@ def test_it_settles_in_place_and_the_keyboard_stays_there(
 ) -> None:
     text = re.sub(r"\$\$?[^$]+\$\$?", "one", ANSWER)  # typeset maths takes more room than its source
     text = text.replace("---\n\nThat", "|no|alignment|\n|-|-|\n|1|2|\n\n---\n\nThat")
-    tops = """root => [...root.querySelectorAll('h2, h3, p, li, td, th, pre, blockquote, hr')]
+    parts = ".amber-images > div, .amber-images img, h2, h3, p, li, td, th, pre, blockquote, hr"
+    decoded = "() => [...document.querySelectorAll('.amber-images img')].every(one => one.complete && one.naturalWidth)"
+    tops = (
+        f"root => [...root.querySelectorAll('{parts}')]"
+        + """
         .filter(el => !el.matches('li > p') && el.textContent !== 'azure/gpt-5.4 · 3 s')
         .map(el => [`${el.tagName} ${getComputedStyle(el).textAlign.replace('start', 'left')}`,
                     el.getBoundingClientRect().top - root.closest('.jp-OutputArea').getBoundingClientRect().top])"""
+    )
     book = notebook([setup(text), SETTLE, "# next"])
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
     expect(out.locator(".amber-text")).to_contain_text("the very end.")
-    live = out.locator(".amber-text").evaluate(tops)
+    book.page.wait_for_function(decoded)
+    live = out.locator(".amber-view").evaluate(tops)
     out.locator(".amber-stop").focus()
     book.page.keyboard.press("Enter")
     expect(out.locator(".amber-answer")).to_have_count(1)
     book.finished(1)
+    book.page.wait_for_function(decoded)
     settled = out.locator(".amber-answer").evaluate(tops)
+    assert len([kind for kind, _ in settled if kind.startswith("IMG")]) == 4
     book.page.screenshot(path=artefacts / "settled.png")
     assert [kind for kind, _ in live] == [kind for kind, _ in settled]
     moved = [(kind, was, now) for (kind, was), (_, now) in zip(live, settled, strict=True) if abs(was - now) > 1]
@@ -202,3 +223,43 @@ def test_stop_by_keyboard_runs_no_cell(notebook: Callable[..., Any]) -> None:
     expect(out.locator(".amber-stop")).to_be_focused()
     book.finished(1)
     assert book.cell(1).locator(".jp-InputPrompt").inner_text() == "[2]:"  # it has not run anything else
+
+
+END = """() => document.querySelector('.amber-status').getBoundingClientRect().bottom
+  - document.querySelector('.jp-WindowedPanel-outer').getBoundingClientRect().bottom"""
+
+
+def test_it_follows_a_reader_who_is_at_the_end_of_labs_page(notebook: Callable[..., Any]) -> None:
+    """Lab's own scroller, which leaves a page of room below; all else of following is seen without a kernel."""
+    grow = "view.feed('\\n\\n'.join(f'Paragraph {i}.' for i in range(30)) + '\\n\\n')"
+    book = notebook([setup("x"), VIEW + "display(view)\nview.feed('A line.\\n\\n' * 60)\nview.hello.wait(20)", grow])
+    book.run(0, wait=True)
+    book.run(1, wait=True)
+    expect(book.output(1).locator(".amber-text p")).to_have_count(60)
+    book.page.mouse.move(700, 500)
+    book.page.mouse.wheel(0, 100_000)
+    book.page.evaluate(PAINTED)
+    for _ in range(12):
+        before = book.output(1).locator(".amber-text").bounding_box()["height"]
+        # Not by running a cell, which Lab would scroll to.
+        book.page.evaluate(
+            "code => jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+            ".requestExecute({ code, store_history: false }).done.then(() => null)",
+            grow,
+        )
+        book.page.wait_for_function(
+            "before => document.querySelector('.amber-text').getBoundingClientRect().height > before", arg=before
+        )
+        book.page.evaluate(PAINTED)
+        if book.page.evaluate(END) >= -4:
+            break
+    first = book.page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop")
+    book.page.evaluate(
+        "code => jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+        ".requestExecute({ code, store_history: false }).done.then(() => null)",
+        grow,
+    )
+    book.page.wait_for_function(
+        "first => document.querySelector('.jp-WindowedPanel-outer').scrollTop > first + 100", arg=first
+    )
+    book.page.wait_for_function(f"Math.abs(({END})()) <= 4")
