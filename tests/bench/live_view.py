@@ -53,8 +53,8 @@ def traced(browser: Any, page: Any, work: Any) -> list[float]:
     ]
 
 
-def streamed(browser: Any, text: str, size: int) -> tuple[list[float], float]:
-    """CPU milliseconds of each task of a page that shows a text in pieces of that size, and of the unit."""
+def streamed(browser: Any, text: str, size: int, *, units: int = 9) -> tuple[list[float], float]:
+    """CPU milliseconds of each task of a page that shows a text in pieces of that size; and of the unit, if wanted."""
     page = StaticPage(browser.new_context().new_page()).page
 
     def stream() -> None:
@@ -63,9 +63,9 @@ def streamed(browser: Any, text: str, size: int) -> tuple[list[float], float]:
 
     tasks = traced(browser, page, stream)
     # Afterwards, and several times: a trace may end before its last task, which is then in the next one.
-    units = [max(traced(browser, page, lambda: page.evaluate(UNIT))) for _ in range(9)]
+    took = [max(traced(browser, page, lambda: page.evaluate(UNIT))) for _ in range(units)]
     page.context.close()
-    return tasks, statistics.median(units)
+    return tasks, statistics.median(took or [0])
 
 
 def huge(name: str, size: int) -> str:

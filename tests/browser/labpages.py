@@ -50,6 +50,8 @@ import builtins, os, sys
 import ipywidgets
 if not hasattr(builtins, "_as_it_was"):
     builtins._as_it_was = dict(os.environ), list(sys.path), os.getcwd()
+if "amber_nb.show.stage" in sys.modules:
+    sys.modules["amber_nb.show.stage"].Stage._greeted = False
 ipywidgets.Widget.close_all()
 os.environ.clear()
 os.environ.update(builtins._as_it_was[0])
@@ -57,8 +59,6 @@ sys.path[:] = builtins._as_it_was[1]
 os.chdir(builtins._as_it_was[2])
 get_ipython().reset(new_session=True)
 get_ipython().execution_count = 1
-if "amber_nb.show.stage" in sys.modules:
-    sys.modules["amber_nb.show.stage"].Stage._greeted = False
 """
 SIZE = {"width": 1280, "height": 900}
 
@@ -151,7 +151,9 @@ class Pages:
         book = self._shown(url, path, theme, context_options, own=own)
         if reset:
             said = book.page.evaluate(RUN, RESET)
-            assert said == "ok", f"the kernel cannot be reset: {said}"
+            if said != "ok":
+                book.page.context.close()
+                raise AssertionError(f"the kernel cannot be reset: {said}")
         return book
 
     def _shown(
