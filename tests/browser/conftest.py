@@ -45,6 +45,7 @@ class Lab:
     settings: pathlib.Path
     log: pathlib.Path
     kernel: str | None = None  # the id of the one that tests share
+    shared: int = 0  # kernels that have been shared so far
 
     def call(self, method: str, path: str, content: Any = None) -> Any:
         """Ask the server's REST interface; gives what it says, as JSON."""
@@ -57,8 +58,10 @@ class Lab:
     def share_kernel(self, path: pathlib.Path) -> None:
         """Connect a notebook, before it is opened, to the kernel that tests share; start that where there is none."""
         if self.kernel is None:  # it keeps the name of its first notebook: one that no test has
-            (self.work / "shared.ipynb").write_text(json.dumps(_ipynb([])))
-            self.kernel = self._connect("shared.ipynb", {"name": "python3"})
+            self.shared += 1  # the server may still know the session of one that was ended
+            name = f"shared-{self.shared}.ipynb"
+            (self.work / name).write_text(json.dumps(_ipynb([])))
+            self.kernel = self._connect(name, {"name": "python3"})
         self._connect(path.relative_to(self.work).as_posix(), {"id": self.kernel})
 
     def _connect(self, name: str, kernel: dict[str, str]) -> str:

@@ -105,7 +105,7 @@ def test_a_hostile_report_does_nothing(opened):
     page.mouse.move(400, 400)
     page.mouse.wheel(0, 50_000)
     page.keyboard.press("Tab")
-    page.evaluate("() => new Promise(done => requestIdleCallback(done))")  # what could run has run
+    page.evaluate("() => new Promise(done => requestIdleCallback(done, { timeout: 1000 }))")  # what could run has run
     assert page.evaluate("window.pwned") is None
     strange = "script, img, iframe, object, embed, link, base, form, svg, math, video, audio, [onclick], [onerror]"
     assert page.locator(strange).count() == 0
@@ -118,7 +118,7 @@ def test_the_policy_would_stop_what_slipped_through(opened, tmp_path):
     slipped = "<script>window.pwned=1</script><img src='https://evil.example/a.png' onerror='window.pwned=2'>"
     path.write_text(path.read_text("utf-8").replace("<main>", f"<main>{slipped}"), "utf-8")
     page.goto(path.as_uri())
-    page.evaluate("() => new Promise(done => requestIdleCallback(done))")
+    page.evaluate("() => new Promise(done => requestIdleCallback(done, { timeout: 1000 }))")
     assert page.evaluate("window.pwned") is None
     assert sum("Content Security Policy" in alarm for alarm in alarms) >= 2
 
