@@ -170,12 +170,17 @@ def test_every_fault(clients, fast_clock, verb, unstreamed, name):
     check(clients, "in process", verb, unstreamed, name)
 
 
-@pytest.mark.parametrize("name", ON_THE_SOCKET)
+@pytest.mark.parametrize("name", [name for name in ON_THE_SOCKET if name not in SILENT])
 @BOTH
 @pytest.mark.parametrize("verb", ["ask", "ask_async"])
 def test_every_fault_of_a_connection(clients, verb, unstreamed, name):
-    """On the machine's clock: what is waited for here are real sockets."""
     check(clients, "http", verb, unstreamed, name)
+
+
+@pytest.mark.parametrize("name", [name for name in ON_THE_SOCKET if name in SILENT])
+def test_a_connection_on_which_nothing_comes(clients, name):
+    """On the machine's clock, and so once each: a real socket says nothing for a second."""
+    check(clients, "http", "ask", False, name)
 
 
 def check(clients, door, verb, unstreamed, name):
