@@ -1,7 +1,9 @@
 """What every test gets: no settings of the developer's, no keyring, no network."""
 
 import contextlib
+import functools
 import os
+import ssl
 import sys
 from collections import deque
 from pathlib import Path
@@ -36,6 +38,8 @@ def pytest_configure(config) -> None:
     # Else each of many children would compile the package anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # Each client loads all certificates (30 ms), and no test speaks TLS.
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
     # A busy machine makes any example a late one. In CI the seed is always the same.
     hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
     hypothesis.settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
