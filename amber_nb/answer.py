@@ -8,9 +8,9 @@ from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from . import show, tables
-from .masks import masked_text
-from .show import cell
+from . import display, tables
+from .display import kernel as cell
+from .redact import masked_text
 from .types import Message, Reply, SentImage, ToolRun, encodable
 
 if TYPE_CHECKING:
@@ -181,15 +181,15 @@ class Answer(Generic[T]):
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """`text/html`, safe whatever the model said, and `text/plain`."""
-        head = show.strip_html(self._images) if self._images else ""
-        value = show.value_html(self._parsed[1]) if self._parsed is not None else ""
-        html = show.answer_html(
+        head = display.strip_html(self._images) if self._images else ""
+        value = display.value_html(self._parsed[1]) if self._parsed is not None else ""
+        html = display.answer_html(
             "" if value else self._whole(),
             refusal=self.refusal,
             reasoning=self.reasoning,
             tool_calls=[(call["name"], call["arguments"]) for call in self._calls()],
             badge="simulated" if self._mode == "simulate" else None,
-            head=head + (show.tools_html(self._runs) if self._runs else "") + value,
+            head=head + (display.tools_html(self._runs) if self._runs else "") + value,
             notice=self._notice(),
             footer=self._line() if self._footer and self._mode == "live" else None,
         )
@@ -200,7 +200,7 @@ class Answer(Generic[T]):
         return "\n\n".join(text for text in (self._before, self.text) if text)
 
     def _plain(self) -> str:
-        ran = show.tools_text(self._runs) if self._runs else ""
+        ran = display.tools_text(self._runs) if self._runs else ""
         calls = [f"{call['name']}({masked_text(call['arguments'])})" for call in self._calls()]
         notice = self._notice()
         parts = [ran, self._whole() or self.refusal or "", *calls, f"[{notice}]" if notice else ""]

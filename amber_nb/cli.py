@@ -13,7 +13,7 @@ from pathlib import Path
 
 import amber_nb
 
-from . import clock, config, simulator, testing
+from . import clock, config, credentials, simulator, testing
 from .errors import AmberError
 
 __all__ = ["main"]
@@ -227,7 +227,7 @@ def _each(notebooks: Sequence[Path], work: Callable[[Path, Mapping[str, str]], t
 
 
 def _login(_: argparse.Namespace) -> int:
-    settings = amber_nb.client.login()
+    settings = credentials.login()
     print(f"Stored for {settings.base_url}.")
     return 0
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import amber_nb
-
 from . import config as settings
-from . import content, tables
+from . import credentials, images, tables
 from .answer import Answer
-from .asking import Asking, Wishes, place
-from .conversation import continued
-from .errors import CassetteMiss, ConfigError, explain
-from .show import cell
-from .show.notebook import holds_real_answers
+from .chat.ask import Asking, Wishes, place
+from .chat.messages import continued
+from .display import kernel as cell
+from .display.notebook import holds_real_answers
+from .errors import CassetteMiss, explain
 from .types import Message, Policy
-from .wire import loop
+from .wire import event_loop as loop
 from .wire.clients import Clients
 from .wire.usage import UsageLog
 
@@ -98,7 +95,7 @@ class Amber:
             person=cell.front_end(),
             notebook=notebook,
             real=lambda: notebook is not None and holds_real_answers(notebook),
-            stored=lambda: amber_nb.credentials.load(),
+            stored=credentials.load,
         )
         self._last: Answer[Any] | None = None
         self._log = UsageLog(config.mode)
@@ -323,7 +320,7 @@ class Amber:
         Raises:
             ConfigError: they are not usable, or there is no keyring to store them in.
         """
-        stored = login()
+        stored = credentials.login()
         self._use(replace(self._config, mode=stored.mode, base_url=stored.base_url, api_key=stored.api_key))
 
     def _go_on(self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]) -> Answer[Any]:
@@ -342,33 +339,10 @@ class Amber:
 
 
 def _pixels(data: bytes) -> str | None:
-    return content.pixel_digest(data)  # by attribute: a lazy door, which loads Pillow
+    return images.pixel_digest(data)  # by attribute: a lazy door, which loads Pillow
 
 
 def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     wanted = {**answer._inherited, **changes}
     # None is what `ask` would do by itself; of approvals it says nothing, and is a mistake there.
     return {name: value for name, value in wanted.items() if value is not None or name == "require_approval"}
-
-
-def login() -> settings.Config:
-    """Ask for domain and key at the keyboard, store them in the keyring, and return the settings they make."""
-    domain = input("Domain (the part before .ambersearch.de, or the full address): ").strip()
-    try:
-        url = settings.endpoint(domain=domain or None, where="what was typed")
-    except ConfigError:
-        if "://" not in domain:
-            raise
-        url = settings.endpoint(base_url=domain, where="what was typed")
-    key = settings.Secret(getpass.getpass("Key (ambrs-…, not shown): ").strip())
-    if url is None or not key.reveal():
-        raise ConfigError("Both a domain and a key are needed; nothing was stored.")
-    config = settings.load(base_url=url, api_key=key, mode="live")
-    try:
-        amber_nb.credentials.store(base_url=url, api_key=key.reveal())
-    except RuntimeError as error:
-        raise ConfigError(
-            f"Nothing was stored: {error}. Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN "
-            "and AMBER_API_KEY in the environment or in a .env file."
-        ) from None
-    return config

@@ -1,50 +1,94 @@
-"""The domain and key that `amber.login()` stored: one entry in the system's keyring.
+"""The login that `amber.login()` stores in the system's keyring: base URL and key, in one entry.
 
-Both travel in one entry, so that a key can never be paired with another login's host. `keyring` is an extra; where it
-is missing, locked or has no backend (servers, containers), nothing is stored and nothing is found.
+Both are in one entry, so that a key is never paired with another login's host. `keyring` is an extra; where it is
+missing, locked or has no backend (servers, containers), nothing is stored and nothing is found.
 """
 
 from __future__ import annotations
 
+import functools
+import getpass
+import importlib
 import json
 from typing import Any
 
-try:
-    import keyring
-except ImportError:
-    backend: Any = None
-else:
-    backend = keyring
+from . import config as settings
+from .errors import ConfigError
 
-__all__ = ["load", "store"]
+__all__ = ["load", "login", "store"]
 
 SERVICE = "amber_nb"
 ENTRY = "login"
 
 
+@functools.cache
+def _keyring() -> Any:
+    """Return the module `keyring`, imported on first use because it is slow to load, or None where it is missing."""
+    try:
+        return importlib.import_module("keyring")
+    except ImportError:
+        return None
+
+
 def load() -> dict[str, str]:
-    """The stored login: `base_url` and `api_key`, or an empty dict where there is none to be had."""
-    if backend is None:
+    """Return the stored login.
+
+    Returns:
+        `base_url` and `api_key`; an empty dict where no login can be read.
+    """
+    keyring = _keyring()
+    if keyring is None:
         return {}
     try:
-        found = json.loads(backend.get_password(SERVICE, ENTRY) or "{}")
+        login = json.loads(keyring.get_password(SERVICE, ENTRY) or "{}")
     except Exception:  # backends raise whatever their D-Bus, file or vault raises: all of it means "not found"
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(login, dict):
         return {}
-    return {name: value for name in ("base_url", "api_key") if isinstance(value := found.get(name), str)}
+    return {name: value for name in ("base_url", "api_key") if isinstance(value := login.get(name), str)}
 
 
 def store(*, base_url: str, api_key: str) -> None:
-    """Store a login, replacing an earlier one.
+    """Store a login in place of an earlier one.
 
     Raises:
         RuntimeError: there is no keyring to store it in.
     """
-    if backend is None:
+    keyring = _keyring()
+    if keyring is None:
         raise RuntimeError("the package 'keyring' is not installed")
     try:
-        backend.set_password(SERVICE, ENTRY, json.dumps({"base_url": base_url, "api_key": api_key}))
+        keyring.set_password(SERVICE, ENTRY, json.dumps({"base_url": base_url, "api_key": api_key}))
     except Exception as error:
         # The backend's own message may quote what it was given; its class says enough.
         raise RuntimeError(f"the keyring does not take it ({type(error).__name__})") from None
+
+
+def login() -> settings.Config:
+    """Ask for domain and key at the keyboard, and store them.
+
+    Returns:
+        The settings that they make, in mode `live`.
+
+    Raises:
+        ConfigError: they are not usable, or there is no keyring to store them in.
+    """
+    domain = input("Domain (the part before .ambersearch.de, or the full address): ").strip()
+    try:
+        url = settings.endpoint(domain=domain or None, where="what was typed")
+    except ConfigError:
+        if "://" not in domain:
+            raise
+        url = settings.endpoint(base_url=domain, where="what was typed")
+    key = settings.Secret(getpass.getpass("Key (ambrs-…, not shown): ").strip())
+    if url is None or not key.reveal():
+        raise ConfigError("Both a domain and a key are needed; nothing was stored.")
+    config = settings.load(base_url=url, api_key=key, mode="live")
+    try:
+        store(base_url=url, api_key=key.reveal())
+    except RuntimeError as error:
+        raise ConfigError(
+            f"Nothing was stored: {error}. Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN "
+            "and AMBER_API_KEY in the environment or in a .env file."
+        ) from None
+    return config

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from .masks import masked, masked_table, masked_text, masked_within, secrets_in, without
+from .redact import masked, masked_table, masked_text, masked_within, secrets_in, without
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion

@@ -16,7 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from amber_nb import Amber
 from amber_nb import clock as machine
-from amber_nb.asking import Asking
+from amber_nb.chat.ask import Asking
 from amber_nb.simulator.server import Server
 
 GUARD = Path(__file__).parent / "guard"
@@ -50,7 +50,7 @@ def pytest_configure(config) -> None:
 @contextlib.contextmanager
 def _replaced_by(virtual):
     """Whatever keeps times for all live views of a process is one of its own, for the times of this clock."""
-    modules = (sys.modules.get(f"amber_nb.show.{name}") for name in ("feed", "live", "inspector"))
+    modules = (sys.modules.get(f"amber_nb.display.{name}") for name in ("feed", "live", "inspector"))
     feed, live, inspector = modules
     with machine.use(virtual), pytest.MonkeyPatch.context() as patch:
         if live is not None:

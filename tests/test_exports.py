@@ -1,6 +1,7 @@
 """The package's door: what it says it has, it has, and looking through it loads nothing heavy."""
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 import amber_nb
 
+ROOT = Path(amber_nb.__file__).parent
 HEAVY = ("openai", "pandas", "anywidget", "ipywidgets", "PIL", "httpx2", "keyring", "markdown_it", "IPython")
 
 
@@ -27,28 +29,13 @@ def test_all_is_what_is_there():
         amber_nb.Ambr  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    "door",
-    [
-        "__init__.py",
-        "show/__init__.py",
-        "simulator/__init__.py",
-        "tables/__init__.py",
-        "content/__init__.py",
-        "testing/__init__.py",
-    ],
-)
-def test_the_lazy_table_and_the_type_checkers_block_agree(door):
-    path = Path(amber_nb.__file__).parent / door
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    block = next(node for node in tree.body if isinstance(node, ast.If))
-    seen = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    table = next(
-        node.value
-        for node in tree.body
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and "_HOME" in ast.unparse(node)
-    )
-    assert {key.value for key in table.keys} == seen
+@pytest.mark.parametrize("stub", sorted(ROOT.rglob("*.pyi")), ids=lambda path: path.parent.name)
+def test_a_stub_names_what_its_package_has(stub):
+    tree = ast.parse(stub.read_text(encoding="utf-8"))
+    listed = next(node.value for node in tree.body if isinstance(node, ast.Assign))
+    package = importlib.import_module(".".join(("amber_nb", *stub.relative_to(ROOT).parts[:-1])))
+    assert sorted(ast.literal_eval(listed)) == sorted(package.__all__)
+    assert all(hasattr(package, name) for name in package.__all__)
 
 
 @pytest.mark.parametrize(

@@ -9,23 +9,23 @@ import amber_nb
 
 ROOT = Path(amber_nb.__file__).parent
 FLOORS = [
-    {"cli", "magics", "testing"},
+    {"cli", "testing"},
     {"client"},
-    {"asking", "image_input"},
-    {"desk", "dialogue"},
-    {"rounds"},
-    {"answer", "conversation", "parts", "running"},
-    {"tables"},
-    {"wire", "content", "show"},
-    {"simulator"},
-    {"config", "credentials"},
+    {"chat"},
+    {"tools", "answer"},
+    {"images", "tables"},
+    {"wire"},
+    {"cassettes", "display"},
+    {"credentials"},
+    {"config"},
     {"address", "checks", "tapes"},
-    {"errors", "types", "_version"},
-    {"clock", "masks"},
+    {"errors", "types"},
+    {"redact", "simulator"},
+    {"clock"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # name on the package's door → the room behind it
-DOOR = {"Amber": "client", "__version__": "_version", "__file__": "_version"}
+DOOR = {"Amber": "client", "__version__": "clock", "__file__": "clock"}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py" and "frontend" not in path.parts)
 
 
@@ -118,7 +118,7 @@ def own_times(path):
 def test_only_the_clock_knows_the_time():
     """Else a test could not replace it. The private loop's own wait, which calls a tick now and then, is no waiting."""
     found = [line for path in MODULES if room(path) != "clock" for line in own_times(path)]
-    assert [line for line in found if not line.startswith("wire/loop.py")] == []
+    assert [line for line in found if not line.startswith("wire/event_loop.py")] == []
 
 
 def test_only_config_reads_the_environment():

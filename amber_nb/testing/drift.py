@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from itertools import islice
 from math import floor
 
-from amber_nb.show.escape import shorten
-from amber_nb.testing.jsonvalues import Call, call_differences, differences, json_value
-from amber_nb.testing.similarity import similarity
+from ..display.escape import shorten
+from .jsonvalues import Call, call_differences, differences, json_value
+from .similarity import similarity
 
 __all__ = ["Comparator", "Outcome", "Said", "Verdict", "comparator", "compare", "default_for", "from_tags", "judge"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
-from ..wire.exchange import Exchange
+from ..cassettes.exchange import Exchange
 from ..wire.gist import gist, message
 from ..wire.sse import Decoder
 from ..wire.stream import Cut, Fold, Garbled, GatewayFault

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, zip_longest
 from typing import Any, TypeAlias
 
-from amber_nb.show.escape import shorten
+from ..display.escape import shorten
 
 __all__ = ["Call", "call_differences", "canonical", "differences", "json_value", "pretty"]
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 
-from ..show.notebook import is_answer
+from ..display.notebook import is_answer
 from .results import Asked
 from .runs import NotebookRun
 

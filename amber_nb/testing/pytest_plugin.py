@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amber_nb
-from amber_nb import testing
-from amber_nb.errors import AmberError
+
+from .. import testing
+from ..errors import AmberError
 
 if TYPE_CHECKING:
     from .results import Result

@@ -12,9 +12,9 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from ..cassettes.file import Cassette
 from ..errors import AmberError, ConfigError
 from ..tapes import cassette_of, shown
-from ..wire.cassette import Cassette
 from .exchanges import rows_of
 from .results import Result
 from .runs import NotebookRun, Settings, written

@@ -24,11 +24,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from amber_nb.show.escape import code_text, shorten
-from amber_nb.testing.drift import Said
-from amber_nb.testing.reportrow import SIGNS, Row, change, mean, row_html, seconds
-from amber_nb.testing.reportstyle import STYLE
-from amber_nb.types import encodable
+from ..display.escape import code_text, shorten
+from ..types import encodable
+from .drift import Said
+from .reportrow import SIGNS, Row, change, mean, row_html, seconds
+from .reportstyle import STYLE
 
 __all__ = ["VERSION", "Row", "as_json", "html", "write"]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 
-from amber_nb.show.escape import code_text, shorten
-from amber_nb.show.html import answer_html
-from amber_nb.testing.drift import Said, Verdict
-from amber_nb.testing.jsonvalues import Call, canonical, pretty
-from amber_nb.testing.sidebyside import Line, Piece, side_by_side
+from ..display.escape import code_text, shorten
+from ..display.html import answer_html
+from .drift import Said, Verdict
+from .jsonvalues import Call, canonical, pretty
+from .sidebyside import Line, Piece, side_by_side
 
 __all__ = ["SIGNS", "Row", "change", "mean", "pill", "row_html", "seconds"]
 

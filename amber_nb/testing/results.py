@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..wire.exchange import Exchange
+from ..cassettes.exchange import Exchange
 
 if TYPE_CHECKING:
     from .reportrow import Row

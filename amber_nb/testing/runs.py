@@ -14,10 +14,10 @@ from typing import Any
 import nbformat
 
 from .. import testing
+from ..cassettes.exchange import Exchange
+from ..cassettes.file import Cassette
 from ..errors import ConfigError
 from ..tapes import FOLDER, SUFFIX, shown
-from ..wire.cassette import Cassette
-from ..wire.exchange import Exchange
 from .results import Asked, Result
 from .swap import swap_in
 

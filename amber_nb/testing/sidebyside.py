@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from amber_nb.testing.similarity import common_pairs
+from .similarity import common_pairs
 
 __all__ = ["Line", "Piece", "side_by_side"]
 

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
+from ..cassettes.match import Pixels
+from ..cassettes.occurrences import Place
+from ..cassettes.session import Deck
+from ..cassettes.transport import AsyncCassetteTransport, CassetteTransport
 from ..config import Config
 from ..errors import CassetteMiss
-from . import loop
-from .canonical import Pixels
-from .deck import Deck
-from .recorded import AsyncCassetteTransport, CassetteTransport
-from .takes import Place
-from .transport import SimulatorTransport
+from . import event_loop as loop
+from .simulated import SimulatorTransport
 from .usage import UsageLog
 
 __all__ = ["Clients"]

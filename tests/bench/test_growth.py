@@ -21,19 +21,19 @@ from gateway import Said as Reply
 from kernels import execute, kernel_with
 
 from amber_nb import Amber
-from amber_nb.content import told
-from amber_nb.content.raw import JsonSchema
-from amber_nb.show.feed import Feed
-from amber_nb.show.highlight import code_html
-from amber_nb.show.html import markdown_html
-from amber_nb.show.live import StreamView
+from amber_nb.cassettes.exchange import Exchange, lines_of
+from amber_nb.cassettes.match import asked, difference
+from amber_nb.cassettes.session import Tape
+from amber_nb.display.feed import Feed
+from amber_nb.display.highlight import code_html
+from amber_nb.display.html import markdown_html
+from amber_nb.display.live import StreamView
 from amber_nb.testing.drift import Said, comparator, compare, judge
 from amber_nb.testing.report import Row, html
 from amber_nb.testing.sidebyside import side_by_side
+from amber_nb.tools import told
+from amber_nb.tools.raw import JsonSchema
 from amber_nb.types import Told, ToolRun
-from amber_nb.wire.canonical import asked, difference
-from amber_nb.wire.deck import Tape
-from amber_nb.wire.exchange import Exchange, lines_of
 from amber_nb.wire.sse import Decoder
 from amber_nb.wire.stream import Fold
 
@@ -317,7 +317,7 @@ def test_four_times_as_much_to_ask_for(gateway_of_chunks, mode, tmp_path):
 
 GREETED = """
 import time
-from amber_nb.show import live, stage
+from amber_nb.display import live, stage
 class Greeted(live.StreamView):
     def __init__(self, **how):
         super().__init__(**how)

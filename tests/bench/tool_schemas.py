@@ -20,7 +20,7 @@ import chatlas  # noqa: E402
 import pydantic_ai  # noqa: E402
 from tool_signatures import SIGNATURES  # noqa: E402
 
-from amber_nb.content.tools import tools_from  # noqa: E402
+from amber_nb.tools.tool import tools_from  # noqa: E402
 
 
 def ours(function):

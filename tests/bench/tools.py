@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from amber_nb import content
-from amber_nb.rounds import Rounds
+from amber_nb.chat.tool_calls import Rounds
 
 CALLS = 20
 TOOL_S = 0.1

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["RUN_AXE", "SOURCE", "judge"]
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2] / "amber_nb/show/frontend/node_modules/axe-core/axe.min.js"
+SOURCE = pathlib.Path(__file__).resolve().parents[2] / "amber_nb/display/frontend/node_modules/axe-core/axe.min.js"
 RUN_AXE = """async part => {
   const { passes, violations, incomplete } = await axe.run({ include: [[part]] });
   const lines = rules => rules.flatMap(({ id, nodes }) => nodes.map(({ impact, html, failureSummary }) =>

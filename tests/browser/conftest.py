@@ -207,7 +207,7 @@ def static_page(browser: Any, pages: Pages) -> Iterator[Callable[..., StaticPage
 def axe() -> str:
     """The source of axe-core. Missing, it skips on a desk and fails in CI."""
     if not SOURCE.exists():
-        message = "no axe-core here: npm ci --prefix amber_nb/show/frontend"
+        message = "no axe-core here: npm ci --prefix amber_nb/display/frontend"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)

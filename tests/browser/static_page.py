@@ -16,7 +16,7 @@ import amber_nb
 __all__ = ["StaticPage"]
 
 HERE = pathlib.Path(__file__).parent
-BUNDLES = pathlib.Path(amber_nb.__file__).parent / "show" / "static"
+BUNDLES = pathlib.Path(amber_nb.__file__).parent / "display" / "static"
 THEMES = pathlib.Path(sysconfig.get_path("data")) / "share/jupyter/lab/themes/@jupyterlab"
 HOME = "http://widget.invalid"
 SIZE = {"width": 1280, "height": 900}

@@ -19,10 +19,10 @@ from playwright.sync_api import expect
 from witness import Watch
 
 from amber_nb import Amber
-from amber_nb.show import ToolInspector, answer_html, tools_html, tools_text
+from amber_nb.display import ToolInspector, answer_html, tools_html, tools_text
 from amber_nb.types import Told, ToolCall, ToolRun, ToolStep, encodable
 
-SHOW = pathlib.Path(__file__).parents[1] / "show"
+SHOW = pathlib.Path(__file__).parents[1] / "display"
 pytestmark = pytest.mark.browser
 
 _ITEMS = json.loads((SHOW / "hostile.json").read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ import hashlib, io, json, pathlib, time
 from IPython.display import display
 from PIL import Image
 from amber_nb.errors import AmberError
-from amber_nb.show.image_view import Entry, ImageView
+from amber_nb.images.image_view import Entry, ImageView
 
 class Spy(ImageView):
     sizes = []

@@ -13,7 +13,7 @@ from fakecomm import Comm
 from playwright.sync_api import expect
 from static_page import StaticPage
 
-from amber_nb.show import ToolInspector
+from amber_nb.display import ToolInspector
 from amber_nb.types import ToolCall, ToolRun, ToolStep
 
 pytestmark = pytest.mark.browser

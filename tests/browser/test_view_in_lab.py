@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 SETUP = """
 import threading, time
 from IPython.display import display
-from amber_nb.show.live import StreamView
+from amber_nb.display.live import StreamView
 
 ANSWER = {answer}
 stopped = threading.Event()
@@ -76,8 +76,8 @@ def test_it_streams_and_stops(notebook: Callable[..., Any], artefacts: pathlib.P
 SETTLE = """
 import io
 from PIL import Image
-from amber_nb.show.html import answer_html
-from amber_nb.show.strip import strip_html, strip_items
+from amber_nb.display.html import answer_html
+from amber_nb.display.strip import strip_html, strip_items
 from amber_nb.types import SentImage
 
 def image(i):
@@ -184,7 +184,7 @@ view.close()
 def test_axe_finds_nothing_in_labs_own_style(
     notebook: Callable[..., Any], axe: str, artefacts: pathlib.Path, theme: str
 ) -> None:
-    imports = "\nfrom amber_nb.show.html import answer_html"
+    imports = "\nfrom amber_nb.display.html import answer_html"
     book = notebook([setup(WIDE + CODE + ANSWER) + imports, LIVE], theme=f"JupyterLab {theme}")
     book.run(0, wait=True)
     book.run(1)

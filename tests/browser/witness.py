@@ -11,7 +11,7 @@ import sys
 from playwright.sync_api import Error
 
 # A folder that is on the path only in a whole run.
-sys.path.append(str(pathlib.Path(__file__).parents[1] / "show"))
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "display"))
 from allowed import ATTRIBUTES, TAGS, StripReader
 
 __all__ = ["Watch"]
@@ -151,7 +151,7 @@ _FORMULA = re.compile(r"mjx-[\w-]+|math|m(i|n|o|row|text|style|sup|sub|frac|tabl
 
 
 def strange(found):
-    """What an output may not consist of, of what the witness saw: by the lists of tests/show/allowed.py."""
+    """What an output may not consist of, of what the witness saw: by the lists of tests/display/allowed.py."""
     for where, tag, *attribute in map(json.loads, found):
         formula = where == "settled" and _FORMULA.fullmatch(tag)
         known = formula or tag in ELEMENTS.get(where, TAGS)

@@ -12,8 +12,8 @@ from children import KEY, code, files, gateway, printed, run_amber_nb, run_pytes
 from nbformat.v4 import new_output
 
 from amber_nb import Amber, cli
+from amber_nb.cassettes.file import Cassette
 from amber_nb.simulator import Server
-from amber_nb.wire.cassette import Cassette
 
 pytestmark = pytest.mark.timeout(400)  # alone, a test starts all the children that its own comes after
 

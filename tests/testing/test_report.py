@@ -13,7 +13,7 @@ from amber_nb.testing.report import Row, as_json, html, write
 from amber_nb.testing.reportrow import change, seconds
 from amber_nb.testing.reportstyle import STYLE
 
-_ITEMS = json.loads((Path(__file__).parents[1] / "show" / "hostile.json").read_text(encoding="utf-8"))
+_ITEMS = json.loads((Path(__file__).parents[1] / "display" / "hostile.json").read_text(encoding="utf-8"))
 CORPUS = {item["name"]: item["text"] for item in _ITEMS}
 TOP = {"title": "Drift", "made": "24 November 2026"}
 

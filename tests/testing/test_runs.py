@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from amber_nb.cassettes.exchange import HEADER
 from amber_nb.errors import ConfigError
 from amber_nb.testing import (
     NotebookRun,
@@ -23,7 +24,6 @@ from amber_nb.testing import (
 )
 from amber_nb.testing.pytest_plugin import _Plugin, pytest_configure
 from amber_nb.testing.swap import swap_in
-from amber_nb.wire.exchange import HEADER
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from gateway import DONE, Said, chunk, serve
 
 from amber_nb import Amber, BadReply, StreamCut
-from amber_nb.wire.call import Call
+from amber_nb.wire.completion import Call
 from amber_nb.wire.gist import gist, message
 
 MESSAGE = {"role": "assistant", "content": "Hi"}

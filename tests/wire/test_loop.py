@@ -9,7 +9,7 @@ import threading
 import pytest
 from patience import PATIENCE_S
 
-from amber_nb.wire import loop
+from amber_nb.wire import event_loop as loop
 
 
 def within(frame):

@@ -13,7 +13,7 @@ import pytest
 
 from amber_nb import Amber, ConfigError
 from amber_nb import clock as the_clock
-from amber_nb.asking import Asking
+from amber_nb.chat.ask import Asking
 from amber_nb.simulator.server import Server
 from amber_nb.wire.retry import Retries
 
@@ -266,8 +266,8 @@ def test_the_wait_is_counted_down_on_the_page(busy, clock, monkeypatch):
         def settle(self, bundle):
             notes.append(bundle["text/plain"])
 
-    monkeypatch.setattr("amber_nb.asking.shown.Stage", Stage)
-    monkeypatch.setattr("amber_nb.asking.cell.front_end", lambda: True)
+    monkeypatch.setattr("amber_nb.chat.ask.display.Stage", Stage)
+    monkeypatch.setattr("amber_nb.chat.ask.cell.front_end", lambda: True)
     busy(Busy({"retry-after": "2.5"})).ask("Hello!", show=True)
     assert notes == [f"waiting {left} s (the gateway is busy, Retry-After)" for left in (3, 2, 1)] + ["Hi"]
 

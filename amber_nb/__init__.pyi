@@ -1,0 +1,40 @@
+from .answer import Answer
+from .client import Amber
+from .errors import (
+    AmberError,
+    BadReply,
+    CassetteMiss,
+    ConfigError,
+    ImageError,
+    RefusalError,
+    SchemaError,
+    StreamCut,
+    ToolError,
+)
+from .images import ImageInput, image_part
+from .tools import tool
+from .types import Allow, Deny, ToolCall, ToolRun
+
+__version__: str
+
+__all__ = [
+    "Allow",
+    "Amber",
+    "AmberError",
+    "Answer",
+    "BadReply",
+    "CassetteMiss",
+    "ConfigError",
+    "Deny",
+    "ImageError",
+    "ImageInput",
+    "RefusalError",
+    "SchemaError",
+    "StreamCut",
+    "ToolCall",
+    "ToolError",
+    "ToolRun",
+    "__version__",
+    "image_part",
+    "tool",
+]

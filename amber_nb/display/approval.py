@@ -1,0 +1,148 @@
+"""What a reader decides on a call: its arguments as fields of a form, and the arguments that come back from it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..redact import is_secret
+from ..types import ToolCall, encodable
+from .escape import shorten, visible
+
+__all__ = ["MOST_EDITED", "edited", "fields"]
+
+MOST_EDITED = 200_000  # characters of all arguments; longer ones are allowed or denied as they are
+_LONGEST_HINT = 300
+_MOST_OPTIONS = 200
+_KINDS = {"string": "text", "integer": "integer", "number": "number", "boolean": "flag"}
+
+
+def fields(call: ToolCall, spec: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The form's fields, those of the schema first; None where the arguments are too long to be edited.
+
+    Args:
+        call: what is to be decided on.
+        spec: the tool as the model knows it.
+
+    Returns:
+        One dict a field: `name`, `kind` (`text`, `integer`, `number`, `flag`, `choice`, `json`), `raw` (its value as
+        JSON; None: not given), `start` (the value it is added with), `needed`, `secret`, `about`, `options` (label and
+        JSON of each), `odd` (the value with signs for what a reader would not see in it).
+    """
+    if len(_json(call.arguments)) > MOST_EDITED:
+        return None
+    root = spec.get("function", spec).get("parameters")
+    root = root if isinstance(root, Mapping) else {}
+    described = root.get("properties")
+    described = described if isinstance(described, Mapping) else {}
+    required = root.get("required")
+    needed = required if isinstance(required, list) else []
+    names = dict.fromkeys((*map(str, described), *call.arguments))
+    return [_field(name, call.arguments, described.get(name), root, name in needed) for name in names]
+
+
+def edited(text: str, call: ToolCall) -> dict[str, Any] | None:
+    """The arguments that the form gives back; None where nothing was changed.
+
+    Raises:
+        ValueError: this is no JSON object.
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("the arguments must be an object: { … }")
+    # As JSON: to Python 1, 1.0 and true are the same.
+    same = json.dumps(value, sort_keys=True) == json.dumps(call.arguments, sort_keys=True)
+    return None if same else value
+
+
+def _field(
+    name: str, arguments: Mapping[str, Any], schema: Any, root: Mapping[str, Any], needed: bool
+) -> dict[str, Any]:
+    about, plain = _resolved(schema, root)
+    options = _options(plain)
+    kind = "choice" if options else _KINDS.get(str(plain.get("type")), "json")
+    given = name in arguments
+    value = arguments.get(name)
+    if given and not _fits(kind, value, options):
+        kind = "json"
+    start = schema.get("default") if isinstance(schema, Mapping) else None
+    text = value if isinstance(value, str) else _json(value)
+    shown = visible(text)
+    return {
+        "name": encodable(name),
+        "kind": kind,
+        "raw": _json(value, 2) if given else None,
+        "start": _json(start, 2) if _fits(kind, start, options) and start is not None else None,
+        "needed": needed,
+        "secret": is_secret(name),
+        "about": visible(shorten(about, _LONGEST_HINT)),
+        "options": options if kind == "choice" else [],
+        "odd": shorten(shown, _LONGEST_HINT) if given and shown != text else "",
+    }
+
+
+def _resolved(schema: Any, root: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """A field's description and its schema: references followed, "or null" left out, where only one thing is left."""
+    about = ""
+    for _ in range(10):
+        if not isinstance(schema, Mapping):
+            return about, {}
+        about = about or (said if isinstance(said := schema.get("description"), str) else "")
+        kinds = schema.get("type")
+        if isinstance(kinds, list):
+            left = [kind for kind in kinds if kind != "null"]
+            return about, {**schema, "type": left[0] if len(left) == 1 else None}
+        inner = next(_inner(schema, root), None)
+        if inner is None:
+            return about, schema
+        schema = inner
+    return about, {}
+
+
+def _inner(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Any]:
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        place: Any = root
+        for step in reference.removeprefix("#/").split("/"):
+            place = place.get(step) if isinstance(place, Mapping) else None
+        yield place
+    for word in ("anyOf", "oneOf", "allOf"):
+        several = schema.get(word)
+        if isinstance(several, list):
+            left = [one for one in several if not (isinstance(one, Mapping) and one.get("type") == "null")]
+            if len(left) == 1:
+                yield left[0]
+
+
+def _options(schema: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Label and JSON of each value that there is to choose from."""
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    if not isinstance(values, list) or not 0 < len(values) <= _MOST_OPTIONS:
+        return []
+    return [(visible(one if isinstance(one, str) else _json(one)), _json(one)) for one in values]
+
+
+def _fits(kind: str, value: Any, options: list[tuple[str, str]]) -> bool:
+    tests: dict[str, Callable[[], bool]] = {
+        "text": lambda: isinstance(value, str),
+        "integer": lambda: isinstance(value, int) and not isinstance(value, bool),
+        "number": lambda: isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value),
+        "flag": lambda: isinstance(value, bool),
+        "choice": lambda: _json(value) in [raw for _, raw in options],
+    }
+    return tests.get(kind, lambda: True)()
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    # Lone surrogates would not travel; escaped, they do.
+    return text if encodable(text) == text else json.dumps(value, indent=indent)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,144 @@
+"""Code to coloured HTML, small, for light and dark: a literal colour first, the theme's own colour after it."""
+
+import re
+
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String
+from pygments.util import ClassNotFound
+
+from .escape import code_text
+
+__all__ = ["COLOURS", "LANGUAGES", "code_html", "colouring_cost", "theme_colours"]
+
+# Untrusted, Lab keeps literal colours and drops var(…). No colour reaches 4.5:1 on both white and Lab's #111 (the best
+# possible is 4.35 on each), so these sit just below luminance 0.183: 4.5 on white, 4.1 or more on #111.
+# letter: (literal, Lab's variable, element)
+COLOURS = {
+    "k": ("#182", "--jp-mirror-editor-keyword-color", "b"),
+    "s": ("#d33", "--jp-mirror-editor-string-color", "span"),
+    "n": ("#085", "--jp-mirror-editor-number-color", "span"),
+    "c": ("#767676", "--jp-content-font-color2", "i"),
+    "f": ("#27c", "--jp-mirror-editor-def-color", "span"),
+    "u": ("#182", "--jp-mirror-editor-builtin-color", "span"),
+    "p": ("#37c", "--jp-mirror-editor-property-color", "span"),
+    "o": ("#a4d", "--jp-mirror-editor-operator-color", "span"),
+}
+_KINDS = {
+    Keyword: "k",
+    Keyword.Constant: "k",
+    Keyword.Type: "u",
+    Operator.Word: "k",
+    String: "s",
+    String.Affix: "s",
+    Number: "n",
+    Comment: "c",
+    Comment.Preproc: "o",
+    Comment.PreprocFile: "s",
+    Name.Function: "f",
+    Name.Class: "f",
+    Name.Builtin: "u",
+    Name.Builtin.Pseudo: "u",
+    Name.Exception: "u",
+    Name.Decorator: "o",
+    Name.Tag: "p",
+    Name.Attribute: "p",
+    Name.Variable: "p",
+    Generic.Inserted: "n",
+    Generic.Deleted: "s",
+    Generic.Heading: "k",
+    Generic.Subheading: "o",
+    Generic.Prompt: "c",
+    Generic.Error: "s",
+}
+_COARSE = frozenset("ksc")
+# The languages of a data scientist's answers. A closed list: no lexer is guessed, no plug-in is looked for, and the
+# worst ones (C#, Groovy: seconds for 4,000 hostile characters) are not on it.
+_NAMES = """
+    python py python3 py3 pycon sql mysql postgresql postgres json jsonl jsonc json5 yaml yml toml ini cfg bash sh
+    shell zsh console powershell ps1 bat javascript js jsx typescript ts tsx html xml css scss java kotlin scala c cpp
+    c++ go golang rust rs swift ruby rb php perl lua r julia jl matlab octave haskell hs elixir erlang
+    clojure ocaml fortran dockerfile docker makefile make cmake diff terraform hcl graphql protobuf proto latex
+    tex nginx dart vim
+"""
+LANGUAGES = frozenset(_NAMES.split())
+_ALIASES = {"jsonl": "json", "jsonc": "json", "ps1": "powershell", "py3": "python3", "hcl": "terraform"}
+# Several lexers take the square of the length in time on code written to that end (an open string of 16,000 `\\"` costs
+# two seconds), so the length is bounded, per block here and per answer by whoever adds up `colouring_cost`.
+_LONGEST = 20_000  # characters; longer code stays plain
+_SLOW = {"java": 4_000}
+# No one writes these, and here some lexers take even the cube.
+_HOSTILE = re.compile(r"[^\n]{1500}|(?:[ \t\f]*\n){7}|[ \t]{300}")
+
+
+def code_html(code: str, language: str = "") -> tuple[str, str]:
+    """Colour code.
+
+    Args:
+        code: The code as written.
+        language: The first word of the fence; a name that is not in LANGUAGES leaves the code plain.
+
+    Returns:
+        HTML for inside `<code>`, and the letters of the colours it uses (see `theme_colours`).
+    """
+    plain = code_text(code)
+    if not colouring_cost(code, language):
+        return plain, ""
+    runs = _runs(code, _lexer(language.lower()))
+    for wanted in (frozenset(COLOURS), _COARSE):
+        html, used = _join(runs, wanted)
+        if len(html) <= 6 * len(code) + 400:  # minified code would swell: colour less of it, or nothing
+            return html, used
+    return plain, ""
+
+
+def colouring_cost(code: str, language: str) -> int:
+    """What colouring would cost at worst, in characters of ordinary code; 0 for what stays plain."""
+    name = language.lower()
+    most = _SLOW.get(name, _LONGEST)
+    if name not in LANGUAGES or len(code) > most or _HOSTILE.search(code):
+        return 0
+    return len(code) * _LONGEST // most
+
+
+def theme_colours(used: str) -> str:
+    """Declarations for the root's style: the short names that the coloured pieces refer to."""
+    return ";".join(f"--{kind}:var({COLOURS[kind][1]},{COLOURS[kind][0]})" for kind in COLOURS if kind in used)
+
+
+def _lexer(name: str) -> Lexer | None:
+    try:
+        return get_lexer_by_name(_ALIASES.get(name, name), stripnl=False, ensurenl=False)
+    except ClassNotFound:  # an older pygments
+        return None
+
+
+def _runs(code: str, lexer: Lexer | None) -> list[tuple[str, str]]:
+    """(letter or "", text), neighbours of one colour already joined."""
+    runs: list[tuple[str, str]] = []
+    if lexer is None:
+        return [("", code)]
+    try:
+        for token, text in lexer.get_tokens(code):
+            while token not in _KINDS and token.parent is not None:
+                token = token.parent
+            kind = _KINDS.get(token, "")
+            if runs and (runs[-1][0] == kind or text.isspace()):
+                runs[-1] = (runs[-1][0], runs[-1][1] + text)
+            else:
+                runs.append((kind, text))
+    except Exception:  # a lexer's own bug must not cost the reader the answer
+        return [("", code)]
+    return runs if "".join(text for _, text in runs) == code else [("", code)]
+
+
+def _join(runs: list[tuple[str, str]], wanted: frozenset[str]) -> tuple[str, str]:
+    pieces, used = [], set()
+    for kind, text in runs:
+        html = code_text(text)
+        if kind in wanted and (bare := html.rstrip()):
+            literal, _, element = COLOURS[kind]
+            html = f'<{element} style="color:{literal};color:var(--{kind})">{bare}</{element}>{html[len(bare) :]}'
+            used.add(kind)
+        pieces.append(html)
+    return "".join(pieces), "".join(sorted(used))

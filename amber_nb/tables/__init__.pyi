@@ -1,0 +1,3 @@
+from .logs import models_frame, tools_frame, usage_frame
+
+__all__ = ["models_frame", "tools_frame", "usage_frame"]

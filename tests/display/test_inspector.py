@@ -1,0 +1,455 @@
+"""The kernel side of the tools' view: what is told of calls, and decisions, each taken once."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from patience import PATIENCE_S, until
+from virtual_clock import VirtualClock
+
+from amber_nb.display.approval import MOST_EDITED, edited, fields
+from amber_nb.display.inspector import MOST_CALLS, MOST_OF_ALL, ToolInspector
+from amber_nb.redact import masked_text
+from amber_nb.types import Allow, Deny, Told, ToolCall, ToolRun, ToolStep
+
+HOSTILE = [one["text"] for one in json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))]
+SPEC = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "location": {"type": "string", "description": "City"},
+                "days": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": 3},
+                "unit": {"$ref": "#/$defs/Unit"},
+            },
+            "required": ["location"],
+            "$defs": {"Unit": {"enum": ["celsius", "kelvin"], "description": "Of the degrees", "type": "string"}},
+        },
+    },
+}
+
+
+class Comm:
+    """As much of a comm as ipywidgets uses."""
+
+    class Kernel:
+        _supports_kernel_subshells = True
+
+    comm_id = "c0ffee"
+    kernel: Any = Kernel()
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.closed = 0
+        self._msg_callback: Any = None
+
+    def on_msg(self, callback: Any) -> None:
+        self._msg_callback = callback
+
+    def handle_msg(self, msg: dict[str, Any]) -> None:
+        self._msg_callback(msg)
+
+    def send(self, data: dict[str, Any], buffers: object = None) -> None:
+        assert not self.closed
+        json.dumps(data["content"], ensure_ascii=False).encode()  # as the kernel packs it
+        self.sent.append(data["content"])
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Page:
+    """The inspector, and the page on the other side of it, which keeps of each call what it was told."""
+
+    def __init__(self) -> None:
+        self.view = ToolInspector()
+        self.comm: Comm = self.view.comm
+        self.calls: dict[str, dict[str, Any]] = {}
+        self.read = 0
+
+    def say(self, content: object) -> list[dict[str, Any]]:
+        before = len(self.comm.sent)
+        self.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
+        return self.comm.sent[before:]
+
+    def see(self) -> dict[str, dict[str, Any]]:
+        for message in self.comm.sent[self.read :]:
+            if message.get("whole"):
+                self.calls.clear()
+            for key in message.get("gone", ()):
+                del self.calls[key]
+            for change in message.get("calls", ()):
+                call = self.calls.setdefault(change["k"], {})
+                text = call.get("t", "")[: change["o"]] + change["t"] if "t" in change else call.get("t", "")
+                call.update(change, t=text)
+        self.read = len(self.comm.sent)
+        return self.calls
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Iterator[Page]:
+    monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
+    monkeypatch.setattr(ToolInspector, "_sends", deque(maxlen=MOST_OF_ALL))
+    one = Page()
+    one.say({"hello": "v"})
+    yield one
+    one.view.close()
+
+
+def step(n: int = 0, text: str = '{"location": "Aachen"}', state: Any = "checking", **more: Any) -> ToolStep:
+    return ToolStep(key=f"1.{n}", round=1, name="get_weather", arguments=text, state=state, **more)
+
+
+def ran(one: ToolStep, **more: Any) -> None:
+    fields = {"name": one.name, "arguments": {"location": "Aachen"}, "status": "ran", "sent": "14", "duration_s": 0.12}
+    one.run, one.state = ToolRun(**(fields | more)), "over"
+
+
+def ask(page: Page, one: ToolStep, check: Callable[[Any], str] = lambda _: "", **arguments: Any) -> tuple[Any, int]:
+    call = ToolCall(id="x", name=one.name, arguments=arguments or {"location": "Aachen"})
+    one.state = "waiting"
+    future = page.view.ask(call, one, spec=SPEC, check=check)
+    return future, page.see()[one.key]["ask"]["id"]
+
+
+# --- what is seen
+
+
+def test_arguments_are_appended_as_they_are_written(page: Page, clock: VirtualClock) -> None:
+    one, text = step(text="", state="writing"), '{"location": "Aachen", "days": 3}'
+    for at in range(len(text) + 1):
+        one.arguments = text[:at]
+        page.view.show([one])
+        clock.advance(0.1)
+    assert page.see()["1.0"]["t"] == text
+    told = [change for message in page.comm.sent for change in message["calls"]]
+    assert sum(len(change.get("t", "")) for change in told) == len(text)
+    assert all("name" not in change for change in told[1:])
+
+
+def test_what_has_not_changed_is_not_sent_but_its_number_once(page: Page, clock: VirtualClock) -> None:
+    began = clock.now - 1
+    for _ in range(100):
+        page.view.show([step(state="running", began=began)])
+        clock.advance(0.1)
+    first, last = page.comm.sent[1:]
+    assert first["calls"][0]["ran"] == 1.0
+    assert last == {"n": first["n"]}
+
+
+def test_no_more_than_ten_are_sent_a_second(page: Page, clock: VirtualClock) -> None:
+    one = step(text="", state="writing")
+    for _ in range(400):
+        one.arguments += "x"
+        page.view.show([one])
+        clock.advance(0.01)
+    assert len(page.comm.sent) <= 41
+    clock.advance(1)
+    page.view.show([one])
+    assert len(page.see()["1.0"]["t"]) == 400
+
+
+def test_a_call_to_its_end(page: Page, clock: VirtualClock) -> None:
+    one = step()
+    for state, word in (("writing", "writing its arguments"), ("checking", "checking"), ("running", "running")):
+        one.state = state
+        page.view.show([one])
+        assert page.see()["1.0"]["word"] == word
+    ran(one, told=Told(text='{"temperature":14,"token":"s3cret"}'))
+    page.view.show([one])
+    call = page.see()["1.0"]
+    assert (call["state"], call["sign"], call["word"]) == ("ran", "✓", "ran · 0.12 s")
+    assert call["gist"] == "location='Aachen'"
+    assert call["said"] == '{"temperature": 14, "token": "•••"}'
+    assert call["t"] == '{\n  "location": "Aachen"\n}'
+    ran(one, status="denied", reason="too dear", edited=True, decided_by="reader")
+    page.view.show([one])
+    assert page.see()["1.0"]["word"] == "denied · edited by the reader · 0.12 s"
+    assert page.see()["1.0"]["said"] == "too dear"
+
+
+def test_a_new_page_gets_everything_again_and_what_is_gone_goes(page: Page) -> None:
+    one, two = step(0), step(1)
+    page.view.show([one, two])
+    page.view.show([one])
+    assert page.see().keys() == {"1.0"}
+    [message] = page.say({"hello": "w"})
+    assert message["whole"] == 1
+    assert [(change["k"], change["o"], change["t"]) for change in message["calls"]] == [
+        ("1.0", 0, page.see()["1.0"]["t"])
+    ]
+    numbers = [message["n"] for message in page.comm.sent]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_nothing_is_sent_before_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
+    page = Page()
+    one = step()
+    page.view.show([one])
+    page.view.ask(ToolCall(id="", name="f", arguments={}), one, spec=SPEC, check=lambda _: "")
+    assert page.comm.sent == []
+    assert not page.view.hello.is_set()
+    page.say({"hello": "v"})
+    assert page.view.hello.is_set()
+    assert page.see()["1.0"]["ask"]["id"] == 1
+    page.view.close()
+
+
+def test_many_calls_are_counted_and_those_that_wait_are_there(page: Page) -> None:
+    steps = [step(n) for n in range(MOST_CALLS + 50)]
+    page.view.show(steps)
+    ask(page, steps[-1])
+    assert len(page.see()) == MOST_CALLS + 1
+    assert page.comm.sent[-1]["more"] == 49
+
+
+def test_secrets_never_travel_but_to_the_card(page: Page, clock: VirtualClock) -> None:
+    secret = {"api_key": "s3cret", "deep": [{"password": "s3cret"}]}
+    text = json.dumps(secret)
+    one = step(text="", state="writing")
+    for at in range(len(text) + 1):
+        one.arguments = text[:at]
+        clock.advance(1)
+        page.view.show([one])
+    for state in ("checking", "running"):
+        one.state = state
+        page.view.show([one])
+    ran(one, arguments=secret, proposed=secret, told=Told(text=text))
+    page.view.show([one])
+    page.say({"hello": "w"})
+    assert "s3cret" not in repr(page.comm.sent)
+    assert page.see()["1.0"]["t"].count("•••") == 2
+    _, _ = ask(page, two := step(1), **secret)
+    assert [field["secret"] for field in page.see()[two.key]["ask"]["fields"]] == [False] * 3 + [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"a": 1, "token": {"x": [1, "}"]}, "b": "token: 1"}', '{"a": 1, "token": "•••", "b": "token: 1"}'),
+        ('{"to\\u006ben" : "x,y"}', '{"to\\u006ben" : "•••"}'),
+        ('[{"key": null}, {"keys": 1}]', '[{"key": "•••"}, {"keys": 1}]'),
+        ("{password: abc, b: 2}", '{password: "•••", b: 2}'),
+        ('{"pwd": "half', '{"pwd": "•••"'),
+        ('"token', '"token'),
+        ("", ""),
+    ],
+)
+def test_half_written_json_is_masked_and_only_grows(text: str, shown: str) -> None:
+    assert masked_text(text) == shown
+    grown = [masked_text(text[:at]) for at in range(len(text) + 1)]
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(grown))
+
+
+# --- what is decided
+
+
+def test_allow_deny_and_all(page: Page) -> None:
+    future, card = ask(page, step())
+    assert page.say({"decide": card, "turn": 3, "arguments": None, "all": False})[-1] == {
+        "ask": card,
+        "turn": 3,
+        "end": 1,
+    }
+    assert future.result(0) == (Allow(), False)
+    assert page.see()["1.0"]["ask"] is None
+    future, card = ask(page, step(1))
+    page.say({"decide": card, "turn": 1, "deny": "  too dear\ud800 "})
+    assert future.result(0) == (Deny("too dear\ufffd"), False)
+    future, card = ask(page, step(2))
+    page.say({"decide": card, "turn": 1, "arguments": '{"location": "Aachen"}', "all": True})
+    assert future.result(0) == (Allow(), True)  # what was written again is not edited
+
+
+def test_an_edit_is_checked_and_what_is_wrong_stays(page: Page) -> None:
+    one = step()
+    future, card = ask(page, one, lambda arguments: "days: too many\u202e" if arguments["days"] > 9 else "")
+    for text, said in (('{"days": 10}', "days: too many[U+202E]"), ("{", "This is no JSON"), ('{"days": NaN}', "NaN")):
+        [answer] = page.say({"decide": card, "turn": 1, "arguments": text, "all": False})
+        assert said in answer["said"]
+    [answer] = page.say({"decide": card, "turn": 2, "arguments": '{"date": 1}'})
+    assert "KeyError" in answer["said"]  # `check` itself
+    assert not future.done()
+    page.say({"decide": card, "turn": 3, "arguments": '{"days": 2, "key": "s3cret"}'})
+    assert future.result(0) == (Allow({"days": 2, "key": "s3cret"}), False)
+    one.state = "running"
+    page.view.show([one])
+    assert page.see()["1.0"]["t"] == '{\n  "days": 2,\n  "key": "•••"\n}'
+
+
+def test_a_decision_counts_once(page: Page) -> None:
+    future, card = ask(page, step())
+    decide = {"decide": card, "turn": 1, "arguments": None}
+    page.say(decide)
+    assert page.say(decide) == [{"ask": card, "turn": 1, "end": 1}]
+    assert page.say({"decide": card, "turn": 9, "deny": ""}) == [{"ask": card, "turn": 9, "end": 1}]
+    assert future.result(0) == (Allow(), False)
+
+
+def test_two_cards_at_once_are_two(page: Page) -> None:
+    (first, one), (second, two) = ask(page, step(0)), ask(page, step(1))
+    assert one != two
+    page.say({"decide": two, "turn": 1, "deny": "no"})
+    assert second.result(0)[0] == Deny("no")
+    assert not first.done()
+
+
+def test_whoever_gives_up_takes_the_card_away(page: Page) -> None:
+    future, _ = ask(page, step(0))
+    future.cancel()
+    assert page.see()["1.0"]["ask"] is None
+    future, card = ask(page, step(1))
+    page.view.withdraw("1.1")
+    assert future.cancelled()
+    assert page.say({"decide": card, "turn": 1, "arguments": None}) == [{"ask": card, "turn": 1, "end": 1}]
+    future, _ = ask(page, step(2))
+    again, card = ask(page, step(2))
+    assert future.cancelled()
+    page.view.close()
+    assert again.cancelled()
+    assert page.view.ask(ToolCall(id="", name="f", arguments={}), step(3), spec=SPEC, check=lambda _: "").cancelled()
+    page.view.show([step()])
+    page.view.close()
+    assert page.comm.closed == 1
+
+
+def test_the_card_was_seen(page: Page) -> None:
+    _, card = ask(page, step())
+    assert not page.view.heard("1.0")
+    page.say({"seen": card})
+    assert page.view.heard("1.0")
+    assert not page.view.heard("1.1")
+
+
+def test_a_waiter_on_another_thread_wakes(page: Page) -> None:
+    future, card = ask(page, step())
+    with ThreadPoolExecutor() as pool:
+        waiter = pool.submit(future.result, PATIENCE_S)
+        until(lambda: future._condition._waiters)
+        page.say({"decide": card, "turn": 1, "arguments": None})
+        assert waiter.result() == (Allow(), False)
+
+
+@pytest.mark.parametrize(
+    "content", [None, [], "x", {}, {"seen": "1"}, {"decide": 1}, {"decide": "1", "turn": 1}, {"decide": 7, "turn": "x"}]
+)
+def test_odd_messages_do_no_harm(page: Page, content: object) -> None:
+    future, _ = ask(page, step())
+    assert page.say(content) == []
+    assert not future.done()
+
+
+def test_ipykernel_6_is_listened_to(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Comm, "kernel", object())
+    deaf = Page()
+    assert not deaf.view.hears
+    said = [[{"hello": "v"}], [], None]
+    monkeypatch.setattr(deaf.view._ear, "listen", lambda: said.pop(0))
+    assert [deaf.view.listen() for _ in range(3)] == [True, True, False]
+    assert deaf.view.hello.is_set()
+    assert page.view.listen()
+    deaf.view.close()
+
+
+# --- the form
+
+
+def form(**arguments: Any) -> dict[str, dict[str, Any]]:
+    found = fields(ToolCall(id="", name="f", arguments=arguments), SPEC)
+    assert found is not None
+    return {field["name"]: field for field in found}
+
+
+def test_the_form_follows_the_schema() -> None:
+    found = form(location="Aachen", unit="kelvin", more=[1])
+    assert list(found) == ["location", "days", "unit", "more"]
+    assert [field["kind"] for field in found.values()] == ["text", "integer", "choice", "json"]
+    assert [field["raw"] for field in found.values()] == ['"Aachen"', None, '"kelvin"', "[\n  1\n]"]
+    assert [field["needed"] for field in found.values()] == [True, False, False, False]
+    assert found["days"]["start"] == "3"
+    assert found["unit"]["options"] == [("celsius", '"celsius"'), ("kelvin", '"kelvin"')]
+    assert (found["location"]["about"], found["unit"]["about"]) == ("City", "Of the degrees")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ({"location": 1}, "json"),
+        ({"location": None}, "json"),
+        ({"days": None}, "json"),
+        ({"days": True}, "json"),
+        ({"days": 10**40}, "integer"),
+        ({"unit": "rankine"}, "json"),
+    ],
+)
+def test_what_does_not_fit_is_json(arguments: dict[str, Any], kind: str) -> None:
+    name, value = next(iter(arguments.items()))
+    assert form(**arguments)[name]["kind"] == kind
+    assert form(**arguments)[name]["raw"] == json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [None, 1, {}, {"properties": 1}, {"properties": {"a": 1}, "required": 2}, {"properties": {"a": {"$ref": "#/a"}}},
+     {"properties": {"a": {"$ref": "#/properties/a"}}}, {"properties": {"a": {"anyOf": [1]}}}],
+)  # fmt: skip
+def test_any_schema_will_do(schema: Any) -> None:
+    found = fields(ToolCall(id="", name="f", arguments={"a": "x"}), {"function": {"parameters": schema}})
+    assert found is not None
+    assert (found[0]["kind"], found[0]["raw"]) == ("json", '"x"')
+
+
+def test_what_nobody_would_see_is_told() -> None:
+    assert form(location="Aachen\nDE")["location"]["odd"] == ""
+    assert form(location="a\u202eb")["location"]["odd"] == "a[U+202E]b"
+    assert form(location="\ud800")["location"]["raw"] == '"\\ud800"'
+
+
+def test_what_is_too_long_is_not_edited() -> None:
+    assert fields(ToolCall(id="", name="f", arguments={"a": "x" * MOST_EDITED}), SPEC) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [('{"a": 1}', None), ('{ "a":1 }', None), ('{"a": true}', {"a": True}), ('{"a": 1.0}', {"a": 1.0}), ("{}", {})],
+)
+def test_only_a_change_is_a_change(text: str, result: object) -> None:
+    assert edited(text, ToolCall(id="", name="f", arguments={"a": 1})) == result
+
+
+@pytest.mark.parametrize("text", ["", "[]", "1", "{", '{"a": Infinity}', "[" * 100_000])
+def test_what_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        edited(text, ToolCall(id="", name="f", arguments={}))
+
+
+def test_whatever_anybody_says_travels_as_text(page: Page, clock: VirtualClock) -> None:
+    for n, text in enumerate(HOSTILE):
+        one = ToolStep(key=f"1.{n}", round=1, name=text, arguments=text, state="writing")
+        clock.advance(1)
+        page.view.show([one])
+        one.state = "waiting"
+        future = page.view.ask(ToolCall(id="", name=text, arguments={text: text}), one, spec=SPEC, check=lambda _: "")
+        future.cancel()
+        ran(one, name=text, arguments={text: text}, told=Told(text=text), error=text, status="failed")
+        page.view.show([one])
+    assert len(HOSTILE) > 200
+
+
+def test_repr_and_state(page: Page) -> None:
+    page.view.show([step(text='{"location": "s3cret"}')])
+    assert repr(page.view) == "ToolInspector(calls=1)"
+    state = page.view.get_state()
+    assert "s3cret" not in repr(state)
+    assert state["layout"] is None
+    assert len(state["_esm"]) + len(state["_css"]) <= 20_000

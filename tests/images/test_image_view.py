@@ -1,0 +1,263 @@
+"""The kernel side of the images' view: files put together from pieces, each taken once, and what is told of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fakecomm import Comm
+
+from amber_nb.errors import AmberError
+from amber_nb.images.image_view import MAX_FILE, MAX_PIECE, Entry, ImageView
+
+
+class Owner:
+    """Whoever made the view, and the page on the other side of it."""
+
+    def __init__(self, most: int = 5) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.error: Exception | None = None
+        settings: dict[str, Any] = {name: self.called(name) for name in ("take", "link", "arrange", "done")}
+        self.view = ImageView(**settings, max_side_px=2048, most=most)
+        self.comm: Comm = self.view.comm
+
+    def called(self, name: str) -> Any:
+        def call(*arguments: object) -> None:
+            self.calls.append((name, *arguments))
+            if self.error:
+                raise self.error
+
+        return call
+
+    def say(self, content: object, *buffers: bytes) -> list[Any]:
+        """Say something as the page does; what is answered."""
+        before = len(self.comm.sent)
+        self.comm.hear(content, *buffers)
+        return self.comm.contents()[before:]
+
+    def put(self, put: int, at: int, piece: bytes, size: int, **more: Any) -> Any:
+        [answer] = self.say(piece_of(put, at, size, **more), piece)
+        assert (answer.pop("line"), answer.pop("put"), answer.pop("turn")) == ("v-files", put, 7)
+        return answer
+
+
+def piece_of(put: int, at: int, size: int, name: str = "a.png", before: object = None) -> dict[str, Any]:
+    return {"line": "v-files", "put": put, "turn": 7, "name": name, "size": size, "at": at, "before": before}
+
+
+@pytest.fixture
+def owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
+    monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
+    one = Owner()
+    one.say({"hello": "v"})
+    one.comm.sent.clear()
+    yield one
+    one.view.close()
+
+
+ENTRIES = [Entry(3, "a.png", ("2 × 3", "PNG · 1 kB"), b"webp"), Entry(4, "https://example.org")]
+
+
+def test_a_file_is_put_together_and_taken_once(owner: Owner) -> None:
+    assert owner.put(1, 0, b"abc", 7) == {"have": 3}
+    assert owner.put(1, 0, b"abc", 7) == {"have": 3}  # it comes again
+    assert owner.put(1, 5, b"fg", 7) == {"have": 3}  # the one before it is lost
+    assert owner.put(1, 3, b"de", 7, before=[9, 8]) == {"have": 5}
+    assert owner.calls == []
+    assert owner.put(1, 5, b"fg", 7, before=[9, 8]) == {"end": 1, "said": ""}
+    assert owner.put(1, 5, b"fg", 7) == {"end": 1, "said": ""}
+    assert owner.put(1, 0, b"abc", 7) == {"end": 1, "said": ""}
+    assert owner.calls == [("take", "a.png", b"abcdefg", (9, 8))]
+
+
+def test_asking_how_far_it_is_changes_nothing(owner: Owner) -> None:
+    ask = {"line": "v-files", "put": 1, "turn": 7, "ask": 1}
+    assert owner.say(ask) == [{"line": "v-files", "put": 1, "turn": 7, "have": 0}]
+    owner.put(1, 0, b"abc", 4)
+    assert owner.say(ask)[0]["have"] == 3
+    owner.put(1, 3, b"d", 4)
+    assert owner.say(ask)[0] == {"line": "v-files", "put": 1, "turn": 7, "end": 1, "said": ""}
+
+
+def test_a_new_greeting_drops_half_a_file_and_no_answer(owner: Owner) -> None:
+    owner.put(1, 0, b"whole", 5)
+    owner.put(2, 0, b"ha", 4)
+    owner.say({"hello": "w"})
+    assert owner.put(1, 0, b"whole", 5) == {"end": 1, "said": ""}
+    assert owner.put(2, 2, b"lf", 4) == {"have": 0}
+    assert owner.put(2, 0, b"half", 4) == {"end": 1, "said": ""}
+    assert [call[2] for call in owner.calls] == [b"whole", b"half"]
+
+
+def test_the_next_file_ends_half_a_file(owner: Owner) -> None:
+    owner.put(1, 0, b"ha", 4)
+    owner.put(2, 0, b"next", 4)
+    assert owner.put(1, 2, b"lf", 4) == {"end": 1, "said": ""}
+    assert [call[2] for call in owner.calls] == [b"next"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (AmberError("this is no image"), "a.png: this is no image"),
+        (AmberError("a.png is no image"), "a.png is no image"),
+        (AmberError("it \x1b[2J\u202e" + "x" * 1000), "a.png: it ␛[2J[U+202E]x"),
+        (ZeroDivisionError("secret"), "a.png: ZeroDivisionError"),
+    ],
+)
+def test_what_goes_wrong_is_told(owner: Owner, error: Exception, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    owner.error = error
+    answer = owner.put(1, 0, b"x", 1)
+    assert answer["said"].startswith(said)
+    assert len(answer["said"]) < 650
+    assert ("ZeroDivisionError" in caplog.text) == isinstance(error, ZeroDivisionError)
+    owner.error = None
+    assert owner.put(2, 0, b"x", 1) == {"end": 1, "said": ""}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"size": MAX_FILE + 1}, "a.png: more than 64 MB"),
+        ({"size": "1"}, "a.png: the browser sent something else"),
+        ({"at": None}, "a.png: the browser sent something else"),
+        ({"name": "../../etc/p\x1b.png", "size": "1"}, "p␛.png: the browser sent something else"),
+        ({"name": None, "size": "1"}, "image: the browser sent something else"),
+    ],
+)
+def test_odd_pieces_are_refused(owner: Owner, content: dict[str, Any], said: str) -> None:
+    [answer] = owner.say(piece_of(1, 0, 1) | content, b"x")
+    assert answer["said"] == said
+    assert owner.calls == []
+
+
+def test_pieces_have_a_size_too(owner: Owner) -> None:
+    assert owner.put(1, 0, bytes(MAX_PIECE), MAX_PIECE + 1) == {"have": MAX_PIECE}
+    assert owner.put(1, MAX_PIECE, b"xx", MAX_PIECE + 1) == {"have": MAX_PIECE}  # more than there is to come
+    assert owner.put(2, 0, bytes(MAX_PIECE + 1), MAX_PIECE + 1)["said"]
+    assert owner.say(piece_of(3, 0, 1))[0]["said"]  # no bytes at all
+    assert owner.calls == []
+
+
+@pytest.mark.parametrize("before", [None, [], [0, 3], [1, 2, 3], ["1", "2"], "12", {"a": 1}])
+def test_odd_pixels_are_none(owner: Owner, before: object) -> None:
+    owner.put(1, 0, b"x", 1, name="C:\\photos\\b.jpg", before=before)
+    assert owner.calls == [("take", "b.jpg", b"x", None)]
+
+
+@pytest.mark.parametrize("content", [None, [], "x", {}, {"hello": 1}, {"line": 1, "put": 2}, {"line": "x", "put": "1"}])
+def test_odd_messages_do_no_harm(owner: Owner, content: object) -> None:
+    assert owner.say(content) == []
+
+
+def test_the_list_is_told_with_each_thumbnail_once_a_greeting(owner: Owner) -> None:
+    owner.view.show(ENTRIES[:1])
+    owner.view.show(ENTRIES)
+    rows = [[3, "a.png", ["2 × 3", "PNG · 1 kB"], 0], [4, "https://example.org", [], None]]
+    sent = [([list(row) for row in content["entries"]], buffers) for content, buffers in owner.comm.sent]
+    assert sent == [([rows[0]], [b"webp"]), ([[*rows[0][:3], None], rows[1]], [])]
+    [told] = owner.say({"hello": "w"})
+    assert [list(row) for row in told["entries"]] == rows
+    assert owner.comm.sent[-1][1] == [b"webp"]
+    assert told["finished"] is False
+
+
+def test_nothing_is_told_before_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
+    owner = Owner()
+    owner.view.show(ENTRIES)
+    assert owner.comm.sent == []
+    assert not owner.view.hello.is_set()
+    assert len(owner.say({"hello": "v"})[0]["entries"]) == 2
+    assert owner.view.hello.is_set()
+    owner.view.close()
+
+
+def test_what_the_reader_arranged_keeps_what_has_just_come(owner: Owner) -> None:
+    owner.view.show([Entry(id, f"{id}.png") for id in (1, 2, 3, 4)])
+    owner.comm.sent.clear()
+    order = {"line": "v-words", "put": 1, "turn": 1, "order": [3, 1, 9, 3], "removed": [2]}
+    assert owner.say(order)[0]["said"] == ""
+    assert owner.calls == [("arrange", [3, 1, 4])]  # 4 is not on that page yet
+    owner.error = AmberError("not now")
+    assert owner.say(order | {"put": 2})[0]["said"] == "not now"
+
+
+def test_links_and_done(owner: Owner) -> None:
+    link = {"line": "v-files", "put": 1, "turn": 1, "link": "https://example.org/a.png"}
+    done = {"line": "v-words", "put": 1, "turn": 1, "done": 1}
+    for message in (link, link, done, done):
+        assert owner.say(message)[0]["said"] == ""
+    assert owner.calls == [("link", "https://example.org/a.png"), ("done",)]
+    owner.error = AmberError("no such host")
+    assert owner.say(link | {"put": 2})[0]["said"] == "this link: no such host"
+
+
+def test_it_takes_no_more_than_it_may(owner: Owner) -> None:
+    owner.view.show([Entry(id, "x") for id in range(5)])
+    owner.comm.sent.clear()
+    assert owner.put(1, 0, b"x", 1)["said"] == "a.png: at most 5 images are taken"
+    link = {"line": "v-files", "put": 2, "turn": 1, "link": "https://example.org"}
+    assert "at most 5" in owner.say(link)[0]["said"]
+    assert owner.calls == []
+
+
+def test_finished_it_takes_nothing_and_closes_once_every_page_has_let_it_go(owner: Owner) -> None:
+    owner.say({"hello": "w"})
+    owner.view.finish()
+    assert owner.comm.sent[-1][0]["finished"] is True
+    assert owner.put(1, 0, b"x", 1)["said"] == "no more images are taken here"
+    assert owner.say({"hello": "w"})[0]["finished"] is True
+    owner.say({"gone": "w"})
+    assert owner.comm.closed == 0
+    owner.say({"gone": "v"})
+    assert owner.comm.closed == 1
+    assert owner.calls == []
+
+
+def test_a_page_that_has_gone_before_is_not_waited_for(owner: Owner) -> None:
+    owner.say({"gone": "v"})
+    assert owner.comm.closed == 0
+    owner.view.finish()
+    assert owner.comm.closed == 1
+    owner.view.finish()
+    owner.view.show(ENTRIES)
+    owner.view.close()
+    assert owner.comm.closed == 1
+
+
+def test_it_may_be_shown_from_any_thread_while_a_file_is_taken(owner: Owner) -> None:
+    def take(*_: object) -> None:
+        thread = threading.Thread(target=owner.view.show, args=(ENTRIES,))
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
+        owner.view.show(ENTRIES)
+
+    owner.view._take = take
+    told = owner.say(piece_of(1, 0, 1), b"x")
+    assert ["entries" in content for content in told] == [True, True, False]  # the list comes before the end
+
+
+def test_repr_and_state(owner: Owner) -> None:
+    owner.view.show(ENTRIES)
+    assert repr(owner.view) == "ImageView(images=2)"
+    state = owner.view.get_state()
+    assert "webp" not in repr({name: value for name, value in state.items() if name not in ("_esm", "_css")})
+    assert (state["max_side_px"], state["most"], state["layout"]) == (2048, 5, None)
+    assert len(state["_esm"]) + len(state["_css"]) <= 14_000
+    assert f"{MAX_PIECE // 1_000_000}e6" in state["_esm"]  # the page's pieces are as large
+
+
+def test_it_is_busy_until_a_file_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
+    seen: list[bool] = []
+    rest: dict[str, Any] = {"link": print, "arrange": print, "done": print, "max_side_px": 9, "most": 9}
+    view = ImageView(take=lambda *_: seen.append(view.busy), **rest)
+    assert view.busy is False
+    view.comm.hear(piece_of(1, 0, 4), b"ab")
+    assert view.busy is True
+    view.comm.hear(piece_of(1, 2, 4), b"cd")
+    assert (seen, view.busy) == ([True], False)
