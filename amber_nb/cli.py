@@ -116,7 +116,7 @@ def _lab(options: argparse.Namespace) -> int:
         command.append(f"--port={options.port}")
     if config.is_root():
         command.append("--allow-root")  # in a container there is nobody else; Lab still listens on this machine only
-    lab = subprocess.Popen(command, env=config.environment(AMBER_MODE="simulate"))
+    lab = subprocess.Popen(command, env=config.child_environment(AMBER_MODE="simulate"))
     signal.signal(signal.SIGTERM, lambda *_: lab.terminate())  # else Lab would outlive us
     while True:
         try:
@@ -137,7 +137,7 @@ def _run_all(directory: Path) -> int:
 
 def _run_one(notebook: Path) -> tuple[bool, str]:
     pages = notebook.parent / "pages"
-    environment = config.environment(AMBER_MODE="simulate", AMBER_DISPLAY="static", AMBER_SIM_CHUNKS_PER_S="0")
+    environment = config.child_environment(AMBER_MODE="simulate", AMBER_DISPLAY="static", AMBER_SIM_CHUNKS_PER_S="0")
     started = clock.monotonic()
     command = [sys.executable, "-m", "nbconvert", "--to", "html", "--execute", "--log-level", "ERROR", *QUIET_PAGE]
     command += ["--output-dir", str(pages), str(notebook)]
@@ -180,8 +180,8 @@ def _simulate(options: argparse.Namespace) -> int:
         for name, fault in simulator.FAULTS.items():
             print(f"fault/{name:{width}}  {fault.tells}")
         return 0
-    pace = config.simulator_pace() if options.chunks_per_s is None else options.chunks_per_s
-    drift = config.simulator_drift() if options.drift is None else max(0, options.drift)
+    pace = config.read_simulator_pace() if options.chunks_per_s is None else options.chunks_per_s
+    drift = config.read_simulator_drift() if options.drift is None else max(0, options.drift)
     server = simulator.Server(port=options.port, dialect=options.dialect, chunks_per_s=pace, drift=drift, log=_log)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(server.base_url, flush=True)
@@ -216,7 +216,7 @@ def _each(notebooks: Sequence[Path], work: Callable[[Path, Mapping[str, str]], t
     failed = 0
     for notebook in notebooks:
         try:
-            result = work(notebook, config.environment())
+            result = work(notebook, config.child_environment())
         except AmberError as error:  # the others may still be recorded
             print(f"amber-nb: {error}", file=sys.stderr)
             failed = 1

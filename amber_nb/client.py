@@ -17,6 +17,7 @@ from .chat.messages import continued
 from .display import kernel as cell
 from .display.notebook import holds_real_answers
 from .errors import CassetteMiss, explain
+from .redact import Secret
 from .types import Message, Policy
 from .wire import event_loop as loop
 from .wire.clients import Clients
@@ -68,7 +69,7 @@ class Amber:
         *,
         domain: str | None = None,
         base_url: str | None = None,
-        api_key: str | settings.Secret | None = None,
+        api_key: str | Secret | None = None,
         model: str | None = None,
         mode: str | None = None,
         cassette: str | os.PathLike[str] | None = None,
@@ -78,9 +79,9 @@ class Amber:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         # At once, under the same name: a verbose traceback prints a frame's variables.
-        api_key = settings.Secret(api_key) if isinstance(api_key, str) else api_key
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         notebook = settings.session_notebook() if cell.in_kernel() else None
-        config = settings.load(
+        config = settings.load_config(
             domain=domain,
             base_url=base_url,
             api_key=api_key,
@@ -94,8 +95,8 @@ class Amber:
             kernel=cell.in_kernel(),
             person=cell.front_end(),
             notebook=notebook,
-            real=lambda: notebook is not None and holds_real_answers(notebook),
-            stored=credentials.load,
+            holds_real_answers=lambda: notebook is not None and holds_real_answers(notebook),
+            stored_login=credentials.load,
         )
         self._last: Answer[Any] | None = None
         self._log = UsageLog(config.mode)

@@ -1,6 +1,7 @@
-"""Settings: argument > environment > `.env` > keyring, read once into a frozen `Config`.
+"""Settings, read once into a frozen `Config`: argument > environment > `.env` > keyring.
 
-The only module that reads `os.environ`. Everything else gets its settings as arguments.
+The only module that reads `os.environ`; all others get their settings as arguments. Error messages name a setting, and
+its value only where that cannot be a secret.
 """
 
 from __future__ import annotations
@@ -14,22 +15,23 @@ from pathlib import Path
 
 from dotenv import dotenv_values, find_dotenv
 
-from . import checks
-from .address import API_PATH, endpoint
-from .errors import MASK, CassetteMiss, ConfigError
-from .tapes import SUFFIX, cassette_of, record_command, shown
+from .base_url import API_PATH, resolve_base_url
+from .errors import CassetteMiss, ConfigError
+from .redact import Secret
 
 __all__ = [
     "Config",
-    "Secret",
-    "display_setting",
-    "endpoint",
-    "environment",
+    "cassette_path",
+    "check_seconds",
+    "child_environment",
+    "display_path",
     "is_root",
-    "load",
+    "load_config",
+    "read_display",
+    "read_simulator_drift",
+    "read_simulator_pace",
+    "record_command",
     "session_notebook",
-    "simulator_drift",
-    "simulator_pace",
 ]
 
 DEFAULT_MODEL = "azure/gpt-5.4"
@@ -41,6 +43,8 @@ REPLAY_KEY = "none-needed"
 SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted model streams
 
 MAX_WAIT_S = 60.0
+CASSETTE_FOLDER = "cassettes"
+CASSETTE_SUFFIX = ".jsonl"
 
 MODES = ("live", "record", "replay", "cache", "simulate")
 TOOLS = ("recorded", "run")
@@ -62,28 +66,9 @@ VARIABLES = (
 PUBLIC = frozenset(VARIABLES) - {"AMBER_API_KEY"}
 
 
-class Secret:
-    """A string that shows itself nowhere: not in a repr, an f-string, a pickle or a verbose traceback."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The string itself, for the one place that sends it."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return MASK
-
-    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
-        raise TypeError("a key is never pickled")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What one `Amber` runs with. Times in seconds."""
+    """The settings of one `Amber`; times in seconds."""
 
     mode: str
     base_url: str
@@ -95,18 +80,18 @@ class Config:
     max_wait_s: float = MAX_WAIT_S
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sim_chunks_per_s: float = SIMULATOR_CHUNKS_PER_S
-    sim_drift: int = 0  # above 0, the simulator's model has changed since
+    sim_drift: int = 0  # above 0, the simulator answers as another version of its model would
     cassette: Path | None = None
-    secret: Secret | None = None  # the key that recordings and their errors must not show; in replay, if there is one
+    secret: Secret | None = None  # the user's key, in any mode, to be kept out of recordings and errors
     replay_speed: float = 0.0  # 1: as recorded; 0: without waiting
-    replay_tools: str = "recorded"  # "run": what tools tell must be what was recorded
-    journal: Path | None = None  # where a test run wants to read what was used of the cassette
-    ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, to be kept out
+    replay_tools: str = "recorded"  # "run": run the tools, and compare their results with the recorded ones
+    journal: Path | None = None  # the file in which a test run reads which recordings were used
+    ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, not to be sent
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One place that settings come from. `trusted`: only the user (not a file that came with a project) writes it."""
+    """A source of settings; `trusted` where only the user writes it, not a file that came with a project."""
 
     name: str
     values: Mapping[str, str | Secret] = field(repr=False)
@@ -121,7 +106,7 @@ class _Source:
         return value if isinstance(value, str) else None
 
 
-def load(
+def load_config(
     *,
     domain: str | None = None,
     base_url: str | None = None,
@@ -136,31 +121,32 @@ def load(
     kernel: bool = False,
     person: bool = False,
     notebook: Path | None = None,
-    real: Callable[[], bool] = bool,
-    stored: Callable[[], Mapping[str, str]] = dict,
+    holds_real_answers: Callable[[], bool] = bool,
+    stored_login: Callable[[], Mapping[str, str]] = dict,
 ) -> Config:
-    """Read the settings.
+    """Read the settings from the arguments, the environment, `.env` and the keyring.
 
     Args:
         domain: `"acme"`, `"acme.ambersearch.de"` or a URL of that host.
-        base_url: the endpoint itself, where it is not the documented one of a domain.
+        base_url: the endpoint itself, where it is not the documented endpoint of a domain.
         api_key: the gateway's key.
         model: name of the model; default `azure/gpt-5.4`.
-        mode: one of `MODES`.
+        mode: a mode of `MODES`.
         cassette: the file that is recorded to or replayed from.
         timeout_s: seconds a request may take without a sign of life.
         max_retries: how often a request is tried again.
-        max_wait_s: seconds that one `ask` may wait between its tries; 0 never waits.
-        headers: sent with each request.
+        max_wait_s: seconds that an `ask` may wait between its tries; 0 never waits.
+        headers: headers of each request.
         kernel: this is a notebook's kernel.
-        person: somebody sits at its front end, so that the simulator may stand in where nothing is set.
-        notebook: the notebook of this kernel, where it is known: its cassette lies in `cassettes/` beside it.
-        real: tells whether that notebook holds answers of a real gateway.
-        stored: reads the keyring; asked only when no other source has a key.
+        person: somebody sits at its front end, so that the simulator may answer where nothing is set.
+        notebook: the notebook of this kernel, where it is known; its cassette lies in `cassettes/` beside it.
+        holds_real_answers: returns whether that notebook holds answers of a real gateway.
+        stored_login: reads the keyring; called only when no other source has a key.
 
     Raises:
-        ConfigError: nothing is set (and nobody there to see the simulator's badge), only half is set, two settings
-            disagree, or a value is not one of those allowed.
+        ConfigError: nothing is set (and nobody is there to see the simulator's badge), half is set, two settings
+            disagree, or a value is not allowed.
+        CassetteMiss: mode `replay`, and there is no cassette.
     """
     arguments = {
         "AMBER_DOMAIN": domain,
@@ -171,149 +157,186 @@ def load(
         "AMBER_CASSETTE": None if cassette is None else os.fspath(cassette),
     }
     sources = [
-        _Source("the arguments", _given(arguments), trusted=True),
+        _Source("the arguments", _drop_empty(arguments), trusted=True),
         _Source("the environment", _environment(), trusted=True),
-        _Source(".env", _given(_dotenv()), trusted=False),
+        _Source(".env", _drop_empty(_dotenv()), trusted=False),
     ]
-    unknown = _unknown(sources)
+    unknown = _unknown_names(sources)
 
     def first(name: str) -> str | None:
         return next((value for source in sources if (value := source.text(name)) is not None), None)
 
-    chosen = checks.one_of("AMBER_MODE", first("AMBER_MODE"), MODES)
-    display = checks.one_of("AMBER_DISPLAY", first("AMBER_DISPLAY"), DISPLAYS) or "auto"
-    pace = checks.number("AMBER_SIM_CHUNKS_PER_S", first("AMBER_SIM_CHUNKS_PER_S"), default=SIMULATOR_CHUNKS_PER_S)
-    sim_drift = checks.whole(first("AMBER_SIM_DRIFT"))
-    patience_s = checks.not_negative("max_wait_s", max_wait_s)
+    display = _check_choice("AMBER_DISPLAY", first("AMBER_DISPLAY"), DISPLAYS) or "auto"
     # A project's .env may not claim that somebody is looking.
     claimed = any(source.text("AMBER_DISPLAY") == "live" for source in sources if source.trusted)
-    person = kernel and (person or claimed) and display != "none"
-
-    tape = _cassette(sources, notebook)
-    if chosen == "replay":
-        host, _ = _host(sources)
-        live_url, live_key = host or REPLAY_URL, Secret(REPLAY_KEY)
-    elif chosen != "simulate":
-        if not any(source.secret() for source in sources):
-            login = stored()
-            values = _given({"AMBER_BASE_URL": login.get("base_url"), "AMBER_API_KEY": login.get("api_key")})
-            sources.append(_Source("the keyring", values, trusted=True))
-        host, host_source = _host(sources)
-        key, key_source = next(((s.secret(), s) for s in sources if s.secret()), (None, None))
-        if host is None and key is None and chosen is None and person and not unknown:
-            chosen = _stand_in(tape, real)
-            live_url, live_key = REPLAY_URL, Secret(REPLAY_KEY)
-        elif host is None or key is None or host_source is None or key_source is None:
-            raise ConfigError(_missing(host, host_source, key_source, unknown))
-        elif not host_source.trusted and host_source is not key_source:
-            # Else a project's .env could send the user's own key to a host of its choosing.
-            raise ConfigError(
-                f"The gateway's address comes from {host_source.name}, but the key from {key_source.name}. A key goes "
-                "only to a host that the same or a more trusted source names: set AMBER_DOMAIN where the key is set, "
-                "or put both into the .env."
-            )
-        else:
+    newcomer = kernel and (person or claimed) and display != "none" and not unknown
+    path = _find_cassette(sources, notebook)
+    chosen = _check_choice("AMBER_MODE", first("AMBER_MODE"), MODES)
+    if chosen == "simulate":
+        url, key = SIMULATOR_URL, Secret(SIMULATOR_KEY)
+    elif chosen == "replay":
+        host, _ = _find_host(sources)
+        url, key = host or REPLAY_URL, Secret(REPLAY_KEY)
+    else:
+        login = _find_login(sources, stored_login, optional=chosen is None and newcomer)
+        if login is not None:
             chosen = chosen or "live"
-            live_url, live_key = host, _sendable(key, key_source)
+            url, key = login
+        elif (chosen := _mode_without_settings(path, holds_real_answers)) == "simulate":
+            url, key = SIMULATOR_URL, Secret(SIMULATOR_KEY)
+        else:
+            url, key = REPLAY_URL, Secret(REPLAY_KEY)
     if chosen in ("record", "replay", "cache"):
-        if tape is None:
-            raise ConfigError(
-                f"Mode {chosen!r} needs a cassette, and nothing names one: this is no notebook whose file is known. "
-                "Set AMBER_CASSETTE, or Amber(cassette='cassettes/….jsonl')."
-            )
-        if chosen == "replay" and not tape.exists():
-            raise CassetteMiss(
-                f"There is no cassette {shown(tape)}, and in mode 'replay' nothing is asked. To record one: "
-                f"{record_command(tape)}"
-            )
-    simulated = chosen == "simulate"
+        _check_cassette(path, chosen)
+    wait_s = check_seconds("max_wait_s", max_wait_s, zero=True)
     return Config(
         mode=chosen,
-        base_url=SIMULATOR_URL if simulated else live_url,
-        api_key=Secret(SIMULATOR_KEY) if simulated else live_key,
+        base_url=url,
+        api_key=key,
         model=first("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
-        timeout_s=checks.positive("timeout_s", timeout_s),
-        max_retries=0 if chosen == "replay" else checks.count("max_retries", max_retries, default=2),
-        headers=checks.headers(headers),
-        max_wait_s=MAX_WAIT_S if patience_s is None else patience_s,
-        sim_chunks_per_s=pace,
-        sim_drift=sim_drift,
-        cassette=tape,
+        timeout_s=check_seconds("timeout_s", timeout_s),
+        max_retries=0 if chosen == "replay" else _check_count("max_retries", max_retries, default=2),
+        headers=_check_headers(headers),
+        max_wait_s=MAX_WAIT_S if wait_s is None else wait_s,
+        sim_chunks_per_s=_parse_number(
+            "AMBER_SIM_CHUNKS_PER_S", first("AMBER_SIM_CHUNKS_PER_S"), SIMULATOR_CHUNKS_PER_S
+        ),
+        sim_drift=_parse_drift(first("AMBER_SIM_DRIFT")),
+        cassette=path,
         secret=next((secret for source in sources if (secret := source.secret())), None),
-        replay_tools=checks.one_of("AMBER_REPLAY_TOOLS", first("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
-        replay_speed=checks.number("AMBER_REPLAY_SPEED", first("AMBER_REPLAY_SPEED"), default=0.0),
+        replay_tools=_check_choice("AMBER_REPLAY_TOOLS", first("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
+        replay_speed=_parse_number("AMBER_REPLAY_SPEED", first("AMBER_REPLAY_SPEED"), 0.0),
         # From the environment alone: a project's .env may not have files written.
         journal=Path(journal) if (journal := os.environ.get("AMBER_JOURNAL")) else None,
-        ambient_headers=checks.header_names(os.environ.get("OPENAI_CUSTOM_HEADERS", "")),
+        ambient_headers=_header_names(os.environ.get("OPENAI_CUSTOM_HEADERS", "")),
     )
 
 
-def environment(**changes: str) -> dict[str, str]:
-    """The environment of a child process: this one's, with these variables changed."""
+def child_environment(**changes: str) -> dict[str, str]:
+    """Return the environment of a child process: that of this process, with these variables changed."""
     return {**os.environ, **changes}
 
 
-def display_setting() -> str:
-    """`AMBER_DISPLAY` of the environment: `"auto"`, `"live"`, `"static"` or `"none"`.
+def read_display() -> str:
+    """Read `AMBER_DISPLAY` from the environment.
+
+    Returns:
+        `"auto"`, `"live"`, `"static"` or `"none"`.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it has another value.
     """
-    return checks.one_of("AMBER_DISPLAY", os.environ.get("AMBER_DISPLAY") or None, DISPLAYS) or "auto"
+    return _check_choice("AMBER_DISPLAY", os.environ.get("AMBER_DISPLAY") or None, DISPLAYS) or "auto"
 
 
-def simulator_pace() -> float:
-    """`AMBER_SIM_CHUNKS_PER_S` of the environment, in chunks a second.
+def read_simulator_pace() -> float:
+    """Read `AMBER_SIM_CHUNKS_PER_S` from the environment, in chunks a second.
 
     Raises:
-        ConfigError: it is not a number of chunks.
+        ConfigError: it is not a number of 0 or more.
     """
-    return checks.number(
-        "AMBER_SIM_CHUNKS_PER_S", os.environ.get("AMBER_SIM_CHUNKS_PER_S") or None, default=SIMULATOR_CHUNKS_PER_S
-    )
+    return _parse_pace(os.environ.get("AMBER_SIM_CHUNKS_PER_S") or None)
 
 
-def simulator_drift() -> int:
-    """`AMBER_SIM_DRIFT` of the environment.
+def read_simulator_drift() -> int:
+    """Read `AMBER_SIM_DRIFT` from the environment.
 
     Raises:
-        ConfigError: it is no whole number.
+        ConfigError: it is not a whole number.
     """
-    return checks.whole(os.environ.get("AMBER_SIM_DRIFT") or None)
+    return _parse_drift(os.environ.get("AMBER_SIM_DRIFT") or None)
 
 
 def is_root() -> bool:
-    """Whether this process runs as root; never on Windows."""
+    """Return whether this process runs as root; never on Windows."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def session_notebook() -> Path | None:
-    """The notebook whose kernel this is, as Jupyter's server names it; children of a kernel must not ask."""
+    """Return the notebook of this kernel, as Jupyter's server names it; not to be asked in a kernel's child process."""
     path = Path(os.environ.get("JPY_SESSION_NAME", ""))
     return path if path.suffix == ".ipynb" and path.is_file() else None
 
 
-def _cassette(sources: list[_Source], notebook: Path | None) -> Path | None:
+def cassette_path(notebook: Path, folder: Path | None = None) -> Path:
+    """Return the path of a notebook's cassette: `cassettes/<stem>.jsonl` beside it, or in `folder`."""
+    return (folder or notebook.parent / CASSETTE_FOLDER) / f"{notebook.stem}{CASSETTE_SUFFIX}"
+
+
+def display_path(path: Path) -> str:
+    """Return a path as a message may show it: relative to the working directory, else its last two parts."""
+    try:
+        return path.resolve().relative_to(Path.cwd()).as_posix()
+    except (OSError, ValueError):
+        return "/".join(path.parts[-2:])
+
+
+def record_command(cassette: Path) -> str:
+    """Return the command that records a cassette anew, for messages."""
+    notebook = cassette.parent.parent / f"{cassette.stem}.ipynb"
+    if cassette.parent.name == CASSETTE_FOLDER and notebook.is_file():
+        return f"`amber-nb record {display_path(notebook)}`"
+    return "run it once with AMBER_MODE=record (in pytest: --amber=record)"
+
+
+def _find_login(
+    sources: list[_Source], stored_login: Callable[[], Mapping[str, str]], *, optional: bool
+) -> tuple[str, Secret] | None:
+    """Return base URL and key; None where neither is set and both are `optional`."""
+    if not any(source.secret() for source in sources):
+        login = stored_login()
+        values = _drop_empty({"AMBER_BASE_URL": login.get("base_url"), "AMBER_API_KEY": login.get("api_key")})
+        sources.append(_Source("the keyring", values, trusted=True))
+    host, host_source = _find_host(sources)
+    key, key_source = next(((secret, source) for source in sources if (secret := source.secret())), (None, None))
+    if optional and host is None and key is None:
+        return None
+    if host is None or key is None or host_source is None or key_source is None:
+        raise ConfigError(_missing(host, host_source, key_source, _unknown_names(sources)))
+    if not host_source.trusted and host_source is not key_source:
+        # Else a project's .env could send the user's own key to a host of its choosing.
+        raise ConfigError(
+            f"The gateway's address comes from {host_source.name}, but the key from {key_source.name}. A key goes "
+            "only to a host that the same or a more trusted source names: set AMBER_DOMAIN where the key is set, "
+            "or put both into the .env."
+        )
+    return host, _check_key(key, key_source)
+
+
+def _check_cassette(path: Path | None, mode: str) -> None:
+    if path is None:
+        raise ConfigError(
+            f"Mode {mode!r} needs a cassette, and nothing names one: this is no notebook whose file is known. "
+            "Set AMBER_CASSETTE, or Amber(cassette='cassettes/….jsonl')."
+        )
+    if mode == "replay" and not path.exists():
+        raise CassetteMiss(
+            f"There is no cassette {display_path(path)}, and in mode 'replay' nothing is asked. To record one: "
+            f"{record_command(path)}"
+        )
+
+
+def _find_cassette(sources: list[_Source], notebook: Path | None) -> Path | None:
     found = next(((given, s) for s in sources if (given := s.text("AMBER_CASSETTE")) is not None), None)
     if found is None:
-        return cassette_of(notebook) if notebook is not None else None
+        return cassette_path(notebook) if notebook is not None else None
     given, source = found
     path = Path(given)
     if not source.trusted and (path.anchor or ".." in path.parts or given.startswith("~")):
         # Else a project's .env could have what is asked written wherever it likes.
         raise ConfigError(f"AMBER_CASSETTE in {source.name} must be a path below the working directory.")
     path = path.expanduser()
-    if path.suffix != SUFFIX:
-        raise ConfigError(f"A cassette's name ends in {SUFFIX} (AMBER_CASSETTE or Amber(cassette=…)).")
+    if path.suffix != CASSETTE_SUFFIX:
+        raise ConfigError(f"A cassette's name ends in {CASSETTE_SUFFIX} (AMBER_CASSETTE or Amber(cassette=…)).")
     return path.absolute()  # a notebook may change its working directory
 
 
-def _stand_in(tape: Path | None, real: Callable[[], bool]) -> str:
-    """The mode where nothing is set and somebody is looking: what was recorded, before anything simulated."""
-    if tape is not None and tape.exists():
+def _mode_without_settings(cassette: Path | None, holds_real_answers: Callable[[], bool]) -> str:
+    """Choose the mode where nothing is set and somebody is looking: a recording goes before the simulator."""
+    if cassette is not None and cassette.exists():
         return "replay"
-    if real():
+    if holds_real_answers():
         raise ConfigError(
             "This notebook holds answers of a real gateway, and here are neither a key nor a cassette: simulated "
             "answers would overwrite them. Set AMBER_DOMAIN and AMBER_API_KEY (or run `amber-nb login` once); or ask "
@@ -322,9 +345,9 @@ def _stand_in(tape: Path | None, real: Callable[[], bool]) -> str:
     return "simulate"
 
 
-def _given(values: Mapping[str, str | Secret | None]) -> dict[str, str | Secret]:
+def _drop_empty(values: Mapping[str, str | Secret | None]) -> dict[str, str | Secret]:
     # An empty variable counts as not set: CI systems pass an absent secret on as "".
-    given: dict[str, str | Secret] = {}
+    kept: dict[str, str | Secret] = {}
     for name, value in values.items():
         if isinstance(value, str):
             value = value.strip()
@@ -332,12 +355,12 @@ def _given(values: Mapping[str, str | Secret | None]) -> dict[str, str | Secret]
             raise TypeError(f"{name.removeprefix('AMBER_').lower()} must be a str, not {type(value).__name__}")
         if value:
             # A verbose traceback prints variables: whatever is not known to be public is wrapped, a misspelt key too.
-            given[name] = value if name in PUBLIC or isinstance(value, Secret) else Secret(value)
-    return given
+            kept[name] = value if name in PUBLIC or isinstance(value, Secret) else Secret(value)
+    return kept
 
 
 def _environment() -> dict[str, str | Secret]:
-    return _given({name: value for name, value in os.environ.items() if name.startswith("AMBER_")})
+    return _drop_empty({name: value for name, value in os.environ.items() if name.startswith("AMBER_")})
 
 
 def _dotenv() -> dict[str, str | None]:
@@ -354,8 +377,8 @@ def _dotenv() -> dict[str, str | None]:
     return {name: value for name, value in values.items() if name.startswith("AMBER_")}
 
 
-def _unknown(sources: list[_Source]) -> list[str]:
-    """Names that are none of ours. One that is nearly ours is an error at once."""
+def _unknown_names(sources: list[_Source]) -> list[str]:
+    """Return the names that are no settings; a name that nearly is a setting is an error at once."""
     unknown = []
     for source in sources:
         for name in source.values:
@@ -367,10 +390,10 @@ def _unknown(sources: list[_Source]) -> list[str]:
     return unknown
 
 
-def _host(sources: list[_Source]) -> tuple[str | None, _Source | None]:
+def _find_host(sources: list[_Source]) -> tuple[str | None, _Source | None]:
     for source in sources:
         domain, base_url = source.text("AMBER_DOMAIN"), source.text("AMBER_BASE_URL")
-        if url := endpoint(domain=domain, base_url=base_url, where=source.name):
+        if url := resolve_base_url(domain=domain, base_url=base_url, where=source.name):
             return url, source
     return None, None
 
@@ -390,10 +413,82 @@ def _missing(host: str | None, host_source: _Source | None, key_source: _Source 
     return f"There is a gateway ({host}, in {where}), but no key: AMBER_API_KEY is not set. {looked} {ways}"
 
 
-def _sendable(key: Secret, source: _Source) -> Secret:
+def _check_key(key: Secret, source: _Source) -> Secret:
     if not re.fullmatch(r"[\x21-\x7e]+", key.reveal()):
         raise ConfigError(
             f"The key (AMBER_API_KEY, in {source.name}) holds a space, a line break or a character that cannot be sent "
             "in a header: copy it again, whole and alone."
         )
     return key
+
+
+def _check_choice(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
+    if value is not None and value not in allowed:
+        near = get_close_matches(value.lower(), allowed, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{name} must be one of {', '.join(allowed)}; it is {value!r}.{hint}")
+    return value
+
+
+def _parse_number(name: str, value: str | None, default: float) -> float:
+    if value is None:
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ConfigError(f"{name} must be a number, 0 for no waiting.")
+    return number
+
+
+def _parse_pace(value: str | None) -> float:
+    return _parse_number("AMBER_SIM_CHUNKS_PER_S", value, SIMULATOR_CHUNKS_PER_S)
+
+
+def _parse_drift(value: str | None) -> int:
+    if value is None:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ConfigError("AMBER_SIM_DRIFT must be a whole number, 0 for the simulator's answers as they are.")
+    return int(value)
+
+
+def check_seconds(name: str, value: float | None, *, zero: bool = False) -> float | None:
+    """Return a number of seconds, or None, as it is.
+
+    Args:
+        name: of the setting, for the message.
+        value: the number; None stands for the default.
+        zero: whether 0 is allowed.
+
+    Raises:
+        ConfigError: it is no number, or too small.
+    """
+    if value is None:
+        return None
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not (value >= 0 if zero else value > 0):
+        least = ", 0 or more," if zero else " above 0,"
+        raise ConfigError(f"{name} must be a number of seconds{least} or None for the default.")
+    return value
+
+
+def _check_count(name: str, value: int | None, *, default: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ConfigError(f"{name} must be a whole number, 0 or more.")
+    return value
+
+
+def _check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    for name, value in (headers or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError("headers must map str to str")
+    return dict(headers or {})
+
+
+def _header_names(lines: str) -> tuple[str, ...]:
+    """Return the names in lines of `Name: value`."""
+    return tuple(name.strip() for line in lines.split("\n") if (name := line.partition(":")[0]) != line)

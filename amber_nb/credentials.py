@@ -13,7 +13,9 @@ import json
 from typing import Any
 
 from . import config as settings
+from .base_url import resolve_base_url
 from .errors import ConfigError
+from .redact import Secret
 
 __all__ = ["load", "login", "store"]
 
@@ -75,15 +77,15 @@ def login() -> settings.Config:
     """
     domain = input("Domain (the part before .ambersearch.de, or the full address): ").strip()
     try:
-        url = settings.endpoint(domain=domain or None, where="what was typed")
+        url = resolve_base_url(domain=domain or None, where="what was typed")
     except ConfigError:
         if "://" not in domain:
             raise
-        url = settings.endpoint(base_url=domain, where="what was typed")
-    key = settings.Secret(getpass.getpass("Key (ambrs-…, not shown): ").strip())
+        url = resolve_base_url(base_url=domain, where="what was typed")
+    key = Secret(getpass.getpass("Key (ambrs-…, not shown): ").strip())
     if url is None or not key.reveal():
         raise ConfigError("Both a domain and a key are needed; nothing was stored.")
-    config = settings.load(base_url=url, api_key=key, mode="live")
+    config = settings.load_config(base_url=url, api_key=key, mode="live")
     try:
         store(base_url=url, api_key=key.reveal())
     except RuntimeError as error:

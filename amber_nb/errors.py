@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .redact import MASK
+
 if TYPE_CHECKING:
     from .answer import Answer
 
@@ -37,8 +39,6 @@ __all__ = [
     "explain",
     "out_of_quota",
 ]
-
-MASK = "***"
 
 
 class AmberError(Exception):

@@ -12,6 +12,8 @@ from typing import Any
 
 __all__ = [
     "HIDDEN",
+    "MASK",
+    "Secret",
     "is_secret",
     "masked",
     "masked_table",
@@ -22,7 +24,8 @@ __all__ = [
     "without",
 ]
 
-HIDDEN = "•••"
+HIDDEN = "•••"  # in place of a value that is a secret by its name
+MASK = "***"  # in place of the key
 _NAME = re.compile(
     r"token|passw|passphrase|secret|(?:api|access|private)[_-]?key|authoriz|credential"
     r"|(?:^|[_-])(?:key|pwd|pw|pin|auth)$",
@@ -39,6 +42,25 @@ _MOST_LOOKED_FOR = 100  # texts; each is looked for in each
 _SHORTEST = 4  # characters of a secret that is looked for in other texts: shorter ones are everywhere
 # What JSON consists of, also what is only half written: its last string may have no end yet.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
+
+
+class Secret:
+    """A string that no repr, f-string, pickle or verbose traceback shows."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the string itself, for the code that sends it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        raise TypeError("a key is never pickled")
 
 
 def is_secret(name: str) -> bool:

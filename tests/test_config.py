@@ -6,7 +6,9 @@ import traceback
 import pytest
 
 from amber_nb import Amber, ConfigError, config
-from amber_nb.config import Secret, endpoint, load
+from amber_nb.base_url import resolve_base_url
+from amber_nb.config import load_config
+from amber_nb.redact import Secret
 
 URL = "https://acme.ambersearch.de/api/beta/openai/v1"
 KEY = "ambrs-exampletoken"
@@ -36,7 +38,7 @@ def dotenv(directory, **values):
     ],
 )
 def test_a_domain_stands_for_the_documented_endpoint(domain, url):
-    assert endpoint(domain=domain) == url
+    assert resolve_base_url(domain=domain) == url
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_a_domain_stands_for_the_documented_endpoint(domain, url):
 )
 def test_what_is_no_host_is_refused(domain):
     with pytest.raises(ConfigError, match="domain"):
-        endpoint(domain=domain)
+        resolve_base_url(domain=domain)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_what_is_no_host_is_refused(domain):
     ],
 )
 def test_a_base_url_is_taken_as_it_is(url, kept):
-    assert endpoint(base_url=url) == kept
+    assert resolve_base_url(base_url=url) == kept
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_a_base_url_is_taken_as_it_is(url, kept):
 )
 def test_a_bad_base_url_is_refused_without_repeating_it(url, says):
     with pytest.raises(ConfigError, match=says) as caught:
-        endpoint(base_url=url)
+        resolve_base_url(base_url=url)
     assert "hunter2" not in str(caught.value)
 
 
@@ -82,14 +84,14 @@ def test_argument_beats_environment_beats_dotenv_beats_keyring(elsewhere, monkey
     def stored():
         return {"base_url": "https://stored.example/v1", "api_key": "ambrs-test"}
 
-    assert load(stored=stored).base_url == "https://stored.example/v1"
+    assert load_config(stored_login=stored).base_url == "https://stored.example/v1"
     dotenv(elsewhere, AMBER_DOMAIN="fromfile", AMBER_API_KEY="ambrs-secret")
-    assert load(stored=stored).base_url.startswith("https://fromfile.")
+    assert load_config(stored_login=stored).base_url.startswith("https://fromfile.")
     monkeypatch.setenv("AMBER_DOMAIN", "fromenv")
     monkeypatch.setenv("AMBER_API_KEY", KEY)
-    read = load(stored=stored)
+    read = load_config(stored_login=stored)
     assert (read.base_url.split(".")[0], read.api_key.reveal()) == ("https://fromenv", KEY)
-    read = load(domain="given", api_key="ambrs-wrong", stored=stored)
+    read = load_config(domain="given", api_key="ambrs-wrong", stored_login=stored)
     assert (read.base_url.split(".")[0], read.api_key.reveal()) == ("https://given", "ambrs-wrong")
 
 
@@ -97,35 +99,35 @@ def test_the_keyring_is_not_asked_where_there_is_a_key():
     def stored():
         raise AssertionError("the keyring was opened")
 
-    assert load(domain="acme", api_key=KEY, stored=stored).mode == "live"
-    assert load(mode="simulate", stored=stored).mode == "simulate"
+    assert load_config(domain="acme", api_key=KEY, stored_login=stored).mode == "live"
+    assert load_config(mode="simulate", stored_login=stored).mode == "simulate"
 
 
 def test_dotenv_is_read_afresh_and_never_copied_into_the_environment(elsewhere, monkeypatch):
     dotenv(elsewhere, AMBER_DOMAIN="one", AMBER_API_KEY=KEY)
-    assert load().base_url.startswith("https://one.")
+    assert load_config().base_url.startswith("https://one.")
     dotenv(elsewhere, AMBER_DOMAIN="two", AMBER_API_KEY=KEY)
-    assert load().base_url.startswith("https://two.")
-    assert not [name for name in config.environment() if name.startswith("AMBER_")]
+    assert load_config().base_url.startswith("https://two.")
+    assert not [name for name in config.child_environment() if name.startswith("AMBER_")]
 
 
 def test_dotenv_is_found_from_a_folder_below(elsewhere, monkeypatch):
     dotenv(elsewhere, AMBER_DOMAIN="acme", AMBER_API_KEY=KEY)
     (elsewhere / "notebooks").mkdir()
     monkeypatch.chdir(elsewhere / "notebooks")
-    assert load().base_url == URL
+    assert load_config().base_url == URL
 
 
 def test_dotenv_does_not_carry_other_variables_out(elsewhere, monkeypatch):
     monkeypatch.setenv("DB_PASSWORD", "hunter2")
     dotenv(elsewhere, AMBER_BASE_URL="https://acme.example/${DB_PASSWORD}", AMBER_API_KEY=KEY)
-    assert "hunter2" not in load().base_url
+    assert "hunter2" not in load_config().base_url
 
 
 def test_a_binary_dotenv_is_a_clear_error(elsewhere):
     (elsewhere / ".env").write_bytes(b"AMBER_DOMAIN=\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"\.env") as caught:
-        load()
+        load_config()
     assert str(elsewhere) not in str(caught.value)
 
 
@@ -138,36 +140,36 @@ def test_a_projects_dotenv_cannot_send_the_users_key_elsewhere(elsewhere, monkey
         monkeypatch.setenv("AMBER_API_KEY", KEY)
     login = {"base_url": URL, "api_key": KEY} if place == "keyring" else {}
     with pytest.raises(ConfigError, match=r"from \.env, but the key from"):
-        load(**given, stored=lambda: login)
+        load_config(**given, stored_login=lambda: login)
 
 
 def test_a_key_in_dotenv_may_go_to_the_users_own_host(elsewhere, monkeypatch):
     dotenv(elsewhere, AMBER_API_KEY=KEY)
     monkeypatch.setenv("AMBER_DOMAIN", "acme")
-    assert load().base_url == URL
+    assert load_config().base_url == URL
 
 
 def test_no_settings_without_a_person_is_an_error():
     with pytest.raises(ConfigError, match="neither a domain nor a key") as caught:
-        load()
+        load_config()
     assert "AMBER_MODE=simulate" in str(caught.value)
     with pytest.raises(ConfigError):
         Amber()
 
 
 def test_no_settings_with_a_person_is_the_simulator(monkeypatch):
-    assert load(kernel=True, person=True).mode == "simulate"
+    assert load_config(kernel=True, person=True).mode == "simulate"
     monkeypatch.setenv("AMBER_DISPLAY", "live")
-    assert load(kernel=True).mode == "simulate"
+    assert load_config(kernel=True).mode == "simulate"
 
 
 def test_a_claim_that_somebody_is_looking_needs_a_kernel_and_the_user(elsewhere, monkeypatch):
     dotenv(elsewhere, AMBER_DISPLAY="live")
     with pytest.raises(ConfigError):
-        load(kernel=True)
+        load_config(kernel=True)
     monkeypatch.setenv("AMBER_DISPLAY", "live")
     with pytest.raises(ConfigError):
-        load()
+        load_config()
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_half_a_configuration_is_never_the_simulator(monkeypatch, environment, s
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=says) as caught:
-        load(kernel=True, person=True)
+        load_config(kernel=True, person=True)
     assert KEY not in str(caught.value)
     # Nor in a verbose traceback, which prints every variable on the way.
     frames = [
@@ -199,7 +201,7 @@ def test_half_a_configuration_is_never_the_simulator(monkeypatch, environment, s
 
 def test_a_foreign_variable_does_not_disturb_a_whole_configuration(monkeypatch):
     monkeypatch.setenv("AMBER_WEATHER_STATION", "7")
-    assert load(domain="acme", api_key=KEY).mode == "live"
+    assert load_config(domain="acme", api_key=KEY).mode == "live"
 
 
 @pytest.mark.parametrize("place", ["arguments", "environment"])
@@ -209,11 +211,11 @@ def test_two_settings_of_one_source_that_disagree(monkeypatch, place):
         monkeypatch.setenv("AMBER_DOMAIN", given.pop("domain"))
         monkeypatch.setenv("AMBER_BASE_URL", given.pop("base_url"))
     with pytest.raises(ConfigError, match=r"domain.*AMBER_DOMAIN.*base_url.*AMBER_BASE_URL"):
-        load(api_key=KEY, **given)
+        load_config(api_key=KEY, **given)
 
 
 def test_two_settings_of_one_source_that_agree():
-    assert load(domain="acme", base_url=URL + "/", api_key=KEY).base_url == URL
+    assert load_config(domain="acme", base_url=URL + "/", api_key=KEY).base_url == URL
 
 
 @pytest.mark.parametrize(
@@ -230,26 +232,26 @@ def test_two_settings_of_one_source_that_agree():
 )
 def test_bad_values_are_named(given, says):
     with pytest.raises(ConfigError, match=says):
-        load(domain="acme", api_key=KEY, **given)
+        load_config(domain="acme", api_key=KEY, **given)
 
 
 @pytest.mark.parametrize("pace", ["fast", "-1", "nan", "inf"])
 def test_a_bad_pace_is_named(monkeypatch, pace):
     monkeypatch.setenv("AMBER_SIM_CHUNKS_PER_S", pace)
     with pytest.raises(ConfigError, match="AMBER_SIM_CHUNKS_PER_S"):
-        load(mode="simulate")
+        load_config(mode="simulate")
 
 
 @pytest.mark.parametrize("given", [{"api_key": 5}, {"domain": b"acme"}, {"headers": {"a": 1}}])
 def test_wrong_types_are_type_errors(given):
     with pytest.raises(TypeError):
-        load(**{"domain": "acme", "api_key": KEY, **given})
+        load_config(**{"domain": "acme", "api_key": KEY, **given})
 
 
 @pytest.mark.parametrize("key", ["ambrs-secret\nX-Evil: 1", "ambrs-secret word", "ambrs-sécret"])
 def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(key):
     with pytest.raises(ConfigError, match="AMBER_API_KEY") as caught:
-        load(domain="acme", api_key=key)
+        load_config(domain="acme", api_key=key)
     assert "secret" not in "".join(traceback.format_exception(caught.value)).replace("test_a_key", "").lower()
 
 
@@ -274,5 +276,5 @@ def test_a_key_shows_itself_nowhere():
 
 def test_the_simulator_needs_no_key_and_keeps_the_users(monkeypatch):
     monkeypatch.setenv("AMBER_API_KEY", KEY)
-    read = load(mode="simulate")
+    read = load_config(mode="simulate")
     assert (read.base_url, read.api_key.reveal()) == (config.SIMULATOR_URL, config.SIMULATOR_KEY)

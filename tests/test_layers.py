@@ -18,7 +18,7 @@ FLOORS = [
     {"cassettes", "display"},
     {"credentials"},
     {"config"},
-    {"address", "checks", "tapes"},
+    {"base_url"},
     {"errors", "types"},
     {"redact", "simulator"},
     {"clock"},

@@ -27,7 +27,8 @@ from typing import Any
 
 import jiter
 
-from ..errors import MASK, ConfigError
+from ..errors import ConfigError
+from ..redact import MASK
 from .match import Asked, described
 
 __all__ = ["HEADER", "Exchange", "Steps", "lines_of", "masked", "numbered", "parse"]

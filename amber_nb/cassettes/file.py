@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from ..config import display_path
 from ..errors import ConfigError
-from ..tapes import shown
 from .exchange import HEADER, Exchange, numbered, parse
 
 try:
@@ -40,7 +40,7 @@ class Cassette:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.name = shown(path)
+        self.name = display_path(path)
         self._begun = path.with_name(f".{path.name}.begun")
         self._lock = threading.RLock()
         self._seen: tuple[int, int, int] | None = None

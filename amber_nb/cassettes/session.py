@@ -21,8 +21,8 @@ from typing import Any
 import httpx2
 
 from .. import clock
+from ..config import record_command
 from ..errors import CassetteMiss
-from ..tapes import record_command
 from .exchange import Exchange, Steps, lines_of, masked
 from .file import Cassette
 from .match import Asked, Pixels, asked, continuation, difference, nearest

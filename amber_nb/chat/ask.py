@@ -14,7 +14,7 @@ from .. import display, images, tools
 from ..answer import Answer
 from ..cassettes.occurrences import Place
 from ..cassettes.session import PLACE
-from ..checks import not_negative, positive
+from ..config import check_seconds
 from ..display import kernel as cell
 from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
 from ..types import Message, Reply
@@ -69,9 +69,9 @@ class Wishes:
             raise TypeError(
                 f"require_approval must be True, False or a function, not {type(self.require_approval).__name__}"
             )
-        positive("timeout_s", self.timeout_s)
-        positive("approval_timeout_s", self.approval_timeout_s)
-        not_negative("max_wait_s", self.max_wait_s)
+        check_seconds("timeout_s", self.timeout_s)
+        check_seconds("approval_timeout_s", self.approval_timeout_s)
+        check_seconds("max_wait_s", self.max_wait_s, zero=True)
         if isinstance(self.max_rounds, bool) or not isinstance(self.max_rounds, int) or self.max_rounds < 1:
             raise ConfigError("max_rounds must be a whole number, 1 or more.")
 

@@ -121,7 +121,7 @@ class ImageInput(HoldsImages):
         self._refresh()
 
     def _ipython_display_(self) -> None:
-        wanted = config.display_setting()
+        wanted = config.read_display()
         if not cell.in_kernel() or not (wanted == "live" or (wanted == "auto" and cell.front_end())):
             cell.show(self._repr_mimebundle_())
             return

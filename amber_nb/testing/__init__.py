@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..tapes import cassette_of
+    from ..config import cassette_path
     from .drift import comparator, from_tags
     from .exchanges import rows_of
     from .nbval_cells import comparable, flush, once_more, skipped
@@ -26,7 +26,7 @@ _HOME = {
     "Settings": ".runs",
     "TestRun": ".runs",
     "bless": ".recording",
-    "cassette_of": "..tapes",
+    "cassette_path": "..tapes",
     "cassette_of_test": ".runs",
     "comparable": ".nbval_cells",
     "comparator": ".drift",
@@ -51,8 +51,8 @@ __all__ = [
     "Settings",
     "TestRun",
     "bless",
-    "cassette_of",
     "cassette_of_test",
+    "cassette_path",
     "comparable",
     "comparator",
     "drifted",

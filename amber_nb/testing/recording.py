@@ -13,8 +13,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from ..cassettes.file import Cassette
+from ..config import cassette_path, display_path
 from ..errors import AmberError, ConfigError
-from ..tapes import cassette_of, shown
 from .exchanges import rows_of
 from .results import Result
 from .runs import NotebookRun, Settings, written
@@ -42,7 +42,7 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
     before, book = _read(notebook)
     with tempfile.TemporaryDirectory(prefix="amber-") as folder:
         settings = Settings(folder=None, work=Path(folder))
-        run = NotebookRun(shown(notebook), cassette_of(notebook), settings, "record")
+        run = NotebookRun(display_path(notebook), cassette_path(notebook), settings, "record")
         run.check()
         client = NotebookClient(
             book, timeout=None, record_timing=False, resources={"metadata": {"path": str(notebook.parent)}}
@@ -71,9 +71,9 @@ def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
     Raises:
         ConfigError: there is none.
     """
-    cassette = cassette_of(notebook)
+    cassette = cassette_path(notebook)
     if not cassette.exists():
-        raise ConfigError(f"{shown(notebook)} has no cassette yet: record it first.")
+        raise ConfigError(f"{display_path(notebook)} has no cassette yet: record it first.")
     old = Cassette(cassette).exchanges
     result = record(notebook, environment)
     new = Cassette(cassette).exchanges
@@ -91,7 +91,9 @@ def drifted(report: Path) -> list[Path]:
         rows = json.loads(report.read_bytes())["rows"]
         return [Path(name) for name in dict.fromkeys(row["notebook"] for row in rows if row["status"] != "same")]
     except (KeyError, OSError, TypeError, ValueError):
-        raise ConfigError(f"{shown(report)} is no drift report: the .json beside the HTML page is wanted.") from None
+        raise ConfigError(
+            f"{display_path(report)} is no drift report: the .json beside the HTML page is wanted."
+        ) from None
 
 
 def _read(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
@@ -99,9 +101,9 @@ def _read(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
         content = notebook.read_bytes()
         return content, nbformat.reads(content.decode(), as_version=4)
     except OSError as error:
-        raise ConfigError(f"{shown(notebook)} cannot be read ({error.strerror}).") from None
+        raise ConfigError(f"{display_path(notebook)} cannot be read ({error.strerror}).") from None
     except Exception:  # whatever nbformat makes of a file that is none
-        raise ConfigError(f"{shown(notebook)} is no notebook.") from None
+        raise ConfigError(f"{display_path(notebook)} is no notebook.") from None
 
 
 def _last(text: str) -> str:

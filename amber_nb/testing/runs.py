@@ -16,8 +16,8 @@ import nbformat
 from .. import testing
 from ..cassettes.exchange import Exchange
 from ..cassettes.file import Cassette
+from ..config import CASSETTE_FOLDER, CASSETTE_SUFFIX, display_path
 from ..errors import ConfigError
-from ..tapes import FOLDER, SUFFIX, shown
 from .results import Asked, Result
 from .swap import swap_in
 
@@ -55,7 +55,7 @@ class _Run:
         slug = re.sub(r"\W+", "-", self.name)[-80:]
         number = sum(1 for _ in self.settings.work.iterdir())
         self.journal = self.settings.work / f"{number}-{slug}.journal"
-        self.fresh = self.settings.work / f"{number}-{slug}{SUFFIX}"
+        self.fresh = self.settings.work / f"{number}-{slug}{CASSETTE_SUFFIX}"
         self.journal.touch()
         self.result = Result(name=self.name)
 
@@ -111,12 +111,12 @@ class _Run:
             swap_in({self.cassette: self.fresh.read_bytes(), **files()})
             self.result.recorded = exchanges
             count = f"{exchanges} exchange{'s' if exchanges != 1 else ''}"
-            self.result.notes.append(f"recorded: {count} in {shown(self.cassette)}")
+            self.result.notes.append(f"recorded: {count} in {display_path(self.cassette)}")
 
     def compare(self, runs: list[list[Asked]], how: Callable[[int | None], str | None]) -> None:
         """Judge what was asked now against the recording."""
         if not self.cassette.exists():
-            self.result.notes.append(f"nothing to compare with: there is no {shown(self.cassette)}")
+            self.result.notes.append(f"nothing to compare with: there is no {display_path(self.cassette)}")
             return
         recorded = Cassette(self.cassette).exchanges
         self.result.rows = testing.rows_of(self.name, recorded, runs, lambda cell: how(cell) or self.settings.compare)
@@ -156,7 +156,7 @@ def cassette_of_test(path: Path, qualified: str, folder: Path | None) -> Path:
     name = re.sub(r"[^\w.\[\]=-]+", "-", qualified).strip("-").encode()[:_LONGEST].decode(errors="ignore")
     if name != qualified:  # others may end up with the same
         name = f"{name}-{_short(qualified)}"
-    return (folder or path.parent / FOLDER) / path.stem / f"{name}{SUFFIX}"
+    return (folder or path.parent / CASSETTE_FOLDER) / path.stem / f"{name}{CASSETTE_SUFFIX}"
 
 
 def mirrored(folder: Path | None, path: Path, base: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Where a gateway lives: a domain, a host or a URL, checked and spelt out."""
+"""Resolve the base URL of a gateway from a domain, a host or a URL."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ from urllib.parse import urlsplit
 
 from .errors import ConfigError
 
-__all__ = ["API_PATH", "endpoint"]
+__all__ = ["API_PATH", "resolve_base_url"]
 
 API_PATH = "/api/beta/openai/v1"
-ENDPOINT = "/chat/completions"  # what the vendor's page shows is the address of this, and gets pasted
+ENDPOINT = "/chat/completions"  # the vendor's page shows the URL with it, and people paste that
 
 
-def endpoint(*, domain: str | None = None, base_url: str | None = None, where: str = "the arguments") -> str | None:
-    """The base URL that a domain, a host or a URL stands for; None where neither is given.
+def resolve_base_url(
+    *, domain: str | None = None, base_url: str | None = None, where: str = "the arguments"
+) -> str | None:
+    """Return the base URL that a domain or a URL stands for.
 
-    Example:
-        `endpoint(domain="acme")` → `"https://acme.ambersearch.de/api/beta/openai/v1"`
+    Args:
+        domain: `"acme"`, `"acme.ambersearch.de"` or a URL of that host.
+        base_url: the endpoint itself.
+        where: the source of the two, for error messages.
+
+    Returns:
+        The URL without a slash at its end; None where neither argument is given.
 
     Raises:
-        ConfigError: the two disagree, or what is given is no host or http(s) URL.
+        ConfigError: the two disagree, or one of them is neither a host nor an http(s) URL.
+
+    Example:
+        >>> resolve_base_url(domain="acme")
+        'https://acme.ambersearch.de/api/beta/openai/v1'
     """
     from_domain = _domain_url(domain, where) if domain is not None else None
     from_url = _checked_url(base_url, "base_url", where) if base_url is not None else None
@@ -67,14 +78,14 @@ def _checked_url(url: str, name: str, where: str) -> str:
         raise ConfigError(f"{name} (in {where}) must not carry a user or password; the key goes into AMBER_API_KEY.")
     if parts.query or parts.fragment:
         raise ConfigError(f"{name} (in {where}) must not carry a query or fragment.")
-    if parts.scheme == "http" and not _loopback(host):
+    if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigError(f"{name} (in {where}) must use https: a key sent over plain http can be read on the way.")
     bracketed = f"[{host}]" if ":" in host else host
     path = parts.path.rstrip("/").removesuffix(ENDPOINT).rstrip("/")
     return f"{parts.scheme}://{bracketed}{f':{port}' if port else ''}{path}"
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

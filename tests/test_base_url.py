@@ -2,7 +2,7 @@
 
 import pytest
 
-from amber_nb.address import endpoint
+from amber_nb.base_url import resolve_base_url
 
 ACME = "https://acme.ambersearch.de/api/beta/openai/v1"
 
@@ -17,4 +17,4 @@ ACME = "https://acme.ambersearch.de/api/beta/openai/v1"
     ],
 )
 def test_the_address_of_the_vendors_page_is_understood(pasted):
-    assert endpoint(**pasted) == ACME
+    assert resolve_base_url(**pasted) == ACME
