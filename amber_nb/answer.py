@@ -6,23 +6,22 @@ import pickle
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 from . import display, tables
 from .display import kernel as cell
 from .redact import masked_text
-from .types import Message, Reply, SentImage, ToolRun, encodable
+from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, encodable
 
 if TYPE_CHECKING:
     import pandas as pd
     from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletion
 
-    from .client import Amber
-
 __all__ = ["Answer"]
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +60,7 @@ class Answer(Generic[T]):
     _said: dict[str, Any] | None
     _inherited: Mapping[str, Any] = field(compare=False)
     _footer: bool
-    _client: Amber | None = field(compare=False)
+    _client: Asker | None = field(compare=False)
     _shown_in: str | None = field(compare=False)
 
     @property
@@ -122,21 +121,42 @@ class Answer(Generic[T]):
     def total_s(self) -> float:
         return self._reply.total_s
 
-    def ask(self, prompt: str | list[Message], **changes: Any) -> Answer[Any]:
-        """Go on with the conversation; system, model and parameters stay, unless given anew.
+    @overload
+    def ask(self, prompt: str | list[Message], *, schema: type[S], **changes: Unpack[AskOptions]) -> Answer[S]: ...
+    @overload
+    def ask(self, prompt: str | list[Message], *, schema: Any = None, **changes: Unpack[AskOptions]) -> Answer[Any]: ...
+    def ask(self, prompt: str | list[Message], *, schema: Any = None, **changes: Unpack[AskOptions]) -> Answer[Any]:
+        """Go on with the conversation; system, tools, model and parameters stay, unless given anew.
 
         This answer stays as it is, so that running the cell again does not repeat a turn.
+
+        Args:
+            prompt: the next question, or messages to add.
+            schema: what the next answer must look like.
+            **changes: arguments of `Amber.ask` that are to differ.
 
         Raises:
             RuntimeError: the answer was unpickled and has no client.
         """
-        return self._asker()._go_on(self, prompt, changes)
+        answer: Answer[Any] = self._asker()._continue(self, prompt, {**changes, "schema": schema})
+        return answer
 
-    async def ask_async(self, prompt: str | list[Message], **changes: Any) -> Answer[Any]:
-        """The same, awaited."""
-        return await self._asker()._go_on_async(self, prompt, changes)
+    @overload
+    async def ask_async(
+        self, prompt: str | list[Message], *, schema: type[S], **changes: Unpack[AskOptions]
+    ) -> Answer[S]: ...
+    @overload
+    async def ask_async(
+        self, prompt: str | list[Message], *, schema: Any = None, **changes: Unpack[AskOptions]
+    ) -> Answer[Any]: ...
+    async def ask_async(
+        self, prompt: str | list[Message], *, schema: Any = None, **changes: Unpack[AskOptions]
+    ) -> Answer[Any]:
+        """Go on as `ask` does, without blocking the event loop."""
+        answer: Answer[Any] = await self._asker()._continue_async(self, prompt, {**changes, "schema": schema})
+        return answer
 
-    def _asker(self) -> Amber:
+    def _asker(self) -> Asker:
         if self._client is None:
             raise RuntimeError(
                 "This answer was unpickled and has no client; go on with "

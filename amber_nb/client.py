@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from . import config as settings
 from . import credentials, images, tables
 from .answer import Answer
-from .chat.ask import Asking, Wishes, place
+from .chat.ask import AskContext, AskRun, current_cell, show_parameters
 from .chat.messages import continued
 from .display import kernel as cell
 from .display.notebook import holds_real_answers
 from .errors import CassetteMiss, explain
 from .redact import Secret
-from .types import Message, Policy
+from .types import AskOptions, Message
 from .wire import event_loop as loop
 from .wire.clients import Clients
 from .wire.usage import UsageLog
@@ -105,7 +105,10 @@ class Amber:
     def _use(self, config: settings.Config) -> None:
         self._config = config
         self._log.mode = config.mode
-        self._clients = Clients(config, self._log, where=place, pixels=_pixels)
+        self._clients = Clients(config, self._log, where=current_cell, pixels=_pixels)
+        self._context = AskContext(
+            config=config, clients=self._clients, asker=self, annotate=self._explain, remember=self._remember
+        )
         if config.mode in ("record", "cache"):
             cell.at_end(self._clients.checkpoint)
         # Not at exit: the private loop sees to that itself, in the right order.
@@ -145,30 +148,11 @@ class Amber:
         self._clients.close()
 
     @overload
-    def ask(self, prompt: str | list[Message], *, schema: type[T], **wishes: Any) -> Answer[T]: ...
+    def ask(self, prompt: str | list[Message], *, schema: type[T], **options: Unpack[AskOptions]) -> Answer[T]: ...
     @overload
-    def ask(self, prompt: str | list[Message], *, schema: Any = None, **wishes: Any) -> Answer[Any]: ...
-    def ask(
-        self,
-        prompt: str | list[Message],
-        *,
-        images: Any = None,
-        thumbnails: bool = True,
-        tools: Any = None,
-        handlers: Mapping[str, Callable[..., Any]] | None = None,
-        require_approval: bool | Policy = False,
-        approval_timeout_s: float | None = None,
-        max_rounds: int = 8,
-        schema: Any = None,
-        system: str | None = None,
-        model: str | None = None,
-        timeout_s: float | None = None,
-        max_wait_s: float | None = None,
-        show: bool | None = None,
-        footer: bool = True,
-        extra_body: Mapping[str, Any] | None = None,
-        **params: Any,
-    ) -> Answer[Any]:
+    def ask(self, prompt: str | list[Message], *, schema: Any = None, **options: Unpack[AskOptions]) -> Answer[Any]: ...
+    @show_parameters
+    def ask(self, prompt: str | list[Message], *, schema: Any = None, **options: Unpack[AskOptions]) -> Answer[Any]:
         """Ask, and wait for the whole answer.
 
         Args:
@@ -207,89 +191,40 @@ class Amber:
         Example:
             >>> amber.ask("Name three rivers.", system="Be brief.", temperature=0).text
         """
-        wishes = Wishes(
-            images=images,
-            thumbnails=thumbnails,
-            tools=tools,
-            handlers=handlers,
-            require_approval=require_approval,
-            approval_timeout_s=approval_timeout_s,
-            max_rounds=max_rounds,
-            schema=schema,
-            system=system,
-            model=model,
-            timeout_s=timeout_s,
-            max_wait_s=max_wait_s,
-            show=show,
-            footer=footer,
-            extra_body=extra_body,
-            params=params,
-        )
-        asking = Asking(self, prompt, wishes)
+        run = AskRun(self._context, prompt, schema, options)
         try:
-            return asking.finish(loop.wait(loop.submit(asking.run()), *asking.ticking))
+            return run.finish(loop.wait(loop.submit(run.run()), *run.ticking))
         except KeyboardInterrupt as interrupt:
-            asking.give_up(interrupt)
+            run.fail(interrupt)
             raise KeyboardInterrupt from None  # without the frames of the waiting, which say nothing to a reader
         except CassetteMiss as miss:
-            asking.give_up(miss)
+            run.fail(miss)
             raise miss.with_traceback(None) from None  # its message says it all, the SDK's frames nothing
         except BaseException as error:
-            asking.give_up(error)
+            run.fail(error)
             raise
 
     @overload
-    async def ask_async(self, prompt: str | list[Message], *, schema: type[T], **wishes: Any) -> Answer[T]: ...
-    @overload
-    async def ask_async(self, prompt: str | list[Message], *, schema: Any = None, **wishes: Any) -> Answer[Any]: ...
     async def ask_async(
-        self,
-        prompt: str | list[Message],
-        *,
-        images: Any = None,
-        thumbnails: bool = True,
-        tools: Any = None,
-        handlers: Mapping[str, Callable[..., Any]] | None = None,
-        require_approval: bool | Policy = False,
-        approval_timeout_s: float | None = None,
-        max_rounds: int = 8,
-        schema: Any = None,
-        system: str | None = None,
-        model: str | None = None,
-        timeout_s: float | None = None,
-        max_wait_s: float | None = None,
-        show: bool | None = None,
-        footer: bool = True,
-        extra_body: Mapping[str, Any] | None = None,
-        **params: Any,
+        self, prompt: str | list[Message], *, schema: type[T], **options: Unpack[AskOptions]
+    ) -> Answer[T]: ...
+    @overload
+    async def ask_async(
+        self, prompt: str | list[Message], *, schema: Any = None, **options: Unpack[AskOptions]
+    ) -> Answer[Any]: ...
+    @show_parameters
+    async def ask_async(
+        self, prompt: str | list[Message], *, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
-        """The same as `ask`, awaited; several may run at once."""
-        wishes = Wishes(
-            images=images,
-            thumbnails=thumbnails,
-            tools=tools,
-            handlers=handlers,
-            require_approval=require_approval,
-            approval_timeout_s=approval_timeout_s,
-            max_rounds=max_rounds,
-            schema=schema,
-            system=system,
-            model=model,
-            timeout_s=timeout_s,
-            max_wait_s=max_wait_s,
-            show=show,
-            footer=footer,
-            extra_body=extra_body,
-            params=params,
-        )
-        asking = Asking(self, prompt, wishes, asyncio.get_running_loop())
+        """Ask as `ask` does, without blocking the event loop; several may run at once."""
+        run = AskRun(self._context, prompt, schema, options, asyncio.get_running_loop())
         try:
-            return asking.finish(await loop.wait_async(loop.submit(asking.run()), *asking.ticking))
+            return run.finish(await loop.wait_async(loop.submit(run.run()), *run.ticking))
         except CassetteMiss as miss:
-            asking.give_up(miss)
+            run.fail(miss)
             raise miss.with_traceback(None) from None
         except BaseException as error:
-            asking.give_up(error)
+            run.fail(error)
             raise
 
     def models(self) -> pd.DataFrame:
@@ -324,15 +259,18 @@ class Amber:
         stored = credentials.login()
         self._use(replace(self._config, mode=stored.mode, base_url=stored.base_url, api_key=stored.api_key))
 
-    def _go_on(self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]) -> Answer[Any]:
+    def _continue(self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]) -> Answer[Any]:
         return self.ask(continued(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes))
 
-    async def _go_on_async(
+    async def _continue_async(
         self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]
     ) -> Answer[Any]:
         return await self.ask_async(
             continued(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes)
         )
+
+    def _remember(self, answer: Answer[Any]) -> None:
+        self._last = answer
 
     def _explain(self, error: BaseException) -> None:
         key = self._config.api_key.reveal()

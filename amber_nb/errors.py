@@ -18,13 +18,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from .redact import MASK
-
-if TYPE_CHECKING:
-    from .answer import Answer
+from .types import PartialAnswer
 
 __all__ = [
     "AmberError",
@@ -52,13 +50,13 @@ class ConfigError(AmberError):
 class StreamCut(AmberError):
     """The reply ended early. `.answer` holds the text that had arrived."""
 
-    answer: Answer[Any] | None = None
+    answer: PartialAnswer | None = None
 
 
 class BadReply(AmberError):
     """The gateway said 200, but what came is not a chat completion. `.answer` holds any text so far."""
 
-    answer: Answer[Any] | None = None
+    answer: PartialAnswer | None = None
 
 
 class ImageError(AmberError):
@@ -71,7 +69,7 @@ class ToolError(AmberError):
     `.answer` holds what had come, with its `tool_runs`.
     """
 
-    answer: Answer[Any] | None = None
+    answer: PartialAnswer | None = None
 
     def __init__(self, message: str, *, name: str | None = None, arguments: Any = None) -> None:
         super().__init__(message)
@@ -82,13 +80,13 @@ class ToolError(AmberError):
 class RefusalError(AmberError):
     """The model refused to give what the schema asks for. `.answer` holds its words."""
 
-    answer: Answer[Any] | None = None
+    answer: PartialAnswer | None = None
 
 
 class SchemaError(AmberError):
     """What the model gave does not fit the schema, also after it was told so once. `.answer` holds it."""
 
-    answer: Answer[Any] | None = None
+    answer: PartialAnswer | None = None
 
 
 class CassetteMiss(AmberError):

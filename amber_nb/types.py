@@ -1,11 +1,11 @@
-"""What the rooms hand to each other: data without behaviour."""
+"""The types that the rooms share: messages, replies, tool calls, and the parameters of `ask`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
 from .redact import masked, masked_table, masked_text, masked_within, secrets_in, without
 
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Allow",
+    "AskOptions",
+    "Asker",
+    "ChatParams",
     "Deny",
     "Message",
+    "PartialAnswer",
     "Policy",
     "Reply",
     "RequestRow",
@@ -107,6 +111,85 @@ class Deny:
 
 
 Policy: TypeAlias = Callable[[ToolCall], Allow | Deny | bool | Awaitable[Allow | Deny | bool | None] | None]
+
+
+class ChatParams(TypedDict, total=False):
+    """The endpoint's own parameters, as `ask` takes them; their meaning is the endpoint's."""
+
+    audio: Mapping[str, Any] | None
+    frequency_penalty: float | None
+    function_call: Any
+    functions: Iterable[Mapping[str, Any]]
+    logit_bias: dict[str, int] | None
+    logprobs: bool | None
+    max_completion_tokens: int | None
+    max_tokens: int | None
+    metadata: dict[str, str] | None
+    modalities: list[Literal["text", "audio"]] | None
+    moderation: Any
+    n: int | None
+    parallel_tool_calls: bool
+    prediction: Mapping[str, Any] | None
+    presence_penalty: float | None
+    prompt_cache_key: str | None
+    prompt_cache_options: Mapping[str, Any]
+    prompt_cache_retention: str | None
+    reasoning_effort: str | None
+    response_format: Any
+    safety_identifier: str | None
+    seed: int | None
+    service_tier: str | None
+    stop: str | Sequence[str] | None
+    store: bool | None
+    temperature: float | None
+    tool_choice: Any
+    top_logprobs: int | None
+    top_p: float | None
+    user: str
+    verbosity: str | None
+    web_search_options: Mapping[str, Any]
+    extra_headers: Mapping[str, str] | None
+    extra_query: Mapping[str, object] | None
+
+
+class AskOptions(ChatParams, total=False):
+    """The keyword arguments of `ask`, but for `schema`, which decides the type of its answer.
+
+    `Amber.ask` says what each is for; `chat.ask.DEFAULTS` holds the defaults.
+    """
+
+    images: Any
+    thumbnails: bool
+    tools: Any
+    handlers: Mapping[str, Callable[..., Any]] | None
+    require_approval: bool | Policy
+    approval_timeout_s: float | None
+    max_rounds: int
+    system: str | None
+    model: str | None
+    timeout_s: float | None
+    max_wait_s: float | None
+    show: bool | None
+    footer: bool
+    extra_body: Mapping[str, Any] | None
+
+
+class PartialAnswer(Protocol):
+    """The answer that an error carries: whatever had arrived."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def complete(self) -> bool: ...
+    @property
+    def tool_runs(self) -> list[ToolRun]: ...
+
+
+class Asker(Protocol):
+    """The client that an answer goes on with."""
+
+    def _continue(self, answer: Any, prompt: str | list[Message], options: Mapping[str, Any]) -> Any: ...
+    async def _continue_async(self, answer: Any, prompt: str | list[Message], options: Mapping[str, Any]) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from amber_nb import Amber
 from amber_nb import clock as machine
-from amber_nb.chat.ask import Asking
+from amber_nb.chat.ask import AskRun
 from amber_nb.simulator.server import Server
 
 GUARD = Path(__file__).parent / "guard"
@@ -77,15 +77,15 @@ def fast_clock():
 
 @pytest.fixture
 def askings(monkeypatch):
-    """The `Asking` objects that come to be, in their order: what they know may be looked at while they run."""
+    """The `AskRun` objects that come to be, in their order: what they know may be looked at while they run."""
     seen = []
-    begin = Asking.__init__
+    begin = AskRun.__init__
 
     def noted(self, *args):
         begin(self, *args)
         seen.append(self)
 
-    monkeypatch.setattr(Asking, "__init__", noted)
+    monkeypatch.setattr(AskRun, "__init__", noted)
     return seen
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import copy
+import inspect
 import os
 import pickle
 import re
@@ -15,10 +16,13 @@ import traceback
 
 import openai
 import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
 from patience import PATIENCE_S, until, until_async
 
 from amber_nb import Amber, Answer, BadReply, StreamCut
 from amber_nb.simulator.reply import respond
+from amber_nb.types import AskOptions, ChatParams
 
 KEY = "ambrs-exampletoken"
 BOTH = pytest.mark.parametrize("verb", ["ask", "ask_async"])
@@ -532,3 +536,20 @@ def test_a_headless_keyring_counts_as_not_found(monkeypatch, elsewhere):
     monkeypatch.setattr("amber_nb.credentials._keyring", lambda: Keyring)
     with pytest.raises(Exception, match="neither a domain nor a key"):
         Amber()
+
+
+def test_completion_knows_the_parameters_of_ask(simulated):
+    shell = InteractiveShell(user_ns={"amber": simulated})
+    shell.Completer.use_jedi = False  # which reads the same signature, and takes two seconds to start
+    for verb in ("ask", "ask_async"):
+        with provisionalcompleter():
+            found = [each.text for each in shell.Completer.completions(f"amber.{verb}(ima", len(f"amber.{verb}(ima"))]
+        assert "images=" in found
+        assert inspect.signature(getattr(simulated, verb)).parameters["max_rounds"].default == 8
+
+
+def test_the_endpoints_parameters_are_typed():
+    """Those of the SDK, but for what `ask` names otherwise or decides."""
+    theirs = set(inspect.signature(openai.resources.chat.AsyncCompletions.create).parameters) - {"self"}
+    assert set(AskOptions.__annotations__) >= theirs - {"messages", "stream", "stream_options", "timeout"}
+    assert set(ChatParams.__annotations__) <= theirs

@@ -1,12 +1,13 @@
-"""One `ask` from its checked arguments to its Answer: what the sync and the async verb share."""
+"""Run one `ask`, from its arguments to its Answer; the sync and the async method share all of it."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import openai
 
@@ -14,182 +15,206 @@ from .. import display, images, tools
 from ..answer import Answer
 from ..cassettes.occurrences import Place
 from ..cassettes.session import PLACE
-from ..config import check_seconds
-from ..display import kernel as cell
+from ..config import Config, check_seconds
+from ..display import kernel
 from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
-from ..types import Message, Reply
-from ..wire import event_loop as loop
+from ..types import Asker, AskOptions, ChatParams, Message, Reply
+from ..wire import event_loop
+from ..wire.clients import Clients
 from ..wire.retry import Retries
 from .cell import CellDesk
 from .loop import Dialogue, calls_tools
 from .messages import assistant_message, messages_for, numbered_calls, split_params, tool_messages, with_images
 from .tool_calls import Rounds
 
-if TYPE_CHECKING:
-    from ..client import Amber
+__all__ = ["AskContext", "AskRun", "current_cell", "show_parameters"]
 
-__all__ = ["Asking", "Wishes", "place"]
+DEFAULTS: dict[str, Any] = {"thumbnails": True, "require_approval": False, "max_rounds": 8, "footer": True}
+OPTIONS = tuple(name for name in AskOptions.__annotations__ if name not in ChatParams.__annotations__)
+# What `answer.ask` inherits, beside tools and the endpoint's parameters; neither the images nor the schema.
+INHERITED = ("require_approval", "approval_timeout_s", "max_rounds", "model", "timeout_s", "max_wait_s", "footer")
+# What replaces the live view when no text came: the error below it says the rest.
+EMPTY = {"text/html": "", "text/plain": ""}
+TOOLS_TICK_S = 0.1  # seconds between two ticks where there are tools: arguments appear while the model writes them
 
-_turns = cell.Turns()
-# What takes the live view's place when no text came: the error below it says the rest.
-NOTHING = {"text/html": "", "text/plain": ""}
-TOOLS_EVERY_S = 0.1  # seconds between two ticks where tools are: their arguments appear as they are written
+_display_queue = kernel.Turns()
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def show_parameters(method: F) -> F:
+    """Give a method that takes `**options: Unpack[AskOptions]` the signature that help and completion show."""
+    names = [*OPTIONS[: OPTIONS.index("system")], "schema", *OPTIONS[OPTIONS.index("system") :]]
+    kinds = {**AskOptions.__annotations__, "schema": Any}
+    signature = inspect.signature(method)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            *(each for each in own if each.name != "schema"),
+            *(
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=DEFAULTS.get(name),
+                    annotation=getattr(kinds[name], "__forward_arg__", kinds[name]),
+                )
+                for name in names
+            ),
+            inspect.Parameter("params", inspect.Parameter.VAR_KEYWORD),
+        ]
+    )
+    return method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """The arguments of `ask` as they were given."""
+class AskContext:
+    """What a client lends to each of its asks.
 
-    images: Any = None
-    thumbnails: bool = True
-    tools: Any = None
-    handlers: Mapping[str, Callable[..., Any]] | None = None
-    require_approval: Any = False
-    approval_timeout_s: float | None = None
-    max_rounds: int = 8
-    schema: Any = None
-    system: str | None = None
-    model: str | None = None
-    timeout_s: float | None = None
-    max_wait_s: float | None = None
-    show: bool | None = None
-    footer: bool = True
-    extra_body: Mapping[str, Any] | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    Attributes:
+        config: the client's settings.
+        clients: the SDK's clients.
+        asker: the client, for `answer.ask`.
+        annotate: adds the remedy to an error.
+        remember: keeps an answer as `amber.last`.
+    """
 
-    def check(self) -> None:
-        """What can be seen to be wrong before anything is begun.
-
-        Raises:
-            TypeError, ConfigError: which, and what it may be.
-        """
-        if self.extra_body is not None and not isinstance(self.extra_body, Mapping):
-            raise TypeError(f"extra_body must be a dict, not {type(self.extra_body).__name__}")
-        if not (isinstance(self.require_approval, bool) or callable(self.require_approval)):
-            raise TypeError(
-                f"require_approval must be True, False or a function, not {type(self.require_approval).__name__}"
-            )
-        check_seconds("timeout_s", self.timeout_s)
-        check_seconds("approval_timeout_s", self.approval_timeout_s)
-        check_seconds("max_wait_s", self.max_wait_s, zero=True)
-        if isinstance(self.max_rounds, bool) or not isinstance(self.max_rounds, int) or self.max_rounds < 1:
-            raise ConfigError("max_rounds must be a whole number, 1 or more.")
+    config: Config
+    clients: Clients
+    asker: Asker
+    annotate: Callable[[BaseException], None]
+    remember: Callable[[Answer[Any]], None]
 
 
-class Asking:
+class AskRun:
     """One `ask`: checked when it is made, run on the private loop, finished in the caller's thread.
 
     Args:
-        amber: the client that asks.
+        context: what the client lends.
         prompt: a question, or messages.
-        wishes: the other arguments.
-        awaiting: the event loop of a caller that awaits.
+        schema: what the answer must look like, or None.
+        options: the other arguments of `ask`, as they were passed.
+        caller_loop: the event loop of a caller that awaits.
+
+    Raises:
+        TypeError: the prompt, an option or a parameter has the wrong type, or is unknown.
+        ConfigError: an option has a value that is not allowed.
+        ImageError: an image cannot be sent.
+        RuntimeError: a sync ask on amber's own event loop, which it would wait for.
     """
 
     def __init__(
         self,
-        amber: Amber,
+        context: AskContext,
         prompt: str | list[Message],
-        wishes: Wishes,
-        awaiting: asyncio.AbstractEventLoop | None = None,
+        schema: Any,
+        options: Mapping[str, Any],
+        caller_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        if awaiting is None and not loop.may_wait():
+        if caller_loop is None and not event_loop.may_wait():
             raise RuntimeError("This runs on amber's own event loop, which ask would wait for: await amber.ask_async.")
-        wishes.check()
-        self._amber = amber
-        self._wishes = wishes
-        said = messages_for(prompt, wishes.system)
-        last = said[-1].get("content")
-        parts = images.image_parts(last, thumbnails=wishes.thumbnails) if isinstance(last, list) else []
-        gathered = images.gather(wishes.images, thumbnails=wishes.thumbnails) if wishes.images is not None else None
-        messages = with_images(said, gathered.parts if gathered else [])
-        self._images = tuple(part.sent for part in (*parts, *(gathered.parts if gathered else ())))
-        self._shape = tools.shape_of(wishes.schema) if wishes.schema is not None else None
-        by_name = tools.tools_from(wishes.tools, wishes.handlers) if wishes.tools is not None else {}
-        if wishes.handlers and not by_name:
+        self._context = context
+        self._params = {name: value for name, value in options.items() if name not in OPTIONS}
+        self._options = option = {name: options.get(name, DEFAULTS.get(name)) for name in OPTIONS}
+        _check_options(option)
+        messages = messages_for(prompt, option["system"])
+        content = messages[-1].get("content")
+        parts = images.image_parts(content, thumbnails=option["thumbnails"]) if isinstance(content, list) else []
+        holders: list[Any] = []
+        if option["images"] is not None:
+            collected = images.gather(option["images"], thumbnails=option["thumbnails"])
+            messages = with_images(messages, collected.parts)
+            parts, holders = [*parts, *collected.parts], collected.holders
+        self._images = tuple(part.sent for part in parts)
+        self._format = tools.shape_of(schema) if schema is not None else None
+        by_name = tools.tools_from(option["tools"], option["handlers"]) if option["tools"] is not None else {}
+        if option["handlers"] and not by_name:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
         self._tools = list(by_name.values())
-        body, options = self._request()
-        self._stage: display.Stage | display.TextStage | None = None
+        body, sdk_options = self._request()
+        self._display: display.Stage | display.TextStage | None = None
         self._desk: CellDesk | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stopped = False
-        self._visible = _visible(wishes.show, amber._config.display)
-        self._bell = loop.Bell()
-        for holder in gathered.holders if gathered else ():  # now that nothing can be wrong any more
-            holder.used(thumbnails=wishes.thumbnails)
-        self._turn = _turns.begin()
+        self._visible = _is_visible(option["show"], context.config.display)
+        self._waker = event_loop.Bell()
+        for holder in holders:  # only now that all arguments are known to be right
+            holder.used(thumbnails=option["thumbnails"])
+        self._place_in_queue = _display_queue.begin()
         self._ended = False
-        self._place = place()
+        self._cell = current_cell()
         try:
             if self._visible:
-                self._stage = self._open_stage(amber._config.display, body["model"])
+                self._display = self._open_display(body["model"])
             rounds: Rounds | None = None
             if by_name:
                 self._desk = CellDesk(
-                    self._stage, self._bell, awaiting, typing=cell.keyboard(), timeout_s=wishes.approval_timeout_s
+                    self._display,
+                    self._waker,
+                    caller_loop,
+                    typing=kernel.keyboard(),
+                    timeout_s=option["approval_timeout_s"],
                 )
-                rounds = Rounds(by_name, wishes.require_approval, self._desk)
-            self._dialogue = self._begin(messages, body, options, rounds)
+                rounds = Rounds(by_name, option["require_approval"], self._desk)
+            self._dialogue = self._make_loop(messages, body, sdk_options, rounds)
         except BaseException:
             self._end(None)
             raise
 
     def _request(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Body and options of each request; without messages."""
-        wishes = self._wishes
-        params, options = split_params(wishes.params)
-        body = {"model": wishes.model or self._amber.model, **params}
-        if wishes.extra_body is not None:
-            options["extra_body"] = dict(wishes.extra_body)
-        if wishes.timeout_s is not None:
-            options["timeout"] = wishes.timeout_s
-        if self._shape is not None:
-            body["response_format"] = self._shape.response_format
+        """Return the body of each request, without messages, and the SDK's options of it."""
+        option = self._options
+        params, sdk_options = split_params(self._params)
+        body = {"model": option["model"] or self._context.config.model, **params}
+        if option["extra_body"] is not None:
+            sdk_options["extra_body"] = dict(option["extra_body"])
+        if option["timeout_s"] is not None:
+            sdk_options["timeout"] = option["timeout_s"]
+        if self._format is not None:
+            body["response_format"] = self._format.response_format
         if self._tools:
             body["tools"] = [tool.spec for tool in self._tools]
-        return body, options
+        return body, sdk_options
 
-    def _begin(
-        self, messages: list[dict[str, Any]], body: dict[str, Any], options: dict[str, Any], rounds: Rounds | None
+    def _make_loop(
+        self, messages: list[dict[str, Any]], body: dict[str, Any], sdk_options: dict[str, Any], rounds: Rounds | None
     ) -> Dialogue:
-        config, stage, wishes = self._amber._config, self._stage, self._wishes
-        patience_s = config.max_wait_s if wishes.max_wait_s is None else wishes.max_wait_s
+        config, view, option = self._context.config, self._display, self._options
+        max_wait_s = config.max_wait_s if option["max_wait_s"] is None else option["max_wait_s"]
         # A recording keeps the times: there nothing rests between two reads.
-        rest_s = stage.rest_s if stage is not None and config.mode not in ("record", "cache") else 0.0
+        rest_s = view.rest_s if view is not None and config.mode not in ("record", "cache") else 0.0
         return Dialogue(
-            self._amber._clients,
+            self._context.clients,
             messages,
             body,
-            options,
-            retries=lambda: Retries(config.max_retries, patience_s),
+            sdk_options,
+            retries=lambda: Retries(config.max_retries, max_wait_s),
             rounds=rounds,
-            max_rounds=wishes.max_rounds,
-            shape=self._shape,
-            feed=stage.feed if stage is not None else len,
+            max_rounds=option["max_rounds"],
+            shape=self._format,
+            feed=view.feed if view is not None else len,
             rest_s=rest_s,
         )
 
     @property
-    def ticking(self) -> tuple[Callable[[], None] | None, float, loop.Bell]:
-        """What to call in the caller's thread while it waits, how often (s), and what calls it sooner."""
-        if self._stage is None and self._desk is None:
-            return None, 0.0, self._bell
-        every_s = self._stage.every_s if self._stage is not None else 1.0
-        return self._tick, min(every_s, TOOLS_EVERY_S) if self._desk is not None else every_s, self._bell
+    def ticking(self) -> tuple[Callable[[], None] | None, float, event_loop.Bell]:
+        """What the caller's thread calls while it waits, the seconds between two calls, and what wakes it sooner."""
+        if self._display is None and self._desk is None:
+            return None, 0.0, self._waker
+        tick_s = self._display.every_s if self._display is not None else 1.0
+        return self._tick, min(tick_s, TOOLS_TICK_S) if self._desk is not None else tick_s, self._waker
 
     def _tick(self) -> None:
         if self._desk is not None:
             self._desk.drain()
-        if self._stage is not None:
-            self._stage.tick(self._dialogue.activity, self._dialogue.steps)
+        if self._display is not None:
+            self._display.tick(self._dialogue.activity, self._dialogue.steps)
 
-    def _open_stage(self, when: str, model: str) -> display.Stage | display.TextStage | None:
-        if cell.in_terminal():
+    def _open_display(self, model: str) -> display.Stage | display.TextStage | None:
+        setting = self._context.config.display
+        if kernel.in_terminal():
             head = display.strip_text(self._images) if self._images else ""
-            return display.TextStage(head=head) if when in ("auto", "live") else None
-        if when == "live" or (when == "auto" and cell.front_end()):
-            badge = {"simulate": "simulated", "replay": "replayed"}.get(self._amber.mode)
+            return display.TextStage(head=head) if setting in ("auto", "live") else None
+        if setting == "live" or (setting == "auto" and kernel.front_end()):
+            badge = {"simulate": "simulated", "replay": "replayed"}.get(self._context.config.mode)
             return display.Stage(
                 model=str(model),
                 badge=badge,
@@ -202,12 +227,12 @@ class Asking:
 
     def _stop(self) -> None:
         self._stopped = True
-        loop.soon(lambda: self._task.cancel() if self._task is not None else None)
+        event_loop.soon(lambda: self._task.cancel() if self._task is not None else None)
 
     async def run(self) -> Reply:
-        """The async core, for the private loop."""
+        """Return the reply; the async core, which runs on the private loop."""
         self._task = asyncio.current_task()
-        PLACE.set(self._place)  # the transport runs on the private loop, where no cell is
+        PLACE.set(self._cell)  # the transport runs on the private loop, where no cell is
         try:
             return await self._dialogue.run()
         except asyncio.CancelledError:
@@ -217,22 +242,22 @@ class Asking:
             return reply
 
     def finish(self, reply: Reply) -> Answer[Any]:
-        """The answer to a whole reply, remembered and display.
+        """Make the Answer of a whole reply, remember it and show it.
 
         Raises:
             RefusalError, SchemaError: a schema was asked for and is not met; `.answer` has what came.
             openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError: the same, because it was cut.
         """
-        answer = self._answer(reply)
+        answer = self._make_answer(reply)
         self._end(answer)
-        unmet = self._shape is not None and self._dialogue.parsed is None
+        unmet = self._format is not None and self._dialogue.parsed is None
         if unmet and reply.complete and not calls_tools(reply):
-            error = self._unmet(reply)
+            error = self._schema_error(reply)
             error.answer = answer  # type: ignore[attr-defined]
             raise error
         return answer
 
-    def _unmet(self, reply: Reply) -> Exception:
+    def _schema_error(self, reply: Reply) -> Exception:
         if reply.refusal:
             return RefusalError(f"The model refused: {reply.refusal[:300]}")
         if reply.finish_reason == "length":
@@ -243,73 +268,82 @@ class Asking:
             f"The reply does not fit the schema, also after the model was told so. {self._dialogue.misfit}"
         )
 
-    def give_up(self, error: BaseException) -> None:
-        """The call ends with `error`: keep and show the text that came, and say what to do next."""
+    def fail(self, error: BaseException) -> None:
+        """End with an error: keep and show the text that came, and add the remedy to the error."""
         if self._ended:
             return
         answer = None
         try:
             reply = self._dialogue.so_far(cancelled=not isinstance(error, Exception))
-            ours = isinstance(error, (StreamCut, BadReply, ToolError))
-            if reply is not None and (reply.text or ours or self._dialogue.runs):
-                answer = self._answer(reply)
+            holds_answer = isinstance(error, (StreamCut, BadReply, ToolError))
+            if reply is not None and (reply.text or holds_answer or self._dialogue.runs):
+                answer = self._make_answer(reply)
             if isinstance(error, (StreamCut, BadReply, ToolError)):
                 error.answer = answer
-            self._amber._explain(error)
-        finally:  # whatever happens, those who wait for their turn get it
+            self._context.annotate(error)
+        finally:  # whatever happens, those that wait in the queue get their turn
             self._end(answer if answer is not None and (answer.text or answer.tool_runs) else None)
 
-    def _answer(self, reply: Reply) -> Answer[Any]:
+    def _make_answer(self, reply: Reply) -> Answer[Any]:
         dialogue = self._dialogue
-        said = assistant_message(reply.completion)
-        if said is not None and said.get("tool_calls"):
-            said = numbered_calls(said, max((run.round for run in dialogue.runs), default=1))
+        message = assistant_message(reply.completion)
+        if message is not None and message.get("tool_calls"):
+            message = numbered_calls(message, max((run.round for run in dialogue.runs), default=1))
         return Answer(
             reply,
-            _mode=self._amber.mode,
+            _mode=self._context.config.mode,
             _asked=dialogue.messages,
             _images=self._images,
             _runs=dialogue.runs,
             _before="\n\n".join(dialogue.texts),
             _parsed=dialogue.parsed,
-            _typed=self._shape is not None,
-            _said=said,
+            _typed=self._format is not None,
+            _said=message,
             _told=[*tool_messages(dialogue.pending), *dialogue.pictures],
             _inherited=self._inherited(),
-            _client=self._amber,
-            _footer=self._wishes.footer,
-            _shown_in=self._turn.cell if self._visible else None,
+            _client=self._context.asker,
+            _footer=self._options["footer"],
+            _shown_in=self._place_in_queue.cell if self._visible else None,
         )
 
     def _inherited(self) -> dict[str, Any]:
-        """What an answer's `ask` goes on with; not the images, and not the schema."""
-        kept = (
-            *("require_approval", "approval_timeout_s", "max_rounds"),
-            *("model", "timeout_s", "max_wait_s", "footer", "extra_body"),
-        )
-        wishes = self._wishes
-        return {"tools": self._tools or None, **{name: getattr(wishes, name) for name in kept}, **wishes.params}
+        kept = {name: self._options[name] for name in (*INHERITED, "extra_body")}
+        return {"tools": self._tools or None, **kept, **self._params}
 
     def _end(self, answer: Answer[Any] | None) -> None:
         self._ended = True
         if answer is not None:
-            self._amber._last = answer
+            self._context.remember(answer)
         show: Callable[[], None] | None = None
         try:
-            if self._stage is not None:
-                self._stage.settle(answer._repr_mimebundle_() if answer is not None else NOTHING)
+            if self._display is not None:
+                self._display.settle(answer._repr_mimebundle_() if answer is not None else EMPTY)
             elif self._visible and answer is not None:
-                show = partial(cell.show, answer._repr_mimebundle_())
-        finally:  # also after an interrupt: those who wait for their turn get it
-            _turns.end(self._turn, show)
+                show = partial(kernel.show, answer._repr_mimebundle_())
+        finally:  # also after an interrupt: those that wait in the queue get their turn
+            _display_queue.end(self._place_in_queue, show)
 
 
-def place() -> Place:
-    """The cell that is running, and this run of it."""
-    return Place(cell.cell_id(), cell.current())
+def current_cell() -> Place:
+    """Return the cell that is running, and which run of it this is."""
+    return Place(kernel.cell_id(), kernel.current())
 
 
-def _visible(show: bool | None, when: str) -> bool:
+def _check_options(option: Mapping[str, Any]) -> None:
+    """Refuse what can be seen to be wrong before anything begins."""
+    extra_body, approval, max_rounds = option["extra_body"], option["require_approval"], option["max_rounds"]
+    if extra_body is not None and not isinstance(extra_body, Mapping):
+        raise TypeError(f"extra_body must be a dict, not {type(extra_body).__name__}")
+    if not (isinstance(approval, bool) or callable(approval)):
+        raise TypeError(f"require_approval must be True, False or a function, not {type(approval).__name__}")
+    check_seconds("timeout_s", option["timeout_s"])
+    check_seconds("approval_timeout_s", option["approval_timeout_s"])
+    check_seconds("max_wait_s", option["max_wait_s"], zero=True)
+    if isinstance(max_rounds, bool) or not isinstance(max_rounds, int) or max_rounds < 1:
+        raise ConfigError("max_rounds must be a whole number, 1 or more.")
+
+
+def _is_visible(show: bool | None, setting: str) -> bool:
     if show is not None:
         return show
-    return when != "none" and (cell.in_kernel() or cell.in_terminal())
+    return setting != "none" and (kernel.in_kernel() or kernel.in_terminal())

@@ -237,4 +237,4 @@ def test_a_bell_wakes_the_waiter_at_once():
 
 def test_the_decisions_are_public():
     assert Allow() != Deny()
-    assert asking.Wishes().require_approval is False
+    assert asking.DEFAULTS["require_approval"] is False

@@ -14,7 +14,7 @@ from scripted import calling
 
 from amber_nb import Allow, Deny, ToolCall, ToolError, tool
 from amber_nb.chat import tool_calls as rounds
-from amber_nb.chat.ask import Asking
+from amber_nb.chat.ask import AskRun
 from amber_nb.chat.running import outcome
 from amber_nb.wire import event_loop as loop
 
@@ -452,14 +452,14 @@ def test_an_interrupt_while_a_tool_runs_keeps_what_was_done(script, monkeypatch)
         return "late"
 
     amber = script(calling(("slow", {})), "Done.")
-    ticks = Asking._tick
+    ticks = AskRun._tick
 
     def interrupt(self):
         ticks(self)
         if started.is_set():
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Asking, "_tick", interrupt)
+    monkeypatch.setattr(AskRun, "_tick", interrupt)
     with pytest.raises(KeyboardInterrupt):
         amber.ask("?", tools=slow)
     over.set()

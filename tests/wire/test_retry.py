@@ -13,7 +13,7 @@ import pytest
 
 from amber_nb import Amber, ConfigError
 from amber_nb import clock as the_clock
-from amber_nb.chat.ask import Asking
+from amber_nb.chat.ask import AskRun
 from amber_nb.simulator.server import Server
 from amber_nb.wire.retry import Retries
 
@@ -224,7 +224,7 @@ def once_it_waits(clock, askings):
 
 
 def test_stop_while_it_waits_gives_an_empty_answer(busy, askings, once_it_waits):
-    said = once_it_waits(Asking._stop)
+    said = once_it_waits(AskRun._stop)
     answer = busy(Busy(LONG)).ask("Hello!")
     assert (answer.text, answer.finish_reason, answer.complete) == ("", "cancelled", False)
     assert said == ["waiting 30 s (the gateway is busy, Retry-After)"]
@@ -267,7 +267,7 @@ def test_the_wait_is_counted_down_on_the_page(busy, clock, monkeypatch):
             notes.append(bundle["text/plain"])
 
     monkeypatch.setattr("amber_nb.chat.ask.display.Stage", Stage)
-    monkeypatch.setattr("amber_nb.chat.ask.cell.front_end", lambda: True)
+    monkeypatch.setattr("amber_nb.chat.ask.kernel.front_end", lambda: True)
     busy(Busy({"retry-after": "2.5"})).ask("Hello!", show=True)
     assert notes == [f"waiting {left} s (the gateway is busy, Retry-After)" for left in (3, 2, 1)] + ["Hi"]
 

@@ -1,0 +1,65 @@
+"""What a type checker infers for the public face; checked by `mypy`, never run.
+
+A wrong call carries the code of the error that it must give: `mypy` reports an exception that is not needed.
+"""
+
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+
+from amber_nb import Allow, Amber, Answer, Deny, ToolCall, ToolRun, image_part, tool
+
+
+class Review(BaseModel):
+    stars: int
+
+
+@tool
+def look_up(city: str) -> str:
+    return city
+
+
+@tool(require_approval=True)
+def remove(path: str) -> None: ...
+
+
+def policy(call: ToolCall) -> Allow | Deny | None:
+    return Deny("no") if call.name == "remove" else None
+
+
+def plain(amber: Amber) -> None:
+    answer = amber.ask("Hello!")
+    assert_type(answer, Answer[Any])
+    assert_type(answer.text, str)
+    assert_type(answer.complete, bool)
+    assert_type(answer.tool_runs, list[ToolRun])
+    assert_type(answer.ask("And then?", temperature=0), Answer[Any])
+    amber.ask([{"role": "user", "content": "Hello!"}], system="Be brief.", max_tokens=5, footer=False)
+    amber.ask("Hello!", tools=[look_up, remove], require_approval=policy, approval_timeout_s=5, max_rounds=2)
+    amber.ask("Hello!", images=image_part("a.png"), thumbnails=False, timeout_s=3.5, max_wait_s=0)
+
+
+def typed(amber: Amber) -> None:
+    assert_type(amber.ask("Rate it.", schema=Review), Answer[Review])
+    assert_type(amber.ask("Rate it.", schema=Review).parsed, Review)
+    assert_type(amber.ask("Rate it.", schema=list[Review]).parsed, list[Review])
+    assert_type(amber.ask("Hello!").ask("Rate it.", schema=Review).parsed.stars, int)
+    assert_type(amber.ask("Rate it.", schema={"type": "object"}).parsed, Any)
+
+
+async def awaited(amber: Amber) -> None:
+    assert_type(await amber.ask_async("Hello!"), Answer[Any])
+    assert_type((await amber.ask_async("Rate it.", schema=Review)).parsed, Review)
+    assert_type(await (await amber.ask_async("Hello!")).ask_async("Rate it.", schema=Review), Answer[Review])
+
+
+def decorated() -> None:
+    assert_type(look_up("Aachen"), str)
+
+
+def wrong(amber: Amber, answer: Answer[Review]) -> None:
+    amber.ask("Hello!", imagse="a.png")  # type: ignore[call-overload]
+    amber.ask("Hello!", max_rounds="two")  # type: ignore[call-overload]
+    amber.ask("Hello!", temperature="hot")  # type: ignore[call-overload]
+    answer.ask("Hello!", shema=Review)  # type: ignore[call-overload]
+    answer.text = "no"  # type: ignore[misc]
