@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from . import config as settings
 from . import credentials, images, tables
 from .answer import Answer
+from .cassettes.session import open_session
+from .cassettes.transport import CassetteTransports
 from .chat.ask import AskContext, AskRun, current_cell, show_parameters
 from .chat.messages import continued
 from .display import kernel as cell
@@ -105,12 +107,19 @@ class Amber:
     def _use(self, config: settings.Config) -> None:
         self._config = config
         self._log.mode = config.mode
-        self._clients = Clients(config, self._log, where=current_cell, pixels=_pixels)
+        self._session = session = open_session(config, current_cell, _pixels)
+        self._clients = Clients(config, self._log, CassetteTransports(session) if session is not None else None)
         self._context = AskContext(
-            config=config, clients=self._clients, asker=self, annotate=self._explain, remember=self._remember
+            config=config,
+            clients=self._clients,
+            session=session,
+            asker=self,
+            annotate=self._explain,
+            remember=self._remember,
         )
-        if config.mode in ("record", "cache"):
-            cell.at_end(self._clients.checkpoint)
+        if session is not None and config.mode != "replay":
+            cell.at_end(session.checkpoint)
+            weakref.finalize(self, session.checkpoint)  # at the end of a script, too
         # Not at exit: the private loop sees to that itself, in the right order.
         weakref.finalize(self, self._clients.close).atexit = False
 
@@ -141,7 +150,7 @@ class Amber:
     @property
     def async_openai(self) -> AsyncOpenAI:
         """The SDK's own async client; one for each event loop, since connections cannot change loops."""
-        return self._clients.here()
+        return self._clients.for_running_loop()
 
     def close(self) -> None:
         """Let go of the idle connections of `ask`; also done when this client is no longer used."""

@@ -1,7 +1,7 @@
-"""The cassette file: append, look up, replace; no HTTP. What its lines say: exchange.py.
+"""The cassette file: read, append and replace interactions; no HTTP. `interaction.py` has the format of its lines.
 
-An exchange is written when it has ended, in one piece and under a lock: a crash loses the exchanges in flight, and two
-processes may record to one file.
+An interaction is written when it has ended, in one piece and under a lock: a crash loses the interactions in flight,
+and two processes may record to one file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import IO
 
 from ..config import display_path
 from ..errors import ConfigError
-from .exchange import HEADER, Exchange, numbered, parse
+from .interaction import HEADER, Interaction, loads, number_lines
 
 try:
     import fcntl
@@ -29,73 +29,73 @@ __all__ = ["Cassette"]
 
 
 class Cassette:
-    """One file. Every method may be called from any thread.
+    """A cassette file; every method may be called from any thread.
 
     Args:
-        path: ends in `.jsonl`; the file need not be there yet.
+        path: of the file, which need not exist yet; it ends in `.jsonl`.
 
     Raises:
-        ConfigError: it is no cassette, a newer one, or damaged; the message names file and line.
+        ConfigError: it is no cassette, of a newer version, or damaged; the message names file and line.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = display_path(path)
-        self._begun = path.with_name(f".{path.name}.begun")
+        self._write_mark = path.with_name(f".{path.name}.begun")
         self._lock = threading.RLock()
-        self._seen: tuple[int, int, int] | None = None
-        self._exchanges: list[Exchange] = []
+        self._signature: tuple[int, int, int] | None = None
+        self._interactions: list[Interaction] = []
         self._blocks: list[bytes] = []
-        self._kept: tuple[Exchange, ...] | None = None
+        self._current: tuple[Interaction, ...] | None = None
         self.reload()
 
     @property
-    def exchanges(self) -> tuple[Exchange, ...]:
-        """In the order of the file, those that were superseded left out."""
+    def interactions(self) -> tuple[Interaction, ...]:
+        """The interactions in the order of the file, without those that a retry superseded."""
         with self._lock:
-            if self._kept is None:
-                best: dict[tuple[str, int], Exchange] = {}
-                for one in self._exchanges:
-                    slot = (one.asked.key, one.n)
-                    if slot not in best or one.attempt >= best[slot].attempt:
-                        best[slot] = one
-                kept = {id(one) for one in best.values()}
-                self._kept = tuple(one for one in self._exchanges if id(one) in kept)
-            return self._kept
+            if self._current is None:
+                best: dict[tuple[str, int], Interaction] = {}
+                for interaction in self._interactions:
+                    slot = (interaction.request.exact, interaction.n)
+                    if slot not in best or interaction.attempt >= best[slot].attempt:
+                        best[slot] = interaction
+                kept = {id(interaction) for interaction in best.values()}
+                self._current = tuple(each for each in self._interactions if id(each) in kept)
+            return self._current
 
-    def whole(self, one: Exchange) -> Exchange:
-        """One of `exchanges` with its body: of those added by this process only the lines are kept, as they are."""
+    def with_body(self, interaction: Interaction) -> Interaction:
+        """Return an interaction of this file with its body; of those that this process added, only lines are kept."""
         with self._lock:
-            block = next((self._blocks[at] for at, old in enumerate(self._exchanges) if old is one), None)
-            if one.steps or block is None:
-                return one
-            return replace(parse(HEADER + block, self.name)[0][0], line=one.line)
+            block = next((self._blocks[at] for at, old in enumerate(self._interactions) if old is interaction), None)
+            if interaction.steps or block is None:
+                return interaction
+            return replace(loads(HEADER + block, self.name)[0][0], line=interaction.line)
 
     def reload(self) -> bool:
-        """Read the file again if it has changed; whether it had."""
+        """Read the file again if it has changed, and return whether it had."""
         with self._lock:
             try:
                 with self.path.open("rb") as file:
                     _lock(file, exclusive=False)  # else half of what another process writes would be read
-                    seen = _signature(file)
-                    if seen == self._seen:
+                    signature = _signature(file)
+                    if signature == self._signature:
                         return False
-                    content = file.read()[: self._sound()]
+                    content = file.read()[: self._sound_size()]
             except FileNotFoundError:
-                changed = self._seen is not None
-                self._seen, self._exchanges, self._blocks, self._kept = None, [], [], None
+                changed = self._signature is not None
+                self._signature, self._interactions, self._blocks, self._current = None, [], [], None
                 return changed
             except OSError as error:
                 raise ConfigError(f"The cassette {self.name} cannot be read ({type(error).__name__}).") from None
-            self._exchanges, self._blocks = parse(content, self.name)
-            self._seen, self._kept = seen, None
+            self._interactions, self._blocks = loads(content, self.name)
+            self._signature, self._current = signature, None
             return True
 
     def check(self) -> None:
-        """See whether it can be written, before anything is asked that could not be kept.
+        """Check that the file can be written, before a request is sent whose reply could not be kept.
 
         Raises:
-            ConfigError: it cannot.
+            ConfigError: it cannot be written.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,59 +106,60 @@ class Cassette:
                 f"The cassette {self.name} cannot be written ({error.strerror or type(error).__name__})."
             ) from None
 
-    def add(self, one: Exchange, block: bytes, stale: Iterable[Exchange] = ()) -> Exchange:
-        """Keep an exchange; returns it with the number that it got.
+    def add(self, interaction: Interaction, block: bytes, stale: Iterable[Interaction] = ()) -> Interaction:
+        """Write an interaction, and return it with the number that it got.
 
         Args:
-            one: the exchange.
-            block: its lines, from `lines_of`.
-            stale: those it takes the place of. One of another process with the same request and number is none of
-                them: both stay, and this one gets the next number.
+            interaction: what to write.
+            block: its lines, from `dumps`.
+            stale: interactions that it replaces. An interaction of another process with the same request and number
+                is not among them: both stay, and this one gets the next number.
 
         Raises:
             OSError: it cannot be written; the file is as it was.
         """
         with self._lock, self._open() as file:
-            self._kept = None
-            one = replace(one, steps=())
-            if _signature(file) != self._seen:
+            self._current = None
+            interaction = replace(interaction, steps=())
+            if _signature(file) != self._signature:
                 file.seek(0)
-                self._exchanges, self._blocks = parse(file.read(), self.name)
-            gone = {(old.asked.key, old.n, old.attempt, old.cell) for old in stale}
+                self._interactions, self._blocks = loads(file.read(), self.name)
+            gone = {(old.request.exact, old.n, old.attempt, old.cell) for old in stale}
             kept = [
                 at
-                for at, old in enumerate(self._exchanges)
-                if (old.asked.key, old.n, old.attempt, old.cell) not in gone
+                for at, old in enumerate(self._interactions)
+                if (old.request.exact, old.n, old.attempt, old.cell) not in gone
             ]
             taken = {
-                self._exchanges[at].n
+                self._interactions[at].n
                 for at in kept
-                if self._exchanges[at].asked.key == one.asked.key and self._exchanges[at].attempt == one.attempt
+                if self._interactions[at].request.exact == interaction.request.exact
+                and self._interactions[at].attempt == interaction.attempt
             }
-            if one.n in taken:
+            if interaction.n in taken:
                 number = next(n for n in range(1, len(taken) + 2) if n not in taken)
-                block = block.replace(b'"n": %d' % one.n, b'"n": %d' % number, 1)
-                one = replace(one, n=number)
-            if len(kept) == len(self._exchanges):
+                block = block.replace(b'"n": %d' % interaction.n, b'"n": %d' % number, 1)
+                interaction = replace(interaction, n=number)
+            if len(kept) == len(self._interactions):
                 self._append(file, block)
-                self._exchanges.append(replace(one, line=2 + sum(old.count(b"\n") for old in self._blocks)))
+                self._interactions.append(replace(interaction, line=2 + sum(old.count(b"\n") for old in self._blocks)))
                 self._blocks.append(block)
-                self._seen = _signature(file)
+                self._signature = _signature(file)
             else:
-                # Where the first of the old ones stood: a recording made anew changes only its own lines in git.
-                at = min(set(range(len(self._exchanges))) - set(kept))
+                # In the place of the first stale interaction: a recording made anew changes only its own lines in git.
+                at = min(set(range(len(self._interactions))) - set(kept))
                 where = sum(1 for index in kept if index < at)
-                exchanges = [self._exchanges[index] for index in kept]
+                interactions = [self._interactions[index] for index in kept]
                 blocks = [self._blocks[index] for index in kept]
-                exchanges.insert(where, one)
+                interactions.insert(where, interaction)
                 blocks.insert(where, block)
-                self._seen = _swap(self.path, HEADER + b"".join(blocks))
-                self._exchanges, self._blocks = numbered(exchanges, blocks), blocks
-            return one
+                self._signature = _replace(self.path, HEADER + b"".join(blocks))
+                self._interactions, self._blocks = number_lines(interactions, blocks), blocks
+            return interaction
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
-        """The file, locked against other processes, with its header."""
+        """Open the file with its header, locked against other processes."""
         while True:
             file = self.path.open("ab+", buffering=0)
             try:
@@ -167,10 +168,10 @@ class Cassette:
                     current = os.path.samestat(os.fstat(file.fileno()), self.path.stat())
                 except FileNotFoundError:
                     current = False
-                if not current:  # another process has swapped it while this one waited
+                if not current:  # another process has replaced the file while this one waited
                     continue
-                if self._sound() < os.fstat(file.fileno()).st_size:
-                    file.truncate(self._sound())
+                if self._sound_size() < os.fstat(file.fileno()).st_size:
+                    file.truncate(self._sound_size())
                 if not os.fstat(file.fileno()).st_size:
                     self._append(file, HEADER)
                 yield file
@@ -180,26 +181,26 @@ class Cassette:
 
     def _append(self, file: IO[bytes], block: bytes) -> None:
         size = os.fstat(file.fileno()).st_size
-        self._begun.write_text(str(size))
+        self._write_mark.write_text(str(size))
         try:
             written = _write(file, block)
             if written != len(block):
                 raise OSError(28, "No space left on device")
         except OSError:
             with contextlib.suppress(OSError):
-                file.truncate(size)  # half an exchange would spoil the whole file
+                file.truncate(size)  # half an interaction would spoil the whole file
             raise
         finally:
             with contextlib.suppress(OSError):
-                self._begun.unlink()
+                self._write_mark.unlink()
 
-    def _sound(self) -> int:
-        """Bytes of the file that were written whole; called under its lock.
+    def _sound_size(self) -> int:
+        """Return how many bytes of the file were written whole; called under its lock.
 
-        Where a process was killed while it wrote, its note of where it began is still there.
+        A process that was killed while it wrote has left the size that the file had before.
         """
         try:
-            return int(self._begun.read_text())
+            return int(self._write_mark.read_text())
         except (OSError, ValueError):
             return sys.maxsize
 
@@ -222,7 +223,7 @@ def _signature(file: IO[bytes]) -> tuple[int, int, int]:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _swap(path: Path, content: bytes) -> tuple[int, int, int]:
+def _replace(path: Path, content: bytes) -> tuple[int, int, int]:
     path = path.resolve()  # a link stays one
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
@@ -232,10 +233,10 @@ def _swap(path: Path, content: bytes) -> tuple[int, int, int]:
             if hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
             os.fsync(file.fileno())
-            seen = _signature(file)
+            signature = _signature(file)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    return seen
+    return signature

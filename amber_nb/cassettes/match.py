@@ -1,7 +1,7 @@
-"""A request as a cassette knows it: what makes two requests the same, and what differs when they are not. No HTTP.
+"""Match requests with recordings: when two requests are the same, how they differ, and how often one was sent.
 
 An inline image is known by its SHA-256 and its size, so that a recording stays small, and by its pixels, so that it is
-still the same image when another release of a plotting library has compressed it otherwise.
+still the same image when another release of a plotting library compresses it differently.
 """
 
 from __future__ import annotations
@@ -12,52 +12,67 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-__all__ = ["Asked", "Pixels", "asked", "continuation", "difference", "nearest"]
+__all__ = [
+    "Cell",
+    "Occurrence",
+    "OccurrenceCounter",
+    "Pixels",
+    "RequestKey",
+    "continuation",
+    "difference",
+    "fingerprint",
+    "make_key",
+    "nearest",
+]
 
 Pixels = Callable[[bytes], str | None]  # an image file → a digest of its pixels; None where it is no image
 
 _INLINE = re.compile(r"data:([\w.+/-]+)(?:;[\w=.-]+)*;base64,")
 _STORED = re.compile(r"data:([\w.+/-]*) sha256=([0-9a-f]{64}) bytes=(\d+)(?: pixels=([0-9a-f]{64}))?")
 # Parts that carry their file as bare base64: https://platform.openai.com/docs/api-reference/chat/create
-_BARE = {"input_audio": "data", "file": "file_data"}
+_BARE_BASE64 = {"input_audio": "data", "file": "file_data"}
 _COMPARED = 400  # lines of a request that are compared
 _WIDE = 300  # characters of a line that are shown
 _BREAK = re.compile(r"(?<!\\)\\n")  # a line break as JSON writes it
-_SHOWN = 80  # lines of a difference that are shown
+_DIFF_LINES = 80  # lines of a difference that are shown
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request: `path` is what follows the base URL, its query sorted; `body` is JSON with its images digested.
+class RequestKey:
+    """What makes two requests the same: hashes of the request, from the strictest on.
 
     Attributes:
-        key: the same for the same request.
-        loose: the same too for one whose images only have the same pixels; None where there are none, or they are not
-            known.
-        called: the same too for one whose tools have only told something else; None where no tool has told anything.
+        method: such as `POST`.
+        path: what follows the base URL, its query sorted.
+        body: JSON, with digests in place of images and files.
+        exact: hash of the request.
+        by_pixels: hash of the request with its images' pixels instead of their bytes; None without images, or where
+            their pixels are not known.
+        without_results: hash of the request without its tools' results; None where it holds none.
     """
 
     method: str
     path: str
     body: Any
-    key: str
-    loose: str | None
-    called: str | None
+    exact: str
+    by_pixels: str | None
+    without_results: str | None
 
 
-def asked(method: str, path: str, content: bytes, pixels: Pixels | None = None) -> Asked:
-    """Describe a request.
+def fingerprint(method: str, path: str, content: bytes, pixels: Pixels | None = None) -> RequestKey:
+    """Return the key of a request.
 
     Args:
         method: such as `POST`.
         path: what follows the base URL, with its query.
         content: the body.
-        pixels: digests the pixels of the inline images.
+        pixels: returns a digest of the pixels of an inline image.
     """
     bare, _, query = path.partition("?")
     path = bare + ("?" + urlencode(sorted(parse_qsl(query, keep_blank_values=True))) if query else "")
@@ -66,29 +81,31 @@ def asked(method: str, path: str, content: bytes, pixels: Pixels | None = None) 
     except (ValueError, RecursionError):
         body = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     if b"base64," in content or b"input_audio" in content or b"file_data" in content:
-        body = _digested(body, pixels)
-    return described(method, path, body)
+        body = _digest_files(body, pixels)
+    return make_key(method, path, body)
 
 
-def described(method: str, path: str, body: Any) -> Asked:
-    """The same from a recording, whose images are digested already."""
+def make_key(method: str, path: str, body: Any) -> RequestKey:
+    """Return the key of a request whose body holds digests already, as a recording has it."""
     text = _dumps([method, path, body])
-    loose = None
+    by_pixels = None
     if " sha256=" in text:
         if all(found[4] for found in _STORED.finditer(text)):
-            loose = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text))
-        text = _strict(text)
-    untold = _untold(body)
-    called = _hash(_strict(_dumps([method, path, untold]))) if untold is not None else None
-    return Asked(method, path, body, _hash(text), loose, called)
+            by_pixels = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text))
+        text = _strip_details(text)
+    without_results = _drop_results(body)
+    results_hash = (
+        _hash(_strip_details(_dumps([method, path, without_results]))) if without_results is not None else None
+    )
+    return RequestKey(method, path, body, _hash(text), by_pixels, results_hash)
 
 
-def _strict(text: str) -> str:
+def _strip_details(text: str) -> str:
     return _STORED.sub(lambda found: found[2], text)
 
 
-def _untold(body: Any) -> Any:
-    """The body without what its tools have told; None where none has."""
+def _drop_results(body: Any) -> Any:
+    """Return the body without the results of its tools; None where it holds none."""
     messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(messages, list):
         return None
@@ -99,81 +116,81 @@ def _untold(body: Any) -> Any:
     return {**body, "messages": kept}
 
 
-def continuation(start: Asked, whole: Asked) -> list[dict[str, Any]] | None:
-    """The messages with which a recorded request goes on where these end; None where it is no continuation.
+def continuation(start: RequestKey, whole: RequestKey) -> list[dict[str, Any]] | None:
+    """Return the messages that a recorded request adds to these; None where it does not begin with them.
 
-    Only the model and the messages count: the other parameters are those of a request, and that one is still to come.
+    Only the model and the messages count: the other parameters belong to a request, which is still to come.
 
     Args:
-        start: made of `{"model": …, "messages": …}`, without a query.
-        whole: as it was recorded.
+        start: key of `{"model": …, "messages": …}`, without a query.
+        whole: key of the recorded request.
     """
     if not (isinstance(start.body, dict) and isinstance(whole.body, dict)):
         return None
-    begun, messages = start.body.get("messages"), whole.body.get("messages")
-    if not isinstance(begun, list) or not isinstance(messages, list) or len(messages) <= len(begun):
+    first, messages = start.body.get("messages"), whole.body.get("messages")
+    if not isinstance(first, list) or not isinstance(messages, list) or len(messages) <= len(first):
         return None
-    body = {"model": whole.body.get("model"), "messages": messages[: len(begun)]}
-    same = described(whole.method, whole.path.partition("?")[0], body)
-    if same.key == start.key or (same.loose is not None and same.loose == start.loose):
-        return messages[len(begun) :]
+    body = {"model": whole.body.get("model"), "messages": messages[: len(first)]}
+    same = make_key(whole.method, whole.path.partition("?")[0], body)
+    if same.exact == start.exact or (same.by_pixels is not None and same.by_pixels == start.by_pixels):
+        return messages[len(first) :]
     return None
 
 
-def nearest(one: Asked, recorded: Iterable[Asked]) -> Asked | None:
-    """The recorded request that is most like it; None where nothing is recorded."""
-    lines = set(_lines(one))
+def nearest(request: RequestKey, recorded: Iterable[RequestKey]) -> RequestKey | None:
+    """Return the recorded request that is most like this; None where nothing is recorded."""
+    lines = set(_lines(request))
 
-    def alike(other: Asked) -> tuple[bool, float]:
+    def similarity(other: RequestKey) -> tuple[bool, float]:
         there = set(_lines(other))
-        return other.path == one.path, len(lines & there) / max(1, len(lines | there))
+        return other.path == request.path, len(lines & there) / max(1, len(lines | there))
 
-    return max(recorded, key=alike, default=None)
+    return max(recorded, key=similarity, default=None)
 
 
-def difference(recorded: Asked, now: Asked) -> str:
-    """A unified diff of the two requests, line by line of their JSON."""
+def difference(recorded: RequestKey, now: RequestKey) -> str:
+    """Return a unified diff of two requests, line by line of their JSON."""
     old, new = list(_walk(recorded)), list(_walk(now))
-    first = max(0, _alike(old, new) - 2)
+    first = max(0, _common_prefix(old, new) - 2)
     old, new = _differing(old[first:], new[first:])
-    made = difflib.unified_diff(old, new, "recorded", "asked now", lineterm="", n=2)
-    shown = [line for line in made if not line.startswith("@@")]
-    if len(shown) > _SHOWN:
-        shown[_SHOWN:] = [f"… and {len(shown) - _SHOWN} lines more"]
-    return "\n".join(shown).encode("utf-8", "backslashreplace").decode()
+    diff = difflib.unified_diff(old, new, "recorded", "asked now", lineterm="", n=2)
+    lines = [line for line in diff if not line.startswith("@@")]
+    if len(lines) > _DIFF_LINES:
+        lines[_DIFF_LINES:] = [f"… and {len(lines) - _DIFF_LINES} lines more"]
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
 def _differing(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
-    """What is compared line by line: without the end that is the same, and of long lines what is around the change."""
-    cut = max(0, _alike(old[::-1], new[::-1]) - 2)
+    """Return the lines to compare: without the end that is the same, and of long lines the part around the change."""
+    cut = max(0, _common_prefix(old[::-1], new[::-1]) - 2)
     old, new = old[: len(old) - cut][:_COMPARED], new[: len(new) - cut][:_COMPARED]
     if len(old) == len(new):
         for at, (was, is_) in enumerate(zip(old, new, strict=True)):
             if was != is_ and max(len(was), len(is_)) > _WIDE:
-                start = max(0, _alike(was, is_) - _WIDE // 2)
-                old[at], new[at] = _around(was, start), _around(is_, start)
-    return [_around(line, 0) for line in old], [_around(line, 0) for line in new]
+                start = max(0, _common_prefix(was, is_) - _WIDE // 2)
+                old[at], new[at] = _excerpt(was, start), _excerpt(is_, start)
+    return [_excerpt(line, 0) for line in old], [_excerpt(line, 0) for line in new]
 
 
-def _alike(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many items at the beginning are the same."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (was, is_) in pairs if was != is_), min(len(one), len(other)))
+def _common_prefix(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return the number of equal items at the beginning."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((at for at, (was, is_) in pairs if was != is_), min(len(first), len(second)))
 
 
-def _around(line: str, start: int) -> str:
+def _excerpt(line: str, start: int) -> str:
     if len(line) <= _WIDE + 4:
         return line
     return ("… " if start else "") + line[start : start + _WIDE] + (" …" if len(line) > start + _WIDE else "")
 
 
-def _lines(one: Asked) -> list[str]:
-    return list(_walk(one))[:_COMPARED]
+def _lines(request: RequestKey) -> list[str]:
+    return list(_walk(request))[:_COMPARED]
 
 
-def _walk(one: Asked) -> Iterator[str]:
-    yield f"{one.method} {one.path}"
-    body = one.body
+def _walk(request: RequestKey) -> Iterator[str]:
+    yield f"{request.method} {request.path}"
+    body = request.body
     if isinstance(body, dict):  # the short parameters first
         body = {name: body[name] for name in sorted(body, key=lambda name: (name == "messages", name))}
     for line in json.dumps(body, ensure_ascii=False, indent=1).splitlines():
@@ -183,17 +200,17 @@ def _walk(one: Asked) -> Iterator[str]:
             yield part if not number else f"{indent}  {part}"
 
 
-def _digested(value: Any, pixels: Pixels | None, holder: str = "") -> Any:
+def _digest_files(value: Any, pixels: Pixels | None, holder: str = "") -> Any:
     if isinstance(value, dict):
-        bare = _BARE.get(holder)
+        bare = _BARE_BASE64.get(holder)
         return {
             name: _digest("", item, None)
             if name == bare and isinstance(item, str) and not item.startswith("data:")
-            else _digested(item, pixels, name)
+            else _digest_files(item, pixels, name)
             for name, item in value.items()
         }
     if isinstance(value, list):
-        return [_digested(item, pixels) for item in value]
+        return [_digest_files(item, pixels) for item in value]
     if isinstance(value, str) and value.startswith("data:") and (found := _INLINE.match(value)):
         return _digest(found[1], value[found.end() :], pixels)
     return value
@@ -205,8 +222,8 @@ def _digest(kind: str, encoded: str, pixels: Pixels | None) -> str:
     except (binascii.Error, ValueError):
         data = encoded.encode("utf-8", "surrogatepass")
     stored = f"data:{kind} sha256={hashlib.sha256(data).hexdigest()} bytes={len(data)}"
-    seen = pixels(data) if pixels is not None and kind.startswith("image/") else None
-    return f"{stored} pixels={seen}" if seen else stored
+    pixel_digest = pixels(data) if pixels is not None and kind.startswith("image/") else None
+    return f"{stored} pixels={pixel_digest}" if pixel_digest else stored
 
 
 def _dumps(value: Any) -> str:
@@ -215,3 +232,97 @@ def _dumps(value: Any) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The notebook's cell that a request comes from, and the run of that cell; both None outside a notebook."""
+
+    id: str | None = None
+    run: str | None = None
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """The number of a request among equal requests.
+
+    Attributes:
+        key: hash of the request.
+        n: the number, from 1.
+        cell: where the request comes from.
+        client: number of the client that asked.
+        attempt: how many failed attempts went before.
+        failed: the attempt has ended, and may be tried again.
+        in_file: attempts of which the file holds something.
+    """
+
+    key: str
+    n: int
+    cell: Cell
+    client: int
+    attempt: int
+    failed: bool = False
+    in_file: set[int] = field(default_factory=set)
+
+
+class OccurrenceCounter:
+    """Number equal requests in the order in which they begin, whatever order the replies end in.
+
+    A cell that is run again gets the numbers of its earlier run, so that it replaces its own recordings and gets its
+    own replies, and those of no other cell. A retry keeps the number of the attempt that failed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._occurrences: dict[str, list[Occurrence]] = {}
+
+    def record(self, key: str, cell: Cell, client: int, attempt: int, taken: Collection[int] = ()) -> Occurrence:
+        """Return the occurrence of a request to record; other cells hold the numbers `taken` in the file."""
+        with self._lock:
+            if retried := self._retry(key, client, attempt):
+                return retried
+            others = self._held_by_others(key, cell) | set(taken)
+            n = next(n for n in range(1, len(others) + 2) if n not in others)
+            return self._add(Occurrence(key, n, cell, client, attempt))
+
+    def replay(self, key: str, cell: Cell, client: int, attempt: int, among: Collection[int]) -> Occurrence | None:
+        """Return the occurrence of a request among the recorded numbers; None where all are used up.
+
+        Another client may then use them again: a second `Amber` begins at the first.
+        """
+        with self._lock:
+            if retried := self._retry(key, client, attempt):
+                return retried
+            others = self._held_by_others(key, cell)
+            own = {
+                occurrence.n
+                for occurrence in self._occurrences.get(key, ())
+                if occurrence.client == client and occurrence.n in others
+            }
+            for taken in (others, own):
+                free = [n for n in among if n not in taken]
+                if free:
+                    return self._add(Occurrence(key, min(free), cell, client, attempt))
+            return None
+
+    def _retry(self, key: str, client: int, attempt: int) -> Occurrence | None:
+        if not attempt:
+            return None
+        for occurrence in reversed(self._occurrences.get(key, ())):
+            if occurrence.client == client and occurrence.failed and occurrence.attempt == attempt - 1:
+                occurrence.attempt, occurrence.failed = attempt, False
+                return occurrence
+        return None
+
+    def _held_by_others(self, key: str, cell: Cell) -> set[int]:
+        """Return the numbers that others hold; those of an earlier run of the same cell are released."""
+        held = self._occurrences.get(key, [])
+        if cell.id is not None:
+            held[:] = [
+                occurrence for occurrence in held if occurrence.cell.id != cell.id or occurrence.cell.run == cell.run
+            ]
+        return {occurrence.n for occurrence in held}
+
+    def _add(self, occurrence: Occurrence) -> Occurrence:
+        self._occurrences.setdefault(occurrence.key, []).append(occurrence)
+        return occurrence

@@ -1,4 +1,4 @@
-"""Records, replays, or does either: what the transports of these modes share. Sync and async differ in I/O only."""
+"""Record and replay for one client: which recording answers a request, and how a new one gets into the file."""
 
 from __future__ import annotations
 
@@ -17,76 +17,114 @@ from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
 from .. import clock
-from ..config import record_command
+from ..config import Config, record_command
 from ..errors import CassetteMiss
-from .exchange import Exchange, Steps, lines_of, masked
 from .file import Cassette
-from .match import Asked, Pixels, asked, continuation, difference, nearest
-from .occurrences import Place, Take, Takes
+from .interaction import Interaction, Steps, dumps, mask
+from .match import (
+    Cell,
+    Occurrence,
+    OccurrenceCounter,
+    Pixels,
+    RequestKey,
+    continuation,
+    difference,
+    fingerprint,
+    nearest,
+)
 
-__all__ = ["PLACE", "Deck", "Tape"]
+__all__ = ["CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
 
 _log = logging.getLogger(__name__)
 
 # What a recording keeps of the response's headers: what the SDK acts on, and the id that support asks for.
 KEPT_HEADERS = ("content-type", "content-encoding", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
-# Where the requests of the running task come from; for those that run on another thread than their cell.
-PLACE: contextvars.ContextVar[Place | None] = contextvars.ContextVar("amber_place", default=None)
+# The cell whose requests the running task sends, where the task runs on another thread than the cell.
+CURRENT_CELL: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("amber_place", default=None)
 
-_TAIL = 64  # bytes at the end of a stream that are looked at
-_LAST = re.compile(rb"data:\s*\[DONE\]\s*\Z")
+_TAIL_BYTES = 64  # at the end of a stream, where `[DONE]` is looked for
+_DONE = re.compile(rb"data:\s*\[DONE\]\s*\Z")
 
 _lock = threading.Lock()
 _numbers = itertools.count()
-_loaded: weakref.WeakValueDictionary[Path, _Loaded] = weakref.WeakValueDictionary()
+_shared: weakref.WeakValueDictionary[Path, _SharedCassette] = weakref.WeakValueDictionary()
 
 
-class _Loaded:
-    """A cassette and who has taken what of it, shared by all clients of this process."""
+class _SharedCassette:
+    """A cassette and the occurrences counted on it, shared by all clients of this process."""
 
     def __init__(self, path: Path) -> None:
         self.cassette = Cassette(path)
-        self.renew()
+        self.reset()
 
-    def still_there(self) -> bool:
-        """Whether the file has what this process wrote: then others have only added to it."""
-        there = {(one.asked.key, one.n) for one in self.cassette.exchanges}
+    def holds_own(self) -> bool:
+        """Return whether the file holds what this process wrote: then others have only added to it."""
+        there = {(each.request.exact, each.n) for each in self.cassette.interactions}
         return bool(self.written) and self.written.keys() <= there
 
-    def renew(self) -> None:
-        self.takes = Takes()
-        self.written: dict[tuple[str, int], Place] = {}
-        self.old = {(one.asked.key, one.n) for one in self.cassette.exchanges}
+    def reset(self) -> None:
+        self.counter = OccurrenceCounter()
+        self.written: dict[tuple[str, int], Cell] = {}
+        self.old = {(each.request.exact, each.n) for each in self.cassette.interactions}
 
 
-def _load(path: Path) -> _Loaded:
+def _load(path: Path) -> _SharedCassette:
     path = Path(os.path.abspath(path))
     with _lock:
-        loaded = _loaded.get(path)
-        if loaded is None:
-            loaded = _loaded[path] = _Loaded(path)
-        elif loaded.cassette.reload() and not loaded.still_there():  # somebody has put another one there
-            loaded.renew()
-        return loaded
+        shared = _shared.get(path)
+        if shared is None:
+            shared = _shared[path] = _SharedCassette(path)
+        elif shared.cassette.reload() and not shared.holds_own():  # another file stands there now
+            shared.reset()
+        return shared
 
 
-class Deck:
-    """A cassette in one of the modes, for one client.
+def open_session(
+    config: Config, current_cell: Callable[[], Cell] = Cell, pixels: Pixels | None = None
+) -> CassetteSession | None:
+    """Open the session of a config; None in the modes that neither record nor replay.
+
+    Args:
+        config: the settings.
+        current_cell: returns the cell that is running.
+        pixels: returns a digest of the pixels of an image.
+
+    Raises:
+        ConfigError: the cassette is damaged, or cannot be written.
+    """
+    if config.mode not in ("record", "replay", "cache") or config.cassette is None:
+        return None
+    return CassetteSession(
+        config.cassette,
+        mode=config.mode,
+        base_path=urlsplit(config.base_url).path,
+        secret=config.secret.reveal() if config.secret is not None else "",
+        pixels=pixels,
+        current_cell=current_cell,
+        run_tools=config.replay_tools == "run",
+        speed=config.replay_speed,
+        journal=config.journal,
+    )
+
+
+class CassetteSession:
+    """Record to a cassette, or replay from it, for one client.
 
     Args:
         path: of the cassette.
         mode: "record", "replay" or "cache".
-        base_path: of the URL; what follows it is recorded.
+        base_path: path of the base URL; what follows it is recorded.
         secret: the key, to be masked in what is written.
-        pixels: digests the pixels of an image.
-        where: tells the place of a request that carries none.
-        run_tools: whether what tools tell must be what was recorded.
+        pixels: returns a digest of the pixels of an image.
+        current_cell: returns the cell of a request where `CURRENT_CELL` is not set.
+        run_tools: whether tools run in a replay, and their results must be the recorded ones.
         speed: of a replayed stream, 1 as recorded, 0 without waiting.
-        journal: a file that gets a line for each exchange that was used, and for each warning.
+        journal: a file that gets a line for each interaction that was used, and for each warning.
 
     Raises:
         ConfigError: the cassette is damaged, or cannot be written where it must be.
@@ -100,73 +138,81 @@ class Deck:
         base_path: str,
         secret: str = "",
         pixels: Pixels | None = None,
-        where: Callable[[], Place] = Place,
+        current_cell: Callable[[], Cell] = Cell,
         run_tools: bool = False,
         speed: float = 0.0,
         journal: Path | None = None,
     ) -> None:
-        self._loaded = _load(path)
-        self._mode = mode
+        self._shared = _load(path)
+        self.mode = mode
         self._base_path = base_path
         self._secret = secret
         self._pixels = pixels
-        self._where = where
+        self._current_cell = current_cell
         self._run_tools = run_tools
         self.speed = speed
         self._journal = journal
         self._used: set[int] = set()
-        self._given: Counter[int] = Counter()  # how often what follows was told, by the line
-        self._number = next(_numbers)
-        self._tapes: set[Tape] = set()
+        self._served: Counter[int] = Counter()  # by the line: how often the results after it were returned
+        self._client_number = next(_numbers)
+        self._recordings: set[Recording] = set()
         if mode != "replay":
-            self._loaded.cassette.check()
+            self._shared.cassette.check()
 
-    def look(self, request: httpx2.Request, content: bytes) -> Exchange | Tape:
-        """What was recorded for a request, or a tape to record it on.
+    def lookup(self, request: httpx2.Request, content: bytes) -> Interaction | Recording:
+        """Return the recorded interaction of a request, or a Recording to record it with.
 
         Raises:
-            CassetteMiss: nothing was, and this deck only replays.
+            CassetteMiss: nothing is recorded, and this session only replays.
         """
         attempt = _number(request.headers.get("x-stainless-retry-count"))
-        # Masked as the file has it; a copy of the client, made by `with_options`, may have another key.
+        # As the file has it; a copy of the client, made by `with_options`, may have another key.
         secrets = {self._secret, request.headers.get("authorization", "").removeprefix("Bearer ")} - {""}
-        if self._mode == "replay":
+        if self.mode == "replay":
             secrets &= {self._secret}
-        content = masked(content, secrets)
-        place = PLACE.get() or self._where()
+        content = mask(content, secrets)
+        cell = CURRENT_CELL.get() or self._current_cell()
         path = request.url.raw_path.decode("ascii").removeprefix(self._base_path)
-        one = asked(request.method, path, content, None if self._mode == "replay" else self._pixels)
-        if self._mode != "record" and (found := self._find(one, place, attempt, content)):
+        key = fingerprint(request.method, path, content, None if self.mode == "replay" else self._pixels)
+        if self.mode != "record" and (found := self._find(key, cell, attempt, content)):
             self._used.add(found.line)
-            self._note({"used": found.line})
-            return self._loaded.cassette.whole(found)
-        if self._mode == "replay":
-            raise CassetteMiss(masked(self._missing(one).encode(), secrets).decode())
-        request.headers["accept-encoding"] = "identity"  # what is written must be readable, and searched for the key
-        return self._tape(one, place, attempt, secrets)
+            self._write_journal({"used": found.line})
+            return self._shared.cassette.with_body(found)
+        if self.mode == "replay":
+            raise CassetteMiss(mask(self._miss_message(key).encode(), secrets).decode())
+        # What is compressed could neither be read in the file nor searched for the key.
+        request.headers["accept-encoding"] = "identity"
+        return self._record(key, cell, attempt, secrets)
 
-    def told(self, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """What followed these messages when they were recorded: what the tools told then, and pictures of theirs.
+    def recorded_results(self, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """Return the recorded messages that follow these: the results of tools, and the images that tools returned.
 
-        None where tools are to run: in other modes than replay, or because they were wished to.
+        Args:
+            path: of the request, such as `/chat/completions`.
+            body: `{"model": …, "messages": […]}`.
+
+        Returns:
+            An empty list where nothing is recorded; None where the tools are to run.
         """
-        if self._mode != "replay" or self._run_tools:
+        if self.mode != "replay" or self._run_tools:
             return None
         secrets = {self._secret} - {""}
-        content = masked(json.dumps(body).encode(), secrets)
-        one = asked("POST", path, content, self._pixels if b"image/" in content else None)
-        found = [(old.line, more) for old in self._loaded.cassette.exchanges if (more := continuation(one, old.asked))]
-        # The request that came right after; a later one of the same conversation holds what was asked then, too.
-        nearest = min((len(more) for _, more in found), default=0)
-        found = [(line, more) for line, more in found if len(more) == nearest]
-        # Of several the one that was taken least: questions may be asked at once.
-        line, more = min(found, key=lambda one: (self._given[one[0]], one[0] in self._used), default=(0, []))
-        self._given[line] += 1
+        content = mask(json.dumps(body).encode(), secrets)
+        key = fingerprint("POST", path, content, self._pixels if b"image/" in content else None)
+        found = [
+            (old.line, more) for old in self._shared.cassette.interactions if (more := continuation(key, old.request))
+        ]
+        # The request that came right after: a later request of the conversation begins with these messages, too.
+        fewest = min((len(more) for _, more in found), default=0)
+        found = [(line, more) for line, more in found if len(more) == fewest]
+        # Of several, the one that was used least: questions may be asked at once.
+        line, more = min(found, key=lambda pair: (self._served[pair[0]], pair[0] in self._used), default=(0, []))
+        self._served[line] += 1
         return list(takewhile(lambda message: message.get("role") != "assistant", more))
 
-    def untold(self) -> CassetteMiss:
-        """The error for calls that were to run, where nothing that follows them is recorded."""
-        cassette = self._loaded.cassette
+    def missing_results(self) -> CassetteMiss:
+        """Build the CassetteMiss for tool calls whose results are not in the cassette."""
+        cassette = self._shared.cassette
         return CassetteMiss(
             f"What the tools told is not recorded in {cassette.name}: they did not run then, or the answer was stopped "
             "while they did. With AMBER_REPLAY_TOOLS=run they run. "
@@ -175,139 +221,144 @@ class Deck:
 
     @property
     def unused(self) -> list[int]:
-        """Lines of the file where exchanges begin that this deck has not played."""
-        return [one.line for one in self._loaded.cassette.exchanges if one.line not in self._used]
+        """The first lines of the interactions that this session has not replayed."""
+        return [each.line for each in self._shared.cassette.interactions if each.line not in self._used]
 
-    def _find(self, one: Asked, place: Place, attempt: int, content: bytes) -> Exchange | None:
-        exchanges = [old for old in self._loaded.cassette.exchanges if self._mode == "replay" or old.good]
-        same = {old.n: old for old in exchanges if old.asked.key == one.key}
+    def _find(self, key: RequestKey, cell: Cell, attempt: int, content: bytes) -> Interaction | None:
+        interactions = [old for old in self._shared.cassette.interactions if self.mode == "replay" or old.good]
+        same = {old.n: old for old in interactions if old.request.exact == key.exact}
         if same:
-            return self._taken(one.key, place, attempt, same)
-        if self._mode == "replay" and one.called is not None and not self._run_tools:
-            # What a tool told then stands in the recorded request: what it tells now does not count.
-            alike = dict(enumerate(old for old in exchanges if old.asked.called == one.called))
-            if found := self._taken(one.called, place, attempt, alike):
+            return self._next_occurrence(key.exact, cell, attempt, same)
+        if self.mode == "replay" and key.without_results is not None and not self._run_tools:
+            # The recorded request holds the results that the tools gave then; those that they give now do not count.
+            similar = dict(enumerate(old for old in interactions if old.request.without_results == key.without_results))
+            if found := self._next_occurrence(key.without_results, cell, attempt, similar):
                 return found
         if b"image/" not in content:
             return None
-        one = asked(one.method, one.path, content, self._pixels)
-        if one.loose is None:
+        key = fingerprint(key.method, key.path, content, self._pixels)
+        if key.by_pixels is None:
             return None
-        alike = dict(enumerate(old for old in exchanges if old.asked.loose == one.loose))
-        found = self._taken(one.loose, place, attempt, alike)
+        similar = dict(enumerate(old for old in interactions if old.request.by_pixels == key.by_pixels))
+        found = self._next_occurrence(key.by_pixels, cell, attempt, similar)
         if found is not None:
             self._warn(
-                f"{self._loaded.cassette.name}, line {found.line}: an image is encoded otherwise than when this was "
+                f"{self._shared.cassette.name}, line {found.line}: an image is encoded otherwise than when this was "
                 "recorded, with the same pixels (another release of a plotting library, perhaps); the recording is "
                 "used."
             )
         return found
 
-    def _taken(self, key: str, place: Place, attempt: int, among: Mapping[int, Exchange]) -> Exchange | None:
-        take = self._loaded.takes.replay(key, place, self._number, attempt, among)
-        if take is None:
+    def _next_occurrence(
+        self, key: str, cell: Cell, attempt: int, among: Mapping[int, Interaction]
+    ) -> Interaction | None:
+        occurrence = self._shared.counter.replay(key, cell, self._client_number, attempt, among)
+        if occurrence is None:
             return None
-        take.failed = True  # whoever tries again gets the same again
-        return among[take.n]
+        occurrence.failed = True  # a retry gets the same interaction again
+        return among[occurrence.n]
 
-    def _missing(self, one: Asked) -> str:
-        cassette = self._loaded.cassette
-        recorded = cassette.exchanges
+    def _miss_message(self, key: RequestKey) -> str:
+        cassette = self._shared.cassette
+        recorded = cassette.interactions
         again = f"To record again: {record_command(cassette.path)}"
         if not recorded:
             return f"Nothing is recorded in {cassette.name}, and in mode 'replay' nothing is asked. {again}"
-        same = [old for old in recorded if old.asked.key == one.key]
+        same = [old for old in recorded if old.request.exact == key.exact]
         if same:
             times = "once" if len(same) == 1 else f"{len(same)} times"
             return (
                 f"This request is recorded {times} in {cassette.name} (line {same[0].line}), and it is asked once "
                 f"more than that. {again}"
             )
-        near = nearest(one, (old.asked for old in recorded))
+        near = nearest(key, (old.request for old in recorded))
         assert near is not None
-        line = next(old.line for old in recorded if old.asked is near)
+        line = next(old.line for old in recorded if old.request is near)
         return (
             f"This request is not recorded in {cassette.name}. The nearest recording (line {line}) differs:\n\n"
-            f"{difference(near, one)}\n\n{again}"
+            f"{difference(near, key)}\n\n{again}"
         )
 
-    def _tape(self, one: Asked, place: Place, attempt: int, secrets: Collection[str]) -> Tape:
-        loaded = self._loaded
+    def _record(self, key: RequestKey, cell: Cell, attempt: int, secrets: Collection[str]) -> Recording:
+        shared = self._shared
         elsewhere = [
             old.n
-            for old in loaded.cassette.exchanges
-            if place.cell is not None and old.cell not in (None, place.cell) and old.asked.key == one.key
+            for old in shared.cassette.interactions
+            if cell.id is not None and old.cell not in (None, cell.id) and old.request.exact == key.exact
         ]
-        if self._mode == "cache":  # what is good stays
-            elsewhere += [old.n for old in loaded.cassette.exchanges if old.good and old.asked.key == one.key]
-        take = loaded.takes.record(one.key, place, self._number, attempt, elsewhere)
-        draft = Exchange(asked=one, n=take.n, attempt=attempt, cell=place.cell)
-        tape = Tape(draft, lambda done: self._keep(done, take, secrets), self._tapes.discard)
-        self._tapes.add(tape)
-        return tape
+        if self.mode == "cache":  # what is good stays
+            elsewhere += [old.n for old in shared.cassette.interactions if old.good and old.request.exact == key.exact]
+        occurrence = shared.counter.record(key.exact, cell, self._client_number, attempt, elsewhere)
+        draft = Interaction(request=key, n=occurrence.n, attempt=attempt, cell=cell.id)
+        recording = Recording(draft, lambda done: self._save(done, occurrence, secrets), self._recordings.discard)
+        self._recordings.add(recording)
+        return recording
 
     def checkpoint(self) -> None:
-        """Keep what has come of the exchanges that are not over: a stream that was left by `break` may never be."""
-        for tape in list(self._tapes):
-            tape.checkpoint()
+        """Save what has come of the interactions under way: a stream that was left by `break` may never end."""
+        for recording in list(self._recordings):
+            recording.checkpoint()
 
-    def _keep(self, done: Exchange, take: Take, secrets: Collection[str]) -> None:
-        take.failed = done.status is None or done.status >= 400
-        done = replace(done, n=take.n)
-        loaded = self._loaded
-        slot = (done.asked.key, done.n)
+    def _save(self, done: Interaction, occurrence: Occurrence, secrets: Collection[str]) -> None:
+        occurrence.failed = done.status is None or done.status >= 400
+        done = replace(done, n=occurrence.n)
+        shared = self._shared
+        slot = (done.request.exact, done.n)
         stale = [
             old
-            for old in loaded.cassette.exchanges
-            if ((old.asked.key, old.n) == slot and slot in loaded.old and slot not in loaded.written)
-            or ((old.asked.key, old.n, old.attempt) == (*slot, done.attempt) and done.attempt in take.kept)
+            for old in shared.cassette.interactions
+            if ((old.request.exact, old.n) == slot and slot in shared.old and slot not in shared.written)
+            or ((old.request.exact, old.n, old.attempt) == (*slot, done.attempt) and done.attempt in occurrence.in_file)
             or (
                 done.cell is not None
-                and self._mode == "record"
+                and self.mode == "record"
                 and old.cell == done.cell
-                and loaded.written.get((old.asked.key, old.n)) != take.place
+                and shared.written.get((old.request.exact, old.n)) != occurrence.cell
             )
         ]
         try:
-            kept = loaded.cassette.add(done, lines_of(done, secrets), stale)
-            loaded.written[(kept.asked.key, kept.n)] = take.place
-            take.n = kept.n  # another one, where another process had taken ours
-            take.kept.add(done.attempt)
-        except Exception as error:  # the caller's answer is not to be lost for it
+            kept = shared.cassette.add(done, dumps(done, secrets), stale)
+            shared.written[(kept.request.exact, kept.n)] = occurrence.cell
+            occurrence.n = kept.n  # another number, where another process had used ours
+            occurrence.in_file.add(done.attempt)
+        except Exception as error:  # the caller's answer must not be lost for it
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self._warn(f"A reply was not recorded in {loaded.cassette.name}: {reason}")
+            self._warn(f"A reply was not recorded in {shared.cassette.name}: {reason}")
 
-    def _note(self, line: dict[str, object]) -> None:
+    def _write_journal(self, line: dict[str, object]) -> None:
         if self._journal is not None:
             with self._journal.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
     def _warn(self, text: str) -> None:
-        if self._journal is not None:  # in a notebook's own output it would be a difference
-            self._note({"warning": text})
+        if self._journal is not None:  # in the output of a notebook it would be a difference
+            self._write_journal({"warning": text})
             return
         try:
             warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
-        except RuntimeWarning:  # made an error by a filter: in a transport it would look like a broken connection
+        except RuntimeWarning:  # a filter makes it an error, which would look like a broken connection in a transport
             _log.warning("amber: %s", text)
 
 
-class Tape:
-    """One exchange while it passes by; nothing is held back, and all is written when it ends."""
+class Recording:
+    """Record one interaction while it passes; nothing is held back, and all is saved when it ends."""
 
     def __init__(
-        self, draft: Exchange, keep: Callable[[Exchange], None], over: Callable[[Tape], None] = lambda tape: None
+        self,
+        draft: Interaction,
+        save: Callable[[Interaction], None],
+        on_end: Callable[[Recording], None] = lambda recording: None,
     ) -> None:
         self._draft = draft
-        self._keep = keep
-        self._over = over
+        self._save = save
+        self._on_end = on_end
         self._began = clock.monotonic()
         self._steps: list[tuple[float, bytes]] = []
         self._ended = False
-        self._noted = 0
+        self._saved_pieces = 0
 
-    def answered(self, response: httpx2.Response) -> None:
-        """The response begins."""
+    def begin_response(self, response: httpx2.Response) -> None:
+        """Note the status and the headers."""
         headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
         self._draft = replace(
             self._draft,
@@ -316,55 +367,57 @@ class Tape:
             answered_s=clock.monotonic() - self._began,
         )
 
-    def see(self, piece: bytes) -> None:
-        """A piece of the body passes."""
+    def add(self, piece: bytes) -> None:
+        """Note a piece of the body."""
         self._steps.append((clock.monotonic() - self._began, piece))
 
     def checkpoint(self) -> None:
-        """Keep what has come so far, as if it were over; the end will take its place."""
-        if not self._ended and self._draft.status is not None and len(self._steps) > self._noted:
-            self._noted = len(self._steps)
-            self._keep(self._done("closed", None))
+        """Save what has come so far as if it had ended; the end replaces it."""
+        if not self._ended and self._draft.status is not None and len(self._steps) > self._saved_pieces:
+            self._saved_pieces = len(self._steps)
+            self._save(self._finish("closed", None))
 
     def end(self, how: str = "whole", error: BaseException | None = None) -> None:
-        """It is over; only the first call counts."""
+        """Save the interaction; only the first call counts."""
         if self._ended:
             return
         self._ended = True
-        self._over(self)
-        self._keep(self._done(how, error))
+        self._on_end(self)
+        self._save(self._finish(how, error))
 
-    def _done(self, how: str, error: BaseException | None) -> Exchange:
-        if how == "closed" and self._said_all():
+    def _finish(self, how: str, error: BaseException | None) -> Interaction:
+        if how == "closed" and self._has_done_event():
             how = "whole"
         broken = (type(error).__name__, str(error)) if error is not None else None
         took_s = clock.monotonic() - self._began
-        done = replace(self._draft, steps=tuple(self._steps), how=how, error=broken, took_s=took_s)
-        return _decoded(done) if "content-encoding" in (done.headers or {}) else done
+        interaction = replace(self._draft, steps=tuple(self._steps), how=how, error=broken, took_s=took_s)
+        return _decode(interaction) if "content-encoding" in (interaction.headers or {}) else interaction
 
-    def _said_all(self) -> bool:
+    def _has_done_event(self) -> bool:
         # The SDK stops reading at [DONE], and closes.
         tail = b""
         for _, piece in reversed(self._steps):
             tail = piece + tail
-            if len(tail) >= _TAIL:
+            if len(tail) >= _TAIL_BYTES:
                 break
-        return _LAST.search(tail) is not None
+        return _DONE.search(tail) is not None
 
 
-def _decoded(one: Exchange) -> Exchange:
-    """With its body decoded, where a server has compressed it in spite of what was asked: a key might hide in it."""
-    headers = dict(one.headers or {})
+def _decode(interaction: Interaction) -> Interaction:
+    """Return the interaction with its body decompressed, so that the key in it is found and masked."""
+    headers = dict(interaction.headers or {})
     encoding = headers.pop("content-encoding")
     pieces: list[bytes] = []
-    how, error = one.how, one.error
-    response = httpx2.Response(200, headers={"content-encoding": encoding}, stream=_Steps(one.steps))
+    how, error = interaction.how, interaction.error
+    response = httpx2.Response(200, headers={"content-encoding": encoding}, stream=_Steps(interaction.steps))
     try:
         pieces.extend(response.iter_bytes())
     except httpx2.RequestError as broken:  # as far as it went
         how, error = "failed", (type(broken).__name__, str(broken))
     plain = b"".join(pieces)
-    return replace(one, headers=headers, steps=((one.steps[-1][0], plain),) if plain else (), how=how, error=error)
+    return replace(
+        interaction, headers=headers, steps=((interaction.steps[-1][0], plain),) if plain else (), how=how, error=error
+    )
 
 
 class _Steps(httpx2.SyncByteStream):

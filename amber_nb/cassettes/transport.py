@@ -1,4 +1,4 @@
-"""httpx2 transports on a cassette: they record what passes by, or play it back.
+"""httpx2 transports that record to a cassette, or replay from it.
 
 The inner transport is the SDK's own, with its proxies and certificates. In replay there is none: nothing in this module
 can open a connection.
@@ -12,42 +12,35 @@ from typing import Any
 import httpx2
 
 from .. import clock
-from .exchange import Exchange
-from .session import Deck, Tape
+from ..wire.completion import CLOSE_REASON, ReaderClosed
+from .interaction import Interaction
+from .session import CassetteSession, Recording
 
-__all__ = ["GIVEN_UP", "AsyncCassetteTransport", "CassetteTransport", "Closed"]
+__all__ = ["AsyncCassetteTransport", "CassetteTransport", "CassetteTransports"]
 
-_BLOCK = 16_384  # bytes of a replay without waiting that go out at once
-
-
-# A response's extension, called when it is closed: why its reader gives it up; "" by Stop, an interrupt, a break.
-GIVEN_UP = "amber_given_up"
-
-
-class Closed(httpx2.ReadError):
-    """The recording ends here because its reader went away; the message says why, "" for Stop and interrupts."""
+_BLOCK_BYTES = 16_384  # of a replay without waiting, sent in one piece
 
 
 class CassetteTransport(httpx2.BaseTransport):
-    """The sync one. `inner` is None in replay."""
+    """Record what passes the inner transport, or replay where there is none."""
 
-    def __init__(self, deck: Deck, inner: httpx2.BaseTransport | None) -> None:
-        self._deck = deck
+    def __init__(self, session: CassetteSession, inner: httpx2.BaseTransport | None) -> None:
+        self._session = session
         self._inner = inner
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        found = self._deck.look(request, request.read())
-        if isinstance(found, Exchange):
-            return _played(found, request, self._deck.speed)
+        found = self._session.lookup(request, request.read())
+        if isinstance(found, Interaction):
+            return _replay(found, request, self._session.speed)
         assert self._inner is not None
         try:
             response = self._inner.handle_request(request)
         except BaseException as error:
-            _broke(found, error)
+            _end_broken(found, error)
             raise
-        found.answered(response)
+        found.begin_response(response)
         assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _Taped(response.stream, found)
+        response.stream = _RecordedBody(response.stream, found)
         return response
 
     def close(self) -> None:
@@ -56,25 +49,25 @@ class CassetteTransport(httpx2.BaseTransport):
 
 
 class AsyncCassetteTransport(httpx2.AsyncBaseTransport):
-    """The async one."""
+    """Record what passes the inner async transport, or replay where there is none."""
 
-    def __init__(self, deck: Deck, inner: httpx2.AsyncBaseTransport | None) -> None:
-        self._deck = deck
+    def __init__(self, session: CassetteSession, inner: httpx2.AsyncBaseTransport | None) -> None:
+        self._session = session
         self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        found = self._deck.look(request, await request.aread())
-        if isinstance(found, Exchange):
-            return _played(found, request, self._deck.speed)
+        found = self._session.lookup(request, await request.aread())
+        if isinstance(found, Interaction):
+            return _replay(found, request, self._session.speed)
         assert self._inner is not None
         try:
             response = await self._inner.handle_async_request(request)
         except BaseException as error:
-            _broke(found, error)
+            _end_broken(found, error)
             raise
-        found.answered(response)
+        found.begin_response(response)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _AsyncTaped(response.stream, found, response.extensions)
+        response.stream = _AsyncRecordedBody(response.stream, found, response.extensions)
         return response
 
     async def aclose(self) -> None:
@@ -82,76 +75,94 @@ class AsyncCassetteTransport(httpx2.AsyncBaseTransport):
             await self._inner.aclose()
 
 
-def _broke(tape: Tape, error: BaseException) -> None:
+class CassetteTransports:
+    """Wrap a client's transports for a session; see `wire.clients.Transports`."""
+
+    def __init__(self, session: CassetteSession) -> None:
+        self._session = session
+        self.offline = session.mode == "replay"
+
+    def wrap(self, inner: httpx2.BaseTransport | None) -> httpx2.BaseTransport:
+        return CassetteTransport(self._session, inner)
+
+    def wrap_async(self, inner: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncBaseTransport:
+        return AsyncCassetteTransport(self._session, inner)
+
+
+def _end_broken(recording: Recording, error: BaseException) -> None:
     if isinstance(error, httpx2.RequestError):
-        tape.end("failed", error)
+        recording.end("failed", error)
     else:  # cancelled, interrupted
-        tape.end("closed")
+        recording.end("closed")
 
 
-class _Taped(httpx2.SyncByteStream):
-    def __init__(self, stream: httpx2.SyncByteStream, tape: Tape) -> None:
+class _RecordedBody(httpx2.SyncByteStream):
+    def __init__(self, stream: httpx2.SyncByteStream, recording: Recording) -> None:
         self._stream = stream
-        self._tape = tape
+        self._recording = recording
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             for piece in self._stream:
-                self._tape.see(piece)
+                self._recording.add(piece)
                 yield piece
         except httpx2.RequestError as error:
-            self._tape.end("failed", error)
+            self._recording.end("failed", error)
             raise
-        self._tape.end()
+        self._recording.end()
 
     def close(self) -> None:
         self._stream.close()
-        self._tape.end("closed")
+        self._recording.end("closed")
 
 
-class _AsyncTaped(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, tape: Tape, extensions: Mapping[str, Any]) -> None:
+class _AsyncRecordedBody(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream, recording: Recording, extensions: Mapping[str, Any]) -> None:
         self._stream = stream
-        self._tape = tape
+        self._recording = recording
         self._extensions = extensions
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._stream:
-                self._tape.see(piece)
+                self._recording.add(piece)
                 yield piece
         except httpx2.RequestError as error:
-            self._tape.end("failed", error)
+            self._recording.end("failed", error)
             raise
-        self._tape.end()
+        self._recording.end()
 
     async def aclose(self) -> None:
         try:
             await self._stream.aclose()
         finally:
-            why = self._extensions.get(GIVEN_UP, str)()
-            self._tape.end("closed", Closed(why) if why else None)
+            why = self._extensions.get(CLOSE_REASON, str)()
+            self._recording.end("closed", ReaderClosed(why) if why else None)
 
 
-def _played(one: Exchange, request: httpx2.Request, speed: float) -> httpx2.Response:
-    if one.status is None:
-        raise _error(one, request)
-    return httpx2.Response(one.status, headers=dict(one.headers or {}), stream=_Played(one, request, speed))
+def _replay(interaction: Interaction, request: httpx2.Request, speed: float) -> httpx2.Response:
+    if interaction.status is None:
+        raise _recorded_error(interaction, request)
+    return httpx2.Response(
+        interaction.status,
+        headers=dict(interaction.headers or {}),
+        stream=_ReplayedBody(interaction, request, speed),
+    )
 
 
-def _error(one: Exchange, request: httpx2.Request) -> httpx2.RequestError:
-    """What broke the exchange when it was recorded, as the same kind of error."""
-    name, message = one.error or ("", "")
-    kind = getattr(httpx2, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, httpx2.RequestError)):
-        kind = Closed
-    error: httpx2.RequestError = kind(message, request=request)
+def _recorded_error(interaction: Interaction, request: httpx2.Request) -> httpx2.RequestError:
+    """Return the error that broke the interaction when it was recorded, as the same class."""
+    name, message = interaction.error or ("", "")
+    cls = getattr(httpx2, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, httpx2.RequestError)):
+        cls = ReaderClosed
+    error: httpx2.RequestError = cls(message, request=request)
     return error
 
 
-class _Played(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    def __init__(self, one: Exchange, request: httpx2.Request, speed: float) -> None:
-        self._one = one
+class _ReplayedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    def __init__(self, interaction: Interaction, request: httpx2.Request, speed: float) -> None:
+        self._interaction = interaction
         self._request = request
         self._speed = speed
         self._began = clock.monotonic()
@@ -161,30 +172,30 @@ class _Played(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             if wait_s > 0:
                 clock.sleep(wait_s)
             yield piece
-        self._last()
+        self._raise_recorded_error()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for wait_s, piece in self._pieces():
-            await clock.sleep_async(max(0.0, wait_s))  # at 0 others get their turn
+            await clock.sleep_async(max(0.0, wait_s))  # at 0 other tasks get their turn
             yield piece
-        self._last()
+        self._raise_recorded_error()
 
     def _pieces(self) -> Iterator[tuple[float, bytes]]:
         if self._speed:
-            for t, piece in self._one.steps:
+            for t, piece in self._interaction.steps:
                 yield self._began + t / self._speed - clock.monotonic(), piece
             return
         block: list[bytes] = []
         size = 0
-        for _, piece in self._one.steps:
+        for _, piece in self._interaction.steps:
             block.append(piece)
             size += len(piece)
-            if size >= _BLOCK:
+            if size >= _BLOCK_BYTES:
                 yield 0.0, b"".join(block)
                 block, size = [], 0
         if block:
             yield 0.0, b"".join(block)
 
-    def _last(self) -> None:
-        if self._one.how != "whole":
-            raise _error(self._one, self._request)
+    def _raise_recorded_error(self) -> None:
+        if self._interaction.how != "whole":
+            raise _recorded_error(self._interaction, self._request)

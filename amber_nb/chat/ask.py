@@ -13,15 +13,15 @@ import openai
 
 from .. import display, images, tools
 from ..answer import Answer
-from ..cassettes.occurrences import Place
-from ..cassettes.session import PLACE
+from ..cassettes.match import Cell
+from ..cassettes.session import CURRENT_CELL, CassetteSession
 from ..config import Config, check_seconds
 from ..display import kernel
 from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
 from ..types import Asker, AskOptions, ChatParams, Message, Reply
 from ..wire import event_loop
 from ..wire.clients import Clients
-from ..wire.retry import Retries
+from ..wire.completion import RetryPolicy
 from .cell import CellDesk
 from .loop import Dialogue, calls_tools
 from .messages import assistant_message, messages_for, numbered_calls, split_params, tool_messages, with_images
@@ -72,6 +72,7 @@ class AskContext:
     Attributes:
         config: the client's settings.
         clients: the SDK's clients.
+        session: the cassette that is recorded to or replayed from, or None.
         asker: the client, for `answer.ask`.
         annotate: adds the remedy to an error.
         remember: keeps an answer as `amber.last`.
@@ -79,6 +80,7 @@ class AskContext:
 
     config: Config
     clients: Clients
+    session: CassetteSession | None
     asker: Asker
     annotate: Callable[[BaseException], None]
     remember: Callable[[Answer[Any]], None]
@@ -109,7 +111,7 @@ class AskRun:
         options: Mapping[str, Any],
         caller_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        if caller_loop is None and not event_loop.may_wait():
+        if caller_loop is None and not event_loop.can_block():
             raise RuntimeError("This runs on amber's own event loop, which ask would wait for: await amber.ask_async.")
         self._context = context
         self._params = {name: value for name, value in options.items() if name not in OPTIONS}
@@ -135,7 +137,7 @@ class AskRun:
         self._task: asyncio.Task[Any] | None = None
         self._stopped = False
         self._visible = _is_visible(option["show"], context.config.display)
-        self._waker = event_loop.Bell()
+        self._waker = event_loop.Waker()
         for holder in holders:  # only now that all arguments are known to be right
             holder.used(thumbnails=option["thumbnails"])
         self._place_in_queue = _display_queue.begin()
@@ -183,10 +185,11 @@ class AskRun:
         rest_s = view.rest_s if view is not None and config.mode not in ("record", "cache") else 0.0
         return Dialogue(
             self._context.clients,
+            self._context.session,
             messages,
             body,
             sdk_options,
-            retries=lambda: Retries(config.max_retries, max_wait_s),
+            retries=lambda: RetryPolicy(config.max_retries, max_wait_s),
             rounds=rounds,
             max_rounds=option["max_rounds"],
             shape=self._format,
@@ -195,7 +198,7 @@ class AskRun:
         )
 
     @property
-    def ticking(self) -> tuple[Callable[[], None] | None, float, event_loop.Bell]:
+    def ticking(self) -> tuple[Callable[[], None] | None, float, event_loop.Waker]:
         """What the caller's thread calls while it waits, the seconds between two calls, and what wakes it sooner."""
         if self._display is None and self._desk is None:
             return None, 0.0, self._waker
@@ -227,12 +230,12 @@ class AskRun:
 
     def _stop(self) -> None:
         self._stopped = True
-        event_loop.soon(lambda: self._task.cancel() if self._task is not None else None)
+        event_loop.call_soon(lambda: self._task.cancel() if self._task is not None else None)
 
     async def run(self) -> Reply:
         """Return the reply; the async core, which runs on the private loop."""
         self._task = asyncio.current_task()
-        PLACE.set(self._cell)  # the transport runs on the private loop, where no cell is
+        CURRENT_CELL.set(self._cell)  # the transport runs on the private loop, where no cell is
         try:
             return await self._dialogue.run()
         except asyncio.CancelledError:
@@ -324,9 +327,9 @@ class AskRun:
             _display_queue.end(self._place_in_queue, show)
 
 
-def current_cell() -> Place:
+def current_cell() -> Cell:
     """Return the cell that is running, and which run of it this is."""
-    return Place(kernel.cell_id(), kernel.current())
+    return Cell(kernel.cell_id(), kernel.current())
 
 
 def _check_options(option: Mapping[str, Any]) -> None:

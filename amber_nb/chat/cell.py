@@ -16,7 +16,7 @@ from ..errors import ToolError
 from ..redact import HIDDEN, masked, unmasked
 from ..types import Allow, Deny, ToolCall, ToolStep
 from ..wire import event_loop as private
-from ..wire.event_loop import Bell
+from ..wire.event_loop import Waker
 from .running import Raised
 from .tool_calls import Verdict
 
@@ -40,7 +40,7 @@ class CellDesk:
     def __init__(
         self,
         stage: display.Stage | display.TextStage | None,
-        bell: Bell,
+        bell: Waker,
         loop: asyncio.AbstractEventLoop | None,
         *,
         typing: bool,
@@ -86,7 +86,7 @@ class CellDesk:
                 return work()
 
             self._jobs.append((begun, future))
-            self._bell.ring()
+            self._bell.notify()
             return await asyncio.wrap_future(future)
 
     async def on_cells_loop(self, made: Callable[[], Awaitable[Any]]) -> Any:
@@ -108,7 +108,7 @@ class CellDesk:
 
         coroutine = there()
         if self._loop is None:
-            future = private.submit_users(coroutine)
+            future = private.submit_user_code(coroutine)
         else:
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:

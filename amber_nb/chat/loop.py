@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from .. import clock, tools
+from ..cassettes.session import CassetteSession
 from ..errors import ToolError
 from ..types import Reply, ToolRun, ToolStep
 from ..wire.clients import Clients
-from ..wire.completion import Call
-from ..wire.retry import Retries
+from ..wire.completion import RetryPolicy, StreamedCompletion
 from .messages import assistant_message, numbered_calls, pictures, tool_messages
 from .running import Raised, in_thread
 from .tool_calls import Rounds
@@ -33,7 +33,8 @@ class Dialogue:
     """`run` is the async core; what has come so far may be read at any time, from any thread.
 
     Args:
-        clients: the SDK's, on the mode's transport.
+        clients: the SDK's clients, on the mode's transport.
+        session: the cassette that is recorded to or replayed from, or None.
         messages: up to the question.
         body: of each request, beside its messages.
         options: the SDK's own of each request.
@@ -56,11 +57,12 @@ class Dialogue:
     def __init__(
         self,
         clients: Clients,
+        session: CassetteSession | None,
         messages: list[dict[str, Any]],
         body: dict[str, Any],
         options: Mapping[str, Any],
         *,
-        retries: Callable[[], Retries],
+        retries: Callable[[], RetryPolicy],
         rounds: Rounds | None,
         max_rounds: int,
         shape: tools.Shape | None,
@@ -74,6 +76,7 @@ class Dialogue:
         self.parsed: tuple[Any, Any] | None = None
         self.misfit = ""
         self._clients = clients
+        self._session = session
         self._body = body
         self._options = options
         self._retries = retries
@@ -83,7 +86,7 @@ class Dialogue:
         self._shape = shape
         self._feed = feed
         self._rest_s = rest_s
-        self._call: Call | None = None
+        self._call: StreamedCompletion | None = None
         self._began = 0.0
         self._first_token_s: float | None = None
 
@@ -91,7 +94,7 @@ class Dialogue:
         """The last reply; its times are those of all.
 
         Raises:
-            openai.OpenAIError, StreamCut, BadReply: as `Call.run` does.
+            openai.OpenAIError, StreamCut, BadReply: as `StreamedCompletion.run` does.
             ToolError: as `Rounds.run` does, and where the model does not come to an end.
             CassetteMiss: nothing is recorded for a request, or of what tools told.
         """
@@ -157,7 +160,7 @@ class Dialogue:
         """Run the tools of one reply, and go on from there; False where one of them is the caller's to run."""
         numbered = numbered_calls(said, self._round)
         begun = [*self.messages, numbered]
-        then = self._clients.told(self._body.get("model"), begun)  # when it was recorded
+        then = self._recorded_results(begun)
         told = None if then is None else {one.get("tool_call_id", ""): one.get("content") or "" for one in then}
         calls = [  # with the arguments as the model wrote them
             {**call, "function": old["function"]}
@@ -169,11 +172,20 @@ class Dialogue:
             self.pictures = pictures(then or (), self.pending)
             return False
         if then == []:
-            raise self._clients.untold()
+            assert self._session is not None
+            raise self._session.missing_results()
         self.messages = [*begun, *(then or tool_messages(runs))]
         if self._body.get("tool_choice") not in (None, "auto", "none"):  # it would be forced to call for ever
             self._body["tool_choice"] = "auto"
         return True
+
+    def _recorded_results(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        """Return the messages that followed these when they were recorded; None where the tools are to run."""
+        if self._session is None:
+            return None
+        return self._session.recorded_results(
+            "/chat/completions", {"model": self._body.get("model"), "messages": messages}
+        )
 
     async def _fitting(self, shape: tools.Shape, reply: Reply) -> Reply:
         """The reply to a schema: read, and asked for once more where it does not fit."""
@@ -213,7 +225,9 @@ class Dialogue:
     async def _asked(self) -> Reply:
         """One request and its reply."""
         body = self._request(self.messages)
-        self._call = Call(self._clients.private(), body, self._options, self._feed, self._rest_s, self._retries())
+        self._call = StreamedCompletion(
+            self._clients.private(), body, self._options, self._feed, self._rest_s, self._retries()
+        )
         sent = clock.monotonic()
         try:
             return await self._call.run()

@@ -7,10 +7,16 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
-from ..cassettes.exchange import Exchange
-from ..wire.gist import gist, message
-from ..wire.sse import Decoder
-from ..wire.stream import Cut, Fold, Garbled, GatewayFault
+from ..cassettes.interaction import Interaction
+from ..wire.stream import (
+    CompletionAccumulator,
+    GatewayError,
+    IncompleteStream,
+    MalformedEvent,
+    SSEDecoder,
+    error_message,
+    summarize,
+)
 from .drift import Comparator, Said, comparator, default_for, judge
 from .reportrow import Row
 from .results import Asked
@@ -22,7 +28,7 @@ _PROMPT = 400  # characters of a prompt that a report repeats
 
 def rows_of(
     notebook: str,
-    recorded: Sequence[Exchange],
+    recorded: Sequence[Interaction],
     runs: Sequence[Sequence[Asked]],
     how: Callable[[int | None], str | None] = lambda cell: None,
 ) -> list[Row]:
@@ -35,7 +41,7 @@ def rows_of(
         how: the comparison wanted for a cell, None where nobody said.
     """
     old = [one for one in recorded if _is_completion(one)]
-    pairs: list[tuple[Exchange | None, list[Asked | None]]] = [(one, []) for one in old]
+    pairs: list[tuple[Interaction | None, list[Asked | None]]] = [(one, []) for one in old]
     for number, run in enumerate(runs):
         fresh = [asked for asked in run if _is_completion(asked[1])]
         for row, asked in zip(_matched(pairs, fresh), fresh, strict=True):
@@ -78,7 +84,7 @@ def rows_of(
 _MISSING = Said(text="", error="NotAsked: this run did not come so far as to ask it")
 
 
-def _matched(pairs: Sequence[tuple[Exchange | None, list[Any]]], fresh: Sequence[Asked]) -> list[int | None]:
+def _matched(pairs: Sequence[tuple[Interaction | None, list[Any]]], fresh: Sequence[Asked]) -> list[int | None]:
     """For each fresh exchange its row: the same request first, then, in order, what is left.
 
     A prompt that holds an earlier answer is another one now, and still the same question of the notebook.
@@ -86,13 +92,13 @@ def _matched(pairs: Sequence[tuple[Exchange | None, list[Any]]], fresh: Sequence
     rows: list[int | None] = [None] * len(fresh)
     free = set(range(len(pairs)))
 
-    def slot(one: Exchange | None, found: Sequence[Any]) -> tuple[str, int] | None:
+    def slot(one: Interaction | None, found: Sequence[Any]) -> tuple[str, int] | None:
         known = one or next((asked[1] for asked in found if asked is not None), None)
-        return (known.asked.key, known.n) if known is not None else None
+        return (known.request.exact, known.n) if known is not None else None
 
     by_slot = {slot(one, found): row for row, (one, found) in enumerate(pairs)}
     for at, (_, one) in enumerate(fresh):
-        row = by_slot.get((one.asked.key, one.n))
+        row = by_slot.get((one.request.exact, one.n))
         if row in free:
             rows[at] = row
             free.discard(row)
@@ -103,18 +109,18 @@ def _matched(pairs: Sequence[tuple[Exchange | None, list[Any]]], fresh: Sequence
     return rows
 
 
-def said(one: Exchange) -> Said:
+def said(one: Interaction) -> Said:
     """What an exchange said, whole or as far as it came."""
     body = b"".join(piece for _, piece in one.steps)
     if one.status is None:
         return _failed(one, f"{(one.error or ('Closed', ''))[0]}: no response came")
     if one.status >= 400:
         return _failed(one, f"HTTP {one.status}: {_told(body)}")
-    fold = Fold()
+    fold = CompletionAccumulator()
     error = None
     if "json" in (one.headers or {}).get("content-type", ""):
         return _whole(one, body)
-    decoder = Decoder()
+    decoder = SSEDecoder()
     first_token_s = None
     try:
         for t, piece in one.steps:
@@ -124,14 +130,14 @@ def said(one: Exchange) -> Said:
         if last := decoder.close():
             fold.feed(last)
         if one.how == "failed":
-            raise Cut(f"the connection broke ({(one.error or ('', ''))[0]})")
+            raise IncompleteStream(f"the connection broke ({(one.error or ('', ''))[0]})")
         if one.how == "whole":
             fold.close()
-    except GatewayFault as fault:
+    except GatewayError as fault:
         error = f"StreamCut: {fault}"
-    except Cut as cut:
+    except IncompleteStream as cut:
         error = f"StreamCut: {cut}"
-    except Garbled as garbled:
+    except MalformedEvent as garbled:
         error = f"BadReply: {garbled}"
     completion = fold.completion()
     calls = completion.choices[0].message.tool_calls if completion.choices else None
@@ -150,7 +156,7 @@ def said(one: Exchange) -> Said:
     )
 
 
-def _whole(one: Exchange, body: bytes) -> Said:
+def _whole(one: Interaction, body: bytes) -> Said:
     try:
         reply = json.loads(body)
         choice = reply["choices"][0]
@@ -173,23 +179,23 @@ def _whole(one: Exchange, body: bytes) -> Said:
         return _failed(one, f"BadReply: {_told(body)}")
 
 
-def _failed(one: Exchange, error: str) -> Said:
+def _failed(one: Interaction, error: str) -> Said:
     return Said(text="", error=error, total_s=one.took_s)
 
 
 def _told(body: bytes) -> str:
     try:
-        return message(json.loads(body)) or gist(body)
+        return error_message(json.loads(body)) or summarize(body)
     except (ValueError, RecursionError):
-        return gist(body)
+        return summarize(body)
 
 
 def _plain(calls: Any) -> list[dict[str, Any]]:
     return [call if isinstance(call, dict) else call.to_dict() for call in calls or ()]
 
 
-def _prompt(one: Exchange) -> str:
-    messages = one.asked.body.get("messages") if isinstance(one.asked.body, dict) else None
+def _prompt(one: Interaction) -> str:
+    messages = one.request.body.get("messages") if isinstance(one.request.body, dict) else None
     for asked in reversed(messages or ()):
         if isinstance(asked, dict) and asked.get("role") == "user":
             content = asked.get("content")
@@ -200,5 +206,5 @@ def _prompt(one: Exchange) -> str:
     return ""
 
 
-def _is_completion(one: Exchange) -> bool:
-    return one.asked.path.partition("?")[0] == "/chat/completions"
+def _is_completion(one: Interaction) -> bool:
+    return one.request.path.partition("?")[0] == "/chat/completions"

@@ -74,9 +74,9 @@ def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
     cassette = cassette_path(notebook)
     if not cassette.exists():
         raise ConfigError(f"{display_path(notebook)} has no cassette yet: record it first.")
-    old = Cassette(cassette).exchanges
+    old = Cassette(cassette).interactions
     result = record(notebook, environment)
-    new = Cassette(cassette).exchanges
+    new = Cassette(cassette).interactions
     result.rows = rows_of(result.name, old, [[(None, one) for one in new]])
     return result
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cassettes.exchange import Exchange
+from ..cassettes.interaction import Interaction
 
 if TYPE_CHECKING:
     from .reportrow import Row
 
 __all__ = ["Asked", "Result", "Results", "told"]
 
-Asked = tuple[int | None, Exchange]  # number of the code cell that asked, from 1, and what came
+Asked = tuple[int | None, Interaction]  # number of the code cell that asked, from 1, and what came
 
 _SUFFIX = ".result"
 _MOST = 10  # unused exchanges of one cassette that are named

@@ -14,8 +14,8 @@ from typing import Any
 import nbformat
 
 from .. import testing
-from ..cassettes.exchange import Exchange
 from ..cassettes.file import Cassette
+from ..cassettes.interaction import Interaction
 from ..config import CASSETTE_FOLDER, CASSETTE_SUFFIX, display_path
 from ..errors import ConfigError
 from .results import Asked, Result
@@ -97,7 +97,7 @@ class _Run:
     def _unused(self) -> list[int]:
         lines = map(json.loads, self.journal.read_text(encoding="utf-8").splitlines())
         used = {line["used"] for line in lines if "used" in line}
-        return [one.line for one in Cassette(self.cassette).exchanges if one.line not in used]
+        return [one.line for one in Cassette(self.cassette).interactions if one.line not in used]
 
     def _keep(self, whole: bool, files: Callable[[], Mapping[Path, bytes]]) -> None:
         if not whole or self.result.warnings:
@@ -107,7 +107,7 @@ class _Run:
             self.result.notes.append("nothing was asked: there is nothing to record")
         else:
             self.check()
-            exchanges = len(Cassette(self.fresh).exchanges)
+            exchanges = len(Cassette(self.fresh).interactions)
             swap_in({self.cassette: self.fresh.read_bytes(), **files()})
             self.result.recorded = exchanges
             count = f"{exchanges} exchange{'s' if exchanges != 1 else ''}"
@@ -118,7 +118,7 @@ class _Run:
         if not self.cassette.exists():
             self.result.notes.append(f"nothing to compare with: there is no {display_path(self.cassette)}")
             return
-        recorded = Cassette(self.cassette).exchanges
+        recorded = Cassette(self.cassette).interactions
         self.result.rows = testing.rows_of(self.name, recorded, runs, lambda cell: how(cell) or self.settings.compare)
 
 
@@ -219,13 +219,13 @@ def _output(output: Any, count: int) -> Any:
     return kept
 
 
-def _new(path: Path, seen: set[tuple[str, int, int]]) -> list[Exchange]:
+def _new(path: Path, seen: set[tuple[str, int, int]]) -> list[Interaction]:
     """Exchanges of a cassette that were not there before; `seen` learns them."""
     if not path.exists():
         return []
     fresh = []
-    for one in Cassette(path).exchanges:
-        slot = (one.asked.key, one.n, one.attempt)
+    for one in Cassette(path).interactions:
+        slot = (one.request.exact, one.n, one.attempt)
         if slot not in seen:
             seen.add(slot)
             fresh.append(one)

@@ -1,4 +1,7 @@
-"""The SDK's clients for one `Config`: configured by it alone, never by `OPENAI_*` variables."""
+"""The SDK's clients for one `Config`, and the transport that answers from the simulator.
+
+They are configured by the `Config` alone, never by `OPENAI_*` variables.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,41 @@ import asyncio
 import contextlib
 import os
 import weakref
-from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NoReturn, Protocol
 
 import httpx2
 import openai
 
-from ..cassettes.match import Pixels
-from ..cassettes.occurrences import Place
-from ..cassettes.session import Deck
-from ..cassettes.transport import AsyncCassetteTransport, CassetteTransport
+from .. import clock, simulator
 from ..config import Config
-from ..errors import CassetteMiss
-from . import event_loop as loop
-from .simulated import SimulatorTransport
+from . import event_loop
 from .usage import UsageLog
 
-__all__ = ["Clients"]
+__all__ = ["Clients", "SimulatorTransport", "Transports"]
 
-_LEFT_TO_THE_PARENT: list[Any] = []
+_PARENTS_CLIENTS: list[Any] = []
+_NO_TIMEOUT_S = 86_400.0  # stands for a silence without end where no timeout is set
 
 
-class _Http(openai.DefaultHttpxClient):
-    """The SDK's own client, which closes its connections once nobody holds it, in a copy of `.openai` either."""
+class _HttpClient(openai.DefaultHttpxClient):
+    """The SDK's own HTTP client, closed when neither `.openai` nor a copy of it refers to it any more."""
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # the interpreter may be half gone
             self.close()
+
+
+class Transports(Protocol):
+    """Wrap transports, to record what passes or to play it back."""
+
+    offline: bool  # whether nothing may be sent: then there is no transport to wrap
+
+    def wrap(self, inner: httpx2.BaseTransport | None) -> httpx2.BaseTransport:
+        """Wrap a sync transport."""
+
+    def wrap_async(self, inner: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncBaseTransport:
+        """Wrap an async transport."""
 
 
 class Clients:
@@ -42,145 +52,97 @@ class Clients:
     Args:
         config: the settings.
         log: gets a row for each of their requests.
-        where: tells which cell a request comes from.
-        pixels: digests an image's pixels.
-
-    Raises:
-        ConfigError: the cassette is damaged, or cannot be written.
+        transports: wrap those of the SDK, in the modes that record or replay.
     """
 
-    def __init__(
-        self, config: Config, log: UsageLog, where: Callable[[], Place] = Place, pixels: Pixels | None = None
-    ) -> None:
+    def __init__(self, config: Config, log: UsageLog, transports: Transports | None = None) -> None:
         self._config = config
         self._log = log
-        self._deck = _deck(config, where, pixels)
-        if self._deck is not None and config.mode != "replay":
-            weakref.finalize(self, self._deck.checkpoint)  # at the end of a script, too
+        self._transports = transports
         self._pid = os.getpid()
         self._sync: openai.OpenAI | None = None
         self._private: openai.AsyncOpenAI | None = None
-        self._outside: openai.AsyncOpenAI | None = None
+        self._without_loop: openai.AsyncOpenAI | None = None
         self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
             weakref.WeakKeyDictionary()
         )
 
     def sync(self) -> openai.OpenAI:
-        """The sync client."""
+        """Return the sync client."""
         self._after_fork()
         if self._sync is None or self._sync.is_closed():
             self._sync = openai.OpenAI(http_client=self._http(), **_settings(self._config))
         return self._sync
 
-    def here(self) -> openai.AsyncOpenAI:
-        """The async client of the running loop: a pool's connections must not be used from another one."""
+    def for_running_loop(self) -> openai.AsyncOpenAI:
+        """Return the async client of the running loop: a pool's connections must not be used from another loop."""
         self._after_fork()
         try:
             running = asyncio.get_running_loop()
         except RuntimeError:
-            self._outside = self._outside or self._async()
-            return self._outside
+            self._without_loop = self._without_loop or self._async()
+            return self._without_loop
         return self._by_loop.setdefault(running, self._by_loop.get(running) or self._async())
 
     def private(self) -> openai.AsyncOpenAI:
-        """The async client of the private loop; to be called there only."""
+        """Return the async client of the private loop; to be called on that loop only."""
         self._after_fork()
         if self._private is None:
             self._private = self._async().with_options(max_retries=0)  # `ask` tries again by itself
-            loop.at_exit(self)
+            event_loop.close_at_exit(self)
         return self._private
 
     def close(self) -> None:
-        """Let go of the idle connections of `ask`; the next one opens new ones.
+        """Close the idle connections of `ask`; the next `ask` opens new ones.
 
-        The SDK clients that were handed out are their holder's: the sync one closes when it is no longer used, the
-        async ones belong to the caller's loops.
+        The clients that `sync` and `for_running_loop` returned stay open: the sync client closes when it is no longer
+        used, the async clients belong to the caller's loops.
         """
         private, self._private = self._private, None
         if private is not None:
-            loop.submit(private.close())
+            event_loop.submit(private.close())
 
     async def aclose(self) -> None:
-        """The private loop's part of `close`, for the end of the process."""
+        """Close on the private loop, at the end of the process."""
         if self._private is not None:
             await self._private.close()
 
     def _after_fork(self) -> None:
-        # A child shares its parent's sockets: it leaves them alone, unclosed, and opens its own.
+        # A forked child shares its parent's sockets: it leaves them unclosed, and opens its own.
         if self._pid != os.getpid():
             self._pid = os.getpid()
-            _LEFT_TO_THE_PARENT.append((self._sync, self._private, self._outside))
-            self._sync = self._private = self._outside = None
-
-    def checkpoint(self) -> None:
-        """Keep what has come of exchanges that are being recorded and are not over."""
-        if self._deck is not None:
-            self._deck.checkpoint()
-
-    def told(self, model: Any, messages: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-        """In a replay, the recorded messages that follow these; None: the tools are to be run."""
-        if self._deck is None:
-            return None
-        return self._deck.told("/chat/completions", {"model": model, "messages": messages})
-
-    def untold(self) -> CassetteMiss:
-        """The error where `told` has found none."""
-        assert self._deck is not None
-        return self._deck.untold()
-
-    @property
-    def unused(self) -> list[int]:
-        """Lines of the cassette whose exchanges have not been asked for."""
-        return self._deck.unused if self._deck is not None else []
+            _PARENTS_CLIENTS.append((self._sync, self._private, self._without_loop))
+            self._sync = self._private = self._without_loop = None
 
     def _http(self) -> httpx2.Client:
-        hooks = self._log.hooks()
+        hooks, transports = self._log.hooks(), self._transports
         if self._config.mode == "simulate":
             return httpx2.Client(transport=self._simulator(), event_hooks=hooks)
-        if self._config.mode == "replay" and self._deck is not None:  # nothing here can open a connection
-            return httpx2.Client(transport=CassetteTransport(self._deck, None), event_hooks=hooks, trust_env=False)
+        if transports is not None and transports.offline:
+            return httpx2.Client(transport=transports.wrap(None), event_hooks=hooks, trust_env=False)
         # Redirects are refused: a POST would become a GET, and the key would travel on.
-        http = _Http(event_hooks=hooks, follow_redirects=False)
-        if self._deck is not None:  # its own transports stay, with the environment's proxies and certificates
-            http._transport = CassetteTransport(self._deck, http._transport)
-            http._mounts = {url: inner and CassetteTransport(self._deck, inner) for url, inner in http._mounts.items()}
+        http = _HttpClient(event_hooks=hooks, follow_redirects=False)
+        if transports is not None:  # its own transports stay, with the environment's proxies and certificates
+            http._transport = transports.wrap(http._transport)
+            http._mounts = {url: inner and transports.wrap(inner) for url, inner in http._mounts.items()}
         return http
 
     def _async(self) -> openai.AsyncOpenAI:
-        hooks = self._log.async_hooks()
+        hooks, transports = self._log.async_hooks(), self._transports
         http: httpx2.AsyncClient
         if self._config.mode == "simulate":
             http = httpx2.AsyncClient(transport=self._simulator(), event_hooks=hooks)
-        elif self._config.mode == "replay" and self._deck is not None:
-            played = AsyncCassetteTransport(self._deck, None)
-            http = httpx2.AsyncClient(transport=played, event_hooks=hooks, trust_env=False)
+        elif transports is not None and transports.offline:
+            http = httpx2.AsyncClient(transport=transports.wrap_async(None), event_hooks=hooks, trust_env=False)
         else:
             http = openai.DefaultAsyncHttpxClient(event_hooks=hooks, follow_redirects=False)
-            if self._deck is not None:
-                http._transport = AsyncCassetteTransport(self._deck, http._transport)
-                http._mounts = {
-                    url: inner and AsyncCassetteTransport(self._deck, inner) for url, inner in http._mounts.items()
-                }
+            if transports is not None:
+                http._transport = transports.wrap_async(http._transport)
+                http._mounts = {url: inner and transports.wrap_async(inner) for url, inner in http._mounts.items()}
         return openai.AsyncOpenAI(http_client=http, **_settings(self._config))
 
     def _simulator(self) -> SimulatorTransport:
         return SimulatorTransport(chunks_per_s=self._config.sim_chunks_per_s, drift=self._config.sim_drift)
-
-
-def _deck(config: Config, where: Callable[[], Place], pixels: Pixels | None) -> Deck | None:
-    if config.mode not in ("record", "replay", "cache") or config.cassette is None:
-        return None
-    return Deck(
-        config.cassette,
-        mode=config.mode,
-        base_path=urlsplit(config.base_url).path,
-        secret=config.secret.reveal() if config.secret is not None else "",
-        pixels=pixels,
-        where=where,
-        run_tools=config.replay_tools == "run",
-        speed=config.replay_speed,
-        journal=config.journal,
-    )
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -201,3 +163,96 @@ def _settings(config: Config) -> dict[str, Any]:
     if config.timeout_s is not None:
         settings["timeout"] = config.timeout_s
     return settings
+
+
+class SimulatorTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """Answer every request from the simulator, in the caller's own thread or task.
+
+    Args:
+        chunks_per_s: pace of a streamed reply in chunks a second, 0 for no waiting.
+        drift: above 0, the simulator answers as another version of its model would.
+    """
+
+    def __init__(self, *, chunks_per_s: float, drift: int = 0) -> None:
+        self._chunks_per_s = chunks_per_s
+        self._drift = drift
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        reply = self._reply(request, request.read())
+        if reply.wait_s:
+            _sleep(reply.wait_s, request)
+        return self._response(request, reply)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        reply = self._reply(request, await request.aread())
+        if reply.wait_s:
+            await _sleep_async(reply.wait_s, request)
+        return self._response(request, reply)
+
+    def _reply(self, request: httpx2.Request, body: bytes) -> simulator.Response:
+        path = request.url.raw_path.decode("ascii").partition("?")[0].removeprefix(simulator.BASE_PATH)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        call = simulator.Request(method=request.method, path=path, headers=headers, body=body)
+        return simulator.respond(call, drift=self._drift)
+
+    def _response(self, request: httpx2.Request, reply: simulator.Response) -> httpx2.Response:
+        # A body that cannot be read is a stream, too: it has to fail where it is read, as on a network.
+        complete = reply.events is None and not reply.cut and "content-encoding" not in reply.headers
+        stream = None if complete else _SimulatedBody(reply, self._chunks_per_s, request)
+        content = None if stream else reply.body
+        return httpx2.Response(
+            reply.status, headers=dict(reply.headers), content=content, stream=stream, request=request
+        )
+
+
+class _SimulatedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    def __init__(self, reply: simulator.Response, chunks_per_s: float, request: httpx2.Request) -> None:
+        events = reply.events if reply.events is not None else (reply.body,)
+        self._steps = simulator.delays(events, chunks_per_s)
+        self._cut = reply.cut
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        for delay_s, event in self._steps:
+            if delay_s:
+                _sleep(delay_s, self._request)
+            if event:
+                yield event
+        self._raise_cut()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for delay_s, event in self._steps:
+            await _sleep_async(delay_s, self._request)
+            if event:
+                yield event
+        self._raise_cut()
+
+    def _raise_cut(self) -> None:
+        if self._cut == "reset":
+            raise httpx2.ReadError("Connection reset by peer", request=self._request)
+        if self._cut:
+            text = "peer closed connection without sending complete message body"
+            raise httpx2.RemoteProtocolError(text, request=self._request)
+
+
+def _sleep(seconds: float, request: httpx2.Request) -> None:
+    limit = _read_timeout_s(request)
+    clock.sleep(min(seconds, limit))
+    if seconds > limit:
+        _raise_timeout(request)
+
+
+async def _sleep_async(seconds: float, request: httpx2.Request) -> None:
+    limit = _read_timeout_s(request)
+    await clock.sleep_async(min(seconds, limit))
+    if seconds > limit:
+        _raise_timeout(request)
+
+
+def _read_timeout_s(request: httpx2.Request) -> float:
+    read_s = (request.extensions.get("timeout") or {}).get("read")
+    return float(read_s) if read_s is not None else _NO_TIMEOUT_S
+
+
+def _raise_timeout(request: httpx2.Request) -> NoReturn:
+    raise httpx2.ReadTimeout("The read operation timed out", request=request)

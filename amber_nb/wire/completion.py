@@ -1,11 +1,14 @@
-"""One streamed request, from the SDK's raw body to a `Reply`."""
+"""One streamed request: send it, try it again where that helps, and read its body to a `Reply`."""
 
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import json
 import math
+import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import httpx2
@@ -13,37 +16,108 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from .. import clock
-from ..cassettes.transport import GIVEN_UP, Closed
-from ..errors import BadReply, StreamCut
+from ..errors import BadReply, StreamCut, out_of_quota
 from ..types import Reply
-from .gist import gist, message
-from .retry import Retries, Wait
-from .sse import Decoder, Event
-from .stream import Cut, Fold, Garbled, GatewayFault, parsed
+from .stream import (
+    CompletionAccumulator,
+    Event,
+    GatewayError,
+    IncompleteStream,
+    MalformedEvent,
+    SSEDecoder,
+    error_message,
+    parse_json,
+    summarize,
+)
 
-__all__ = ["Call"]
+__all__ = ["CLOSE_REASON", "ReaderClosed", "RetryDelay", "RetryPolicy", "StreamedCompletion"]
 
-_COUNT = "x-stainless-retry-count"
+_RETRY_STATUSES = (408, 409, 429)
+_FIRST_BACKOFF_S = 0.5
+_MAX_BACKOFF_S = 8.0
+_JITTER = 0.25
+_RETRY_COUNT = "x-stainless-retry-count"
 _NO_CONTENT = 204
-_START = 200  # characters of what came, for a message
+_QUOTED_CHARS = 200  # of a body, in an error message
 _BROKEN_REFUSAL = "Connection error: the gateway refused, and its reason cannot be read."
-_MUCH = 300  # characters between two rests
-_DRAINED_S = 0.001  # what had to be waited for longer was not there yet: all that had arrived has been read
+_BUSY_CHARS = 300  # characters between two rests, from which on the rests are short
+_DRAINED_S = 0.001  # a read that waited longer had nothing to read at first: all that had arrived has been read
+# The name of a response's extension: a function that a transport may call when the response is closed. It returns why
+# the reader closes it, "" for Stop, an interrupt or a break.
+CLOSE_REASON = "amber_close_reason"
 
 
-class Call:
-    """A chat completion under way.
+class ReaderClosed(httpx2.ReadError):
+    """The body ends here because its reader closed it; the message says why, "" for Stop and interrupts.
 
-    `run` is the async core; `reply` may be asked at any time, from any thread, for what has arrived.
+    A transport that plays a recording raises it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDelay:
+    """A wait before the next try; `reason` is shown to the reader who waits."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(slots=True)
+class RetryPolicy:
+    """Decide whether a request is tried again, and how long that waits; it neither waits nor asks itself.
+
+    It follows the SDK where that can be seen: the same statuses and errors, `x-should-retry`, `Retry-After` in its
+    three forms (RFC 9110, section 10.2.3, and `retry-after-ms`), else half a second that doubles up to eight. Other
+    than the SDK it bounds the waiting of a whole `ask`, and does not retry when the quota is used up.
+
+    Attributes:
+        max_retries: how often a request is tried again.
+        max_wait_s: seconds that all waits together may take.
+        retries: how often it was tried again so far.
+        waited_s: seconds that the waits so far took.
+    """
+
+    max_retries: int = 0
+    max_wait_s: float = 60.0
+    retries: int = 0
+    waited_s: float = 0.0
+
+    def next(self, error: openai.APIError) -> RetryDelay | None:
+        """Return the wait before the next try, and count that try; None where `error` is to be raised.
+
+        Where the gateway asks for a wait that is too long, a note on the error says so.
+        """
+        if self.retries >= self.max_retries or not _may_pass(error):
+            return None
+        retry_after_s = _retry_after_s(error)
+        seconds = retry_after_s if retry_after_s is not None else _backoff_s(self.retries)
+        if self.waited_s + seconds > self.max_wait_s:
+            if retry_after_s is not None:
+                error.add_note(self._too_long_note(retry_after_s))
+            return None
+        self.retries += 1
+        self.waited_s += seconds
+        return RetryDelay(seconds, _reason(error, retry_after_s is not None))
+
+    def _too_long_note(self, seconds: float) -> str:
+        already = f" after {self.waited_s:.0f} s of waiting" if self.waited_s >= 1 else ""
+        wait = f"{math.ceil(seconds):,} s" if math.isfinite(seconds) else "for ever"
+        return f"amber: the gateway asks to wait {wait}{already}, longer than max_wait_s ({self.max_wait_s:g} s)"
+
+
+class StreamedCompletion:
+    """Send one streamed request, and read its reply.
+
+    `run` is the async core; `reply` returns what has arrived, at any time and from any thread.
 
     Args:
-        client: the SDK's client, for its auth and connection pool; without retries of its own.
-        body: the request as the wire has it, without `stream`.
-        options: the SDK's own request options (`extra_headers`, `timeout`, …).
+        client: the SDK's client, for its auth and connection pool; it must not retry by itself.
+        body: the request body, without `stream`.
+        options: the SDK's request options (`extra_headers`, `timeout`, …).
         on_text: called on the private loop with each piece of the first choice's text.
-        rest_s: seconds between two reads once text has come, a third of it while much comes: waking up for every chunk
-            of a slow stream costs twenty times what reading it does, and a reader who watches sees no difference.
-        retries: whether and when the request is tried again, until a reply begins.
+        rest_s: seconds between two reads once text has come, a third of it while much comes: to wake up for each chunk
+            of a slow stream costs twenty times what reading it does, and a reader sees no difference.
+        retry_policy: decides whether the request is tried again, until a reply begins.
     """
 
     def __init__(
@@ -53,19 +127,19 @@ class Call:
         options: Mapping[str, Any],
         on_text: Callable[[str], object] = len,
         rest_s: float = 0.0,
-        retries: Retries | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         self._client = client
         self._body = body
         self._options = options
         self._on_text = on_text
         self._rest_s = rest_s
-        self._retries = retries or Retries()
-        self._wait: tuple[Wait | None, float] = (None, 0.0)  # and when it ends
+        self._retry_policy = retry_policy or RetryPolicy()
+        self._delay: tuple[RetryDelay | None, float] = (None, 0.0)  # and the monotonic time when it ends
         timeout = options.get("timeout", client.timeout)
         self._idle_s: float | None = timeout.read if isinstance(timeout, httpx2.Timeout) else timeout
-        self._decoder = Decoder()
-        self._fold = Fold()
+        self._decoder = SSEDecoder()
+        self._accumulator = CompletionAccumulator()
         self._started = clock.monotonic()
         self._first_token_s: float | None = None
         self._total_s: float | None = None
@@ -83,32 +157,32 @@ class Call:
         self._started = clock.monotonic()
         try:
             async with contextlib.AsyncExitStack() as stack:
-                response = await self._answered(stack)
-                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                response = await self._open(stack)
+                content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
                 if response.status_code == _NO_CONTENT:
-                    raise self._bad("nothing (status 204, no content)")
-                if kind == "application/json":
-                    self._whole(await response.read())
+                    raise self._bad_reply("nothing (status 204, no content)")
+                if content_type == "application/json":
+                    self._read_whole(await response.read())
                 else:
-                    await self._stream(response)
+                    await self._read_stream(response)
         except httpx2.ReadTimeout as error:
-            raise self._cut(f"nothing came for {self._idle_s or 0:g} s") from error
-        except Closed as closed:  # a recording whose reader went away: stopped then, stopped now
+            raise self._stream_cut(f"nothing came for {self._idle_s or 0:g} s") from error
+        except ReaderClosed as closed:  # a recording that its reader closed: what was stopped then is stopped now
             if str(closed):
-                raise self._cut(str(closed)) from None
+                raise self._stream_cut(str(closed)) from None
             return self.reply(cancelled=True)
         except openai.APIConnectionError as error:
-            if not isinstance(error.__cause__, Closed):
+            if not isinstance(error.__cause__, ReaderClosed):
                 raise
             return self.reply(cancelled=True)  # stopped before anything came
         except httpx2.RequestError as error:  # broken compression too, which is no TransportError
-            raise self._cut(f"{_how_it_broke(error)} ({type(error).__name__})") from error
-        except Cut as cut:
-            raise self._cut(str(cut)) from None
-        except GatewayFault as fault:
-            raise self._cut(f"the gateway reported: {fault}") from None
-        except Garbled as garbled:
-            raise self._bad(str(garbled)) from None
+            raise self._stream_cut(f"{_break_reason(error)} ({type(error).__name__})") from error
+        except IncompleteStream as incomplete:
+            raise self._stream_cut(str(incomplete)) from None
+        except GatewayError as reported:
+            raise self._stream_cut(f"the gateway reported: {reported}") from None
+        except MalformedEvent as malformed:
+            raise self._bad_reply(str(malformed)) from None
         finally:
             self._total_s = clock.monotonic() - self._started
         self._complete = True
@@ -116,172 +190,176 @@ class Call:
 
     @property
     def activity(self) -> str:
-        """What goes on that adds no text, such as "thinking" or a wait; may be asked from any thread."""
-        wait, until = self._wait
-        if wait is not None:
-            return f"waiting {max(1, math.ceil(until - clock.monotonic()))} s ({wait.why})"
-        return self._fold.activity
+        """What goes on that adds no text, such as "thinking" or a wait; readable from any thread."""
+        delay, until = self._delay
+        if delay is not None:
+            return f"waiting {max(1, math.ceil(until - clock.monotonic()))} s ({delay.reason})"
+        return self._accumulator.activity
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether the reply has ended."""
         return self._total_s is not None
 
     @property
     def calls(self) -> list[tuple[str, str]]:
-        """Tool calls as far as they are written: name and arguments; may be asked from any thread."""
-        return self._fold.calls
+        """Name and arguments of the tool calls, as far as they are written; readable from any thread."""
+        return self._accumulator.calls
 
     def reply(self, *, cancelled: bool = False) -> Reply:
-        """What has arrived. `cancelled`: the reader stopped it."""
-        fold = self._fold
-        completion = self._completion or fold.completion()
+        """Return what has arrived; `cancelled` where the reader stopped it."""
+        accumulator = self._accumulator
+        completion = self._completion or accumulator.completion()
         return Reply(
             completion=completion,
-            text=fold.text,
-            refusal=fold.refusal,
-            reasoning=fold.reasoning,
-            finish_reason="cancelled" if cancelled and not self._complete else fold.finish_reason,
+            text=accumulator.text,
+            refusal=accumulator.refusal,
+            reasoning=accumulator.reasoning,
+            finish_reason="cancelled" if cancelled and not self._complete else accumulator.finish_reason,
             complete=self._complete,
             first_token_s=self._first_token_s,
             total_s=self._total_s if self._total_s is not None else clock.monotonic() - self._started,
         )
 
-    async def _answered(self, stack: contextlib.AsyncExitStack) -> openai.AsyncAPIResponse[Any]:
-        """The response, once one comes that is no refusal worth another try."""
+    async def _open(self, stack: contextlib.AsyncExitStack) -> openai.AsyncAPIResponse[Any]:
+        """Send the request, again where the retry policy says so, and return the response."""
         create = self._client.chat.completions.with_streaming_response.create
         while True:
-            asked = create(**self._body, stream=True, **self._counted())
+            request = create(**self._body, stream=True, **self._options_with_count())
             try:
-                return await stack.enter_async_context(asked)
+                return await stack.enter_async_context(request)
             except openai.APIError as error:
-                wait = self._retries.next(error)
-                if wait is None:
+                delay = self._retry_policy.next(error)
+                if delay is None:
                     raise
             except httpx2.RequestError as error:  # while the SDK read the refusal, which it leaves as it is
                 failed = openai.APIConnectionError(message=_BROKEN_REFUSAL, request=error.request)
-                wait = self._retries.next(failed)
-                if wait is None:
+                delay = self._retry_policy.next(failed)
+                if delay is None:
                     raise failed from error
-            self._wait = (wait, clock.monotonic() + wait.seconds)
+            self._delay = (delay, clock.monotonic() + delay.seconds)
             try:
-                await clock.sleep_async(wait.seconds)
+                await clock.sleep_async(delay.seconds)
             finally:
-                self._wait = (None, 0.0)
+                self._delay = (None, 0.0)
 
-    def _counted(self) -> dict[str, Any]:
-        """The options, with the header by which the SDK tells which try this is."""
-        given = self._options.get("extra_headers") or {}
-        if any(name.lower() == _COUNT for name in given):
+    def _options_with_count(self) -> dict[str, Any]:
+        """Return the options with the header by which the SDK tells the gateway which try this is."""
+        headers = self._options.get("extra_headers") or {}
+        if any(name.lower() == _RETRY_COUNT for name in headers):
             return dict(self._options)
-        return {**self._options, "extra_headers": {**given, _COUNT: str(self._retries.taken)}}
+        return {**self._options, "extra_headers": {**headers, _RETRY_COUNT: str(self._retry_policy.retries)}}
 
-    async def _stream(self, response: openai.AsyncAPIResponse[Any]) -> None:
-        decoder, fold = self._decoder, self._fold
+    async def _read_stream(self, response: openai.AsyncAPIResponse[Any]) -> None:
+        decoder, accumulator = self._decoder, self._accumulator
         idle_s = self._idle_s
         slack_s = min(0.1, idle_s / 10) if idle_s is not None else 0.0
-        heard, renew_at, pinged = 0, 0.0, False
+        activity, renew_at, pinged = 0, 0.0, False
 
         def silence() -> str:
             return f"{'only keep-alives' if pinged else 'nothing'} came for {idle_s or 0:g} s"
 
         try:
-            async with clock.timeout(idle_s) as patience:
-                # Asked when the stream is closed, which is before the timeout is raised here.
-                response.http_response.extensions[GIVEN_UP] = lambda: silence() if patience.expired() else ""
-                asked, came = clock.monotonic(), 0
+            async with clock.timeout(idle_s) as timeout:
+                # Called when the stream is closed, which is before the timeout is raised here.
+                response.http_response.extensions[CLOSE_REASON] = lambda: silence() if timeout.expired() else ""
+                read_at, chars = clock.monotonic(), 0
                 async for chunk in response.iter_bytes():
                     now = clock.monotonic()
-                    drained = now - asked > _DRAINED_S
+                    drained = now - read_at > _DRAINED_S
                     for event in decoder.feed(chunk):
-                        came += self._add(event)
-                    pinged = decoder.heard == heard
+                        chars += self._add(event)
+                    pinged = decoder.activity == activity
                     if idle_s is not None and not pinged:
-                        heard = decoder.heard
+                        activity = decoder.activity
                         # Not at each chunk: a new timer costs more than reading one does.
                         if now > renew_at:
                             renew_at = now + slack_s
-                            patience.extend(idle_s + slack_s)
+                            timeout.extend(idle_s + slack_s)
                     if drained and self._rest_s and self._first_token_s is not None:
-                        await clock.sleep_async(self._rest_s if came < _MUCH else self._rest_s / 3)
-                        came = 0
-                    asked = clock.monotonic()
+                        await clock.sleep_async(self._rest_s if chars < _BUSY_CHARS else self._rest_s / 3)
+                        chars = 0
+                    read_at = clock.monotonic()
         except TimeoutError:
-            raise Cut(silence()) from None
+            raise IncompleteStream(silence()) from None
         if last := decoder.close():
-            self._last(last)
+            self._add_last(last)
         if self._completion is None:
-            fold.close(self._body.get("n") or 1)
+            accumulator.close(self._body.get("n") or 1)
 
     def _add(self, event: Event) -> int:
-        if event.alien and not self._fold.begun and event.data.startswith(b"{"):
-            self._whole(event.data)
+        if event.foreign and not self._accumulator.started and event.data.startswith(b"{"):
+            self._read_whole(event.data)
             return 0
         try:
-            text = self._fold.feed(event)
-        except Garbled:
+            text = self._accumulator.feed(event)
+        except MalformedEvent:
             if b"\n" in event.data:
                 self._salvage(event)
             raise
-        self._show(text)
+        self._emit(text)
         return len(text)
 
-    def _show(self, text: str) -> None:
+    def _emit(self, text: str) -> None:
         if text:
             if self._first_token_s is None:
                 self._first_token_s = clock.monotonic() - self._started
             self._on_text(text)
 
-    def _last(self, event: Event) -> None:
-        """What has no blank line after it: a last event, a piece of one, or a body that is no stream at all."""
-        begun = self._fold.begun
+    def _add_last(self, event: Event) -> None:
+        """Add what no blank line follows: a last event, a piece of an event, or a body that is no stream at all."""
+        started = self._accumulator.started
         try:
             self._add(event)
-        except Garbled:
-            if begun:
-                raise Cut("it breaks off in the middle of an event") from None
+        except MalformedEvent:
+            if started:
+                raise IncompleteStream("it breaks off in the middle of an event") from None
             raise
 
     def _salvage(self, event: Event) -> None:
-        """Several events that no blank line separates: keep the text of those that can be read."""
-        with contextlib.suppress(Cut, Garbled, GatewayFault):
+        """Keep the text of several events that no blank line separates, as far as they can be read."""
+        with contextlib.suppress(IncompleteStream, MalformedEvent, GatewayError):
             for line in event.data.split(b"\n"):
-                self._show(self._fold.feed(Event(line, event.name)))
-        if self._fold.begun:
-            raise Garbled("events that no blank line separates") from None
+                self._emit(self._accumulator.feed(Event(line, event.name)))
+        if self._accumulator.started:
+            raise MalformedEvent("events that no blank line separates") from None
 
-    def _whole(self, body: bytes) -> None:
-        """A reply that is no stream: some gateways do not stream for some models."""
-        said = parsed(body.removeprefix(b"\xef\xbb\xbf")) if body.strip() else None
-        choices = said.get("choices") if isinstance(said, dict) else None
-        if not choices and (told := message(said)) is not None:
-            raise Garbled(told)
+    def _read_whole(self, body: bytes) -> None:
+        """Read a reply that is no stream: some gateways do not stream for some models."""
+        reply = parse_json(body.removeprefix(b"\xef\xbb\xbf")) if body.strip() else None
+        choices = reply.get("choices") if isinstance(reply, dict) else None
+        if not choices and (reported := error_message(reply)) is not None:
+            raise MalformedEvent(reported)
         # Values that nobody knows do no harm; what is not there at all does.
-        if not isinstance(said, dict) or not _are_messages(choices):
-            what = "JSON with no message in its choices, " if isinstance(said, dict) else ""
-            raise Garbled(f"{what}{gist(body, _START)}" if body.strip() else "nothing")
+        if not isinstance(reply, dict) or not _are_messages(choices):
+            what = "JSON with no message in its choices, " if isinstance(reply, dict) else ""
+            raise MalformedEvent(f"{what}{summarize(body, _QUOTED_CHARS)}" if body.strip() else "nothing")
         numbered = [{"index": place, **choice} for place, choice in enumerate(choices)]
-        whole = {**said, "choices": numbered}
-        self._fold.feed(Event(json.dumps({**whole, "choices": [_as_delta(choice) for choice in numbered]}).encode()))
-        self._fold.close(self._body.get("n") or 1)
+        whole = {**reply, "choices": numbered}
+        self._accumulator.feed(
+            Event(json.dumps({**whole, "choices": [_as_delta(choice) for choice in numbered]}).encode())
+        )
+        self._accumulator.close(self._body.get("n") or 1)
         self._completion = ChatCompletion.model_construct(None, **{"object": "chat.completion", **whole})
 
-    def _cut(self, cause: str) -> StreamCut:
-        return StreamCut(f"The reply ended early: {cause.rstrip(' .')}.{self._kept(' ask again for the rest')}")
+    def _stream_cut(self, cause: str) -> StreamCut:
+        return StreamCut(
+            f"The reply ended early: {cause.rstrip(' .')}.{self._text_so_far_note(' ask again for the rest')}"
+        )
 
-    def _bad(self, said: str) -> BadReply:
-        page = said.startswith("a web page")
+    def _bad_reply(self, content: str) -> BadReply:
+        page = content.startswith("a web page")
         where = " Is a proxy or a sign-in page in between, and is AMBER_BASE_URL right?" if page else ""
-        told = f"The gateway's reply is not a chat completion. It says: {said.rstrip(' .')}."
-        return BadReply(f"{told}{where}{self._kept('')}")
+        text = f"The gateway's reply is not a chat completion. It says: {content.rstrip(' .')}."
+        return BadReply(f"{text}{where}{self._text_so_far_note('')}")
 
-    def _kept(self, then: str) -> str:
-        if not self._fold.text:
+    def _text_so_far_note(self, advice: str) -> str:
+        if not self._accumulator.text:
             return " No text had come."
-        return f" The text so far is on .answer and on amber.last{';' + then if then else ''}."
+        return f" The text so far is on .answer and on amber.last{';' + advice if advice else ''}."
 
 
-def _how_it_broke(error: httpx2.RequestError) -> str:
+def _break_reason(error: httpx2.RequestError) -> str:
     if isinstance(error, httpx2.RemoteProtocolError):
         return "the connection was closed in the middle of it"
     return "its compression is broken" if isinstance(error, httpx2.DecodingError) else "the connection broke"
@@ -294,8 +372,52 @@ def _are_messages(choices: Any) -> TypeGuard[list[dict[str, Any]]]:
 
 
 def _as_delta(choice: dict[str, Any]) -> dict[str, Any]:
-    said = choice["message"]
-    calls = said.get("tool_calls")
+    message = choice["message"]
+    calls = message.get("tool_calls")
     if isinstance(calls, list):
         calls = [{**call, "index": place} if isinstance(call, dict) else call for place, call in enumerate(calls)]
-    return {**choice, "delta": {**said, "tool_calls": calls}}
+    return {**choice, "delta": {**message, "tool_calls": calls}}
+
+
+def _may_pass(error: openai.APIError) -> bool:
+    """Return whether the error may not come again at the next try."""
+    if not isinstance(error, openai.APIStatusError):
+        return isinstance(error, openai.APIConnectionError)
+    if out_of_quota(error):
+        return False
+    advice = error.response.headers.get("x-should-retry")
+    if advice in ("true", "false"):
+        return advice == "true"
+    return error.status_code in _RETRY_STATUSES or error.status_code >= 500
+
+
+def _retry_after_s(error: openai.APIError) -> float | None:
+    """Return the seconds that the gateway asks to wait; None where it names no time in the future."""
+    if not isinstance(error, openai.APIStatusError):
+        return None
+    headers = error.response.headers
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            seconds = float(headers.get(name, "")) / divisor
+        except ValueError:
+            continue
+        return seconds if seconds > 0 else None  # not a number is not above 0 either
+    try:
+        at = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
+        seconds = at.timestamp() - clock.time()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _backoff_s(retries: int) -> float:
+    return min(_FIRST_BACKOFF_S * 2.0 ** min(retries, 10), _MAX_BACKOFF_S) * (1 - _JITTER * random.random())
+
+
+def _reason(error: openai.APIError, retry_after: bool) -> str:
+    if isinstance(error, openai.APITimeoutError):
+        return "no answer came in time"
+    if not isinstance(error, openai.APIStatusError):
+        return "no connection"
+    busy = "the gateway is busy" if error.status_code in (429, 503) else f"the gateway failed: {error.status_code}"
+    return f"{busy}, Retry-After" if retry_after else busy

@@ -1,10 +1,10 @@
-"""The private event loop on its daemon thread, where every verb's async core runs.
+"""Run coroutines on a private event loop, which has a daemon thread of its own, and wait for them.
 
-Why a loop of our own: `response.close()` from another thread wakes no blocked read, so a sync call could be stopped
-only at the read timeout; cancelling a task wakes it at once. And a notebook's own loop is busy while a cell runs.
+Why a private loop: `response.close()` from another thread wakes no blocked read, so that a sync call could be stopped
+only at the read timeout; to cancel a task wakes it at once. And a notebook's own loop is busy while a cell runs.
 
-The user's coroutines (async tools and policies of a sync call) run on a second one: what blocks there, or asks again,
-holds up no answer.
+The user's coroutines (async tools and policies of a sync call) run on a second loop: code that blocks there, or asks
+again, holds up no answer.
 """
 
 from __future__ import annotations
@@ -19,86 +19,88 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Bell", "at_exit", "may_wait", "soon", "submit", "submit_users", "wait", "wait_async"]
+__all__ = ["Waker", "call_soon", "can_block", "close_at_exit", "submit", "submit_user_code", "wait", "wait_async"]
 
 T = TypeVar("T")
-CLOSING_S = 1.0  # what the end of the process may wait for connections to be closed in good order
+CLOSE_TIMEOUT_S = 1.0  # how long the end of the process waits for connections to be closed
 
 
-class Closing(Protocol):
-    """Something with connections on the private loop."""
+class Closable(Protocol):
+    """An object that holds connections on the private loop."""
 
     async def aclose(self) -> None:
-        """Close them."""
+        """Close the connections."""
 
 
 _lock = threading.RLock()  # reentrant: the collector may close a client while it is held
-_OURS, _USERS = "amber-loop", "amber-tools"  # the loops by the names of their threads
+_PRIVATE, _USER_CODE = "amber-loop", "amber-tools"  # the loops by the names of their threads
 _loops: dict[str, asyncio.AbstractEventLoop] = {}
 _pid: int | None = None
-_closing: weakref.WeakSet[Closing] = weakref.WeakSet()
+_closables: weakref.WeakSet[Closable] = weakref.WeakSet()
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Run a coroutine on the private loop; cancelling the future cancels its task there."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _running(_OURS))
+    return asyncio.run_coroutine_threadsafe(coroutine, _running_loop(_PRIVATE))
 
 
-def submit_users(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-    """Run a coroutine of the user's, who has no event loop of their own here."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _running(_USERS))
+def submit_user_code(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run a coroutine of the user's on the second loop, for a caller without an event loop."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _running_loop(_USER_CODE))
 
 
-def may_wait() -> bool:
-    """Whether this thread may block: those of the private loops would wait for themselves."""
-    return threading.current_thread().name not in (_OURS, _USERS)
+def can_block() -> bool:
+    """Return False on the threads of the private loops, where waiting would deadlock."""
+    return threading.current_thread().name not in (_PRIVATE, _USER_CODE)
 
 
-class Bell:
-    """Wakes whoever waits, before the next tick is due; rung from any thread."""
+class Waker:
+    """Wake a waiting thread or task before its next tick is due; from any thread."""
 
     def __init__(self) -> None:
-        self._rings: Callable[[], object] | None = None
-        self._rung = False
+        self._wake: Callable[[], object] | None = None
+        self._notified = False
 
-    def ring(self) -> None:
-        """Have the waiter's tick called now, or as soon as somebody waits."""
-        self._rung = True
-        if self._rings is not None:
-            self._rings()
+    def notify(self) -> None:
+        """Have the waiter call its tick now, or as soon as somebody waits."""
+        self._notified = True
+        if self._wake is not None:
+            self._wake()
 
-    def hang(self, rings: Callable[[], object]) -> None:
-        """Say how the waiter is woken."""
-        self._rings = rings
-        if self._rung:
-            rings()
+    def attach(self, wake: Callable[[], object]) -> None:
+        """Set the function that wakes the waiter."""
+        self._wake = wake
+        if self._notified:
+            wake()
 
 
-# Without a timeout a signal that comes just before the lock is waited for is seen long after it; on Windows any is.
-_LOOK_EVERY_S = 0.25
+# Without a timeout, a signal that comes just before the wait is seen long after it; on Windows, any signal is.
+_SIGNAL_CHECK_S = 0.25
 
 
 def wait(
-    future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, bell: Bell | None = None
+    future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, waker: Waker | None = None
 ) -> T:
-    """Wait in a sync caller. An interrupt cancels the task, which closes its connection, and is raised again.
+    """Wait in a sync caller; an interrupt cancels the task, which closes its connection, and is raised again.
 
     Args:
         future: from `submit`.
         tick: called in the caller's thread meanwhile.
         every_s: seconds between two ticks.
-        bell: rung, it calls the tick at once.
+        waker: notified, it has the tick called at once.
     """
     gate = _Gate()
-    over: list[Future[T]] = []  # asking the future itself would take its lock, and an interrupt could leave it taken
-    if bell is not None:
-        bell.hang(gate.open)
-    future.add_done_callback(over.append)
+    finished: list[
+        Future[T]
+    ] = []  # to ask the future itself would take its lock, and an interrupt could leave it taken
+    if waker is not None:
+        waker.attach(gate.open)
+    future.add_done_callback(finished.append)
     future.add_done_callback(lambda _: gate.open())
     try:
         while True:
-            gate.wait(every_s if tick is not None else _LOOK_EVERY_S)
-            if over:
+            gate.wait(every_s if tick is not None else _SIGNAL_CHECK_S)
+            if finished:
                 return future.result()
             if tick is not None:
                 tick()
@@ -108,10 +110,10 @@ def wait(
 
 
 class _Gate:
-    """A flag to wait for, which is clear again afterwards.
+    """A flag to wait for, which the wait clears.
 
-    Waiting is one step in C: an interrupt within `threading.Event.wait` can end in "release unlocked lock", or leave
-    that lock taken, and whoever sets the event then waits for ever.
+    To wait is one step in C: an interrupt within `threading.Event.wait` can end in "release unlocked lock", or leave
+    that lock taken, and the thread that sets the event then waits for ever.
     """
 
     def __init__(self) -> None:
@@ -127,13 +129,13 @@ class _Gate:
 
 
 async def wait_async(
-    future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, bell: Bell | None = None
+    future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, waker: Waker | None = None
 ) -> T:
-    """The same in an async caller, whose cancellation cancels the task."""
+    """Wait as `wait` does, in an async caller, whose cancellation cancels the task."""
     wrapped = asyncio.wrap_future(future)
     here, woken = asyncio.get_running_loop(), asyncio.Event()
-    if bell is not None:
-        bell.hang(lambda: here.call_soon_threadsafe(woken.set))
+    if waker is not None:
+        waker.attach(lambda: here.call_soon_threadsafe(woken.set))
     wrapped.add_done_callback(lambda _: woken.set())
     try:
         while True:
@@ -149,44 +151,44 @@ async def wait_async(
         raise
 
 
-def soon(callback: Callable[[], object]) -> None:
-    """Have something called on the private loop; from any thread."""
-    _running(_OURS).call_soon_threadsafe(callback)
+def call_soon(callback: Callable[[], object]) -> None:
+    """Call a function on the private loop; from any thread."""
+    _running_loop(_PRIVATE).call_soon_threadsafe(callback)
 
 
-def at_exit(closing: Closing) -> None:
-    """Have it closed when the process ends, if it still lives then."""
-    _closing.add(closing)
+def close_at_exit(closable: Closable) -> None:
+    """Close an object at interpreter exit, if it still lives then; it is held by a weak reference."""
+    _closables.add(closable)
 
 
-def _running(name: str) -> asyncio.AbstractEventLoop:
+def _running_loop(name: str) -> asyncio.AbstractEventLoop:
     global _pid
     with _lock:
         if _pid != os.getpid():  # a forked child inherits the loops, but not the threads that run them
             _loops.clear()
             _pid = os.getpid()
         if name not in _loops:
-            made = _loops[name] = asyncio.new_event_loop()
-            threading.Thread(target=_serve, args=(made,), name=name, daemon=True).start()
+            loop = _loops[name] = asyncio.new_event_loop()
+            threading.Thread(target=_serve, args=(loop,), name=name, daemon=True).start()
         return _loops[name]
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop whatever runs in it: asyncio lets SystemExit and KeyboardInterrupt of a task end the loop too."""
+    """Run a loop for ever: asyncio would let SystemExit and KeyboardInterrupt of a task end it."""
     while True:
         try:
             loop.run_forever()
-        except BaseException:  # the task has kept it: whoever waits for the task gets it
+        except BaseException:  # the task keeps it, for those that wait for the task
             continue
         return
 
 
 @atexit.register
 def _end() -> None:
-    if _OURS not in _loops or _pid != os.getpid():
+    if _PRIVATE not in _loops or _pid != os.getpid():
         return
     with contextlib.suppress(TimeoutError):  # the daemon thread goes with the process, and so do its sockets
-        asyncio.run_coroutine_threadsafe(_close_all(), _loops[_OURS]).result(timeout=CLOSING_S)
+        asyncio.run_coroutine_threadsafe(_close_all(), _loops[_PRIVATE]).result(timeout=CLOSE_TIMEOUT_S)
 
 
 async def _close_all() -> None:
@@ -194,4 +196,4 @@ async def _close_all() -> None:
     running = [task for task in asyncio.all_tasks() if task is not here]
     for task in running:
         task.cancel()
-    await asyncio.gather(*running, *(one.aclose() for one in _closing), return_exceptions=True)
+    await asyncio.gather(*running, *(closable.aclose() for closable in _closables), return_exceptions=True)

@@ -1,49 +1,171 @@
-"""The events of a streamed chat completion, folded into one completion; sans-IO and strict.
+"""Read the bytes of a streamed reply: server-sent events, and the chat completion that they add up to; sans-IO.
 
-A stream is whole when a finish_reason came for every choice that was asked for. `[DONE]` is not needed and makes
-nothing whole; but a reply that goes on after it is not in order. Anything else is a `Cut`, and what is not a chat
-completion at all is `Garbled`. Both are turned into the public errors by `call`.
+Whatever is not in order is an exception: `IncompleteStream`, `MalformedEvent` or `GatewayError`, which `completion.py`
+turns into the public errors.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 import jiter
 from openai.types.chat import ChatCompletion
 
-from .gist import gist, message
-from .sse import Event
+__all__ = [
+    "CompletionAccumulator",
+    "Event",
+    "GatewayError",
+    "IncompleteStream",
+    "MalformedEvent",
+    "SSEDecoder",
+    "error_message",
+    "parse_json",
+    "summarize",
+]
 
-__all__ = ["Cut", "Fold", "Garbled", "GatewayFault", "parsed"]
-
-_START = 200  # characters of what came, for a message
-_HALF = re.compile("[\ud800-\udbff]")
-
-
-class Cut(Exception):
-    """The stream ended early."""
+_QUOTED_CHARS = 200  # of an event or a body, in an error message
+_HIGH_SURROGATE = re.compile("[\ud800-\udbff]")
+_SUMMARY_CHARS = 500
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_INVISIBLE = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
-class Garbled(Exception):
-    """An event or a body is not part of a chat completion; the argument begins with what came."""
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A server-sent event.
+
+    Attributes:
+        data: the data lines joined by LF, as UTF-8 bytes.
+        name: the `event` field, mostly empty.
+        foreign: it begins with a line that SSE does not know, so this may be a body that is no stream.
+    """
+
+    data: bytes
+    name: bytes = b""
+    foreign: bool = field(default=False, repr=False)
 
 
-class GatewayFault(Exception):
+class SSEDecoder:
+    r"""Decode a body, which comes in pieces of any size, into its events.
+
+    Follows the WHATWG HTML standard, section 9.2.6 (UTF-8, an optional byte-order mark, LF, CRLF or CR ends a line, a
+    blank line ends an event, a line that begins with a colon is a comment). One thing is stricter, since a reply must
+    never be cut unseen: `close` returns what follows the last blank line instead of dropping it.
+
+    Example:
+        >>> SSEDecoder().feed(b"data: 1\n\n: ping\n\ndata: 2\n\n")
+        [Event(data=b'1', name=b''), Event(data=b'2', name=b'')]
+
+    Attributes:
+        activity: grows with each piece that carries data; not with comments, empty events and pings.
+    """
+
+    def __init__(self) -> None:
+        self._open_line: list[
+            bytes
+        ] = []  # the line not yet ended, in the pieces it came in: joining each time is quadratic
+        self._after_cr = False  # the last byte was CR: a LF that follows belongs to it
+        self._first = True
+        self._data: list[bytes] = []
+        self._name = b""
+        self._open_bytes = 0  # bytes of the line not yet ended
+        self._foreign = False  # of the event not yet ended, never of what else is in the same piece
+        self.activity = 0
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Return the events that this piece of the body completes."""
+        if not chunk:
+            return []
+        if b"\r" in chunk or self._after_cr:
+            chunk = self._normalize_newlines(chunk)
+            if not chunk:
+                return []
+        if b"\n" not in chunk:
+            self._open_line.append(chunk)
+            self._count_open_line(len(chunk))
+            return []
+        self._open_line.append(chunk)
+        *lines, rest = b"".join(self._open_line).split(b"\n")
+        self._open_bytes = 0
+        self._open_line = [rest] if rest else []
+        if rest:
+            self._count_open_line(len(rest))
+        events: list[Event] = []
+        for line in lines:
+            self._decode_line(line, events)
+        return events
+
+    def close(self) -> Event | None:
+        """Return what follows the last blank line: an event that was cut, or that lacks its blank line."""
+        events: list[Event] = []
+        if self._open_line:
+            self._decode_line(b"".join(self._open_line), events)
+            self._open_line = []
+        self._decode_line(b"", events)
+        return events[0] if events else None
+
+    def _count_open_line(self, more: int) -> None:
+        # A long line is data long before it ends. Not what may still become a comment, another field or empty data.
+        self._open_bytes += more
+        if self._open_bytes > 6 and self._name != b"ping" and self._open_line[0][:1] not in (b":", b"e", b"i", b"r"):
+            self.activity += 1
+
+    def _normalize_newlines(self, chunk: bytes) -> bytes:
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _decode_line(self, line: bytes, events: list[Event]) -> None:
+        if self._first:
+            self._first = False
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line:
+            if self._data or self._name:
+                events.append(Event(b"\n".join(self._data), self._name, self._foreign))
+            self._data, self._name, self._foreign = [], b"", False
+            return
+        key, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if key == b"data":
+            self._data.append(value)
+            if value and self._name != b"ping":
+                self.activity += 1
+        elif key == b"event":
+            self._name = value
+        elif key and key not in (b"id", b"retry"):
+            # Not SSE at all (HTML, plain JSON): kept, so that the reader sees it instead of nothing.
+            self._foreign = self._foreign or not self._data
+            self._data.append(line)
+            self.activity += 1
+
+
+class IncompleteStream(Exception):
+    """The stream ended before the reply did; the message says how."""
+
+
+class MalformedEvent(Exception):
+    """An event or a body is not part of a chat completion; the message begins with the bytes that came."""
+
+
+class GatewayError(Exception):
     """The gateway reported an error in the middle of the stream. `.error`: its JSON object."""
 
     def __init__(self, error: dict[str, Any]) -> None:
-        super().__init__(message(error) or gist(json.dumps(error)))
+        super().__init__(error_message(error) or summarize(json.dumps(error)))
         self.error = error
 
 
-class Fold:
-    """Adds up the deltas of a stream.
+class CompletionAccumulator:
+    """Add up the deltas of a stream to a completion.
 
-    `feed` takes one event after the other, `close` tells whether the reply is whole, `completion` builds it – at any
-    time, so that what had arrived of a stopped reply is not lost.
+    A stream is whole when a finish_reason came for every choice that was asked for. `[DONE]` is not needed and makes
+    nothing whole; but a reply that goes on after it is not in order. `completion` builds what has come at any time, so
+    that nothing of a stopped reply is lost.
     """
 
     def __init__(self) -> None:
@@ -53,12 +175,12 @@ class Fold:
         self._choices: dict[int, _Choice] = {}
 
     def feed(self, event: Event) -> str:
-        """Add one event; returns the text it adds to the first choice (content or refusal).
+        """Add an event, and return the text that it adds to the first choice (content or refusal).
 
         Raises:
-            Garbled: the event is no JSON object of the stream's kind.
-            GatewayFault: it is an error object.
-            Cut: it goes on with a reply that was said to be done.
+            MalformedEvent: the event is not a JSON object of a chat completion.
+            GatewayError: it is an error object.
+            IncompleteStream: the reply goes on after `[DONE]`.
         """
         data = event.data.strip()
         if not data or event.name == b"ping":
@@ -67,30 +189,30 @@ class Fold:
             self.done = True
             return ""
         try:
-            chunk = parsed(data)
-        except Garbled:
+            chunk = parse_json(data)
+        except MalformedEvent:
             if event.name == b"error":
-                raise GatewayFault({"message": gist(data, _START)}) from None
+                raise GatewayError({"message": summarize(data, _QUOTED_CHARS)}) from None
             raise
         if not isinstance(chunk, dict):
-            raise Garbled(gist(data, _START))
+            raise MalformedEvent(summarize(data, _QUOTED_CHARS))
         choices = chunk.get("choices")
         failed = chunk.get("object") == "error" or (chunk.get("detail") and not choices)
         if chunk.get("error") or event.name == b"error" or failed:
             error = chunk.get("error", chunk)
-            raise GatewayFault(error if isinstance(error, dict) else {"message": str(error)})
+            raise GatewayError(error if isinstance(error, dict) else {"message": str(error)})
         if not self._head:
             self._head = {name: value for name, value in chunk.items() if name not in ("choices", "usage", "object")}
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]
         if not isinstance(choices, list):
-            raise Garbled(gist(data, _START))
+            raise MalformedEvent(summarize(data, _QUOTED_CHARS))
         try:
-            if self.done and any(_says(raw) for raw in choices):
-                raise Cut("[DONE] came in the middle of the reply")
+            if self.done and any(_adds_to_reply(raw) for raw in choices):
+                raise IncompleteStream("[DONE] came in the middle of the reply")
             return "".join(self._add(raw) for raw in choices)
         except (AttributeError, KeyError, TypeError, ValueError):  # some field is not of its kind
-            raise Garbled(gist(data, _START)) from None
+            raise MalformedEvent(summarize(data, _QUOTED_CHARS)) from None
 
     def _add(self, raw: dict[str, Any]) -> str:
         index = int(raw.get("index") or 0)
@@ -98,45 +220,45 @@ class Fold:
         return added if index == 0 else ""
 
     @property
-    def begun(self) -> bool:
-        """Whether something of a reply has come."""
+    def started(self) -> bool:
+        """Whether a part of a reply has come."""
         return bool(self._choices)
 
     def close(self, choices: int = 1) -> None:
-        """The body has ended.
+        """Check that the reply is whole, now that the body has ended.
 
         Args:
             choices: how many were asked for (`n`).
 
         Raises:
-            Cut: it ended before the reply did.
+            IncompleteStream: it ended before the reply did.
         """
         if not self._choices:
             if self.done:
-                raise Garbled("[DONE], and nothing before it")
-            raise Cut("nothing of a reply came")
+                raise MalformedEvent("[DONE], and nothing before it")
+            raise IncompleteStream("nothing of a reply came")
         if any(choice.finish_reason is None for choice in self._choices.values()):
-            raise Cut("no finish_reason came")
+            raise IncompleteStream("no finish_reason came")
         if len(self._choices) < choices or 0 not in self._choices:
-            raise Cut(f"{len(self._choices)} of {choices} choices came")
+            raise IncompleteStream(f"{len(self._choices)} of {choices} choices came")
 
     @property
     def text(self) -> str:
-        """Content of the first choice so far."""
-        return _joined(self._first.content)
+        """The content of the first choice so far."""
+        return _join(self._first.content)
 
     @property
     def refusal(self) -> str | None:
-        return _joined(self._first.refusal) or None
+        return _join(self._first.refusal) or None
 
     @property
     def reasoning(self) -> str | None:
-        """What a gateway sends as `reasoning_content`, beside the documented fields."""
-        return _joined(self._first.reasoning) or None
+        """The text of `reasoning_content`, which is not among the documented fields."""
+        return _join(self._first.reasoning) or None
 
     @property
     def activity(self) -> str:
-        """What the model does now that adds no text: a word or two for a status line, or ""."""
+        """What the model does while it adds no text, for a status line: "thinking", "calling …" or ""."""
         first = self._first
         if first.calls:
             return f"calling {first.calls[-1]['function']['name']}"
@@ -144,8 +266,8 @@ class Fold:
 
     @property
     def calls(self) -> list[tuple[str, str]]:
-        """Name and arguments, as far as they are written, of the first choice's tool calls."""
-        return [(call["function"]["name"], _joined(call["function"]["arguments"])) for call in self._first.calls]
+        """Name and arguments of the first choice's tool calls, as far as they are written."""
+        return [(call["function"]["name"], _join(call["function"]["arguments"])) for call in self._first.calls]
 
     @property
     def finish_reason(self) -> str | None:
@@ -156,11 +278,11 @@ class Fold:
         return self._choices.get(0) or _Choice(0)
 
     def completion(self) -> ChatCompletion:
-        """The completion as the SDK would have built it from a reply that is not streamed."""
-        choices = [choice.whole() for _, choice in sorted(self._choices.items())]
-        whole: dict[str, Any] = {"id": "", "created": 0, "model": "", **self._head}
-        whole |= {"object": "chat.completion", "choices": choices, "usage": self._usage}
-        return ChatCompletion.model_construct(None, **whole)
+        """Build the completion as the SDK builds it from a reply that is not streamed."""
+        choices = [choice.build() for _, choice in sorted(self._choices.items())]
+        fields: dict[str, Any] = {"id": "", "created": 0, "model": "", **self._head}
+        fields |= {"object": "chat.completion", "choices": choices, "usage": self._usage}
+        return ChatCompletion.model_construct(None, **fields)
 
 
 class _Choice:
@@ -172,25 +294,25 @@ class _Choice:
         self.calls: list[dict[str, Any]] = []
         self.finish_reason: str | None = None
         self._by_index: dict[int, dict[str, Any]] = {}
-        self._said_content = False
+        self._has_content = False
 
     def add(self, raw: dict[str, Any]) -> str:
         self.finish_reason = raw.get("finish_reason") or self.finish_reason
         # Some gateways send the whole message as one chunk.
         delta = raw.get("delta") or ("delta" not in raw and raw.get("message")) or {}
-        shown = ""
+        added = ""
         if (text := _text(delta, "content")) is not None:
-            self._said_content = True
+            self._has_content = True
             self.content.append(text)
-            shown = text
+            added = text
         if text := _text(delta, "refusal"):
             self.refusal.append(text)
-            shown += text
+            added += text
         if text := _text(delta, "reasoning_content"):
             self.reasoning.append(text)
         for call in delta.get("tool_calls") or ():
             self._add_call(call)
-        return shown
+        return added
 
     def _add_call(self, raw: dict[str, Any]) -> None:
         index = raw.get("index")
@@ -198,7 +320,7 @@ class _Choice:
             known = next((i for i, call in self._by_index.items() if raw.get("id") and call["id"] == raw["id"]), None)
             index = known if known is not None else len(self.calls) if raw.get("id") else max(len(self.calls) - 1, 0)
         call = self._by_index.get(index)
-        if call is not None and call["id"] and _text(raw, "id") not in ("", None, call["id"]) and _begins(raw):
+        if call is not None and call["id"] and _text(raw, "id") not in ("", None, call["id"]) and _has_name(raw):
             call = None  # some gateways give all calls of a reply the same index
         if call is None:
             call = {"id": "", "type": "function", "function": {"name": "", "arguments": []}}
@@ -211,39 +333,37 @@ class _Choice:
         if text := _text(function, "arguments"):
             call["function"]["arguments"].append(text)  # joined at the end: adding to a string each time is quadratic
 
-    def whole(self) -> dict[str, Any]:
+    def build(self) -> dict[str, Any]:
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": _joined(self.content)
-            if self._said_content and (self.content != [""] or not self.calls)
-            else None,
-            "refusal": _joined(self.refusal) or None,
-            "tool_calls": [_called(call) for call in self.calls] or None,
+            "content": _join(self.content) if self._has_content and (self.content != [""] or not self.calls) else None,
+            "refusal": _join(self.refusal) or None,
+            "tool_calls": [_join_arguments(call) for call in self.calls] or None,
         }
         if self.reasoning:
-            message["reasoning_content"] = _joined(self.reasoning)
+            message["reasoning_content"] = _join(self.reasoning)
         return {"index": self.index, "finish_reason": self.finish_reason, "logprobs": None, "message": message}
 
 
-def _says(choice: dict[str, Any]) -> bool:
+def _adds_to_reply(choice: dict[str, Any]) -> bool:
     delta = choice.get("delta") or {}
     return bool(choice.get("finish_reason") or delta.get("content") or delta.get("tool_calls"))
 
 
-def _begins(raw: dict[str, Any]) -> bool:
+def _has_name(raw: dict[str, Any]) -> bool:
     function = raw.get("function")
     return isinstance(function, dict) and bool(function.get("name"))
 
 
-def _called(call: dict[str, Any]) -> dict[str, Any]:
+def _join_arguments(call: dict[str, Any]) -> dict[str, Any]:
     function = call["function"]
-    return {**call, "function": {**function, "arguments": _joined(function["arguments"])}}
+    return {**call, "function": {**function, "arguments": _join(function["arguments"])}}
 
 
-def _joined(pieces: list[str]) -> str:
-    """The pieces as one text: where a character outside the BMP was cut into its two surrogates, it is whole again."""
+def _join(pieces: list[str]) -> str:
+    """Join pieces of text; the two surrogates of a character outside the BMP become that character again."""
     text = "".join(pieces)
-    if text.isascii() or not _HALF.search(text):
+    if text.isascii() or not _HIGH_SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
@@ -255,11 +375,11 @@ def _text(part: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def parsed(data: bytes) -> Any:
-    """The JSON value of an event or a body.
+def parse_json(data: bytes) -> Any:
+    """Parse the JSON of an event or a body.
 
     Raises:
-        Garbled: it is none.
+        MalformedEvent: it is not JSON.
     """
     try:
         return jiter.from_json(data, cache_mode="keys")
@@ -268,4 +388,38 @@ def parsed(data: bytes) -> Any:
     try:
         return json.loads(data)  # jiter rejects lone surrogates, which JSON permits
     except (ValueError, RecursionError):
-        raise Garbled(gist(data, _START)) from None
+        raise MalformedEvent(summarize(data, _QUOTED_CHARS)) from None
+
+
+def error_message(error: Any) -> str | None:
+    """Return the message of an error body in any of its forms; None where there is none.
+
+    Example:
+        `error_message({"error": {"message": "No such model"}})` → `"No such model"`
+    """
+    if isinstance(error, str):
+        return summarize(error) if error.strip() else None
+    if isinstance(error, list):  # FastAPI's: what is wrong with each field
+        return error_message(error[0]) if error else None
+    if isinstance(error, dict):
+        for name in ("error", "message", "detail", "msg"):
+            if error.get(name) and (found := error_message(error[name])):
+                return found
+    return None
+
+
+def summarize(body: bytes | str, limit: int = _SUMMARY_CHARS) -> str:
+    """Return the beginning of a text; of a web page, the beginning of what a reader would see."""
+    text = body[:4_000].decode("utf-8", "replace") if isinstance(body, bytes) else body[:4_000]
+    if start := re.search(r"<(!doctype )?html", text, re.IGNORECASE):
+        before, page = text[: start.start()].strip(), text[start.start() :]
+        visible = _visible_text(page)
+        titled = _TITLE.search(page)
+        title = _visible_text(titled[1]) if titled else ""
+        summary = f"a web page, “{title or visible[:80]}”" if title or visible else "a web page"
+        return f"{before} ({summary})"[:limit] if before else summary[:limit]
+    return text.strip()[:limit]
+
+
+def _visible_text(page: str) -> str:
+    return " ".join(html.unescape(_INVISIBLE.sub(" ", page)).split())

@@ -21,9 +21,9 @@ from gateway import Said as Reply
 from kernels import execute, kernel_with
 
 from amber_nb import Amber
-from amber_nb.cassettes.exchange import Exchange, lines_of
-from amber_nb.cassettes.match import asked, difference
-from amber_nb.cassettes.session import Tape
+from amber_nb.cassettes.interaction import Interaction, dumps
+from amber_nb.cassettes.match import difference, fingerprint
+from amber_nb.cassettes.session import Recording
 from amber_nb.display.feed import Feed
 from amber_nb.display.highlight import code_html
 from amber_nb.display.html import markdown_html
@@ -34,8 +34,7 @@ from amber_nb.testing.sidebyside import side_by_side
 from amber_nb.tools import told
 from amber_nb.tools.raw import JsonSchema
 from amber_nb.types import Told, ToolRun
-from amber_nb.wire.sse import Decoder
-from amber_nb.wire.stream import Fold
+from amber_nb.wire.stream import CompletionAccumulator, SSEDecoder
 
 sys.path.append(str(Path(__file__).parents[1] / "show"))
 from pathological import PATHOLOGICAL
@@ -89,7 +88,7 @@ def read(n, events):
     body = b"".join(events(n))
 
     def work():
-        decoder, fold = Decoder(), Fold()
+        decoder, fold = SSEDecoder(), CompletionAccumulator()
         for at in range(0, len(body), 1_000_000):
             for event in decoder.feed(body[at : at + 1_000_000]):
                 fold.feed(event)
@@ -141,7 +140,9 @@ def gateway_of_chunks():
 def missed(n):
     """What was asked is nearly what was recorded; it differs in the end."""
     old, new = (
-        asked("POST", "/chat/completions", json.dumps({"messages": [{"role": "user", "content": text + end}]}).encode())
+        fingerprint(
+            "POST", "/chat/completions", json.dumps({"messages": [{"role": "user", "content": text + end}]}).encode()
+        )
         for text in ["\n".join(f"line {i}" for i in range(n))]
         for end in (" old", " new")
     )
@@ -151,15 +152,15 @@ def missed(n):
 def recorded(n):
     """An exchange on its way into a cassette, its lines ended as some gateways do."""
     pieces = [piece.replace(b"\n", b"\r") for piece in prose(n)]
-    draft = Exchange(asked=asked("POST", "/chat/completions", b"{}"), n=1, status=200, headers={})
+    draft = Interaction(request=fingerprint("POST", "/chat/completions", b"{}"), n=1, status=200, headers={})
 
     def work():
         kept = []
-        tape = Tape(draft, kept.append)
+        tape = Recording(draft, kept.append)
         for piece in pieces:
             tape.see(piece)
         tape.end()
-        return lines_of(kept[0])
+        return dumps(kept[0])
 
     return work
 

@@ -66,7 +66,7 @@ def test_everything_comes_back_the_same_without_gateway_or_key(tape):
     amber = player(tape)
     assert talk(amber) == recorded
     assert amber.mode == "replay"
-    assert amber._clients.unused == []
+    assert amber._session.unused == []
     assert set(amber.usage_log["mode"]) == {"replay"}
     assert amber.last.mode == "replay"
 
@@ -353,7 +353,7 @@ def test_two_processes_record_to_one_file(tape):
         for n in range(30):
             amber.ask(f"Process {name} says {n}")
         amber.ask("Hello!")
-    assert amber._clients.unused == []
+    assert amber._session.unused == []
 
 
 def test_a_crash_loses_the_exchange_in_flight_and_no_other(tape):

@@ -193,15 +193,15 @@ def test_a_stream_that_was_left_is_kept_at_the_end_of_the_cell(tape, way):
         if way == "sync":
             stream = amber.openai.chat.completions.create(model="m", messages=user("Hello!"), stream=True)
             first = next(iter(stream)).choices[0].delta.content
-            amber._clients.checkpoint()
-            amber._clients.checkpoint()
+            amber._session.checkpoint()
+            amber._session.checkpoint()
             assert json.loads(tape.read_text().splitlines()[-1])["end"]["how"] == "closed"
             rest = [piece.choices[0].delta.content or "" for piece in stream]
             assert first + "".join(rest) == "One two three"
         else:
             with asyncio.Runner() as runner:
                 stream, _ = runner.run(some())
-                amber._clients.checkpoint()
+                amber._session.checkpoint()
                 assert json.loads(tape.read_text().splitlines()[-1])["end"]["how"] == "closed"
                 runner.run(stream.close())
     ends = [json.loads(line)["end"] for line in tape.read_text().splitlines() if line.startswith('{"end"')]

@@ -17,7 +17,7 @@ from amber_nb.wire import event_loop as loop
 
 
 def desk(**options):
-    return CellDesk(None, loop.Bell(), None, **({"typing": False, "timeout_s": None} | options))
+    return CellDesk(None, loop.Waker(), None, **({"typing": False, "timeout_s": None} | options))
 
 
 @pytest.fixture
@@ -220,10 +220,10 @@ def test_what_work_raises_comes_back_whole():
 
 def test_a_bell_wakes_the_waiter_at_once():
     rung = threading.Event()
-    bell = loop.Bell()
+    bell = loop.Waker()
 
     async def ring():
-        bell.ring()
+        bell.notify()
         await until_async(rung.is_set)
 
     loop.wait(loop.submit(ring()), rung.set, 2 * PATIENCE_S, bell)

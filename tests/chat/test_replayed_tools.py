@@ -177,10 +177,17 @@ class TestReplay:
         recording.ask("?", tools=weather).ask("And?")
         replay = Amber(mode="replay", cassette=tape)
         first = replay.ask("?", tools=weather)
-        then = replay._clients.told("azure/gpt-5.4", first.messages[:2])
+        then = replay._session.recorded_results(
+            "/chat/completions", {"model": "azure/gpt-5.4", "messages": first.messages[:2]}
+        )
         assert [message["role"] for message in then] == ["tool"]  # though the request of the first answer is used
         assert first.ask("And?").text == "More."
-        assert replay._clients.told("azure/gpt-5.4", first.messages[:2]) == then
+        assert (
+            replay._session.recorded_results(
+                "/chat/completions", {"model": "azure/gpt-5.4", "messages": first.messages[:2]}
+            )
+            == then
+        )
 
     def test_what_no_tool_told_is_missing(self, script, tmp_path):
         """The tools were the caller's to run then; or the answer was stopped while they ran."""

@@ -142,7 +142,7 @@ def test_a_timeout_of_an_async_tool_leaves_no_word_behind(script, clock, caplog)
     answer = script(calling(*[("slow", {})] * 30), "I see.").ask("?", tools=slow)
     assert {run.status for run in answer.tool_runs} == {"timeout"}
     until(lambda: len(ended) == 30)
-    for submit in (loop.submit_users, loop.submit) * 2:  # what their ends have called for comes before this
+    for submit in (loop.submit_user_code, loop.submit) * 2:  # what their ends have called for comes before this
         loop.wait(submit(asyncio.sleep(0)))
     gc.collect()
     assert "never retrieved" not in caplog.text

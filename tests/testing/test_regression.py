@@ -141,8 +141,8 @@ def replayed(tmp_path_factory, recorded, blessed):
 
 
 def asked_late(cassette):
-    exchanges = Cassette(cassette).exchanges
-    [late] = [one for one in exchanges if one.asked.body["messages"][-1]["content"] == "Late."]
+    exchanges = Cassette(cassette).interactions
+    [late] = [one for one in exchanges if one.request.body["messages"][-1]["content"] == "Late."]
     return late
 
 

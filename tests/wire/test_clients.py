@@ -39,7 +39,7 @@ def sent(monkeypatch):
         def __init__(self, **kwargs):
             super().__init__(transport=httpx2.MockTransport(answer), **kwargs)
 
-    monkeypatch.setattr("amber_nb.wire.clients._Http", Recording)
+    monkeypatch.setattr("amber_nb.wire.clients._HttpClient", Recording)
     return requests
 
 
@@ -184,7 +184,7 @@ def test_compressed_replies_are_counted(monkeypatch):
 def test_live_keeps_the_sdks_own_transport_and_proxies(monkeypatch, elsewhere):
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
     log = UsageLog("live")
-    ours = Clients(config.load(domain="acme", api_key=KEY), log).sync()
+    ours = Clients(config.load_config(domain="acme", api_key=KEY), log).sync()
     with ours, openai.OpenAI(api_key="x") as plain:
         mounts = [{str(pattern.pattern) for pattern in one._client._mounts} for one in (ours, plain)]
         assert mounts[0] == mounts[1]

@@ -15,7 +15,7 @@ from amber_nb import Amber, ConfigError
 from amber_nb import clock as the_clock
 from amber_nb.chat.ask import AskRun
 from amber_nb.simulator.server import Server
-from amber_nb.wire.retry import Retries
+from amber_nb.wire.completion import RetryPolicy
 
 KEY = "ambrs-exampletoken"
 REQUEST = httpx2.Request("POST", "https://gateway.invalid/v1/chat/completions")
@@ -77,19 +77,19 @@ POLICY = {
 @pytest.mark.parametrize("name", POLICY)
 def test_the_policy(name, clock):
     error, expected = POLICY[name]
-    wait = Retries(max_retries=2).next(error() if callable(error) else error)
+    wait = RetryPolicy(max_retries=2).next(error() if callable(error) else error)
     if expected is NO:
         assert wait is None
     elif expected == BACKOFF:
         assert 0.375 <= wait.seconds <= 0.5
-        assert "Retry-After" not in wait.why
+        assert "Retry-After" not in wait.reason
     else:
         assert wait.seconds == expected
-        assert wait.why.endswith(", Retry-After")
+        assert wait.reason.endswith(", Retry-After")
 
 
 def test_the_backoff_doubles_up_to_eight_seconds():
-    retries = Retries(max_retries=9, max_wait_s=1_000)
+    retries = RetryPolicy(max_retries=9, max_wait_s=1_000)
     waits = [retries.next(refusal(500)).seconds for _ in range(9)]
     for wait, most in zip(waits, [0.5, 1, 2, 4, 8, 8, 8, 8, 8], strict=True):
         assert 0.75 * most <= wait <= most
@@ -97,14 +97,14 @@ def test_the_backoff_doubles_up_to_eight_seconds():
 
 
 def test_the_waits_are_bounded_together_and_the_error_says_so():
-    retries = Retries(max_retries=9, max_wait_s=60)
+    retries = RetryPolicy(max_retries=9, max_wait_s=60)
     assert retries.next(refusal(429, {"retry-after": "40"})).seconds == 40
     error = refusal(429, {"retry-after": "40"})
     assert retries.next(error) is None
     (note,) = error.__notes__
     assert note == "amber: the gateway asks to wait 40 s after 40 s of waiting, longer than max_wait_s (60 s)"
-    assert Retries(max_retries=9, max_wait_s=0).next(refusal(500)) is None
-    assert Retries(max_retries=0).next(refusal(500)) is None
+    assert RetryPolicy(max_retries=9, max_wait_s=0).next(refusal(500)) is None
+    assert RetryPolicy(max_retries=0).next(refusal(500)) is None
 
 
 class Busy:

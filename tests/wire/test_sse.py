@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amber_nb.wire.sse import Decoder, Event
+from amber_nb.wire.stream import Event, SSEDecoder
 
 CASES = {
     "one": (b"data: 1\n\n", [b"1"]),
@@ -26,16 +26,16 @@ CASES = {
 def test_the_same_events_at_every_cut(name):
     body, expected = CASES[name]
     for cut in range(len(body) + 1):
-        decoder = Decoder()
+        decoder = SSEDecoder()
         events = decoder.feed(body[:cut]) + decoder.feed(body[cut:])
         assert [event.data for event in events] == expected, cut
         assert decoder.close() is None
-    decoder = Decoder()
+    decoder = SSEDecoder()
     assert [event.data for byte in body for event in decoder.feed(bytes([byte]))] == expected
 
 
 def test_the_event_field():
-    assert Decoder().feed(b"event: error\ndata: {}\n\n") == [Event(b"{}", b"error")]
+    assert SSEDecoder().feed(b"event: error\ndata: {}\n\n") == [Event(b"{}", b"error")]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_event_field():
     ],
 )
 def test_what_has_no_blank_line_after_it_is_not_lost(body, last):
-    decoder = Decoder()
+    decoder = SSEDecoder()
     assert decoder.feed(body) == []
     event = decoder.close()
     assert event is not None
@@ -57,14 +57,14 @@ def test_what_has_no_blank_line_after_it_is_not_lost(body, last):
 
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_cutting_never_changes_what_is_read(pieces):
-    whole, parts = Decoder(), Decoder()
+    whole, parts = SSEDecoder(), SSEDecoder()
     read = whole.feed(b"".join(pieces))
     assert [event for piece in pieces for event in parts.feed(piece)] == read
     assert parts.close() == whole.close()
 
 
 def test_many_small_pieces_of_one_long_line_stay_linear():
-    decoder = Decoder()
+    decoder = SSEDecoder()
     for _ in range(200_000):
         decoder.feed(b"x" * 50)
     assert decoder.feed(b"\n\n")[0].data == b"x" * 10_000_000
@@ -85,28 +85,28 @@ HEARD = {
 @pytest.mark.parametrize("name", HEARD)
 def test_what_counts_as_a_sign_of_life(name):
     body, expected = HEARD[name]
-    whole, bytewise = Decoder(), Decoder()
+    whole, bytewise = SSEDecoder(), SSEDecoder()
     whole.feed(body)
     for byte in body:
         bytewise.feed(bytes([byte]))
-    assert whole.heard == expected
-    assert bool(bytewise.heard) is bool(expected)
+    assert whole.activity == expected
+    assert bool(bytewise.activity) is bool(expected)
 
 
 def test_a_comment_after_a_crlf_in_two_pieces_is_no_sign_of_life():
-    decoder = Decoder()
+    decoder = SSEDecoder()
     decoder.feed(b"data: 1\r\n\r")
-    heard = decoder.heard
+    heard = decoder.activity
     for piece in (b"\n", b": keep-al", b"ive, and more", b"\r", b"\n"):
         decoder.feed(piece)
-    assert decoder.heard == heard
+    assert decoder.activity == heard
 
 
 def test_a_piece_of_a_line_of_data_is_a_sign_of_life():
-    decoder, heard = Decoder(), []
+    decoder, heard = SSEDecoder(), []
     for piece in (b"da", b"ta: {", b'"a": ', b": no comment", b"\n", b": pi", b"ng\n\n", b"event: pi", b"ng\n"):
         decoder.feed(piece)
-        heard.append(decoder.heard)
+        heard.append(decoder.activity)
     assert heard == [0, 1, 2, 3, 4, 4, 4, 4, 4]
 
 
@@ -119,6 +119,6 @@ def test_an_event_that_begins_as_none_is_known_as_such():
         (b"data: 1\n<p>\n\n", [False]),
         (b"data: 1\n\n<p>\n\ndata: 2\n\n", [False, True, False]),
     ):
-        whole, bytewise = Decoder(), Decoder()
-        assert [event.alien for event in whole.feed(body)] == alien
-        assert [event.alien for byte in body for event in bytewise.feed(bytes([byte]))] == alien
+        whole, bytewise = SSEDecoder(), SSEDecoder()
+        assert [event.foreign for event in whole.feed(body)] == alien
+        assert [event.foreign for byte in body for event in bytewise.feed(bytes([byte]))] == alien

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from amber_nb.wire.sse import Event
-from amber_nb.wire.stream import Cut, Fold, Garbled, GatewayFault
+from amber_nb.wire.stream import CompletionAccumulator, Event, GatewayError, IncompleteStream, MalformedEvent
 
 
 def chunk(delta=None, finish=None, index=0, **more):
@@ -14,7 +13,7 @@ def chunk(delta=None, finish=None, index=0, **more):
 
 
 def folded(*events):
-    fold = Fold()
+    fold = CompletionAccumulator()
     for event in events:
         fold.feed(event)
     fold.close()
@@ -42,14 +41,14 @@ def test_text_adds_up():
 
 
 def test_feed_tells_what_is_new_in_the_first_choice():
-    fold = Fold()
+    fold = CompletionAccumulator()
     assert fold.feed(chunk({"content": "a"})) == "a"
     assert fold.feed(chunk({"content": "b"}, index=1)) == ""
     assert fold.feed(chunk({"refusal": "no"})) == "no"
 
 
 def test_activity_tells_what_adds_no_text():
-    fold, seen = Fold(), []
+    fold, seen = CompletionAccumulator(), []
     for delta in (
         {"role": "assistant"},
         {"reasoning_content": "Well"},
@@ -144,7 +143,7 @@ def test_a_lone_surrogate_is_read():
     ids=["nothing", "only DONE", "no finish", "DONE without finish", "one of two choices"],
 )
 def test_an_early_end_is_never_silent(events):
-    with pytest.raises((Cut, Garbled)):
+    with pytest.raises((IncompleteStream, MalformedEvent)):
         folded(*events)
 
 
@@ -162,8 +161,8 @@ def test_an_early_end_is_never_silent(events):
     ],
 )
 def test_what_is_no_chunk_is_never_silent(data):
-    with pytest.raises(Garbled):
-        Fold().feed(Event(data))
+    with pytest.raises(MalformedEvent):
+        CompletionAccumulator().feed(Event(data))
 
 
 @pytest.mark.parametrize(
@@ -182,24 +181,24 @@ def test_what_is_no_chunk_is_never_silent(data):
     ],
 )
 def test_a_field_of_the_wrong_kind_is_garbled(choices):
-    fold = Fold()
+    fold = CompletionAccumulator()
     fold.feed(chunk({"content": "Hel"}))
-    with pytest.raises(Garbled):
+    with pytest.raises(MalformedEvent):
         fold.feed(Event(json.dumps({"choices": choices}).encode()))
     assert fold.text == "Hel"
     assert fold.completion().choices[0].message.content == "Hel"
 
 
 def test_choices_are_counted():
-    one = Fold()
+    one = CompletionAccumulator()
     one.feed(chunk({"content": "a"}, finish="stop"))
-    with pytest.raises(Cut):
+    with pytest.raises(IncompleteStream):
         one.close(2)
-    other = Fold()
+    other = CompletionAccumulator()
     other.feed(chunk({"content": "a"}, finish="stop", index=1))
-    with pytest.raises(Cut):
+    with pytest.raises(IncompleteStream):
         other.close()
-    text = Fold()
+    text = CompletionAccumulator()
     text.feed(chunk({"content": "a"}, finish="stop", index="0"))
     text.close()
     assert text.text == "a"
@@ -221,9 +220,9 @@ def test_a_detail_beside_choices_is_no_fault():
     ],
 )
 def test_a_fault_in_the_middle_is_told(event):
-    fold = Fold()
+    fold = CompletionAccumulator()
     fold.feed(chunk({"content": "Hel"}))
-    with pytest.raises(GatewayFault, match="overloaded"):
+    with pytest.raises(GatewayError, match="overloaded"):
         fold.feed(event)
     assert fold.text == "Hel"
 
@@ -242,10 +241,10 @@ def test_pings_add_nothing_whatever_they_say():
     ids=["text", "end", "call"],
 )
 def test_a_reply_that_goes_on_after_done_is_cut(event):
-    fold = Fold()
+    fold = CompletionAccumulator()
     fold.feed(chunk({"content": "Hel"}))
     fold.feed(DONE)
-    with pytest.raises(Cut, match="in the middle"):
+    with pytest.raises(IncompleteStream, match="in the middle"):
         fold.feed(event)
     assert fold.text == "Hel"
 

@@ -1,4 +1,4 @@
-"""One exchange as a cassette's lines, and back.
+"""Write an interaction (a request and its response) as lines of a cassette, and read it back.
 
 UTF-8, one JSON value a line, so that a difference in git is a difference in what was said:
 
@@ -29,9 +29,9 @@ import jiter
 
 from ..errors import ConfigError
 from ..redact import MASK
-from .match import Asked, described
+from .match import RequestKey, make_key
 
-__all__ = ["HEADER", "Exchange", "Steps", "lines_of", "masked", "numbered", "parse"]
+__all__ = ["HEADER", "Interaction", "Steps", "dumps", "loads", "mask", "number_lines"]
 
 VERSION = 1
 HEADER = b'{"amber_cassette": %d}\n' % VERSION
@@ -46,24 +46,24 @@ Steps = tuple[tuple[float, bytes], ...]  # (seconds since the request, bytes of 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One request and what came of it. Times in seconds since the request.
+class Interaction:
+    """A request and its response; times in seconds since the request.
 
     Attributes:
-        asked: the request.
-        n: which of the equal requests this is, from 1.
+        request: the key of the request.
+        n: the number of the request among equal requests, from 1.
         attempt: how many failed attempts it supersedes.
         cell: id of the notebook's cell, or None.
-        status: None where no response came.
-        headers: those of the response that are kept.
-        steps: the body, piece by piece.
-        how: "whole", "closed" (its reader went away) or "failed".
+        status: of the response; None where none came.
+        headers: the response headers that are kept.
+        steps: the pieces of the body, with their times.
+        how: how it ended: "whole", "closed" (by its reader) or "failed".
         error: the name of the httpx2 error that broke it, and its message.
-        took_s: to the end.
-        line: where it begins in the file, from 1; 0 before it is there.
+        took_s: until the end.
+        line: its first line in the file, from 1; 0 before it is in the file.
     """
 
-    asked: Asked
+    request: RequestKey
     n: int
     attempt: int = 0
     cell: str | None = None
@@ -78,19 +78,23 @@ class Exchange:
 
     @property
     def good(self) -> bool:
-        """Whether it may stand for what the gateway would say now."""
+        """Whether a replay may use it in place of a live response."""
         return self.how == "whole" and self.status is not None and self.status < 300
 
 
-def lines_of(one: Exchange, secrets: Collection[str] = ()) -> bytes:
-    """The lines of an exchange, with the keys masked wherever the gateway or a prompt repeats them."""
-    masks = _long(secrets)
-    request: dict[str, Any] = {"method": one.asked.method, "path": one.asked.path, "n": one.n}
-    if one.attempt:
-        request["attempt"] = one.attempt
-    if one.cell is not None:
-        request["cell"] = one.cell
-    body, messages = one.asked.body, []
+def dumps(interaction: Interaction, secrets: Collection[str] = ()) -> bytes:
+    """Return the lines of an interaction, with the keys masked wherever the gateway or a prompt repeats them."""
+    masks = _encode_keys(secrets)
+    request: dict[str, Any] = {
+        "method": interaction.request.method,
+        "path": interaction.request.path,
+        "n": interaction.n,
+    }
+    if interaction.attempt:
+        request["attempt"] = interaction.attempt
+    if interaction.cell is not None:
+        request["cell"] = interaction.cell
+    body, messages = interaction.request.body, []
     if isinstance(body, dict) and isinstance(body.get("messages"), list):
         messages = body["messages"]
         request["messages"] = len(messages)
@@ -98,37 +102,43 @@ def lines_of(one: Exchange, secrets: Collection[str] = ()) -> bytes:
     if body is not None:
         request["body"] = body
     lines = [_line({"request": request}), *(_line({"message": message}) for message in messages)]
-    if one.status is not None:
-        response = {"t": round(one.answered_s, 3), "status": one.status, "headers": dict(one.headers or {})}
+    if interaction.status is not None:
+        response = {
+            "t": round(interaction.answered_s, 3),
+            "status": interaction.status,
+            "headers": dict(interaction.headers or {}),
+        }
         lines.append(_line({"response": response}))
-    events = "event-stream" in (one.headers or {}).get("content-type", "")
-    pieces = _events(one.steps) if events else _body(one.steps)
-    body_bytes = b"".join(piece for _, piece in one.steps)  # looked through once: most bodies hold nothing to mask
+    events = "event-stream" in (interaction.headers or {}).get("content-type", "")
+    pieces = _events(interaction.steps) if events else _join_body(interaction.steps)
+    body_bytes = b"".join(
+        piece for _, piece in interaction.steps
+    )  # looked through once: most bodies hold nothing to mask
     if b"\\u00" in body_bytes or any(mask in body_bytes for mask in masks):
-        pieces = ((t, _masked(piece, masks)) for t, piece in pieces)
-    lines.extend(_step(t, piece) for t, piece in pieces)
-    end: dict[str, Any] = {"t": round(one.took_s, 3), "how": one.how}
-    if one.error is not None:
-        end["error"], end["message"] = one.error
+        pieces = ((t, _mask_piece(piece, masks)) for t, piece in pieces)
+    lines.extend(_dump_piece(t, piece) for t, piece in pieces)
+    end: dict[str, Any] = {"t": round(interaction.took_s, 3), "how": interaction.how}
+    if interaction.error is not None:
+        end["error"], end["message"] = interaction.error
     lines.append(_line({"end": end}))
     block = b"\n".join(lines) + b"\n"
-    return masked(block, secrets)
+    return mask(block, secrets)
 
 
-def masked(text: bytes, secrets: Collection[str]) -> bytes:
-    """JSON or a message with the keys masked."""
-    for mask in _long(secrets):
+def mask(text: bytes, secrets: Collection[str]) -> bytes:
+    """Mask the keys in JSON or in a message."""
+    for mask in _encode_keys(secrets):
         for spelt in {mask, json.dumps(mask.decode())[1:-1].encode()}:
             text = text.replace(spelt, _MASK)
     return text
 
 
-def _long(secrets: Collection[str]) -> list[bytes]:
+def _encode_keys(secrets: Collection[str]) -> list[bytes]:
     return [secret.encode() for secret in secrets if len(secret) >= _SHORTEST]
 
 
-def _masked(piece: bytes, masks: list[bytes]) -> bytes:
-    """Before it is encoded: base64 would hide a key from every search, and so would an escape for one of its signs."""
+def _mask_piece(piece: bytes, masks: list[bytes]) -> bytes:
+    """Mask the keys before the piece is encoded: base64 and JSON escapes would hide a key from every search."""
     for mask in masks:
         piece = piece.replace(mask, _MASK)
     if b"\\u00" not in piece:
@@ -152,29 +162,30 @@ def _line(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
-def numbered(exchanges: list[Exchange], blocks: list[bytes]) -> list[Exchange]:
+def number_lines(interactions: list[Interaction], blocks: list[bytes]) -> list[Interaction]:
+    """Set the line at which each interaction begins in a file that holds these blocks."""
     line = 2
     out = []
-    for one, block in zip(exchanges, blocks, strict=True):
-        out.append(replace(one, line=line))
+    for interaction, block in zip(interactions, blocks, strict=True):
+        out.append(replace(interaction, line=line))
         line += block.count(b"\n")
     return out
 
 
 def _events(steps: Steps) -> Iterator[tuple[float, bytes]]:
-    """The body cut after each blank line, each event with the time at which its last byte came."""
+    """Cut the body after each blank line; an event has the time at which its last byte came."""
     body = b"".join(piece for _, piece in steps)
     ends = iter(accumulate(len(piece) for _, piece in steps))
     times = iter(t for t, _ in steps)
     t, known, at = 0.0, 0, 0
-    for event in _cut(body):
+    for event in _split_events(body):
         at += len(event)
         while known < at:
             known, t = next(ends), next(times)
         yield t, event
 
 
-def _cut(body: bytes) -> Iterator[bytes]:
+def _split_events(body: bytes) -> Iterator[bytes]:
     if b"\r" in body:  # lines may end in CRLF or CR
         at = 0
         for found in _BLANK.finditer(body):
@@ -188,13 +199,13 @@ def _cut(body: bytes) -> Iterator[bytes]:
         yield rest
 
 
-def _body(steps: Steps) -> Iterator[tuple[float, bytes]]:
+def _join_body(steps: Steps) -> Iterator[tuple[float, bytes]]:
     if steps:
         yield steps[-1][0], b"".join(piece for _, piece in steps)
 
 
-def _step(t: float, piece: bytes) -> bytes:
-    # JSON is copied as it came, unparsed but checked: the same bytes come back, and it is cheaper.
+def _dump_piece(t: float, piece: bytes) -> bytes:
+    # JSON is checked and copied as it came: the same bytes come back, and it is cheaper.
     if piece.startswith(_EVENT) and piece.endswith(_END) and _is_json(data := piece[len(_EVENT) : -len(_END)]):
         return b'{"t": %.3f, "data": %b}' % (t, data)
     if _is_json(piece):
@@ -215,57 +226,66 @@ def _is_json(data: bytes) -> bool:
     return True
 
 
-def parse(content: bytes, name: str) -> tuple[list[Exchange], list[bytes]]:
+def loads(content: bytes, name: str) -> tuple[list[Interaction], list[bytes]]:
+    """Read the interactions of a file, and the lines of each.
+
+    Args:
+        content: of the file.
+        name: of the file, for error messages.
+
+    Raises:
+        ConfigError: it is not a cassette of this version, or damaged; the message names the line.
+    """
     lines = content.replace(b"\r\n", b"\n").split(b"\n")  # git may have changed them; no line of ours holds a bare CR
     if lines.pop():
-        raise _damaged(name, len(lines) + 1, "the last line is not complete")
+        raise _damage(name, len(lines) + 1, "the last line is not complete")
     if not lines:
         return [], []
-    head = _value(lines[0], name, 1)
+    head = _load_object(lines[0], name, 1)
     if "amber_cassette" not in head:
-        raise _damaged(name, 1, "this is no cassette of amber_nb")
+        raise _damage(name, 1, "this is no cassette of amber_nb")
     if type(head["amber_cassette"]) is not int or head["amber_cassette"] != VERSION:
         raise ConfigError(
             f"{name}, line 1: the cassette has version {head['amber_cassette']!r}, and this amber_nb reads version "
             f"{VERSION}. Update amber_nb, or record it again."
         )
-    exchanges, blocks = [], []
+    interactions, blocks = [], []
     at = 1
     while at < len(lines):
-        one, end = _exchange(lines, at, name)
-        exchanges.append(one)
+        interaction, end = _load_interaction(lines, at, name)
+        interactions.append(interaction)
         blocks.append(b"\n".join(lines[at:end]) + b"\n")
         at = end
-    return exchanges, blocks
+    return interactions, blocks
 
 
-def _exchange(lines: list[bytes], at: int, name: str) -> tuple[Exchange, int]:
+def _load_interaction(lines: list[bytes], at: int, name: str) -> tuple[Interaction, int]:
     start = at
     try:
-        request = _part(lines, at, name, "request")
+        request = _load_field(lines, at, name, "request")
         body = request.get("body")
         if type(request.get("messages", 0)) is not int or not isinstance(request["path"] + request["method"], str):
             raise ValueError
-        messages = [_part(lines, at + 1 + k, name, "message") for k in range(request.get("messages", 0))]
+        messages = [_load_field(lines, at + 1 + k, name, "message") for k in range(request.get("messages", 0))]
         if "messages" in request:
             body = {**body, "messages": messages}
         at += 1 + len(messages)
-        known: dict[str, Any] = {}
+        response_fields: dict[str, Any] = {}
         if lines[at].startswith(b'{"response"'):
-            response = _part(lines, at, name, "response")
-            known = {
+            response = _load_field(lines, at, name, "response")
+            response_fields = {
                 "status": int(response["status"]),
-                "headers": {key: _header(value) for key, value in response["headers"].items()},
+                "headers": {key: _check_header(value) for key, value in response["headers"].items()},
                 "answered_s": float(response["t"]),
             }
             at += 1
         steps = []
         while not lines[at].startswith(b'{"end"'):
-            steps.append(_played(lines[at], name, at + 1))
+            steps.append(_load_piece(lines[at], name, at + 1))
             at += 1
-        end = _part(lines, at, name, "end")
-        one = Exchange(
-            asked=described(request["method"], request["path"], body),
+        end = _load_field(lines, at, name, "end")
+        interaction = Interaction(
+            request=make_key(request["method"], request["path"], body),
             n=int(request["n"]),
             attempt=int(request.get("attempt", 0)),
             cell=request.get("cell"),
@@ -274,35 +294,35 @@ def _exchange(lines: list[bytes], at: int, name: str) -> tuple[Exchange, int]:
             error=(str(end["error"]), str(end.get("message", ""))) if "error" in end else None,
             took_s=float(end["t"]),
             line=start + 1,
-            **known,
+            **response_fields,
         )
     except IndexError:
-        raise _damaged(name, len(lines), f"the exchange that begins in line {start + 1} has no end") from None
+        raise _damage(name, len(lines), f"the exchange that begins in line {start + 1} has no end") from None
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        raise _damaged(name, at + 1, "this is no line of a cassette") from None
-    return one, at + 1
+        raise _damage(name, at + 1, "this is no line of a cassette") from None
+    return interaction, at + 1
 
 
-def _header(value: str) -> str:
+def _check_header(value: str) -> str:
     if not (value.isascii() and value.isprintable()):
         raise ValueError(value)
     return value
 
 
-def _part(lines: list[bytes], at: int, name: str, what: str) -> Any:
-    value = _value(lines[at], name, at + 1)
+def _load_field(lines: list[bytes], at: int, name: str, what: str) -> Any:
+    value = _load_object(lines[at], name, at + 1)
     if what not in value:
-        raise _damaged(name, at + 1, f'a line with "{what}" is expected here')
+        raise _damage(name, at + 1, f'a line with "{what}" is expected here')
     return value[what]
 
 
-def _played(line: bytes, name: str, number: int) -> tuple[float, bytes]:
-    value = _value(line, name, number)
+def _load_piece(line: bytes, name: str, number: int) -> tuple[float, bytes]:
+    value = _load_object(line, name, number)
     t = float(value["t"])
     for key in ("data", "body"):
         if key in value:
-            if (found := _COPIED.fullmatch(line)) and len(value) == 2:
-                copied = found[1]
+            if (copy := _COPIED.fullmatch(line)) and len(value) == 2:
+                copied = copy[1]
             else:  # somebody's formatter has been here
                 copied = json.dumps(value[key], ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
             return t, _EVENT + copied + _END if key == "data" else copied
@@ -311,20 +331,20 @@ def _played(line: bytes, name: str, number: int) -> tuple[float, bytes]:
     return t, base64.b64decode(value["base64"], validate=True)
 
 
-def _value(line: bytes, name: str, number: int) -> dict[str, Any]:
+def _load_object(line: bytes, name: str, number: int) -> dict[str, Any]:
     try:
         value = jiter.from_json(line, cache_mode="keys")
     except ValueError:
         try:
             value = json.loads(line)  # jiter rejects lone surrogates
         except (ValueError, RecursionError):
-            raise _damaged(name, number, "this is no JSON") from None
+            raise _damage(name, number, "this is no JSON") from None
     if not isinstance(value, dict):
-        raise _damaged(name, number, "this is no JSON object")
+        raise _damage(name, number, "this is no JSON object")
     return value
 
 
-def _damaged(name: str, number: int, what: str) -> ConfigError:
+def _damage(name: str, number: int, what: str) -> ConfigError:
     return ConfigError(
         f"{name}, line {number}: {what}. Nothing was changed; mend the line, take the file back from version control, "
         "or delete it and record again."

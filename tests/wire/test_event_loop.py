@@ -91,7 +91,7 @@ def test_an_interrupt_ends_a_wait_that_blocks():
 
 
 def test_a_bell_and_the_end_wake_it():
-    bell, ticks = loop.Bell(), []
+    bell, ticks = loop.Waker(), []
     rung, over = threading.Event(), asyncio.sleep(0, "over")
 
     async def work():
@@ -103,8 +103,8 @@ def test_a_bell_and_the_end_wake_it():
         rung.set()
 
     future = loop.submit(work())
-    bell.ring()
-    assert loop.wait(future, tick, every_s=3 * PATIENCE_S, bell=bell) == "over"
+    bell.notify()
+    assert loop.wait(future, tick, every_s=3 * PATIENCE_S, waker=bell) == "over"
     assert ticks == [1]
 
 
@@ -123,5 +123,5 @@ def test_it_does_not_turn_around_where_nothing_is_to_be_done(monkeypatch):
         return "over"
 
     monkeypatch.setattr(loop, "_Gate", Gate)
-    assert loop.wait(loop.submit(work()), None, 0.0, loop.Bell()) == "over"
-    assert set(turns) == {loop._LOOK_EVERY_S}
+    assert loop.wait(loop.submit(work()), None, 0.0, loop.Waker()) == "over"
+    assert set(turns) == {loop._SIGNAL_CHECK_S}

@@ -10,8 +10,8 @@ import pytest
 from gateway import DONE, Said, chunk, serve
 
 from amber_nb import Amber, BadReply, StreamCut
-from amber_nb.wire.completion import Call
-from amber_nb.wire.gist import gist, message
+from amber_nb.wire.completion import StreamedCompletion
+from amber_nb.wire.stream import error_message, summarize
 
 MESSAGE = {"role": "assistant", "content": "Hi"}
 CHOICE = {"index": 0, "finish_reason": "stop", "message": MESSAGE}
@@ -156,7 +156,7 @@ def outcome(pieces):
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(gateway))
         async with openai.AsyncOpenAI(api_key="k", base_url="http://gateway.invalid/v1", http_client=http) as client:
             shown = []
-            call = Call(client, {"model": "m", "messages": []}, {}, shown.append)
+            call = StreamedCompletion(client, {"model": "m", "messages": []}, {}, shown.append)
             try:
                 await call.run()
             except (StreamCut, BadReply) as error:
@@ -197,16 +197,16 @@ PAGE = (
     ],
 )
 def test_the_gist(said, told):
-    assert gist(said) == told
+    assert summarize(said) == told
 
 
 @pytest.mark.parametrize("said", [None, {}, [], {"error": {}}, {"error": {"code": 5}}, {"detail": []}, "", 5])
 def test_no_message(said):
-    assert message(said) is None
+    assert error_message(said) is None
 
 
 @pytest.mark.parametrize("size", [1_000, 4_000_000])
 def test_the_gist_of_a_hostile_page_takes_no_time(size):
-    gist("<html>" + "<" * size)
-    gist("<html>" + "<script" * size)
-    gist("<html><title" + "<title>" * size)
+    summarize("<html>" + "<" * size)
+    summarize("<html>" + "<script" * size)
+    summarize("<html><title" + "<title>" * size)
