@@ -10,7 +10,10 @@ import pytest
 
 import amber_nb
 
-HEAVY = ("openai", "pandas", "anywidget", "ipywidgets", "PIL", "httpx2", "keyring", "markdown_it", "IPython")
+HEAVY = (
+    *("openai", "pandas", "anywidget", "ipywidgets", "PIL", "httpx2", "keyring", "markdown_it", "IPython"),
+    *("jinja2", "rapidfuzz", "nbclient"),
+)
 
 
 def run(code):
@@ -53,7 +56,7 @@ def test_the_lazy_table_and_the_type_checkers_block_agree(door):
 
 @pytest.mark.parametrize(
     "module",
-    ["amber_nb", "amber_nb.testing.pytest_plugin", "amber_nb.testing.runs", "amber_nb.errors", "amber_nb.config"],
+    ["amber_nb", "amber_nb.testing.pytest_plugin", "amber_nb.testing.notebooks", "amber_nb.errors", "amber_nb.config"],
 )
 def test_importing_loads_nothing_heavy(module):
     loaded = run(f"import sys, json, {module}; print(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))")

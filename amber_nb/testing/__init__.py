@@ -1,6 +1,6 @@
-"""Notebooks as tests: the pytest plugin and what stands behind it.
+"""Notebooks as tests: the pytest plugin and what it delegates to.
 
-A lazy door: pytest loads the plugin in every run, whether there are notebooks or not.
+Names are imported on first use: pytest loads the plugin in every session, with notebooks or without.
 """
 
 from __future__ import annotations
@@ -9,64 +9,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..tapes import cassette_of
-    from .drift import comparator, from_tags
-    from .exchanges import rows_of
-    from .nbval_cells import comparable, flush, once_more, skipped
-    from .recording import bless, drifted, record
-    from .report import write
-    from .results import Result, Results, told
-    from .runs import NotebookRun, Settings, TestRun, cassette_of_test, executed, fingerprint, mirrored
+    from .drift import parse_comparator
+    from .notebooks import NotebookUnderTest, PytestSession, load_results
+    from .recording import bless, compare_run, list_drifted, record
+    from .report import write_report
+    from .runs import Result, digest, format_result
 
 # name → module it lives in
 _HOME = {
-    "NotebookRun": ".runs",
-    "Result": ".results",
-    "Results": ".results",
-    "Settings": ".runs",
-    "TestRun": ".runs",
+    "NotebookUnderTest": ".notebooks",
+    "PytestSession": ".notebooks",
+    "Result": ".runs",
     "bless": ".recording",
-    "cassette_of": "..tapes",
-    "cassette_of_test": ".runs",
-    "comparable": ".nbval_cells",
-    "comparator": ".drift",
-    "drifted": ".recording",
-    "executed": ".runs",
-    "fingerprint": ".runs",
-    "flush": ".nbval_cells",
-    "from_tags": ".drift",
-    "mirrored": ".runs",
-    "once_more": ".nbval_cells",
+    "compare_run": ".recording",
+    "digest": ".runs",
+    "format_result": ".runs",
+    "list_drifted": ".recording",
+    "load_results": ".notebooks",
+    "parse_comparator": ".drift",
     "record": ".recording",
-    "rows_of": ".exchanges",
-    "skipped": ".nbval_cells",
-    "told": ".results",
-    "write": ".report",
+    "write_report": ".report",
 }
 
 __all__ = [
-    "NotebookRun",
+    "NotebookUnderTest",
+    "PytestSession",
     "Result",
-    "Results",
-    "Settings",
-    "TestRun",
     "bless",
-    "cassette_of",
-    "cassette_of_test",
-    "comparable",
-    "comparator",
-    "drifted",
-    "executed",
-    "fingerprint",
-    "flush",
-    "from_tags",
-    "mirrored",
-    "once_more",
+    "compare_run",
+    "digest",
+    "format_result",
+    "list_drifted",
+    "load_results",
+    "parse_comparator",
     "record",
-    "rows_of",
-    "skipped",
-    "told",
-    "write",
+    "write_report",
 ]
 
 
