@@ -63,6 +63,18 @@ def test_importing_loads_nothing_heavy(module):
     assert loaded == []
 
 
+@pytest.mark.parametrize("options", [[], ["-n", "1"]])
+def test_a_plain_pytest_run_loads_nothing_heavy(elsewhere, options):
+    (elsewhere / "test_plain.py").write_text("def test_it():\n    pass\n")
+    command = ["-p", "no:nbval", "-p", "no:hypothesispytest", "-p", "no:cacheprovider", *options, "test_plain.py"]
+    code = (
+        "import contextlib, json, pytest, sys\n"
+        f"with contextlib.redirect_stdout(sys.stderr): ret = pytest.main({command})\n"
+        f"print(json.dumps([ret, *(n for n in {(*HEAVY, 'nbformat')!r} if n in sys.modules)]))"
+    )
+    assert run(code) == [pytest.ExitCode.OK]
+
+
 def test_a_script_that_asks_loads_no_table_and_no_widget(elsewhere):
     code = (
         "import os, sys, json; os.environ.update(AMBER_MODE='simulate', AMBER_SIM_CHUNKS_PER_S='0')\n"

@@ -239,7 +239,7 @@ def judge(recorded: ReplySummary | None, runs: Sequence[ReplySummary], how: Comp
         return _judge_one_side(recorded, runs, how)
     comparisons = tuple(compare(recorded, run, how) for run in runs)
     n = len(comparisons)
-    same, failed = (sum(one.status == status for one in comparisons) for status in ("same", "failed"))
+    same, failed = (sum(comparison.status == status for comparison in comparisons) for status in ("same", "failed"))
     worst = min(range(n), key=lambda run: _badness(comparisons[run]))
     why = comparisons[worst].why
     if failed:

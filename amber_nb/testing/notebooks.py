@@ -18,8 +18,8 @@ from ..show.notebook import is_answer
 from ..tapes import cassette_of
 from .runs import (
     FRESH,
-    Asked,
     CassetteRun,
+    CellExchange,
     Result,
     RunSettings,
     cassette_for_test,
@@ -202,7 +202,7 @@ class NotebookUnderTest:
         """Return the tags of each code cell by its number, from 1."""
         return {number: cell.metadata.get("tags", []) for number, cell in enumerate(self._cells, 1)}
 
-    def run_again(self, run: CassetteRun) -> list[list[Asked]]:
+    def run_again(self, run: CassetteRun) -> list[list[CellExchange]]:
         """Run the notebook as often as the settings say, each time in a fresh kernel and on a cassette of its own.
 
         Args:
@@ -211,7 +211,7 @@ class NotebookUnderTest:
         Returns:
             What was asked in each run, the first one included.
         """
-        runs = [run.asked]
+        runs = [run.exchanges]
         for number in range(1, run.settings.runs):
             again = CassetteRun(f"{run.name}-{number}", run.cassette, run.settings, run.mode)
             with pytest.MonkeyPatch.context() as environment:
@@ -224,7 +224,7 @@ class NotebookUnderTest:
                 run.result.warnings.append(f"run {number + 1} broke off: {type(error).__name__}")
             finally:
                 self.collector.kernel.stop()
-            runs.append(again.asked)
+            runs.append(again.exchanges)
         return runs
 
     def _run_cells(self, run: CassetteRun) -> None:

@@ -209,7 +209,7 @@ class _Plugin:
         with self.session.closing(run):
             run.collect()
             if run.mode == "live":
-                testing.compare_run(run, [run.asked])
+                testing.compare_run(run, [run.exchanges])
             run.close(complete=item.stash.get(PASSED, False))
 
     # --- the end of the session
@@ -230,9 +230,9 @@ class _Plugin:
     def _write_report(self, page: Path) -> bool:
         rows = [row for result in self._results for row in result.rows]
         books = len({row.notebook for row in rows})
-        made = f"amber_nb {amber_nb.__version__} · {len(rows)} replies of {books} notebooks, asked again"
+        subtitle = f"amber_nb {amber_nb.__version__} · {len(rows)} replies of {books} notebooks, asked again"
         try:
-            testing.write_report(page, rows, title="Drift of recorded replies", made=made)
+            testing.write_report(page, rows, title="Drift of recorded replies", subtitle=subtitle)
         except OSError as error:
             self._report_line = f"the report {page} was not written: {error.strerror or error}"
             return False

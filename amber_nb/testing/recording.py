@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TypeAlias
 
 import nbformat
 from nbclient import NotebookClient
@@ -21,12 +22,15 @@ from ..wire.gist import gist, message
 from ..wire.sse import Decoder
 from ..wire.stream import Cut, Fold, Garbled, GatewayFault
 from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
-from .runs import Asked, CassetteRun, Result, RunSettings, dump_notebook
+from .runs import CassetteRun, CellExchange, Result, RunSettings, dump_notebook
 
 __all__ = ["NotRecorded", "bless", "compare_run", "judge_exchanges", "list_drifted", "record", "summarize_reply"]
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PROMPT = 400  # characters of a prompt that a report repeats
+
+# A recorded exchange, or None, and its counterpart in each run, or None.
+_Pair: TypeAlias = tuple[Exchange | None, list[CellExchange | None]]
 
 
 class NotRecorded(AmberError):
@@ -85,9 +89,8 @@ def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
         raise ConfigError(f"{shown(notebook)} has no cassette yet: record it first.")
     old = Cassette(cassette).exchanges
     result = record(notebook, environment)
-    result.rows = judge_exchanges(
-        result.name, old, [[(None, exchange) for exchange in Cassette(cassette).exchanges]], lambda cell: None
-    )
+    fresh = [(None, exchange) for exchange in Cassette(cassette).exchanges]
+    result.rows = judge_exchanges(result.name, old, [fresh], lambda cell: None)
     return result
 
 
@@ -129,7 +132,7 @@ def _last_lines(traceback: str) -> str:
 
 
 def compare_run(
-    run: CassetteRun, runs: Sequence[Sequence[Asked]], tags: Mapping[int, Iterable[str]] | None = None
+    run: CassetteRun, runs: Sequence[Sequence[CellExchange]], tags: Mapping[int, Iterable[str]] | None = None
 ) -> None:
     """Judge a live run against its cassette, and put the rows into its result.
 
@@ -155,7 +158,7 @@ def compare_run(
 def judge_exchanges(
     notebook: str,
     recorded: Iterable[Exchange],
-    runs: Sequence[Sequence[Asked]],
+    runs: Sequence[Sequence[CellExchange]],
     how: Callable[[int | None], str | None],
 ) -> list[Row]:
     """Judge every chat completion of a notebook.
@@ -169,19 +172,17 @@ def judge_exchanges(
     Returns:
         A row for each exchange, by cell and then as recorded.
     """
-    # Each recorded exchange, or None, with its counterpart in each run, or None.
-    pairs: list[tuple[Exchange | None, list[Asked | None]]]
-    pairs = [(exchange, []) for exchange in recorded if _is_completion(exchange)]
+    pairs: list[_Pair] = [(exchange, []) for exchange in recorded if _is_completion(exchange)]
     for number, run in enumerate(runs):
-        fresh = [asked for asked in run if _is_completion(asked[1])]
-        for index, asked in zip(_match(pairs, fresh), fresh, strict=True):
+        fresh = [item for item in run if _is_completion(item[1])]
+        for index, item in zip(_match(pairs, fresh), fresh, strict=True):
             if index is None:
-                pairs.append((None, [None] * number + [asked]))
+                pairs.append((None, [None] * number + [item]))
             else:
-                pairs[index][1].append(asked)
+                pairs[index][1].append(item)
         for _, counterparts in pairs:
             counterparts.extend([None] * (number + 1 - len(counterparts)))
-    rows = [_judge_pair(notebook, exchange, counterparts, how) for exchange, counterparts in pairs]
+    rows = [_judge_pair(notebook, pair, how) for pair in pairs]
     rows.sort(key=lambda row: (row.cell is None, row.cell or 0))  # stable: within a cell as recorded
     for _, calls in groupby(rows, key=lambda row: row.cell):
         for call, row in enumerate(calls, 1):
@@ -193,14 +194,16 @@ def _is_completion(exchange: Exchange) -> bool:
     return exchange.asked.path.partition("?")[0] == "/chat/completions"
 
 
-def _match(pairs: Sequence[tuple[Exchange | None, list[Asked | None]]], fresh: Sequence[Asked]) -> list[int | None]:
+def _match(
+    pairs: Sequence[tuple[Exchange | None, list[CellExchange | None]]], fresh: Sequence[CellExchange]
+) -> list[int | None]:
     """Find the pair of each fresh exchange: the same request first, then, in order, what is left.
 
     A prompt that holds an earlier answer is another one now, and still the same question of the notebook.
     """
     by_request = {}
     for index, (recorded, counterparts) in enumerate(pairs):
-        exchange = recorded or next(asked[1] for asked in counterparts if asked is not None)
+        exchange = recorded or next(item[1] for item in counterparts if item is not None)
         by_request[exchange.asked.key, exchange.n] = index
     free = dict.fromkeys(range(len(pairs)))
     indices: list[int | None] = []
@@ -212,25 +215,21 @@ def _match(pairs: Sequence[tuple[Exchange | None, list[Asked | None]]], fresh: S
     return [next(left, None) if index is None else index for index in indices]
 
 
-def _judge_pair(
-    notebook: str,
-    exchange: Exchange | None,
-    counterparts: Sequence[Asked | None],
-    how: Callable[[int | None], str | None],
-) -> Row:
-    asked = [one for one in counterparts if one is not None]
-    cell = asked[0][0] if asked else None
+def _judge_pair(notebook: str, pair: _Pair, how: Callable[[int | None], str | None]) -> Row:
+    exchange, counterparts = pair
+    present = [item for item in counterparts if item is not None]
+    cell = present[0][0] if present else None
     recorded = summarize_reply(exchange) if exchange is not None else None
     missing = ReplySummary(text="", error="NotAsked: this run did not come so far as to ask it")
-    expected = counterparts if recorded is not None and asked else asked
-    runs = tuple(summarize_reply(one[1]) if one is not None else missing for one in expected)
-    wanted = how(cell)
-    comparator = parse_comparator(wanted) if wanted else default_comparator(recorded)
+    items = counterparts if recorded is not None and present else present
+    runs = tuple(summarize_reply(item[1]) if item is not None else missing for item in items)
+    name = how(cell)
+    comparator = parse_comparator(name) if name else default_comparator(recorded)
     return Row(
         notebook=notebook,
         cell=cell,
         call=0,
-        prompt=_prompt(exchange or asked[0][1]),
+        prompt=_prompt(exchange or present[0][1]),
         how=str(comparator),
         verdict=judge(recorded, runs, comparator),
         recorded=recorded,

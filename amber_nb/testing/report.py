@@ -49,16 +49,16 @@ _MAX_SORTED = 500_000  # characters of JSON whose keys are sorted
 _MAX_ONE_SIDE = 12_000  # characters of a text that has no counterpart
 
 
-def render_html(rows: Iterable[Row], *, title: str, made: str) -> str:
+def render_html(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
     """Render the report as a page.
 
     Args:
         rows: the exchanges, in any order.
         title: the page's heading.
-        made: one line under it: when, with what, against which gateway.
+        subtitle: one line under it: when, with what, against which gateway.
 
     Example:
-        >>> Path("drift.html").write_text(render_html(rows, title="Drift", made="24 November 2026"))  # doctest: +SKIP
+        >>> page = render_html(rows, title="Drift", subtitle="24 November 2026")  # doctest: +SKIP
     """
     ordered = _sort(rows)
     numbers = count(1)
@@ -69,7 +69,7 @@ def render_html(rows: Iterable[Row], *, title: str, made: str) -> str:
     ]
     page = _TEMPLATE.render(
         title=title,
-        made=made,
+        subtitle=subtitle,
         sections=sections,
         total=len(ordered),
         counts=_count_statuses(ordered),
@@ -81,13 +81,13 @@ def render_html(rows: Iterable[Row], *, title: str, made: str) -> str:
     return encodable(page)
 
 
-def render_json(rows: Iterable[Row], *, title: str, made: str) -> str:
+def render_json(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
     """Render the report as JSON; this module's docstring has the schema."""
     ordered = _sort(rows)
     report = {
         "version": VERSION,
         "title": title,
-        "made": made,
+        "made": subtitle,
         "summary": {**_count_statuses(ordered), "total": len(ordered)},
         "rows": [_row_fields(row) for row in ordered],
     }
@@ -95,7 +95,7 @@ def render_json(rows: Iterable[Row], *, title: str, made: str) -> str:
     return encodable(text) + "\n"
 
 
-def write_report(path: str | os.PathLike[str], rows: Iterable[Row], *, title: str, made: str) -> tuple[Path, Path]:
+def write_report(path: str | os.PathLike[str], rows: Iterable[Row], *, title: str, subtitle: str) -> tuple[Path, Path]:
     """Write the page at `path` and its JSON twin beside it, both or neither.
 
     Returns:
@@ -111,8 +111,11 @@ def write_report(path: str | os.PathLike[str], rows: Iterable[Row], *, title: st
         raise ValueError(
             f"{page}: the report is HTML; its JSON twin gets this name when the report is {page.stem}.html"
         )
-    kept = list(rows)
-    texts = {twin: render_json(kept, title=title, made=made), page: render_html(kept, title=title, made=made)}
+    rows = list(rows)
+    texts = {
+        twin: render_json(rows, title=title, subtitle=subtitle),
+        page: render_html(rows, title=title, subtitle=subtitle),
+    }
     replace_files({file: text.encode() for file, text in texts.items()})
     return page, twin
 
@@ -193,8 +196,8 @@ def _mean(replies: Iterable[ReplySummary | None], name: str) -> float | None:
 def _sum_both(rows: Sequence[Row], name: str) -> tuple[float, float] | None:
     """Add up a field, recorded and fresh, of the rows that have both; runs that failed do not count."""
     both = [(_mean([row.recorded], name), _mean((run for run in row.runs if run.error is None), name)) for row in rows]
-    known = [(old, new) for old, new in both if old is not None and new is not None]
-    return (sum(old for old, _ in known), sum(new for _, new in known)) if known else None
+    pairs = [(old, new) for old, new in both if old is not None and new is not None]
+    return (sum(old for old, _ in pairs), sum(new for _, new in pairs)) if pairs else None
 
 
 # --- what a row unfolds
@@ -237,13 +240,13 @@ def _lines(old: str | None, new: str | None) -> list[Line]:
     return lines
 
 
-def _rendered(row: Row, fresh: ReplySummary | None, name: str) -> list[tuple[str, Markup]]:
+def _answers(row: Row, fresh: ReplySummary | None, name: str) -> list[tuple[str, Markup]]:
     """Return the heading and the HTML of both answers, or of one where they are equal."""
     replies = [(title, reply) for title, reply in (("Recorded", row.recorded), (name, fresh)) if reply is not None]
-    shown = [(title, _answer(reply.text, reply.refusal, reply.tool_calls, reply.error)) for title, reply in replies]
-    if len(shown) == 2 and shown[0][1] == shown[1][1]:
-        return [(f"Recorded and {name[0].lower()}{name[1:]}", shown[0][1])]
-    return shown
+    answers = [(title, _answer(reply.text, reply.refusal, reply.tool_calls, reply.error)) for title, reply in replies]
+    if len(answers) == 2 and answers[0][1] == answers[1][1]:
+        return [(f"Recorded and {name[0].lower()}{name[1:]}", answers[0][1])]
+    return answers
 
 
 @lru_cache(maxsize=64)
@@ -280,7 +283,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "answers": _rendered,
+        "answers": _answers,
         "change": format_change,
         "count": _format_count,
         "diffs": _diffs,

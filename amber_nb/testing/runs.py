@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .drift import Row
 
 __all__ = [
-    "Asked",
     "CassetteRun",
+    "CellExchange",
     "Result",
     "RunSettings",
     "cassette_for_test",
@@ -38,7 +38,7 @@ __all__ = [
     "replace_files",
 ]
 
-Asked = tuple[int | None, Exchange]  # number of the code cell that asked, from 1, and the exchange
+CellExchange = tuple[int | None, Exchange]  # number of the code cell that asked, from 1, and the exchange
 
 FRESH = ("live", "record")  # modes that ask the gateway anew, into a cassette of their own
 STATUSES = ("same", "drifted", "flaky", "failed")
@@ -126,7 +126,7 @@ class CassetteRun:
         result: what the run found.
         journal: file in which the client notes warnings and the exchanges that it replays.
         fresh: cassette for what is asked anew.
-        asked: fresh exchanges, each with the number of the cell that asked.
+        exchanges: fresh ones, each with the number of the cell that asked.
     """
 
     name: str
@@ -136,7 +136,7 @@ class CassetteRun:
     result: Result = field(init=False)
     journal: Path = field(init=False)
     fresh: Path = field(init=False)
-    asked: list[Asked] = field(default_factory=list)
+    exchanges: list[CellExchange] = field(default_factory=list)
     _seen: set[tuple[str, int, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -193,7 +193,7 @@ class CassetteRun:
             slot = (exchange.asked.key, exchange.n, exchange.attempt)
             if slot not in self._seen:
                 self._seen.add(slot)
-                self.asked.append((cell, exchange))
+                self.exchanges.append((cell, exchange))
 
     def close(self, *, complete: bool, files: Callable[[], Mapping[Path, bytes]] = dict) -> Result:
         """Read the journal, look for unused exchanges, and keep the recording.
@@ -227,8 +227,8 @@ class CassetteRun:
             count = len(Cassette(self.fresh).exchanges)
             replace_files({self.cassette: self.fresh.read_bytes(), **files()})
             self.result.recorded = count
-            exchanges = f"{count} exchange{'s' if count != 1 else ''}"
-            self.result.notes.append(f"recorded: {exchanges} in {shown(self.cassette)}")
+            noun = "exchange" if count == 1 else "exchanges"
+            self.result.notes.append(f"recorded: {count} {noun} in {shown(self.cassette)}")
 
 
 # --- names of cassettes

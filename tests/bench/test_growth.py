@@ -224,7 +224,7 @@ def beside(old, new, n):
 
 
 def report(rows):
-    return partial(render_html, rows, title="Drift", made="24 November 2026")
+    return partial(render_html, rows, title="Drift", subtitle="24 November 2026")
 
 
 def row(old, new, cell=1):

@@ -72,7 +72,7 @@ def opened(browser, tmp_path):
     contexts = []
 
     def open_report(rows, width=1280, **options):
-        path, _ = write_report(tmp_path / "drift.html", rows, title="Drift", made="24 November 2026")
+        path, _ = write_report(tmp_path / "drift.html", rows, title="Drift", subtitle="24 November 2026")
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page, alarms = context.new_page(), []

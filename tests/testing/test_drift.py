@@ -370,7 +370,7 @@ def test_differences_in_order():
 # --- side by side
 
 
-def shown(old, new):
+def format_lines(old, new):
     """Each row with its changed words in brackets."""
 
     def text(pieces):
@@ -400,20 +400,20 @@ def shown(old, new):
     ],
 )
 def test_side_by_side(old, new, rows):
-    assert shown(old, new) == rows
+    assert format_lines(old, new) == rows
 
 
 def test_long_agreement_is_left_out():
     lines = [f"line {n}" for n in range(50)]
-    rows = shown("\n".join(lines), "\n".join([*lines[:25], "line XXV", *lines[26:]]))
+    rows = format_lines("\n".join(lines), "\n".join([*lines[:25], "line XXV", *lines[26:]]))
     assert [sign for sign, _, _ in rows] == ["…", *"   ~   ", "…"]
     assert rows[0][1] == "22 equal lines"
-    middle = shown("start " + "word " * 400 + "end", "begin " + "word " * 400 + "end")
+    middle = format_lines("start " + "word " * 400 + "end", "begin " + "word " * 400 + "end")
     assert "equal characters" in middle[0][1]
     assert len(middle[0][1]) < 500
 
 
 def test_what_is_left_out_is_said():
-    rows = shown("\n".join(f"old {n}" * 20 for n in range(900)), "\n".join(f"new {n}" * 20 for n in range(900)))
+    rows = format_lines("\n".join(f"old {n}" * 20 for n in range(900)), "\n".join(f"new {n}" * 20 for n in range(900)))
     assert rows[-1] == ("…", "the rest is not shown here", "")
-    assert "more characters" in shown("a" * 100_000, "b" * 100_000)[0][1]
+    assert "more characters" in format_lines("a" * 100_000, "b" * 100_000)[0][1]

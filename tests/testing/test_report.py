@@ -21,7 +21,7 @@ from amber_nb.testing.report import (
 
 _ITEMS = json.loads((Path(__file__).parents[1] / "show" / "hostile.json").read_text(encoding="utf-8"))
 CORPUS = {item["name"]: item["text"] for item in _ITEMS}
-TOP = {"title": "Drift", "made": "24 November 2026"}
+TOP = {"title": "Drift", "subtitle": "24 November 2026"}
 
 # --- what a page may consist of
 
@@ -168,14 +168,14 @@ def hostile(text):
 @pytest.mark.parametrize("name", CORPUS)
 def test_hostile_text_in_every_field(name):
     rows = list(hostile(CORPUS[name]))
-    page = read(render_html(rows, title=CORPUS[name], made=CORPUS[name]))
+    page = read(render_html(rows, title=CORPUS[name], subtitle=CORPUS[name]))
     assert len(page.ids) == len(rows)
-    json.loads(render_json(rows, title=CORPUS[name], made=CORPUS[name]))
+    json.loads(render_json(rows, title=CORPUS[name], subtitle=CORPUS[name]))
 
 
 def test_all_of_the_corpus_in_one_page():
     together = "\n".join(CORPUS.values())
-    read(render_html([*hostile(together), *hostile("".join(CORPUS.values()))], title=together, made=together))
+    read(render_html([*hostile(together), *hostile("".join(CORPUS.values()))], title=together, subtitle=together))
 
 
 def test_the_reader_would_notice():

@@ -33,7 +33,7 @@ from amber_nb.wire.exchange import HEADER
 
 @pytest.fixture
 def run(tmp_path):
-    """Of a notebook that is recorded; it has asked something, and there is an older cassette."""
+    """Of a notebook that is recorded; it has requests something, and there is an older cassette."""
     (tmp_path / "work").mkdir()
     settings = RunSettings(folder=None, work=tmp_path / "work")
     run = CassetteRun("talk.ipynb", tmp_path / "talk.jsonl", settings, "record")
@@ -200,12 +200,12 @@ def test_a_kernel_that_is_dead_or_busy_is_not_waited_for():
     def busy(*_, **__):
         raise TimeoutError
 
-    asked = []
-    alive = {"is_alive": lambda: True, "execute_cell_input": lambda *_, **__: asked.append(1)}
+    requests = []
+    alive = {"is_alive": lambda: True, "execute_cell_input": lambda *_, **__: requests.append(1)}
     flush_kernel(None)
     flush_kernel(SimpleNamespace(is_alive=lambda: False))
     flush_kernel(SimpleNamespace(**alive, await_reply=busy))
-    assert asked == [1]
+    assert requests == [1]
 
 
 @pytest.mark.parametrize(
