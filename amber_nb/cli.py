@@ -205,7 +205,7 @@ def _record(options: argparse.Namespace) -> int:
 
 
 def _bless(options: argparse.Namespace) -> int:
-    named = [[path] if path.suffix != ".json" else testing.drifted(path) for path in options.notebook]
+    named = [[path] if path.suffix != ".json" else testing.list_drifted(path) for path in options.notebook]
     return _each([path for paths in named for path in paths], testing.bless)
 
 
@@ -221,7 +221,7 @@ def _each(notebooks: Sequence[Path], work: Callable[[Path, Mapping[str, str]], t
             print(f"amber-nb: {error}", file=sys.stderr)
             failed = 1
             continue
-        for line in testing.told(result):
+        for line in testing.format_result(result):
             print(line)
     return failed
 

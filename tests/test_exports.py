@@ -12,7 +12,10 @@ import pytest
 import amber_nb
 
 ROOT = Path(amber_nb.__file__).parent
-HEAVY = ("openai", "pandas", "anywidget", "ipywidgets", "PIL", "httpx2", "keyring", "markdown_it", "IPython")
+HEAVY = (
+    *("openai", "pandas", "anywidget", "ipywidgets", "PIL", "httpx2", "keyring", "markdown_it", "IPython"),
+    *("jinja2", "rapidfuzz", "nbclient"),
+)
 
 
 def run(code):
@@ -40,11 +43,23 @@ def test_a_stub_names_what_its_package_has(stub):
 
 @pytest.mark.parametrize(
     "module",
-    ["amber_nb", "amber_nb.testing.pytest_plugin", "amber_nb.testing.runs", "amber_nb.errors", "amber_nb.config"],
+    ["amber_nb", "amber_nb.testing.pytest_plugin", "amber_nb.testing.notebooks", "amber_nb.errors", "amber_nb.config"],
 )
 def test_importing_loads_nothing_heavy(module):
     loaded = run(f"import sys, json, {module}; print(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))")
     assert loaded == []
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "1"]])
+def test_a_plain_pytest_run_loads_nothing_heavy(elsewhere, options):
+    (elsewhere / "test_plain.py").write_text("def test_it():\n    pass\n")
+    command = ["-p", "no:nbval", "-p", "no:hypothesispytest", "-p", "no:cacheprovider", *options, "test_plain.py"]
+    code = (
+        "import contextlib, json, pytest, sys\n"
+        f"with contextlib.redirect_stdout(sys.stderr): ret = pytest.main({command})\n"
+        f"print(json.dumps([ret, *(n for n in {(*HEAVY, 'nbformat')!r} if n in sys.modules)]))"
+    )
+    assert run(code) == [pytest.ExitCode.OK]
 
 
 def test_a_script_that_asks_loads_no_table_and_no_widget(elsewhere):

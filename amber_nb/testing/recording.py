@@ -1,27 +1,42 @@
-"""`amber-nb record` and `bless`: a notebook run in a fresh kernel; outputs and cassette are kept together, or not."""
+"""Record notebooks and compare fresh exchanges with recorded ones: `amber-nb record`, `bless`, `--amber=live`."""
 
 from __future__ import annotations
 
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import TypeAlias
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from ..cassettes.file import Cassette
+from ..cassettes.interaction import Interaction
 from ..config import cassette_path, display_path
 from ..errors import AmberError, ConfigError
-from .exchanges import rows_of
-from .results import Result
-from .runs import NotebookRun, Settings, written
+from ..wire.stream import (
+    CompletionAccumulator,
+    GatewayError,
+    IncompleteStream,
+    MalformedEvent,
+    SSEDecoder,
+    error_message,
+    summarize,
+)
+from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
+from .runs import CassetteRun, CellExchange, Result, RunSettings, dump_notebook
 
-__all__ = ["bless", "record"]
+__all__ = ["NotRecorded", "bless", "compare_run", "judge_exchanges", "list_drifted", "record", "summarize_reply"]
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_PROMPT = 400  # characters of a prompt that a report repeats
+
+# A recorded exchange, or None, and its counterpart in each run, or None.
+_Pair: TypeAlias = tuple[Interaction | None, list[CellExchange | None]]
 
 
 class NotRecorded(AmberError):
@@ -29,20 +44,20 @@ class NotRecorded(AmberError):
 
 
 def record(notebook: Path, environment: Mapping[str, str]) -> Result:
-    """Run a notebook from top to bottom against the gateway, and keep what came.
+    """Run a notebook from top to bottom against the gateway; replace its outputs and its cassette together.
 
     Args:
-        notebook: its outputs and its cassette are replaced together, when every cell has run.
+        notebook: the file; it stays as it is unless every cell ran.
         environment: of its kernel, mode and cassette excepted.
 
     Raises:
         ConfigError: there is no such notebook, or its cassette is damaged.
         NotRecorded: a cell failed, or a file cannot be written; both files are as they were.
     """
-    before, book = _read(notebook)
+    before, book = _read_notebook(notebook)
     with tempfile.TemporaryDirectory(prefix="amber-") as folder:
-        settings = Settings(folder=None, work=Path(folder))
-        run = NotebookRun(display_path(notebook), cassette_path(notebook), settings, "record")
+        settings = RunSettings(folder=None, work=Path(folder))
+        run = CassetteRun(display_path(notebook), cassette_path(notebook), settings, "record")
         run.check()
         client = NotebookClient(
             book, timeout=None, record_timing=False, resources={"metadata": {"path": str(notebook.parent)}}
@@ -50,14 +65,13 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
         try:
             client.execute(env={**environment, **run.environment})
         except CellExecutionError as error:
-            raise NotRecorded(f"{run.name}: a cell failed; nothing was changed.\n{_last(str(error))}") from None
+            raise NotRecorded(f"{run.name}: a cell failed; nothing was changed.\n{_last_lines(str(error))}") from None
         except (DeadKernelError, RuntimeError) as error:
             raise NotRecorded(f"{run.name}: the kernel died ({error}); nothing was changed.") from None
         if notebook.read_bytes() != before:
             raise NotRecorded(f"{run.name}: the file was changed while it ran; nothing was changed by us.")
-        outputs = written(book)
         try:
-            result = run.close(whole=True, files=lambda: {notebook: outputs})
+            result = run.close(complete=True, files=lambda: {notebook: dump_notebook(book)})
         except OSError as error:
             raise NotRecorded(f"{run.name}: {error.strerror or error}; nothing was changed.") from None
     if result.recorded is None:
@@ -66,26 +80,37 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
 
 
 def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
-    """The same for a notebook that has a cassette: what comes now is right from now on. Tells what changed.
+    """Record a notebook again, and report what differs from its old cassette.
+
+    Args:
+        notebook: its outputs and its cassette are replaced, see `record`.
+        environment: of its kernel, mode and cassette excepted.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: it has no cassette.
+        NotRecorded: a cell failed, or a file cannot be written; both files are as they were.
     """
     cassette = cassette_path(notebook)
     if not cassette.exists():
         raise ConfigError(f"{display_path(notebook)} has no cassette yet: record it first.")
     old = Cassette(cassette).interactions
     result = record(notebook, environment)
-    new = Cassette(cassette).interactions
-    result.rows = rows_of(result.name, old, [[(None, one) for one in new]])
+    fresh = [(None, exchange) for exchange in Cassette(cassette).interactions]
+    result.rows = judge_exchanges(result.name, old, [fresh], lambda cell: None)
     return result
 
 
-def drifted(report: Path) -> list[Path]:
-    """The notebooks in a drift report whose replies were not the same, as paths from the working directory.
+def list_drifted(report: Path) -> list[Path]:
+    """Return the notebooks with replies that were not the same.
+
+    Args:
+        report: the `.json` of a drift report.
+
+    Returns:
+        Paths from the working directory, in the order of the report.
 
     Raises:
-        ConfigError: it is no report.
+        ConfigError: the file is no drift report.
     """
     try:
         rows = json.loads(report.read_bytes())["rows"]
@@ -96,7 +121,7 @@ def drifted(report: Path) -> list[Path]:
         ) from None
 
 
-def _read(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
+def _read_notebook(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
     try:
         content = notebook.read_bytes()
         return content, nbformat.reads(content.decode(), as_version=4)
@@ -106,7 +131,200 @@ def _read(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
         raise ConfigError(f"{display_path(notebook)} is no notebook.") from None
 
 
-def _last(text: str) -> str:
-    """The end of a traceback, without its colours: what failed, not how it got there."""
-    lines = _COLOURS.sub("", text).rstrip().splitlines()
-    return "\n".join(lines[-12:])
+def _last_lines(traceback: str) -> str:
+    """Return the end of a traceback without its colours: what failed, not how it got there."""
+    return "\n".join(_COLOURS.sub("", traceback).rstrip().splitlines()[-12:])
+
+
+# --- recorded and fresh exchanges
+
+
+def compare_run(
+    run: CassetteRun, runs: Sequence[Sequence[CellExchange]], tags: Mapping[int, Iterable[str]] | None = None
+) -> None:
+    """Judge a live run against its cassette, and put the rows into its result.
+
+    Args:
+        run: a run in live mode.
+        runs: what was asked in each run of the notebook or test, this one included.
+        tags: of the code cells, by their number from 1; a wrong one is a problem of the run.
+    """
+    comparators: dict[int | None, str | None] = {}
+    for number, cell_tags in (tags or {}).items():
+        try:
+            comparators[number] = parse_tags(cell_tags)
+        except ValueError as error:
+            run.result.problems.append(f"cell {number}: {error}")
+    if run.cassette.exists():
+        recorded = Cassette(run.cassette).interactions
+        default = run.settings.compare
+        run.result.rows = judge_exchanges(run.name, recorded, runs, lambda cell: comparators.get(cell) or default)
+    else:
+        run.result.notes.append(f"nothing to compare with: there is no {display_path(run.cassette)}")
+
+
+def judge_exchanges(
+    notebook: str,
+    recorded: Iterable[Interaction],
+    runs: Sequence[Sequence[CellExchange]],
+    how: Callable[[int | None], str | None],
+) -> list[Row]:
+    """Judge every chat completion of a notebook.
+
+    Args:
+        notebook: its path, as the report names it.
+        recorded: the exchanges of its cassette.
+        runs: the fresh exchanges of each run, with the number of the cell that asked.
+        how: returns the comparator wanted for a cell, or None.
+
+    Returns:
+        A row for each exchange, by cell and then as recorded.
+    """
+    pairs: list[_Pair] = [(exchange, []) for exchange in recorded if _is_completion(exchange)]
+    for number, run in enumerate(runs):
+        fresh = [item for item in run if _is_completion(item[1])]
+        for index, item in zip(_match(pairs, fresh), fresh, strict=True):
+            if index is None:
+                pairs.append((None, [None] * number + [item]))
+            else:
+                pairs[index][1].append(item)
+        for _, counterparts in pairs:
+            counterparts.extend([None] * (number + 1 - len(counterparts)))
+    rows = [_judge_pair(notebook, pair, how) for pair in pairs]
+    rows.sort(key=lambda row: (row.cell is None, row.cell or 0))  # stable: within a cell as recorded
+    for _, calls in groupby(rows, key=lambda row: row.cell):
+        for call, row in enumerate(calls, 1):
+            row.call = call
+    return rows
+
+
+def _is_completion(exchange: Interaction) -> bool:
+    return exchange.request.path.partition("?")[0] == "/chat/completions"
+
+
+def _match(
+    pairs: Sequence[tuple[Interaction | None, list[CellExchange | None]]], fresh: Sequence[CellExchange]
+) -> list[int | None]:
+    """Find the pair of each fresh exchange: the same request first, then, in order, what is left.
+
+    A prompt that holds an earlier answer is another one now, and still the same question of the notebook.
+    """
+    by_request = {}
+    for index, (recorded, counterparts) in enumerate(pairs):
+        exchange = recorded or next(item[1] for item in counterparts if item is not None)
+        by_request[exchange.request.exact, exchange.n] = index
+    free = dict.fromkeys(range(len(pairs)))
+    indices: list[int | None] = []
+    for _, exchange in fresh:
+        index = by_request.get((exchange.request.exact, exchange.n), -1)
+        indices.append(index if index in free else None)
+        free.pop(index, None)
+    left = iter(free)
+    return [next(left, None) if index is None else index for index in indices]
+
+
+def _judge_pair(notebook: str, pair: _Pair, how: Callable[[int | None], str | None]) -> Row:
+    exchange, counterparts = pair
+    present = [item for item in counterparts if item is not None]
+    cell = present[0][0] if present else None
+    recorded = summarize_reply(exchange) if exchange is not None else None
+    missing = ReplySummary(text="", error="NotAsked: this run did not come so far as to ask it")
+    items = counterparts if recorded is not None and present else present
+    runs = tuple(summarize_reply(item[1]) if item is not None else missing for item in items)
+    name = how(cell)
+    comparator = parse_comparator(name) if name else default_comparator(recorded)
+    return Row(
+        notebook=notebook,
+        cell=cell,
+        call=0,
+        prompt=_prompt(exchange or present[0][1]),
+        how=str(comparator),
+        verdict=judge(recorded, runs, comparator),
+        recorded=recorded,
+        runs=runs,
+    )
+
+
+def _prompt(exchange: Interaction) -> str:
+    body = exchange.request.body
+    for sent in reversed((body.get("messages") if isinstance(body, dict) else None) or ()):
+        if isinstance(sent, dict) and sent.get("role") == "user":
+            content = sent.get("content")
+            if isinstance(content, list):
+                content = " ".join(str(part.get("text", "[image]")) for part in content if isinstance(part, dict))
+            return str(content)[:_PROMPT]
+    return ""
+
+
+def summarize_reply(exchange: Interaction) -> ReplySummary:
+    """Summarize the reply of an exchange, whole or as far as it came."""
+    body = b"".join(piece for _, piece in exchange.steps)
+    if exchange.status is None:
+        return _failure(exchange, f"{(exchange.error or ('Closed', ''))[0]}: no response came")
+    if exchange.status >= 400:
+        return _failure(exchange, f"HTTP {exchange.status}: {_error_text(body)}")
+    if "json" in (exchange.headers or {}).get("content-type", ""):
+        return _summarize_json(exchange, body)
+    fold, decoder = CompletionAccumulator(), SSEDecoder()
+    error = first_token_s = None
+    try:
+        for t, piece in exchange.steps:
+            for event in decoder.feed(piece):
+                if fold.feed(event) and first_token_s is None:
+                    first_token_s = t
+        if last := decoder.close():
+            fold.feed(last)
+        if exchange.how == "failed":
+            raise IncompleteStream(f"the connection broke ({(exchange.error or ('', ''))[0]})")
+        if exchange.how == "whole":
+            fold.close()
+    except (GatewayError, IncompleteStream) as problem:
+        error = f"StreamCut: {problem}"
+    except MalformedEvent as problem:
+        error = f"BadReply: {problem}"
+    completion = fold.completion()
+    usage = completion.usage
+    return ReplySummary(
+        text=fold.text,
+        tool_calls=tuple(fold.calls),
+        refusal=fold.refusal,
+        finish_reason=fold.finish_reason,
+        model=completion.model or "",
+        prompt_tokens=usage.prompt_tokens if usage is not None else None,
+        completion_tokens=usage.completion_tokens if usage is not None else None,
+        first_token_s=first_token_s,
+        total_s=exchange.took_s,
+        error=error,
+    )
+
+
+def _summarize_json(exchange: Interaction, body: bytes) -> ReplySummary:
+    try:
+        completion = json.loads(body)
+        choice = completion["choices"][0]
+        reply = choice["message"]
+        functions = [call["function"] for call in reply.get("tool_calls") or ()]
+        usage = completion.get("usage") or {}
+        return ReplySummary(
+            text=reply.get("content") or "",
+            tool_calls=tuple((function["name"], function["arguments"]) for function in functions),
+            refusal=reply.get("refusal"),
+            finish_reason=choice.get("finish_reason"),
+            model=completion.get("model") or "",
+            prompt_tokens=usage.get("prompt_tokens"),
+            completion_tokens=usage.get("completion_tokens"),
+            total_s=exchange.took_s,
+        )
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return _failure(exchange, f"BadReply: {_error_text(body)}")
+
+
+def _failure(exchange: Interaction, error: str) -> ReplySummary:
+    return ReplySummary(text="", error=error, total_s=exchange.took_s)
+
+
+def _error_text(body: bytes) -> str:
+    try:
+        return error_message(json.loads(body)) or summarize(body)
+    except (ValueError, RecursionError):
+        return summarize(body)

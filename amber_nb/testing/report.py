@@ -1,4 +1,4 @@
-"""The report of a drift run: one HTML file that needs nothing but itself, and its JSON twin for CI.
+"""Write the report of a drift run: one HTML file that needs nothing but itself, and its JSON twin for CI.
 
 The JSON, version 1; keys sorted, rows by notebook, cell and call:
 
@@ -9,110 +9,101 @@ The JSON, version 1; keys sorted, rows by notebook, cell and call:
                "similarity": [0.91, null], "outcomes": [{"status": "…", "why": "…", "similarity": 0.91}],
                "recorded": reply or null, "runs": [reply, …]}]}
 
-A reply has the fields of `Said`, a call being `[name, arguments]`. Numbers that are not finite are null, lone
+A reply has the fields of `ReplySummary`, a call being `[name, arguments]`. Numbers that are not finite are null, lone
 surrogates U+FFFD.
 """
 
+from __future__ import annotations
+
 import json
 import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from itertools import groupby
+from functools import lru_cache
+from importlib.resources import files
+from itertools import count, groupby
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..display.escape import code_text, shorten
-from ..types import encodable
-from .drift import Said
-from .reportrow import SIGNS, Row, change, mean, row_html, seconds
-from .reportstyle import STYLE
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-__all__ = ["VERSION", "Row", "as_json", "html", "write"]
+from ..display.escape import code_text, shorten
+from ..display.html import answer_html
+from ..types import encodable
+from .diff import Call, Line, call_key, diff_texts, format_json
+from .drift import ReplySummary, Row
+from .runs import replace_files
+
+__all__ = ["STYLE", "VERSION", "Row", "format_change", "format_seconds", "render_html", "render_json", "write_report"]
 
 VERSION = 1
-_MOST_HTML = 30_000_000  # bytes; rows beyond it show their line only
-# The page is its own: nothing is fetched, nothing runs, whatever a browser would find in it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_COLUMNS = (
-    ("c-cell", "Cell · call"),
-    ("c-status", "Verdict"),
-    ("c-ask", "Prompt"),
-    ("c-how", "Compared by"),
-    ("c-like", "Similarity"),
-    ("c-tokens", "Tokens"),
-    ("c-time", "Time"),
-)
+STYLE = files(__package__).joinpath("drift.css").read_text(encoding="utf-8")
+SIGNS = {"same": "✓", "drifted": "≠", "flaky": "≈", "failed": "✕"}  # a status is never told by colour alone
+_MAX_HTML = 30_000_000  # characters; rows beyond it show their line only
+_MAX_RENDERED = 60_000  # bytes of HTML for one rendered answer
+_MAX_RUNS = 12  # columns of facts
+_MAX_SORTED = 500_000  # characters of JSON whose keys are sorted
+_MAX_ONE_SIDE = 12_000  # characters of a text that has no counterpart
 
 
-def html(rows: Iterable[Row], *, title: str, made: str) -> str:
-    """The report as a page.
+def render_html(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
+    """Render the report as a page.
 
     Args:
-        rows: The exchanges, in any order.
-        title: The page's heading.
-        made: One line under it: when, with what, against which gateway.
+        rows: the exchanges, in any order.
+        title: the page's heading.
+        subtitle: one line under it: when, with what, against which gateway.
 
     Example:
-        >>> Path("drift.html").write_text(html(rows, title="Drift", made="24 November 2026"))  # doctest: +SKIP
+        >>> page = render_html(rows, title="Drift", subtitle="24 November 2026")  # doctest: +SKIP
     """
-    ordered = _ordered(rows)
-    head = (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="referrer" content="no-referrer"><meta http-equiv="x-dns-prefetch-control" content="off">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark"><title>{code_text(shorten(title, 200))}</title>'
-        f"<style>\n{STYLE}</style></head>\n<body>"
+    ordered = _sort(rows)
+    numbers = count(1)
+    statuses = [row.verdict.status for row in ordered]
+    sections = [
+        {"notebook": notebook, "counts": _count_statuses(group), "rows": [(next(numbers), row) for row in group]}
+        for notebook, group in ((name, list(group)) for name, group in groupby(ordered, key=lambda row: row.notebook))
+    ]
+    page = _TEMPLATE.render(
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        total=len(ordered),
+        counts=_count_statuses(ordered),
+        token_totals=_sum_both(ordered, "completion_tokens"),
+        second_totals=_sum_both(ordered, "total_s"),
+        first=next((number for number, status in enumerate(statuses, 1) if status != "same"), None),
+        budget=_Budget(_MAX_HTML),
     )
-    pieces = [head, _header(ordered, title, made), "<main>"]
-    left, number = _MOST_HTML, 0
-    for notebook, group in groupby(ordered, key=lambda row: row.notebook):
-        inside = list(group)
-        pieces.append(_opening(notebook, inside))
-        for row in inside:
-            number += 1
-            piece = row_html(row, number, detail=left > 0)
-            left -= len(piece)
-            pieces.append(piece)
-        pieces.append("</table></div></section>\n")
-    if not ordered:
-        pieces.append('<p class="empty">No exchange was recorded, and none was asked for.</p>')
-    note = "" if left > 0 else " The last rows show no detail: the page would be too large; the JSON file has it."
-    pieces.append(f"</main>\n<footer><p>{_LEGEND}{note}</p></footer></body></html>\n")
-    return encodable("".join(pieces))
+    return encodable(page)
 
 
-_LEGEND = (
-    "Tokens are those of the reply; time is until its end; several runs count with their mean. Similarity is the "
-    "share of words in the same order (ROUGE-L F), of the least similar run."
-)
-
-
-def as_json(rows: Iterable[Row], *, title: str, made: str) -> str:
-    """The report as JSON, the schema as this module's docstring has it."""
-    ordered = _ordered(rows)
-    found = {
+def render_json(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
+    """Render the report as JSON; this module's docstring has the schema."""
+    ordered = _sort(rows)
+    report = {
         "version": VERSION,
         "title": title,
-        "made": made,
-        "summary": {**_counts(ordered), "total": len(ordered)},
-        "rows": [_row_facts(row) for row in ordered],
+        "made": subtitle,
+        "summary": {**_count_statuses(ordered), "total": len(ordered)},
+        "rows": [_row_fields(row) for row in ordered],
     }
-    text = json.dumps(_plain(found), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_round(report), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return encodable(text) + "\n"
 
 
-def write(path: str | os.PathLike[str], rows: Iterable[Row], *, title: str, made: str) -> tuple[Path, Path]:
-    """Write the page at `path` and its JSON twin beside it, each whole or not at all.
+def write_report(path: str | os.PathLike[str], rows: Iterable[Row], *, title: str, subtitle: str) -> tuple[Path, Path]:
+    """Write the page at `path` and its JSON twin beside it, both or neither.
 
     Returns:
-        Where the page is, and where the JSON is.
+        The paths of the page and of the JSON.
 
     Raises:
         ValueError: `path` ends in .json, which is the twin's name.
+        OSError: a file cannot be written; both are as they were.
     """
     page = Path(path)
     twin = page.with_suffix(".json")
@@ -120,32 +111,25 @@ def write(path: str | os.PathLike[str], rows: Iterable[Row], *, title: str, made
         raise ValueError(
             f"{page}: the report is HTML; its JSON twin gets this name when the report is {page.stem}.html"
         )
-    kept = list(rows)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    _replace(twin, as_json(kept, title=title, made=made))
-    _replace(page, html(kept, title=title, made=made))
+    rows = list(rows)
+    texts = {
+        twin: render_json(rows, title=title, subtitle=subtitle),
+        page: render_html(rows, title=title, subtitle=subtitle),
+    }
+    replace_files({file: text.encode() for file, text in texts.items()})
     return page, twin
 
 
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _ordered(rows: Iterable[Row]) -> list[Row]:
+def _sort(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (row.notebook, row.cell is None, row.cell or 0, row.call))
 
 
-def _counts(rows: Sequence[Row]) -> dict[str, int]:
-    found = Counter(row.verdict.status for row in rows)
-    return {status: found[status] for status in SIGNS}
+def _count_statuses(rows: Iterable[Row]) -> dict[str, int]:
+    counts = Counter(row.verdict.status for row in rows)
+    return {status: counts[status] for status in SIGNS}
 
 
-def _row_facts(row: Row) -> dict[str, Any]:
+def _row_fields(row: Row) -> dict[str, Any]:
     verdict = row.verdict
     return {
         "notebook": row.notebook,
@@ -157,78 +141,169 @@ def _row_facts(row: Row) -> dict[str, Any]:
         "label": verdict.label,
         "why": verdict.why,
         "similarity": verdict.similarity,
-        "outcomes": [asdict(outcome) for outcome in verdict.outcomes],
+        "outcomes": [asdict(comparison) for comparison in verdict.comparisons],
         "recorded": asdict(row.recorded) if row.recorded else None,
         "runs": [asdict(run) for run in row.runs],
     }
 
 
-def _plain(value: Any) -> Any:
+def _round(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _round(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_round(item) for item in value]
     if isinstance(value, float):
         return round(value, 6) if isfinite(value) else None
     return value
 
 
-# --- the top of the page
+# --- numbers
 
 
-def _header(rows: Sequence[Row], title: str, made: str) -> str:
-    counts = _counts(rows)
-    tiles = "".join(
-        f'<li class="{status if count else "none"}"><b>{count:,}</b>'
-        f'<span><span aria-hidden="true">{SIGNS[status]}</span> {status}</span></li>'
-        for status, count in counts.items()
-    )
-    tiles += _tile("tokens of replies", _totals(rows, lambda said: said.completion_tokens), "{:,.0f}".format)
-    tiles += _tile("time in all", _totals(rows, lambda said: said.total_s), seconds)
-    parts = "".join(f'<i class="{status}" style="flex:{count}"></i>' for status, count in counts.items() if count)
-    bar = f'<div class="bar" aria-hidden="true">{parts}</div>' if parts else ""
-    notebooks = len({row.notebook for row in rows})
-    said = f"{_plural(len(rows), 'exchange')} in {_plural(notebooks, 'notebook')}"
-    only = '<label><input type="checkbox" id="changes">Show only what is not the same</label>' if counts["same"] else ""
-    first = next((number for number, row in enumerate(rows, 1) if row.verdict.status != "same"), None)
-    jump = f'<a href="#row-{first}">To the first that is not the same</a>' if first and counts["same"] else ""
-    return (
-        f'<header><h1>{code_text(shorten(title, 200))}</h1><p class="made">{said} · {code_text(shorten(made, 400))}</p>'
-        f'<ul class="tiles">{tiles}</ul>{bar}<div class="filter">{only}{jump}</div></header>\n'
-    )
-
-
-def _tile(name: str, ends: tuple[float, float] | None, write_: Callable[[float], str]) -> str:
-    if ends is None:
+def format_change(old: float | None, new: float | None) -> str:
+    """Return the change in per cent, or "" where there is none to speak of."""
+    if not old or new is None:
         return ""
-    was, now = ends
-    return f'<li class="wide"><b>{write_(was)} → {write_(now)}</b><span>{name} {change(was, now)}</span></li>'
+    percent = round(100 * (new - old) / old)
+    return f"{'+' if percent > 0 else '−'}{abs(percent):,}\u00a0%" if percent else "±0\u00a0%"
 
 
-def _totals(rows: Sequence[Row], take: Callable[[Said], float | None]) -> tuple[float, float] | None:
-    """Recorded and now, of the exchanges where both are known; runs that failed do not count."""
-    both = []
-    for row in rows:
-        was, now = (
-            mean([take(row.recorded) if row.recorded else None]),
-            mean(take(run) for run in row.runs if run.error is None),
-        )
-        if was is not None and now is not None:
-            both.append((was, now))
-    return (sum(was for was, _ in both), sum(now for _, now in both)) if both else None
+def format_seconds(value: float) -> str:
+    """Return a time that a reader can compare: 340 ms, 1.2 s, 140 s."""
+    if value < 0.9995:
+        return f"{value * 1000:.0f}\u00a0ms"
+    return f"{value:.1f}\u00a0s" if value < 99.95 else f"{value:,.0f}\u00a0s"
 
 
-def _opening(notebook: str, rows: Sequence[Row]) -> str:
-    counts = {status: count for status, count in _counts(rows).items() if count}
-    said = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-    name = code_text(shorten(notebook, 200))
-    heads = "".join(f'<th role="columnheader" scope="col" class="{kind}">{text}</th>' for kind, text in _COLUMNS)
-    quiet = ' class="quiet"' if counts.keys() == {"same"} else ""
-    return (
-        f'<section{quiet}><h2>{name}<small>{said}</small></h2><div class="list"><table role="table" class="rows">'
-        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>\n'
+def _format_count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _format_score(value: float) -> str:
+    return f"{int(value * 100) / 100:.2f}"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+def _mean(replies: Iterable[ReplySummary | None], name: str) -> float | None:
+    """Return the mean of a field where it is known; None where it is not."""
+    values = [value for reply in replies if reply and (value := _finite(getattr(reply, name))) is not None]
+    return sum(values) / len(values) if values else None
+
+
+def _sum_both(rows: Sequence[Row], name: str) -> tuple[float, float] | None:
+    """Add up a field, recorded and fresh, of the rows that have both; runs that failed do not count."""
+    both = [(_mean([row.recorded], name), _mean((run for run in row.runs if run.error is None), name)) for row in rows]
+    pairs = [(old, new) for old, new in both if old is not None and new is not None]
+    return (sum(old for old, _ in pairs), sum(new for _, new in pairs)) if pairs else None
+
+
+# --- what a row unfolds
+
+
+def _diffs(row: Row, fresh: ReplySummary | None) -> list[tuple[str, str | None, str | None]]:
+    """Return the heading and both texts of each part of the replies that either of them has."""
+    as_json = row.how == "json"
+
+    def text(reply: ReplySummary) -> str:
+        return format_json(reply.text) if as_json and len(reply.text) < _MAX_SORTED else reply.text
+
+    parts: list[tuple[str, Callable[[ReplySummary], str]]] = [
+        ("Text as JSON, keys sorted" if as_json else "Text", text),
+        ("Tool calls", lambda reply: _format_calls(reply.tool_calls)),
+        ("Refusal", lambda reply: reply.refusal or ""),
+        ("Error", lambda reply: reply.error or ""),
+    ]
+    found = []
+    for heading, take in parts:
+        old, new = (None if reply is None else take(reply) for reply in (row.recorded, fresh))
+        if old or new:
+            found.append((heading, old, new))
+    return found
+
+
+def _format_calls(calls: Sequence[Call]) -> str:
+    """Write the calls as a program would, in an order that does not depend on theirs."""
+    return "\n".join(f"{name}({format_json(arguments)})" for name, arguments in sorted(calls, key=call_key))
+
+
+def _lines(old: str | None, new: str | None) -> list[Line]:
+    if old is not None and new is not None:
+        return diff_texts(old, new)
+    text = old or new or ""  # one side only: nothing to mark
+    pieces = [((False, line),) for line in text[:_MAX_ONE_SIDE].splitlines()]
+    lines = [Line(" ", piece if new is None else (), piece if old is None else ()) for piece in pieces]
+    if len(text) > _MAX_ONE_SIDE:
+        lines.append(Line("…", ((False, "the rest is not shown here"),)))
+    return lines
+
+
+def _answers(row: Row, fresh: ReplySummary | None, name: str) -> list[tuple[str, Markup]]:
+    """Return the heading and the HTML of both answers, or of one where they are equal."""
+    replies = [(title, reply) for title, reply in (("Recorded", row.recorded), (name, fresh)) if reply is not None]
+    answers = [(title, _answer(reply.text, reply.refusal, reply.tool_calls, reply.error)) for title, reply in replies]
+    if len(answers) == 2 and answers[0][1] == answers[1][1]:
+        return [(f"Recorded and {name[0].lower()}{name[1:]}", answers[0][1])]
+    return answers
+
+
+@lru_cache(maxsize=64)
+def _answer(text: str, refusal: str | None, calls: tuple[Call, ...], error: str | None) -> Markup:
+    return Markup(answer_html(text, refusal=refusal, tool_calls=calls, notice=error, max_bytes=_MAX_RENDERED))
+
+
+# --- the template
+
+
+class _Budget:
+    """Counts the characters that rows may still take with all that they unfold."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spend(self, html: Markup) -> Markup:
+        self.left -= len(html)
+        return html
+
+
+def _escape(value: Any) -> Any:
+    """Escape each value that the template writes, but for HTML of our own: controls become visible signs."""
+    return value if isinstance(value, Markup) else Markup(code_text(str(value)))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        finalize=_escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.globals |= {
+        "answers": _answers,
+        "change": format_change,
+        "count": _format_count,
+        "diffs": _diffs,
+        "fields": (
+            ("prompt_tokens", _format_count),
+            ("completion_tokens", _format_count),
+            ("first_token_s", format_seconds),
+            ("total_s", format_seconds),
+        ),
+        "finite": _finite,
+        "lines": _lines,
+        "max_runs": _MAX_RUNS,
+        "mean": _mean,
+        "score": _format_score,
+        "seconds": format_seconds,
+        "shorten": shorten,
+        "signs": SIGNS,
+        "style": Markup(STYLE),
+    }
+    return environment
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+_TEMPLATE = _environment().get_template("drift.html.j2")

@@ -1,35 +1,112 @@
-"""One notebook, or one test, on its cassette: what is set before it begins and looked at when it is over."""
+"""One run of a notebook or a test on its cassette: its environment, what it found, and how it is recorded."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 
-from .. import testing
 from ..cassettes.file import Cassette
 from ..cassettes.interaction import Interaction
 from ..config import CASSETTE_FOLDER, CASSETTE_SUFFIX, display_path
 from ..errors import ConfigError
-from .results import Asked, Result
-from .swap import swap_in
 
-__all__ = ["NotebookRun", "Settings", "TestRun", "cassette_of_test", "executed", "fingerprint", "mirrored", "written"]
+if TYPE_CHECKING:
+    from .drift import Row
 
-_LONGEST = 120  # bytes of a test's name; file systems take 255
+__all__ = [
+    "CassetteRun",
+    "CellExchange",
+    "Result",
+    "RunSettings",
+    "cassette_for_test",
+    "digest",
+    "dump_notebook",
+    "format_result",
+    "mirror_folder",
+    "replace_files",
+]
+
+CellExchange = tuple[int | None, Interaction]  # number of the code cell that asked, from 1, and the exchange
+
 FRESH = ("live", "record")  # modes that ask the gateway anew, into a cassette of their own
+STATUSES = ("same", "drifted", "flaky", "failed")
+_MAX_NAME = 120  # bytes of a test's name; file systems take 255
+_MAX_UNUSED = 10  # unused exchanges of one cassette that are named
+
+
+# --- results
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """What the run of one notebook or test found.
+
+    Attributes:
+        name: of the notebook or test, in messages.
+        unused: lines of its cassette where exchanges begin that were not asked for.
+        warnings: of the client, which no output may carry.
+        notes: on the recording.
+        problems: that came up when the run was closed; they fail the session.
+        recorded: number of exchanges now in the cassette; None where it stays as it was.
+        rows: judged chat completions.
+    """
+
+    name: str
+    unused: list[int] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    recorded: int | None = None
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it fails the session, even if all cells and tests pass."""
+        unkept = any("not recorded" in note for note in self.notes)
+        return unkept or bool(self.problems) or any(row.verdict.status != "same" for row in self.rows)
+
+
+def format_result(result: Result) -> Iterator[str]:
+    """Yield the lines that the terminal shows of a result."""
+    for line in result.unused[:_MAX_UNUSED]:
+        yield f"{result.name}: the recorded exchange in line {line} of its cassette was not asked for"
+    if len(result.unused) > _MAX_UNUSED:
+        yield f"{result.name}: and {len(result.unused) - _MAX_UNUSED} more"
+    yield from (f"{result.name}: {text}" for text in (*dict.fromkeys(result.warnings), *result.notes, *result.problems))
+    if result.rows:
+        counts = Counter(row.verdict.status for row in result.rows)
+        yield f"{result.name}: " + ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+    for row in result.rows:
+        if row.verdict.status != "same":
+            cell = "" if row.cell is None else f"cell {row.cell}, "
+            yield f"  {cell}call {row.call}: {row.verdict.label} ({row.how}) – {row.verdict.why}"
+
+
+# --- one run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What pytest was told. `folder`: of all cassettes; `work`: for files that nobody keeps."""
+class RunSettings:
+    """Settings that all runs of a session share.
+
+    Attributes:
+        folder: of all cassettes; None where each lies beside its notebook or test.
+        work: folder for files that nobody keeps.
+        compare: comparator where no cell tag names one.
+        runs: how often a notebook is run in live mode.
+    """
 
     folder: Path | None
     work: Path
@@ -38,17 +115,28 @@ class Settings:
 
 
 @dataclass(slots=True)
-class _Run:
-    """What notebooks and tests share. `name` is how a message names it."""
+class CassetteRun:
+    """One run of a notebook or a test on its cassette.
+
+    Attributes:
+        name: of the notebook or test, in messages.
+        cassette: the recording, which need not exist.
+        settings: of the session.
+        mode: replay, record, live, cache or simulate.
+        result: what the run found.
+        journal: file in which the client notes warnings and the exchanges that it replays.
+        fresh: cassette for what is asked anew.
+        exchanges: fresh ones, each with the number of the cell that asked.
+    """
 
     name: str
     cassette: Path
-    settings: Settings
+    settings: RunSettings
     mode: str
     result: Result = field(init=False)
     journal: Path = field(init=False)
     fresh: Path = field(init=False)
-    asked: list[Asked] = field(default_factory=list)
+    exchanges: list[CellExchange] = field(default_factory=list)
     _seen: set[tuple[str, int, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -60,173 +148,184 @@ class _Run:
         self.result = Result(name=self.name)
 
     @property
-    def tape(self) -> Path:
-        """The cassette of this run: the fresh one where the gateway is asked anew."""
-        return self.fresh if self.mode in FRESH else self.cassette
-
-    @property
-    def amber_mode(self) -> str:
-        """As the client calls it: what is asked live is recorded, to be compared or kept."""
-        return "record" if self.mode in FRESH else self.mode
-
-    def check(self) -> None:
-        """See that the cassette is one, before anything is asked that would take its place or be compared with it.
-
-        Raises:
-            ConfigError: it is damaged, full of conflicts, or a newer one.
-        """
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of a test's `Amber`: what is asked live is recorded, to be compared or kept."""
+        if self.mode == "simulate":
+            return {"mode": "simulate"}
         if self.mode in FRESH:
-            Cassette(self.cassette)
-
-    def look(self, cell: int | None = None) -> None:
-        """Note what has been asked since the last look, by this cell."""
-        if self.mode in FRESH:
-            self.asked.extend((cell, one) for one in _new(self.fresh, self._seen))
-
-    def close(self, *, whole: bool, files: Callable[[], Mapping[Path, bytes]] = dict) -> Result:
-        """It is over. `whole`: all of it ran, and nothing failed; `files`: what is put in place with the cassette."""
-        for line in self.journal.read_text(encoding="utf-8").splitlines():
-            if text := json.loads(line).get("warning"):
-                self.result.warnings.append(str(text))
-        if self.mode == "replay" and whole:
-            self.result.unused = self._unused()
-        if self.mode == "record":
-            self._keep(whole, files)
-        return self.result
-
-    def _unused(self) -> list[int]:
-        lines = map(json.loads, self.journal.read_text(encoding="utf-8").splitlines())
-        used = {line["used"] for line in lines if "used" in line}
-        return [one.line for one in Cassette(self.cassette).interactions if one.line not in used]
-
-    def _keep(self, whole: bool, files: Callable[[], Mapping[Path, bytes]]) -> None:
-        if not whole or self.result.warnings:
-            why = self.result.warnings[0] if self.result.warnings else "not all of it ran and passed"
-            self.result.notes.append(f"not recorded, and nothing changed: {why}")
-        elif not self.fresh.exists():
-            self.result.notes.append("nothing was asked: there is nothing to record")
-        else:
-            self.check()
-            exchanges = len(Cassette(self.fresh).interactions)
-            swap_in({self.cassette: self.fresh.read_bytes(), **files()})
-            self.result.recorded = exchanges
-            count = f"{exchanges} exchange{'s' if exchanges != 1 else ''}"
-            self.result.notes.append(f"recorded: {count} in {display_path(self.cassette)}")
-
-    def compare(self, runs: list[list[Asked]], how: Callable[[int | None], str | None]) -> None:
-        """Judge what was asked now against the recording."""
-        if not self.cassette.exists():
-            self.result.notes.append(f"nothing to compare with: there is no {display_path(self.cassette)}")
-            return
-        recorded = Cassette(self.cassette).interactions
-        self.result.rows = testing.rows_of(self.name, recorded, runs, lambda cell: how(cell) or self.settings.compare)
-
-
-class NotebookRun(_Run):
-    """A notebook that nbval runs, cell by cell."""
+            return {"mode": "record", "cassette": self.fresh}
+        return {"mode": self.mode, "cassette": self.cassette}
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its kernel gets."""
+        """The environment of a notebook's kernel."""
         return {
-            "AMBER_MODE": self.amber_mode,
-            "AMBER_CASSETTE": str(self.tape),
+            "AMBER_MODE": "record" if self.mode in FRESH else self.mode,
+            "AMBER_CASSETTE": str(self.fresh if self.mode in FRESH else self.cassette),
             "AMBER_DISPLAY": "static",
             "AMBER_SIM_CHUNKS_PER_S": "0",
             "AMBER_REPLAY_SPEED": "0",
             "AMBER_JOURNAL": str(self.journal),
         }
 
+    def check(self) -> None:
+        """Check the cassette before anything is asked that would take its place or be compared with it.
 
-class TestRun(_Run):
-    """A test function with a client of its own."""
+        Raises:
+            ConfigError: it is damaged, full of conflicts, or of a newer version.
+        """
+        if self.mode in FRESH:
+            Cassette(self.cassette)
 
-    __test__ = False  # the name is no test for pytest
+    def refusal(self) -> str | None:
+        """Return why the run must not start, or None: see `check`."""
+        try:
+            self.check()
+        except ConfigError as error:
+            return str(error)
+        return None
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """For its `Amber`."""
-        if self.mode == "simulate":
-            return {"mode": "simulate"}
-        return {"mode": self.amber_mode, "cassette": self.tape}
+    def collect(self, cell: int | None = None) -> None:
+        """Collect the exchanges since the last call, as asked by this code cell."""
+        if self.mode not in FRESH or not self.fresh.exists():
+            return
+        for exchange in Cassette(self.fresh).interactions:
+            slot = (exchange.request.exact, exchange.n, exchange.attempt)
+            if slot not in self._seen:
+                self._seen.add(slot)
+                self.exchanges.append((cell, exchange))
+
+    def close(self, *, complete: bool, files: Callable[[], Mapping[Path, bytes]] = dict) -> Result:
+        """Read the journal, look for unused exchanges, and keep the recording.
+
+        Args:
+            complete: all of it ran, and nothing failed; else no recording is kept.
+            files: returns the content of files that are replaced together with the cassette.
+
+        Raises:
+            ConfigError: the cassette is damaged; it stays as it is.
+            OSError: a file cannot be written; all are as they were.
+        """
+        entries = [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines()]
+        self.result.warnings += [str(entry["warning"]) for entry in entries if entry.get("warning")]
+        if self.mode == "replay" and complete:
+            used = {entry["used"] for entry in entries if "used" in entry}
+            lines = [exchange.line for exchange in Cassette(self.cassette).interactions]
+            self.result.unused = [line for line in lines if line not in used]
+        if self.mode == "record":
+            self._keep(complete, files)
+        return self.result
+
+    def _keep(self, complete: bool, files: Callable[[], Mapping[Path, bytes]]) -> None:
+        if not complete or self.result.warnings:
+            why = self.result.warnings[0] if self.result.warnings else "not all of it ran and passed"
+            self.result.notes.append(f"not recorded, and nothing changed: {why}")
+        elif not self.fresh.exists():
+            self.result.notes.append("nothing was asked: there is nothing to record")
+        else:
+            self.check()
+            count = len(Cassette(self.fresh).interactions)
+            replace_files({self.cassette: self.fresh.read_bytes(), **files()})
+            self.result.recorded = count
+            noun = "exchange" if count == 1 else "exchanges"
+            self.result.notes.append(f"recorded: {count} {noun} in {display_path(self.cassette)}")
 
 
-def cassette_of_test(path: Path, qualified: str, folder: Path | None) -> Path:
-    """`cassettes/<module>/<test>.jsonl` beside the test's module."""
-    name = re.sub(r"[^\w.\[\]=-]+", "-", qualified).strip("-").encode()[:_LONGEST].decode(errors="ignore")
-    if name != qualified:  # others may end up with the same
-        name = f"{name}-{_short(qualified)}"
+# --- names of cassettes
+
+
+def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> Path:
+    """Return `cassettes/<module>/<test>.jsonl`, beside the test's module or in the folder of all cassettes."""
+    name = re.sub(r"[^\w.\[\]=-]+", "-", qualified_name).strip("-").encode()[:_MAX_NAME].decode(errors="ignore")
+    if name != qualified_name:  # others may end up with the same
+        name = f"{name}-{_short_digest(qualified_name)}"
     return (folder or path.parent / CASSETTE_FOLDER) / path.stem / f"{name}{CASSETTE_SUFFIX}"
 
 
-def mirrored(folder: Path | None, path: Path, base: Path) -> Path | None:
-    """Where, below the folder of all cassettes, those of a file lie: names are unique in a folder only.
+def mirror_folder(folder: Path, path: Path, base: Path) -> Path:
+    """Return where, below the folder of all cassettes, those of a file lie: names are unique in one folder only.
 
     Args:
-        folder: of all cassettes, or None, where each lies beside its file.
+        folder: of all cassettes.
         path: of the notebook or the test module.
-        base: what is directly in here lies directly in `folder`.
+        base: files that are directly in here have their cassettes directly in `folder`.
     """
-    if folder is None:
-        return None
     if path.is_relative_to(base):
         return folder / path.parent.relative_to(base)
     outside = Path(os.path.relpath(path.parent, base)).as_posix()
-    return folder / f"{path.parent.name}-{_short(outside)}"
+    return folder / f"{path.parent.name}-{_short_digest(outside)}"
 
 
-def fingerprint(content: bytes) -> str:
-    """Of a file, to see later whether it is the same."""
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a file's content, to see later whether it has changed."""
     return hashlib.sha256(content).hexdigest()
 
 
-def _short(text: str) -> str:
-    return fingerprint(text.encode(errors="surrogatepass"))[:6]
+def _short_digest(text: str) -> str:
+    return digest(text.encode(errors="surrogatepass"))[:6]
 
 
-def executed(path: Path, cells: Iterable[tuple[int, list[Any]]], before: str) -> bytes:
-    """A notebook's file with the outputs of a run.
-
-    Args:
-        path: of the notebook.
-        cells: pairs of (index among the code cells, outputs); the others keep what they have.
-        before: fingerprint of the file whose cells were run.
-
-    Raises:
-        ConfigError: it is another file by now; nobody knows where the outputs belong.
-    """
-    content = path.read_bytes()
-    if fingerprint(content) != before:
-        raise ConfigError("the file was changed while it ran")
-    book = nbformat.reads(content.decode(), as_version=4)
-    code = [cell for cell in book.cells if cell.cell_type == "code"]
-    for count, (index, outputs) in enumerate(cells, 1):
-        code[index].execution_count = count
-        code[index].outputs = [_output(output, count) for output in outputs]
-    return written(book)
+# --- files
 
 
-def written(book: Any) -> bytes:
-    """A notebook as its file has it."""
+def dump_notebook(book: Any) -> bytes:
+    """Serialize a notebook as Jupyter writes its file."""
     text: str = nbformat.writes(book)
     return (text.rstrip("\n") + "\n").encode()
 
 
-def _output(output: Any, count: int) -> Any:
-    kept = nbformat.from_dict(dict(output))
-    if kept.output_type == "execute_result":
-        kept.execution_count = count
-    return kept
+def replace_files(contents: Mapping[Path, bytes]) -> None:
+    """Replace files, each atomically; where one cannot be replaced, those before it get their old content back.
+
+    All are written out beside their targets first, so that a full disk changes nothing. A link stays one: what it
+    points to is replaced.
+
+    Raises:
+        OSError: a file cannot be written, or is read-only; all are as they were.
+    """
+    staged: dict[Path, Path] = {}
+    before: dict[Path, bytes | None] = {}
+    try:
+        for name, content in contents.items():
+            path = name.resolve()
+            if path.exists() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, f"{name.name} is read-only", str(path))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            before[path] = path.read_bytes() if path.exists() else None
+            staged[path] = _write_beside(path, content)
+        for number, (path, fresh) in enumerate(staged.items()):
+            try:
+                os.replace(fresh, path)
+            except OSError:
+                for done in list(staged)[:number]:
+                    _restore(done, before[done])
+                raise
+    finally:
+        for fresh in staged.values():
+            with contextlib.suppress(OSError):
+                fresh.unlink()
 
 
-def _new(path: Path, seen: set[tuple[str, int, int]]) -> list[Interaction]:
-    """Exchanges of a cassette that were not there before; `seen` learns them."""
-    if not path.exists():
-        return []
-    fresh = []
-    for one in Cassette(path).interactions:
-        slot = (one.request.exact, one.n, one.attempt)
-        if slot not in seen:
-            seen.add(slot)
-            fresh.append(one)
+def _write_beside(path: Path, content: bytes) -> Path:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
+    fresh = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp's 0600 would lock a team out; the umask cannot be read without setting it.
+        fresh.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise
     return fresh
+
+
+def _restore(path: Path, content: bytes | None) -> None:
+    with contextlib.suppress(OSError):
+        if content is None:
+            path.unlink()
+        else:
+            os.replace(_write_beside(path, content), path)

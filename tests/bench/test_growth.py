@@ -28,15 +28,15 @@ from amber_nb.display.feed import Feed
 from amber_nb.display.highlight import code_html
 from amber_nb.display.html import markdown_html
 from amber_nb.display.live import StreamView
-from amber_nb.testing.drift import Said, comparator, compare, judge
-from amber_nb.testing.report import Row, html
-from amber_nb.testing.sidebyside import side_by_side
+from amber_nb.testing.diff import diff_texts
+from amber_nb.testing.drift import ReplySummary, compare, judge, parse_comparator
+from amber_nb.testing.report import Row, render_html
 from amber_nb.tools import told
 from amber_nb.tools.raw import JsonSchema
 from amber_nb.types import Told, ToolRun
 from amber_nb.wire.stream import CompletionAccumulator, SSEDecoder
 
-sys.path.append(str(Path(__file__).parents[1] / "show"))
+sys.path.append(str(Path(__file__).parents[1] / "display"))
 from pathological import PATHOLOGICAL
 
 pytestmark = pytest.mark.slow
@@ -209,28 +209,28 @@ def words(n, seed):
 
 
 def similar(n):
-    return partial(judge, Said(text=words(n, 1)), [Said(text=words(n, 2))], comparator("similar"))
+    return partial(judge, ReplySummary(text=words(n, 1)), [ReplySummary(text=words(n, 2))], parse_comparator("similar"))
 
 
 def calls(n):
     one, other = (
-        Said(text="", tool_calls=tuple(("f", json.dumps({"n": i})) for i in order) + more)
+        ReplySummary(text="", tool_calls=tuple(("f", json.dumps({"n": i})) for i in order) + more)
         for order, more in ((range(n), ()), (range(n - 1, -1, -1), (("g", "{}"),)))
     )
-    return partial(compare, one, other, comparator("tools"))
+    return partial(compare, one, other, parse_comparator("tools"))
 
 
 def beside(old, new, n):
-    return partial(side_by_side, old(n), new(n))
+    return partial(diff_texts, old(n), new(n))
 
 
 def report(rows):
-    return partial(html, rows, title="Drift", made="24 November 2026")
+    return partial(render_html, rows, title="Drift", subtitle="24 November 2026")
 
 
 def row(old, new, cell=1):
-    recorded, runs = Said(text=old), (Said(text=new),)
-    verdict = judge(recorded, runs, comparator("exact"))
+    recorded, runs = ReplySummary(text=old), (ReplySummary(text=new),)
+    verdict = judge(recorded, runs, parse_comparator("exact"))
     at = {"notebook": "a.ipynb", "cell": cell, "call": 1, "prompt": "Hello?"}
     return Row(**at, how="exact", verdict=verdict, recorded=recorded, runs=runs)
 

@@ -8,8 +8,8 @@ import pytest
 from accessibility import RUN_AXE
 from playwright.sync_api import expect
 
-from amber_nb.testing.drift import Said, comparator, default_for, judge
-from amber_nb.testing.report import Row, write
+from amber_nb.testing.drift import ReplySummary, default_comparator, judge, parse_comparator
+from amber_nb.testing.report import Row, write_report
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +29,7 @@ def forecast(frame: pd.DataFrame, days: int = 30) -> "frame":
     return Prophet(seasonal=True).fit(frame).predict(days)  # the default
 ```
 """
-SAID = Said(
+SAID = ReplySummary(
     text=ANSWER,
     model="azure/gpt-5.4",
     finish_reason="stop",
@@ -46,7 +46,7 @@ COOLER = replace(CALLS, tool_calls=(("weather", '{"city": "Köln", "days": 3}'),
 def row(
     cell, recorded, runs, how="", notebook="notebooks/01_first_steps.ipynb", prompt="How do I forecast daily sales?"
 ):
-    chosen = comparator(how) if how else default_for(recorded)
+    chosen = parse_comparator(how) if how else default_comparator(recorded)
     verdict = judge(recorded, runs, chosen)
     facts = {"notebook": notebook, "cell": cell, "call": 1, "prompt": prompt, "how": str(chosen)}
     return Row(**facts, verdict=verdict, recorded=recorded, runs=tuple(runs))
@@ -72,7 +72,7 @@ def opened(browser, tmp_path):
     contexts = []
 
     def open_report(rows, width=1280, **options):
-        path, _ = write(tmp_path / "drift.html", rows, title="Drift", made="24 November 2026")
+        path, _ = write_report(tmp_path / "drift.html", rows, title="Drift", subtitle="24 November 2026")
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page, alarms = context.new_page(), []
@@ -92,8 +92,8 @@ def opened(browser, tmp_path):
 
 def everywhere(number, text):
     calls = ((text, text), (text, json.dumps({text: text})))
-    said = Said(text=text, tool_calls=calls, refusal=text, finish_reason=text, model=text, error=text)
-    plain = Said(text=text[::2] + "\n" + text)
+    said = ReplySummary(text=text, tool_calls=calls, refusal=text, finish_reason=text, model=text, error=text)
+    plain = ReplySummary(text=text[::2] + "\n" + text)
     return row(number, said, [plain, said], notebook=text[:40], prompt=text)
 
 

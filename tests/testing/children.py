@@ -25,10 +25,10 @@ __all__ = [
     "code",
     "files",
     "gateway",
-    "printed",
     "run_amber_nb",
     "run_pytest",
     "run_pytest_here",
+    "stream_output",
     "write",
 ]
 
@@ -68,8 +68,8 @@ class Child:
         found = re.search(r"^=+ amber_nb =+\n(.*?)^=", self.out, re.MULTILINE | re.DOTALL)
         return found[1].splitlines() if found else []
 
-    def told(self, name: str) -> list[str]:
-        """What that section says of one notebook or test."""
+    def messages(self, name: str) -> list[str]:
+        """The messages of that section on one notebook or test."""
         return [line.removeprefix(f"{name}: ") for line in self.section() if line.startswith(f"{name}: ")]
 
 
@@ -149,7 +149,7 @@ def code(source: str, *outputs: Any, tags: tuple[str, ...] = (), count: int = 1)
     return new_code_cell(source, metadata={"tags": list(tags)}, **executed)
 
 
-def printed(text: str) -> Any:
+def stream_output(text: str) -> Any:
     """The output of a print."""
     return new_output("stream", name="stdout", text=text)
 

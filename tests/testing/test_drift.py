@@ -8,21 +8,27 @@ from dataclasses import replace
 
 import pytest
 
-from amber_nb.testing.drift import Comparator, Said, comparator, compare, default_for, from_tags, judge
-from amber_nb.testing.jsonvalues import differences, json_value
-from amber_nb.testing.sidebyside import side_by_side
-from amber_nb.testing.similarity import common_pairs, similarity
+from amber_nb.testing.diff import common_pairs, diff_json, diff_texts, parse_json, similarity
+from amber_nb.testing.drift import (
+    Comparator,
+    ReplySummary,
+    compare,
+    default_comparator,
+    judge,
+    parse_comparator,
+    parse_tags,
+)
 
 # --- which comparison
 
 
 @pytest.mark.parametrize("text", ["exact", "json", "tools", "ignore", "similar:0.8", "similar:1", "similar:0.25"])
 def test_a_comparator_reads_and_writes_itself(text):
-    assert str(comparator(text)) == text
+    assert str(parse_comparator(text)) == text
 
 
 def test_similar_alone_has_a_threshold():
-    assert comparator(" similar ") == Comparator("similar", 0.8)
+    assert parse_comparator(" similar ") == Comparator("similar", 0.8)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ def test_similar_alone_has_a_threshold():
 )
 def test_no_comparator(text):
     with pytest.raises(ValueError, match=r"similar:0\.8"):
-        comparator(text)
+        parse_comparator(text)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +57,7 @@ def test_no_comparator(text):
     ],
 )
 def test_tags(tags, found):
-    assert from_tags(tags) == found
+    assert parse_tags(tags) == found
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ def test_tags(tags, found):
 )
 def test_wrong_tags(tags, message):
     with pytest.raises(ValueError, match=message):
-        from_tags(tags)
+        parse_tags(tags)
 
 
 CALL = ("weather", '{"city": "Aachen", "days": 3}')
@@ -75,115 +81,117 @@ CALL = ("weather", '{"city": "Aachen", "days": 3}')
     ("recorded", "how"),
     [
         (None, "similar:0.8"),
-        (Said(text="Hello"), "similar:0.8"),
-        (Said(text="42"), "similar:0.8"),
-        (Said(text='"a string"'), "similar:0.8"),
-        (Said(text='{"a": 1}'), "json"),
-        (Said(text='```json\n["a"]\n```'), "json"),
-        (Said(text='{"a": 1'), "similar:0.8"),
-        (Said(text='{"a": 1}', tool_calls=(CALL,)), "tools+similar:0.8"),
+        (ReplySummary(text="Hello"), "similar:0.8"),
+        (ReplySummary(text="42"), "similar:0.8"),
+        (ReplySummary(text='"a string"'), "similar:0.8"),
+        (ReplySummary(text='{"a": 1}'), "json"),
+        (ReplySummary(text='```json\n["a"]\n```'), "json"),
+        (ReplySummary(text='{"a": 1'), "similar:0.8"),
+        (ReplySummary(text='{"a": 1}', tool_calls=(CALL,)), "tools+similar:0.8"),
     ],
 )
 def test_the_default_is_chosen_by_what_was_recorded(recorded, how):
-    assert str(default_for(recorded)) == how
+    assert str(default_comparator(recorded)) == how
 
 
 # --- comparing
 
-SAYS = Said(text="The answer is 42 and nothing else.", finish_reason="stop")
-CALLS = Said(text="", tool_calls=(CALL, ("now", "")), finish_reason="tool_calls")
-JSON = Said(text='{"a": 1, "b": [true, null, "x"]}', finish_reason="stop")
-TEXT_AND_CALL = Said(text="Let me look up the weather.", tool_calls=(CALL,))
+SAYS = ReplySummary(text="The answer is 42 and nothing else.", finish_reason="stop")
+CALLS = ReplySummary(text="", tool_calls=(CALL, ("now", "")), finish_reason="tool_calls")
+JSON = ReplySummary(text='{"a": 1, "b": [true, null, "x"]}', finish_reason="stop")
+TEXT_AND_CALL = ReplySummary(text="Let me look up the weather.", tool_calls=(CALL,))
 
 
-def said(text="", *calls, **others):
-    return Said(text=text, tool_calls=calls, **others)
+def reply(text="", *calls, **others):
+    return ReplySummary(text=text, tool_calls=calls, **others)
 
 
 SAME = [
     ("exact", SAYS, SAYS),
     ("exact", CALLS, replace(CALLS, tool_calls=(("now", "{}"), ("weather", '{"days":3.0,"city":"Aachen"}')))),
     ("json", JSON, replace(JSON, text='```JSON\n{"b": [true, null, "x"], "a": 1.0}\n```')),
-    ("json", said("[1e2]"), said(" [100]\n")),
+    ("json", reply("[1e2]"), reply(" [100]\n")),
     ("json", CALLS, replace(CALLS, text=" ")),
-    ("json", said("not JSON"), said("not JSON")),
+    ("json", reply("not JSON"), reply("not JSON")),
     ("tools", CALLS, replace(CALLS, text="I shall look.", tool_calls=CALLS.tool_calls[::-1])),
-    ("tools", SAYS, said("Something else altogether.")),
-    ("tools", said("", ("f", "{broken")), said("", ("f", "{broken"))),
+    ("tools", SAYS, reply("Something else altogether.")),
+    ("tools", reply("", ("f", "{broken")), reply("", ("f", "{broken"))),
     ("similar", SAYS, replace(SAYS, text="the answer is **42**, and nothing else")),
     ("similar:0.7", SAYS, replace(SAYS, text="The answer is 43 and nothing else.")),
-    ("similar", said(""), said("")),
-    ("ignore", SAYS, said("", CALL, refusal="No.", finish_reason="length")),
-    ("exact", replace(SAYS, error="RateLimitError: Error code: 429 - a"), said(error="RateLimitError: status 429, b")),
+    ("similar", reply(""), reply("")),
+    ("ignore", SAYS, reply("", CALL, refusal="No.", finish_reason="length")),
+    ("exact", replace(SAYS, error="RateLimitError: Error code: 429 - a"), reply(error="RateLimitError: status 429, b")),
     ("similar", replace(SAYS, finish_reason="length"), replace(SAYS, finish_reason="length")),
     ("similar", replace(SAYS, finish_reason="end_turn"), SAYS),
-    ("similar", said(refusal="I cannot help with that."), said(refusal="I cannot help with that!")),
+    ("similar", reply(refusal="I cannot help with that."), reply(refusal="I cannot help with that!")),
 ]
 
 
 @pytest.mark.parametrize(("how", "recorded", "now"), SAME)
 def test_same(how, recorded, now):
-    outcome = compare(recorded, now, comparator(how))
-    assert (outcome.status, bool(outcome.why)) == ("same", True), outcome
+    comparison = compare(recorded, now, parse_comparator(how))
+    assert (comparison.status, bool(comparison.why)) == ("same", True), comparison
 
 
 DRIFTED = [
     ("exact", SAYS, replace(SAYS, text=SAYS.text + " "), "The text differs (similarity 1.00)"),
     ("exact", SAYS, replace(SAYS, finish_reason=None), "finish_reason is None, recorded stop"),
-    ("exact", said(refusal="No"), said(refusal="No."), "The refusal is worded differently"),
-    ("exact", said("a", CALL), said("a"), "weather is not called any more"),
+    ("exact", reply(refusal="No"), reply(refusal="No."), "The refusal is worded differently"),
+    ("exact", reply("a", CALL), reply("a"), "weather is not called any more"),
     ("json", JSON, replace(JSON, text='{"a": 2, "b": [true, null, "x"]}'), "$.a: 1 → 2"),
-    ("json", said("[1]"), said("[true]"), "$[0]: 1 → true"),
-    ("json", said("[0]"), said("[false]"), "$[0]: 0 → false"),
-    ("json", said("[1]"), said('["1"]'), '$[0]: 1 → "1"'),
-    ("json", said('{"a b": {}}'), said('{"a b": []}'), '$["a b"]: an object of 0 → a list of 0'),
-    ("json", said("[1, 2]"), said("[1]"), "$[1]: 2 → nothing"),
-    ("json", said("[null]"), said("[]"), "$[0]: null → nothing"),
-    ("json", said("[1, 2, 3]"), said("[4, 5, 6]"), "$[0]: 1 → 4; $[1]: 2 → 5 …"),
+    ("json", reply("[1]"), reply("[true]"), "$[0]: 1 → true"),
+    ("json", reply("[0]"), reply("[false]"), "$[0]: 0 → false"),
+    ("json", reply("[1]"), reply('["1"]'), '$[0]: 1 → "1"'),
+    ("json", reply('{"a b": {}}'), reply('{"a b": []}'), '$["a b"]: an object of 0 → a list of 0'),
+    ("json", reply("[1, 2]"), reply("[1]"), "$[1]: 2 → nothing"),
+    ("json", reply("[null]"), reply("[]"), "$[0]: null → nothing"),
+    ("json", reply("[1, 2, 3]"), reply("[4, 5, 6]"), "$[0]: 1 → 4; $[1]: 2 → 5 …"),
     ("json", JSON, replace(JSON, text="Sure! " + JSON.text), "The text is not JSON"),
-    ("json", said("Sure!"), JSON, "The recorded text is not JSON"),
-    ("json", said("{}"), said("{}", CALL), "weather is called, too"),
-    ("json", said("[1]"), said("[NaN]"), "The text is not JSON"),
-    ("json", said('{"a": 1}'), said('{"a": 2, "a": 1}'), "The text is not JSON"),
+    ("json", reply("Sure!"), JSON, "The recorded text is not JSON"),
+    ("json", reply("{}"), reply("{}", CALL), "weather is called, too"),
+    ("json", reply("[1]"), reply("[NaN]"), "The text is not JSON"),
+    ("json", reply('{"a": 1}'), reply('{"a": 2, "a": 1}'), "The text is not JSON"),
     ("tools", CALLS, replace(CALLS, tool_calls=(CALL,)), "now is not called any more"),
-    ("tools", said("", CALL), said("", CALL, CALL), "weather is called, too"),
-    ("tools", said("", CALL, CALL), said("", CALL), "weather is not called any more"),
-    ("tools", said("", CALL), said("", ("weather", "{oops")), "weather is called with arguments that are not JSON"),
+    ("tools", reply("", CALL), reply("", CALL, CALL), "weather is called, too"),
+    ("tools", reply("", CALL, CALL), reply("", CALL), "weather is not called any more"),
+    ("tools", reply("", CALL), reply("", ("weather", "{oops")), "weather is called with arguments that are not JSON"),
     (
         "tools",
-        said("", CALL),
-        said("", ("weather", '{"city": "Cologne", "days": 3}')),
+        reply("", CALL),
+        reply("", ("weather", '{"city": "Cologne", "days": 3}')),
         'weather is called with $.city: "Aachen" → "Cologne"',
     ),
     ("similar", SAYS, replace(SAYS, text="No idea."), "Similarity 0.00, wanted 0.8"),
     ("similar:0.9", SAYS, replace(SAYS, text="The answer is 43 and nothing else."), "Similarity 0.85, wanted 0.9"),
     ("similar", SAYS, replace(SAYS, tool_calls=(CALL,)), "weather is called, too"),
-    ("similar", said("", CALL), said(""), "weather is not called any more"),
+    ("similar", reply("", CALL), reply(""), "weather is not called any more"),
     *(
         (how, SAYS, replace(SAYS, finish_reason=reason), f"Cut off now: finish_reason {reason}, recorded stop")
         for how in ("exact", "json", "tools", "similar")
         for reason in ("length", "content_filter")
     ),
-    *((how, SAYS, said(refusal="No."), "Refuses now: No.") for how in ("exact", "json", "tools", "similar")),
-    ("tools", said(refusal="No."), SAYS, "Refused when recorded, answers now"),
-    ("exact", said(error="StreamCut: gone"), SAYS, "Answers now; recorded was StreamCut: gone"),
+    *((how, SAYS, reply(refusal="No."), "Refuses now: No.") for how in ("exact", "json", "tools", "similar")),
+    ("tools", reply(refusal="No."), SAYS, "Refused when recorded, answers now"),
+    ("exact", reply(error="StreamCut: gone"), SAYS, "Answers now; recorded was StreamCut: gone"),
 ]
 
 
 @pytest.mark.parametrize(("how", "recorded", "now", "why"), DRIFTED)
 def test_drifted(how, recorded, now, why):
-    outcome = compare(recorded, now, comparator(how))
-    assert (outcome.status, outcome.why) == ("drifted", why)
+    comparison = compare(recorded, now, parse_comparator(how))
+    assert (comparison.status, comparison.why) == ("drifted", why)
 
 
 @pytest.mark.parametrize("how", ["exact", "json", "tools", "similar", "ignore"])
 @pytest.mark.parametrize(
     "recorded",
-    [SAYS, said(error="StreamCut: the reply ended early"), said(error="RateLimitError: Error code: 500 - x")],
+    [SAYS, reply(error="StreamCut: the reply ended early"), reply(error="RateLimitError: Error code: 500 - x")],
 )
 def test_failed(how, recorded):
-    outcome = compare(recorded, replace(SAYS, error="RateLimitError: Error code: 429 - slow down"), comparator(how))
-    assert (outcome.status, outcome.why) == ("failed", "RateLimitError: Error code: 429 - slow down")
+    comparison = compare(
+        recorded, replace(SAYS, error="RateLimitError: Error code: 429 - slow down"), parse_comparator(how)
+    )
+    assert (comparison.status, comparison.why) == ("failed", "RateLimitError: Error code: 429 - slow down")
 
 
 @pytest.mark.parametrize(
@@ -196,17 +204,17 @@ def test_failed(how, recorded):
     ],
 )
 def test_beside_calls_the_recorded_text_is_expected_again(now, status):
-    assert compare(TEXT_AND_CALL, now, default_for(TEXT_AND_CALL)).status == status
+    assert compare(TEXT_AND_CALL, now, default_comparator(TEXT_AND_CALL)).status == status
     # Nothing was said when it was recorded: a model that says something now has not drifted.
     silent = replace(TEXT_AND_CALL, text="")
-    assert compare(silent, replace(now, tool_calls=(CALL,)), default_for(silent)).status == "same"
+    assert compare(silent, replace(now, tool_calls=(CALL,)), default_comparator(silent)).status == "same"
 
 
 # --- several runs
 
 OTHER = replace(SAYS, text="No idea.")
 CLOSER = replace(SAYS, text="The answer is 42.")
-BROKEN = said("The", error="StreamCut: gone")
+BROKEN = reply("The", error="StreamCut: gone")
 
 
 @pytest.mark.parametrize(
@@ -223,9 +231,9 @@ BROKEN = said("The", error="StreamCut: gone")
     ],
 )
 def test_runs(runs, status, label, why, worst):
-    verdict = judge(SAYS, runs, comparator("similar"))
+    verdict = judge(SAYS, runs, parse_comparator("similar"))
     assert (verdict.status, verdict.label, verdict.why, verdict.worst) == (status, label, why, worst)
-    assert len(verdict.similarity) == len(verdict.outcomes) == len(runs)
+    assert len(verdict.similarity) == len(verdict.comparisons) == len(runs)
 
 
 @pytest.mark.parametrize(
@@ -240,9 +248,9 @@ def test_runs(runs, status, label, why, worst):
     ],
 )
 def test_only_one_side(recorded, runs, how, status, why):
-    verdict = judge(recorded, runs, comparator(how))
+    verdict = judge(recorded, runs, parse_comparator(how))
     assert (verdict.status, verdict.label, verdict.why) == (status, status, why)
-    assert len(verdict.outcomes) == len(verdict.similarity) == len(runs)
+    assert len(verdict.comparisons) == len(verdict.similarity) == len(runs)
 
 
 # --- similarity
@@ -295,7 +303,10 @@ def test_the_common_subsequence_is_a_longest_one():
 def test_a_similarity_just_below_the_threshold_does_not_look_like_it():
     old = " ".join(f"w{n}" for n in range(1000))
     new = " ".join(f"w{n}" if n < 799 else "x" for n in range(1000))
-    assert judge(Said(text=old), [Said(text=new)], comparator("similar")).why == "Similarity 0.79, wanted 0.8"
+    assert (
+        judge(ReplySummary(text=old), [ReplySummary(text=new)], parse_comparator("similar")).why
+        == "Similarity 0.79, wanted 0.8"
+    )
 
 
 # --- size and depth
@@ -308,8 +319,10 @@ def some_words(number, seed):
 @pytest.mark.parametrize("number", [600, pytest.param(12_500, marks=pytest.mark.slow)])
 def test_long_texts_have_a_similarity_too(number):
     old, new = some_words(number, 1), some_words(number, 2)
-    assert judge(Said(text=old), [Said(text=new)], comparator("similar")).status == "drifted"
-    assert judge(Said(text=old), [Said(text=old + " word1")], comparator("similar")).status == "same"
+    assert judge(ReplySummary(text=old), [ReplySummary(text=new)], parse_comparator("similar")).status == "drifted"
+    assert (
+        judge(ReplySummary(text=old), [ReplySummary(text=old + " word1")], parse_comparator("similar")).status == "same"
+    )
 
 
 @pytest.mark.parametrize(
@@ -327,7 +340,7 @@ def test_long_texts_have_a_similarity_too(number):
     ],
 )
 def test_of_long_texts_little_is_shown(old, new):
-    lines = side_by_side(old, new)
+    lines = diff_texts(old, new)
     assert sum(len(text) for line in lines for _, text in line.old + line.new) < 40_000
 
 
@@ -336,34 +349,34 @@ def test_of_long_texts_little_is_shown(old, new):
 )
 @pytest.mark.parametrize("how", ["json", "tools", "exact"])
 def test_deep_and_large_json_is_an_answer_like_any_other(text, how):
-    one, other = said(text, ("f", text)), said(text + " ", ("f", text + " "))
-    assert compare(one, one, comparator(how)).status == "same"
-    compare(one, other, comparator(how))
-    compare(one, said(text.replace("1", "2") or "x", ("f", "{}")), comparator(how))
+    one, other = reply(text, ("f", text)), reply(text + " ", ("f", text + " "))
+    assert compare(one, one, parse_comparator(how)).status == "same"
+    compare(one, other, parse_comparator(how))
+    compare(one, reply(text.replace("1", "2") or "x", ("f", "{}")), parse_comparator(how))
 
 
 @pytest.mark.parametrize("number", [250, pytest.param(5_000, marks=pytest.mark.slow)])
 def test_many_calls(number):
     calls = tuple(("f", json.dumps({"n": n})) for n in range(number))
-    assert compare(said("", *calls), said("", *calls[::-1]), comparator("tools")).status == "same"
-    assert compare(said("", *calls), said("", *calls[1:], CALL), comparator("tools")).status == "drifted"
+    assert compare(reply("", *calls), reply("", *calls[::-1]), parse_comparator("tools")).status == "same"
+    assert compare(reply("", *calls), reply("", *calls[1:], CALL), parse_comparator("tools")).status == "drifted"
 
 
 def test_differences_in_order():
-    old, new = json_value('{"b": {"c": 1}, "a": [1, {"z": 2}]}'), json_value('{"b": {"c": 2}, "a": [0, {"z": 3}]}')
-    assert list(differences(old, new)) == ["$.a[0]: 1 → 0", "$.a[1].z: 2 → 3", "$.b.c: 1 → 2"]
+    old, new = parse_json('{"b": {"c": 1}, "a": [1, {"z": 2}]}'), parse_json('{"b": {"c": 2}, "a": [0, {"z": 3}]}')
+    assert list(diff_json(old, new)) == ["$.a[0]: 1 → 0", "$.a[1].z: 2 → 3", "$.b.c: 1 → 2"]
 
 
 # --- side by side
 
 
-def shown(old, new):
+def format_lines(old, new):
     """Each row with its changed words in brackets."""
 
     def text(pieces):
         return "".join(f"[{text}]" if changed else text for changed, text in pieces)
 
-    return [(line.sign, text(line.old), text(line.new)) for line in side_by_side(old, new)]
+    return [(line.sign, text(line.old), text(line.new)) for line in diff_texts(old, new)]
 
 
 @pytest.mark.parametrize(
@@ -387,20 +400,20 @@ def shown(old, new):
     ],
 )
 def test_side_by_side(old, new, rows):
-    assert shown(old, new) == rows
+    assert format_lines(old, new) == rows
 
 
 def test_long_agreement_is_left_out():
     lines = [f"line {n}" for n in range(50)]
-    rows = shown("\n".join(lines), "\n".join([*lines[:25], "line XXV", *lines[26:]]))
+    rows = format_lines("\n".join(lines), "\n".join([*lines[:25], "line XXV", *lines[26:]]))
     assert [sign for sign, _, _ in rows] == ["…", *"   ~   ", "…"]
     assert rows[0][1] == "22 equal lines"
-    middle = shown("start " + "word " * 400 + "end", "begin " + "word " * 400 + "end")
+    middle = format_lines("start " + "word " * 400 + "end", "begin " + "word " * 400 + "end")
     assert "equal characters" in middle[0][1]
     assert len(middle[0][1]) < 500
 
 
 def test_what_is_left_out_is_said():
-    rows = shown("\n".join(f"old {n}" * 20 for n in range(900)), "\n".join(f"new {n}" * 20 for n in range(900)))
+    rows = format_lines("\n".join(f"old {n}" * 20 for n in range(900)), "\n".join(f"new {n}" * 20 for n in range(900)))
     assert rows[-1] == ("…", "the rest is not shown here", "")
-    assert "more characters" in shown("a" * 100_000, "b" * 100_000)[0][1]
+    assert "more characters" in format_lines("a" * 100_000, "b" * 100_000)[0][1]

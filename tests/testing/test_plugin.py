@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from children import code, printed, run_pytest, run_pytest_here, write
+from children import code, run_pytest, run_pytest_here, stream_output, write
 from nbformat.v4 import new_output
 
 from amber_nb.cassettes.interaction import HEADER
@@ -27,22 +27,22 @@ def child(tmp_path_factory):
     table = {"text/plain": "<IPython.core.display.HTML object>", "text/html": "<table>1</table>"}
     write(
         folder / "a_simulated.ipynb",
-        code(ENVIRONMENT, printed(SIMULATE)),
-        code(ASK, shown(HELLO)),
-        code(ASK, shown("Good evening! How can I help you today?")),
+        code(ENVIRONMENT, stream_output(SIMULATE)),
+        code(ASK, answer_output(HELLO)),
+        code(ASK, answer_output("Good evening! How can I help you today?")),
         code(TABLE, new_output("execute_result", table, execution_count=1)),
-        code(ENVIRONMENT, printed(SIMULATE)),
+        code(ENVIRONMENT, stream_output(SIMULATE)),
     )
     two = new_output("execute_result", {"text/plain": "2"}, execution_count=1)
-    write(folder / "b_other.ipynb", code(ELSEWHERE, printed(NOTHING)), code("1 + 1", two))
-    write(folder / "c" / "recorded.ipynb", code(CASSETTE, printed(REPLAY)))
+    write(folder / "b_other.ipynb", code(ELSEWHERE, stream_output(NOTHING)), code("1 + 1", two))
+    write(folder / "c" / "recorded.ipynb", code(CASSETTE, stream_output(REPLAY)))
     (folder / "tapes" / "c").mkdir(parents=True)
     (folder / "tapes" / "c" / "recorded.jsonl").write_bytes(HEADER)
     (folder / "test_after.py").write_text("import os\ndef test_it():\n    assert 'AMBER_MODE' not in os.environ\n")
     return run_pytest(folder, "--amber-cassettes=tapes")
 
 
-def shown(text, html='<div class="amber-answer">of another Pygments</div>'):
+def answer_output(text, html='<div class="amber-answer">of another Pygments</div>'):
     return new_output("display_data", data={"text/plain": text, "text/html": html})
 
 

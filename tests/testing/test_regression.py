@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from children import KEY, code, files, gateway, printed, run_amber_nb, run_pytest, run_pytest_here, write
+from children import KEY, code, files, gateway, run_amber_nb, run_pytest, run_pytest_here, stream_output, write
 from nbformat.v4 import new_output
 
 from amber_nb import Amber, cli
@@ -75,7 +75,7 @@ def talk(tmp_path_factory):
 def recorded(tmp_path_factory):
     """A child with `--amber=record` and two workers: one of the project's notebooks, and some that cannot be kept."""
     folder = tmp_path_factory.mktemp("record")
-    write(folder / "a" / "talk.ipynb", *CELLS[:2], code("1 / 0", printed("once")))
+    write(folder / "a" / "talk.ipynb", *CELLS[:2], code("1 / 0", stream_output("once")))
     book = nbformat.read(NOTEBOOKS / "02_streaming.ipynb", 4)
     book.cells += [code("hello = amber.ask('Hello!')"), SKIPPED, LATE]
     (folder / "b").mkdir()
@@ -134,15 +134,15 @@ def replayed(tmp_path_factory, recorded, blessed):
     book.cells[2].source = book.cells[2].source.replace("three", "four")
     nbformat.write(book, folder / "changed.ipynb")
     write(folder / "missing.ipynb", CELLS[0])
-    nothing = printed("[]\n")
+    nothing = stream_output("[]\n")
     write(folder / "other.ipynb", code("import os; print([n for n in os.environ if n.startswith('AMBER_')])", nothing))
     (folder / "test_it.py").write_text(TESTS)
     return run_pytest(folder, "-n", "2", "--dist", "loadfile", "--amber-html=compare")
 
 
-def asked_late(cassette):
+def late_exchange(cassette):
     exchanges = Cassette(cassette).interactions
-    [late] = [one for one in exchanges if one.request.body["messages"][-1]["content"] == "Late."]
+    [late] = [exchange for exchange in exchanges if exchange.request.body["messages"][-1]["content"] == "Late."]
     return late
 
 
@@ -163,8 +163,8 @@ def test_workers_keep_a_notebook_together_and_record_it_whole(recorded):
     assert len(workers) == len(recorded.outcomes)  # one for each file
     assert {worker for worker, _ in workers} == {"gw0", "gw1"}
     assert recorded.cells("b/talk.ipynb") == [*["passed"] * 7, "skipped", "passed"]
-    assert recorded.told("b/talk.ipynb") == ["recorded: 8 exchanges in tapes/b/talk.jsonl"]
-    assert asked_late(recorded.folder / "tapes" / "b" / "talk.jsonl").how == "whole"
+    assert recorded.messages("b/talk.ipynb") == ["recorded: 8 exchanges in tapes/b/talk.jsonl"]
+    assert late_exchange(recorded.folder / "tapes" / "b" / "talk.jsonl").how == "whole"
 
 
 def test_a_recorded_notebook_has_the_outputs_of_its_run_and_keeps_those_of_cells_left_out(recorded):
@@ -189,8 +189,8 @@ def test_only_what_ran_whole_gets_a_cassette(recorded):
 
 def test_a_cell_that_fails_leaves_both_files_untouched(recorded):
     assert recorded.cells("a/talk.ipynb") == ["passed", "passed", "failed"]
-    [told] = recorded.told("a/talk.ipynb")
-    assert told.startswith("not recorded, and nothing changed")
+    [line] = recorded.messages("a/talk.ipynb")
+    assert line.startswith("not recorded, and nothing changed")
     for name in ("a/talk.ipynb", "tapes/a/talk.jsonl"):
         assert recorded.after[name] == recorded.before[name]
 
@@ -213,7 +213,7 @@ def test_a_cell_that_fails_under_the_command_leaves_both_files_untouched(talk, t
 
 def test_a_notebook_that_was_edited_while_it_ran_is_not_recorded(recorded):
     assert recorded.cells("edited.ipynb") == ["passed"] * 4
-    assert recorded.told("edited.ipynb") == ["not recorded, and nothing changed: the file was changed while it ran"]
+    assert recorded.messages("edited.ipynb") == ["not recorded, and nothing changed: the file was changed while it ran"]
     assert recorded.after["edited.ipynb"] == recorded.before["edited.ipynb"] + b"\n"
     assert "tapes/edited.jsonl" not in recorded.after
 
@@ -243,7 +243,7 @@ def test_the_fixture_records_tests_that_pass(recorded):
 def test_drift_is_told_and_fails_no_cell(live):
     assert live.ret == pytest.ExitCode.TESTS_FAILED
     assert live.cells("talk.ipynb") == [*["passed"] * 6, "failed"]
-    assert "1 same, 3 drifted, 1 failed" in live.told("talk.ipynb")
+    assert "1 same, 3 drifted, 1 failed" in live.messages("talk.ipynb")
 
 
 def test_drift_is_reported_for_every_run(live):
@@ -266,7 +266,7 @@ def test_a_tag_chooses_the_comparison_and_a_dead_gateway_is_a_failure(live):
     assert [row["how"] for row in rows] == ["exact"] * 4 + ["ignore"]
     assert "ConnectError" in rows[4]["why"]
     assert "cannot be reached" in live.why["talk.ipynb"]["Cell 6"]
-    [wrong] = [line for line in live.told("talk.ipynb") if "tag" in line]
+    [wrong] = [line for line in live.messages("talk.ipynb") if "tag" in line]
     assert wrong.startswith("cell 3: the tag 'amber-nearly': ")
 
 
@@ -308,9 +308,9 @@ def test_bless_records_what_drifted(blessed, live):
 
 def test_a_notebook_of_the_project_replays_and_an_exchange_not_asked_for_is_told(replayed):
     assert replayed.cells("streaming.ipynb") == ["passed"] * 7
-    line = asked_late(replayed.folder / "cassettes" / "streaming.jsonl").line
-    told = f"the recorded exchange in line {line} of its cassette was not asked for"
-    assert replayed.told("streaming.ipynb") == [told]
+    line = late_exchange(replayed.folder / "cassettes" / "streaming.jsonl").line
+    message = f"the recorded exchange in line {line} of its cassette was not asked for"
+    assert replayed.messages("streaming.ipynb") == [message]
 
 
 def test_what_was_blessed_replays_and_a_changed_prompt_is_named_with_the_difference(replayed):
@@ -318,7 +318,7 @@ def test_what_was_blessed_replays_and_a_changed_prompt_is_named_with_the_differe
     why = replayed.why["changed.ipynb"]["Cell 2"]
     assert re.search(r'-.*"content": "Name three rivers\."(.|\n)*\+.*"content": "Name four rivers\."', why)
     assert "amber-nb record changed.ipynb" in why
-    assert replayed.told("changed.ipynb") == []  # what was not asked for says nothing after a failure
+    assert replayed.messages("changed.ipynb") == []  # what was not asked for says nothing after a failure
 
 
 def test_html_of_answers_is_compared_if_wanted(replayed):

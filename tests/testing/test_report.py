@@ -8,14 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from amber_nb.testing.drift import Outcome, Said, Verdict, comparator, default_for, judge
-from amber_nb.testing.report import Row, as_json, html, write
-from amber_nb.testing.reportrow import change, seconds
-from amber_nb.testing.reportstyle import STYLE
+from amber_nb.testing.drift import Comparison, ReplySummary, Verdict, default_comparator, judge, parse_comparator
+from amber_nb.testing.report import (
+    STYLE,
+    Row,
+    format_change,
+    format_seconds,
+    render_html,
+    render_json,
+    write_report,
+)
 
 _ITEMS = json.loads((Path(__file__).parents[1] / "display" / "hostile.json").read_text(encoding="utf-8"))
 CORPUS = {item["name"]: item["text"] for item in _ITEMS}
-TOP = {"title": "Drift", "made": "24 November 2026"}
+TOP = {"title": "Drift", "subtitle": "24 November 2026"}
 
 # --- what a page may consist of
 
@@ -128,7 +134,7 @@ def read(text):
 
 
 def row(recorded, runs, how="", **others):
-    chosen = comparator(how) if how else default_for(recorded)
+    chosen = parse_comparator(how) if how else default_comparator(recorded)
     facts = {"notebook": "a.ipynb", "cell": 1, "call": 1, "prompt": "Hello?"} | others
     verdict = judge(recorded, runs, chosen)
     return Row(**facts, how=str(chosen), verdict=verdict, recorded=recorded, runs=tuple(runs))
@@ -136,7 +142,7 @@ def row(recorded, runs, how="", **others):
 
 def hostile(text):
     """The text in every field there is, on either side and on both."""
-    said = Said(
+    reply = ReplySummary(
         text=text,
         tool_calls=((text, text), (text, json.dumps({text: text}))),
         refusal=text,
@@ -144,36 +150,36 @@ def hostile(text):
         model=text,
         error=text,
     )
-    plain = Said(text=text[::2] + "\nlines\n" + text, finish_reason="stop")
-    yield row(said, [plain, said], notebook=text, prompt=text)
-    yield row(plain, [replace(said, error=None)], "exact", notebook=text, prompt=text)
-    yield row(None, [said], notebook=text, prompt=text)
-    yield row(replace(said, error=None), [], "json", notebook=text, prompt=text)
-    around, between = (Said(text=f"Look here, {it}, and there") for it in (text, "nothing"))
+    plain = ReplySummary(text=text[::2] + "\nlines\n" + text, finish_reason="stop")
+    yield row(reply, [plain, reply], notebook=text, prompt=text)
+    yield row(plain, [replace(reply, error=None)], "exact", notebook=text, prompt=text)
+    yield row(None, [reply], notebook=text, prompt=text)
+    yield row(replace(reply, error=None), [], "json", notebook=text, prompt=text)
+    around, between = (ReplySummary(text=f"Look here, {filling}, and there") for filling in (text, "nothing"))
     yield row(around, [between], notebook=text, prompt=text)
     yield row(between, [around], notebook=text, prompt=text)
-    one = Outcome(text, text, None)
-    verdict = Verdict(status=text, label=text, why=text, similarity=(0.5, None), outcomes=(one, one), worst=0)
+    comparisons = tuple(Comparison(text, text, score) for score in (0.5, None))
+    verdict = Verdict(status=text, label=text, why=text, comparisons=comparisons, worst=0)
     yield Row(
-        notebook=text, cell=None, call=1, prompt=text, how=text, verdict=verdict, recorded=said, runs=(plain, said)
+        notebook=text, cell=None, call=1, prompt=text, how=text, verdict=verdict, recorded=reply, runs=(plain, reply)
     )
 
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_hostile_text_in_every_field(name):
     rows = list(hostile(CORPUS[name]))
-    page = read(html(rows, title=CORPUS[name], made=CORPUS[name]))
+    page = read(render_html(rows, title=CORPUS[name], subtitle=CORPUS[name]))
     assert len(page.ids) == len(rows)
-    json.loads(as_json(rows, title=CORPUS[name], made=CORPUS[name]))
+    json.loads(render_json(rows, title=CORPUS[name], subtitle=CORPUS[name]))
 
 
 def test_all_of_the_corpus_in_one_page():
     together = "\n".join(CORPUS.values())
-    read(html([*hostile(together), *hostile("".join(CORPUS.values()))], title=together, made=together))
+    read(render_html([*hostile(together), *hostile("".join(CORPUS.values()))], title=together, subtitle=together))
 
 
 def test_the_reader_would_notice():
-    page = html([row(Said(text="a"), [Said(text="a")])], **TOP)
+    page = render_html([row(ReplySummary(text="a"), [ReplySummary(text="a")])], **TOP)
     for wrong in (
         "<script>",
         "<img src=x>",
@@ -196,11 +202,11 @@ def test_the_style_fetches_nothing():
 
 # --- what is on it
 
-HELLO = Said(
+HELLO = ReplySummary(
     text="Hello, I am here.", model="m", prompt_tokens=10, completion_tokens=100, total_s=1.0, first_token_s=0.1
 )
 OTHER = replace(HELLO, text="Good day, I am here.", completion_tokens=150, total_s=0.5)
-BROKEN = Said(text="", error="RateLimitError: Error code: 429 - slow down")
+BROKEN = ReplySummary(text="", error="RateLimitError: Error code: 429 - slow down")
 ROWS = [
     row(HELLO, [OTHER], notebook="b.ipynb", cell=2, prompt="drifting"),
     row(HELLO, [HELLO], notebook="b.ipynb", cell=1, prompt="steady"),
@@ -212,7 +218,7 @@ ROWS = [
 
 
 def test_the_page_says_it_all_in_order():
-    page = read(html(ROWS, **TOP))
+    page = read(render_html(ROWS, **TOP))
     text = " ".join(" ".join(page.text).split())
     assert "6 exchanges in 2 notebooks · 24 November 2026" in text
     assert re.search(r"1 ✓ same 3 ≠ drifted 1 ≈ flaky 1 ✕ failed", text)
@@ -231,34 +237,36 @@ def test_the_page_says_it_all_in_order():
 
 
 def test_what_is_the_same_is_folded_and_the_rest_is_open():
-    page = html(ROWS, **TOP)
+    page = render_html(ROWS, **TOP)
     for status, opened in (("same", "<details>"), ("drifted", "<details open>"), ("flaky", "<details open>")):
         assert re.search(rf'class="row {status}".*?(<details[^>]*>)', page, re.DOTALL)[1] == opened
 
 
 def test_changed_words_are_marked():
-    page = html([row(HELLO, [OTHER])], **TOP)
+    page = render_html([row(HELLO, [OTHER])], **TOP)
     assert "<del>Hello</del>, I am here." in page
     assert "<ins>Good day</ins>, I am here." in page
 
 
 def test_json_is_compared_by_eye_with_its_keys_sorted():
-    page = html([row(Said(text='{"b":1,"a":2}'), [Said(text='{"a":2,"b":3}')])], **TOP)
+    page = render_html([row(ReplySummary(text='{"b":1,"a":2}'), [ReplySummary(text='{"a":2,"b":3}')])], **TOP)
     assert "Text as JSON, keys sorted" in page
     assert '  "b": <del>1</del>' in page
     assert '"a": 2,</td><td role="cell">  "a": 2,' in page
 
 
 def test_tool_calls_are_written_as_calls():
-    old, new = (Said(text="", tool_calls=(("look_up", json.dumps({"place": place})),)) for place in ("Aachen", "Köln"))
-    page = html([row(old, [new])], **TOP)
+    old, new = (
+        ReplySummary(text="", tool_calls=(("look_up", json.dumps({"place": place})),)) for place in ("Aachen", "Köln")
+    )
+    page = render_html([row(old, [new])], **TOP)
     assert "look_up({</td>" in page
     assert '"place": "<del>Aachen</del>"' in page
 
 
 def test_no_rows():
-    assert "No exchange was recorded" in html([], **TOP)
-    assert json.loads(as_json([], **TOP))["summary"]["total"] == 0
+    assert "No exchange was recorded" in render_html([], **TOP)
+    assert json.loads(render_json([], **TOP))["summary"]["total"] == 0
 
 
 @pytest.mark.parametrize(
@@ -274,7 +282,7 @@ def test_no_rows():
     ],
 )
 def test_changes(was, now, text):
-    assert re.sub("<[^>]*>", "", change(was, now)).replace("\u00a0", " ") == text
+    assert format_change(was, now).replace("\u00a0", " ") == text
 
 
 @pytest.mark.parametrize(
@@ -282,7 +290,7 @@ def test_changes(was, now, text):
     [(0.0004, "0 ms"), (0.34, "340 ms"), (0.9996, "1.0 s"), (1.23, "1.2 s"), (99.96, "100 s"), (1234, "1,234 s")],
 )
 def test_seconds(value, text):
-    assert seconds(value).replace("\u00a0", " ") == text
+    assert format_seconds(value).replace("\u00a0", " ") == text
 
 
 # --- the twin and the files
@@ -290,7 +298,7 @@ def test_seconds(value, text):
 
 def test_the_json_twin():
     odd = replace(HELLO, text="a\ud800b", total_s=float("inf"), first_token_s=0.1234567891)
-    found = json.loads(as_json([*ROWS, row(HELLO, [odd], notebook="z.ipynb", prompt="\udfff")], **TOP))
+    found = json.loads(render_json([*ROWS, row(HELLO, [odd], notebook="z.ipynb", prompt="\udfff")], **TOP))
     assert (found["version"], found["title"], found["made"]) == (1, "Drift", "24 November 2026")
     assert found["summary"] == {"same": 1, "drifted": 4, "flaky": 1, "failed": 1, "total": 7}
     statuses = ["drifted", "failed", "flaky", "drifted", "same", "drifted", "drifted"]
@@ -299,7 +307,7 @@ def test_the_json_twin():
     assert (flaky["notebook"], flaky["cell"], flaky["call"], flaky["label"]) == ("a.ipynb", 10, 1, "flaky 2/3")
     assert [outcome["status"] for outcome in flaky["outcomes"]] == ["same", "drifted", "same"]
     assert flaky["similarity"] == [1.0, 0.666667, 1.0]
-    assert set(flaky["recorded"]) == set(Said.__dataclass_fields__)
+    assert set(flaky["recorded"]) == set(ReplySummary.__dataclass_fields__)
     assert found["rows"][3]["recorded"] is None
     assert found["rows"][3]["cell"] is None
     last = found["rows"][-1]["runs"][0]
@@ -307,22 +315,22 @@ def test_the_json_twin():
 
 
 def test_the_order_of_the_rows_given_does_not_matter():
-    assert as_json(ROWS, **TOP) == as_json(iter(ROWS[::-1]), **TOP)
-    assert html(ROWS, **TOP) == html(iter(ROWS[::-1]), **TOP)
+    assert render_json(ROWS, **TOP) == render_json(iter(ROWS[::-1]), **TOP)
+    assert render_html(ROWS, **TOP) == render_html(iter(ROWS[::-1]), **TOP)
 
 
 def test_write(tmp_path):
-    page, twin = write(tmp_path / "out" / "drift.html", iter(ROWS), **TOP)
+    page, twin = write_report(tmp_path / "out" / "drift.html", iter(ROWS), **TOP)
     assert (page.name, twin.name) == ("drift.html", "drift.json")
-    assert page.read_text(encoding="utf-8") == html(ROWS, **TOP)
-    assert twin.read_text(encoding="utf-8") == as_json(ROWS, **TOP)
-    write(page, [], **TOP)
+    assert page.read_text(encoding="utf-8") == render_html(ROWS, **TOP)
+    assert twin.read_text(encoding="utf-8") == render_json(ROWS, **TOP)
+    write_report(page, [], **TOP)
     assert "No exchange" in page.read_text(encoding="utf-8")
     assert sorted(path.name for path in page.parent.iterdir()) == ["drift.html", "drift.json"]
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    page, twin = write(tmp_path / "drift.html", ROWS, **TOP)
+    page, twin = write_report(tmp_path / "drift.html", ROWS, **TOP)
     before = page.read_bytes(), twin.read_bytes()
 
     def full(*_):
@@ -330,14 +338,14 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatc
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="no space"):
-        write(page, [], **TOP)
+        write_report(page, [], **TOP)
     assert (page.read_bytes(), twin.read_bytes()) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drift.html", "drift.json"]
 
 
 def test_the_page_may_not_take_the_name_of_its_twin(tmp_path):
     with pytest.raises(ValueError, match=r"drift\.html"):
-        write(tmp_path / "drift.json", ROWS, **TOP)
+        write_report(tmp_path / "drift.json", ROWS, **TOP)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -347,15 +355,18 @@ def test_the_page_may_not_take_the_name_of_its_twin(tmp_path):
 @pytest.mark.parametrize("lines", [1_000, pytest.param(6_000, marks=pytest.mark.slow)])
 def test_long_replies_do_not_explode(lines):
     old, new = ("\n".join(f"{word} {n} and {n * 7919 % 1000}" for n in range(lines)) for word in ("one", "two"))
-    rows = [row(Said(text=old), [Said(text=new)]), row(Said(text="a" * 100_000), [Said(text="b" * 100_000)], cell=2)]
-    page = html(rows, **TOP)
+    rows = [
+        row(ReplySummary(text=old), [ReplySummary(text=new)]),
+        row(ReplySummary(text="a" * 100_000), [ReplySummary(text="b" * 100_000)], cell=2),
+    ]
+    page = render_html(rows, **TOP)
     assert len(page) < 600_000
     read(page)
 
 
 def test_many_rows_are_lines_only_where_the_page_is_full(monkeypatch):
-    monkeypatch.setattr("amber_nb.testing.report._MOST_HTML", 20_000)
-    page = html([row(HELLO, [OTHER], cell=cell) for cell in range(1, 40)], **TOP)
+    monkeypatch.setattr("amber_nb.testing.report._MAX_HTML", 20_000)
+    page = render_html([row(HELLO, [OTHER], cell=cell) for cell in range(1, 40)], **TOP)
     read(page)
     assert page.count('class="row drifted"') == 39
     assert 1 < page.count("<details open>") < 20
