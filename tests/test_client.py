@@ -18,7 +18,7 @@ import pytest
 from patience import PATIENCE_S, until, until_async
 
 from amber_nb import Amber, Answer, BadReply, StreamCut
-from amber_nb.simulator.reply import respond
+from amber_nb.simulator import respond
 
 KEY = "ambrs-exampletoken"
 BOTH = pytest.mark.parametrize("verb", ["ask", "ask_async"])

@@ -1,6 +1,6 @@
-"""A stand-in for the gateway: pure replies (`respond`) and a HTTP door (`Server`).
+"""A stand-in for the gateway: pure responses (`respond`) and an HTTP server (`Server`).
 
-A lazy door: it draws Pillow, which a client of the real gateway must not pay for.
+The names load on first use: the modules import Pillow, which a client of the real gateway does not need.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api import BASE_PATH, Request, Response, delays
+    from .content import IMAGE_REPLY, IMAGE_URL
     from .faults import FAULTS
-    from .pace import delays
-    from .reply import BASE_PATH, Request, Response, respond
+    from .handler import respond
     from .server import Server
 
-__all__ = ["BASE_PATH", "FAULTS", "Request", "Response", "Server", "delays", "respond"]
+__all__ = ["BASE_PATH", "FAULTS", "IMAGE_REPLY", "IMAGE_URL", "Request", "Response", "Server", "delays", "respond"]
 
 _HOME = {
-    "BASE_PATH": ".reply",
+    "BASE_PATH": ".api",
     "FAULTS": ".faults",
-    "Request": ".reply",
-    "Response": ".reply",
+    "IMAGE_REPLY": ".content",
+    "IMAGE_URL": ".content",
+    "Request": ".api",
+    "Response": ".api",
     "Server": ".server",
-    "delays": ".pace",
-    "respond": ".reply",
+    "delays": ".api",
+    "respond": ".handler",
 }
 
 

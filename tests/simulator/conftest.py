@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from amber_nb.simulator.reply import Request, respond
+from amber_nb.simulator import Request, respond
 
 KEY = {"authorization": "Bearer ambrs-test"}
 

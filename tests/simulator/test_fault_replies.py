@@ -11,9 +11,7 @@ import pytest
 from patience import until
 
 from amber_nb import cli
-from amber_nb.simulator.faults import FAULTS
-from amber_nb.simulator.reply import BASE_PATH, Request, respond
-from amber_nb.simulator.server import Server
+from amber_nb.simulator import BASE_PATH, FAULTS, Request, Server, respond
 
 KEY = {"authorization": "Bearer ambrs-test"}
 
@@ -38,7 +36,7 @@ def beginning(response):
 def test_a_fault_is_the_same_every_time(name, stream):
     one, two = ask(name, stream=stream), ask(name, stream=stream)
     assert (one.status, one.cut, one.wait_s, beginning(one)) == (two.status, two.cut, two.wait_s, beginning(two))
-    assert FAULTS[name].tells == FAULTS[name].tells.strip()
+    assert FAULTS[name].description == FAULTS[name].description.strip()
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -142,4 +140,4 @@ def test_a_client_that_leaves_is_not_waited_for(server, name, clock):
     clock.sleeper()
     connection.close()
     # It looks, between two pieces and within a long pause, whether anybody is there.
-    until(lambda: clock.advance(0.2) or not server._door._open)
+    until(lambda: clock.advance(0.2) or not server._listener.connections)

@@ -6,9 +6,8 @@ import jsonschema
 import pytest
 
 from amber_nb import Amber, ConfigError
-from amber_nb.simulator.documented import FUNCTION_PROMPT, HELLO_PROMPT, IMAGE_PROMPT, IMAGE_URL
-from amber_nb.simulator.drift import redated
-from amber_nb.simulator.reply import Request, respond
+from amber_nb.simulator import Request, respond
+from amber_nb.simulator.content import FUNCTION_PROMPT, HELLO_PROMPT, IMAGE_PROMPT, IMAGE_URL, later_version
 
 KEY = {"authorization": "Bearer ambrs-test"}
 IMAGE = [
@@ -55,7 +54,7 @@ def test_the_model_and_the_counts_follow():
     assert before["id"] != after["id"]
     assert after["usage"]["completion_tokens"] > before["usage"]["completion_tokens"]
     assert ask(HELLO_PROMPT, 1, max_tokens=3)["choices"][0]["finish_reason"] == "length"
-    assert redated("model", 2) == "model-r2"
+    assert later_version("model", 2) == "model-r2"
 
 
 WEATHER = {

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from amber_nb.simulator.reply import MODELS, Request, respond
+from amber_nb.simulator import Request, respond
+from amber_nb.simulator.handler import MODELS
 
 KEY = {"authorization": "Bearer ambrs-test"}
 

@@ -8,9 +8,7 @@ import threading
 
 import pytest
 
-from amber_nb.simulator import pace
-from amber_nb.simulator.reply import BASE_PATH
-from amber_nb.simulator.server import Server
+from amber_nb.simulator import BASE_PATH, Server, api
 
 HEADERS = {"Authorization": "Bearer ambrs-test", "Content-Type": "application/json"}
 CHAT = BASE_PATH + "/chat/completions"
@@ -132,7 +130,7 @@ def test_the_pace_is_kept(fast_clock):
 
 def test_a_reader_who_was_away_finds_what_has_come_meanwhile(clock):
     waits = []
-    for number, (wait, _) in enumerate(pace.delays([b"x"] * 6, 10)):
+    for number, (wait, _) in enumerate(api.delays([b"x"] * 6, 10)):
         waits.append(round(wait, 3))
         clock.advance(wait + (0.25 if number == 2 else 0))
     assert waits == [1.5, 0.1, 0.1, 0, 0, 0.05]

@@ -34,7 +34,7 @@ def calls(message):
     [
         ("What's the weather in Paris?", [("get_weather", {"city": "Paris"})]),
         ("Weather in Paris and Rome?", [("get_weather", {"city": "Paris"}), ("get_weather", {"city": "Rome"})]),
-        ("Is it warmer in Oslo, Rome or Lisbon?",
+        ("Is the weather warmer in Oslo, Rome or Lisbon?",
          [("get_weather", {"city": "Oslo"}), ("get_weather", {"city": "Rome"}), ("get_weather", {"city": "Lisbon"})]),
         ("Weather for Aachen, North Rhine-Westphalia", [("get_weather", {"city": "Aachen, North Rhine-Westphalia"})]),
         ("The weather in New York in Fahrenheit for 5 days", [("get_weather", {"city": "New York", "unit": "fahrenheit", "days": 5})]),

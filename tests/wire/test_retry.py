@@ -14,7 +14,7 @@ import pytest
 from amber_nb import Amber, ConfigError
 from amber_nb import clock as the_clock
 from amber_nb.asking import Asking
-from amber_nb.simulator.server import Server
+from amber_nb.simulator import Server
 from amber_nb.wire.retry import Retries
 
 KEY = "ambrs-exampletoken"
