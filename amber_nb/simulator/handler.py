@@ -11,16 +11,21 @@ from typing import Any
 from urllib.parse import unquote
 
 from .api import (
+    MAX_BODY_BYTES,
     ApiError,
     Dialect,
     Request,
     Response,
     SeededChoice,
+    check_key,
     completion_events,
     image_urls,
+    parse_body,
     random_id,
+    read_images,
     split_tokens,
     text_of,
+    too_large,
 )
 from .content import (
     MAX_WORDS,
@@ -37,16 +42,7 @@ from .content import (
 )
 from .faults import FAULTS, PREFIX, Reply, near_names
 from .prompt import Prompt, stems
-from .validate import (
-    MAX_BODY_BYTES,
-    check_body,
-    check_key,
-    invalid_type,
-    missing,
-    parse_body,
-    read_images,
-    too_large,
-)
+from .validate import check_body, invalid_type, missing
 from .values import ExampleBuilder, SchemaDocument, Unsatisfiable
 
 __all__ = ["MODELS", "respond"]

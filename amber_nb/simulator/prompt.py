@@ -199,7 +199,7 @@ _PLACE_WORDS = frozenset(
 _TEXT_WORDS = frozenset(stems("query question prompt text message content body input request search sentence review"))
 _PERSON_WORDS = frozenset(stems("name person author user customer recipient sender title company brand product"))
 _RECIPIENT_WORDS = frozenset(["to", "cc", "bcc", *stems("recipient receiver addressee address")])
-_SUMMARY_WORDS = stems("summary description reason explanation comment note answer reply response abstract")
+_LONG_TEXT_WORDS = stems("summary description reason explanation comment note answer reply response abstract")
 # Examples of each format; the fields make the items of an array differ.
 _FORMATS = {
     "date": "2026-01-{day:02d}",
@@ -220,14 +220,6 @@ _FORMATS = {
     "iri": "https://example.com/{n}",
     "iri-reference": "/{n}",
 }
-_TYPICAL_STRINGS = {"timezone": "Europe/Berlin", "language": "English", "currency": "EUR", "unit": "kg"}
-_TYPICAL_NUMBERS = {
-    "age": 30, "year": 2026, "price": 9.99, "cost": 9.99, "temperature": 20, "confidence": 0.9, "probability": 0.9,
-    "quantity": 1, "count": 2, "limit": 10, "days": 3, "hours": 2, "minutes": 30, "percent": 50, "lat": 50.78,
-    "latitude": 50.78, "lon": 6.08, "longitude": 6.08, "page": 1, "id": 1,
-}  # fmt: skip
-# Properties for which any number of the prompt is likelier than the typical one.
-_COUNTS = ("age", "year", "price", "cost", "temperature", "quantity", "count", "days", "hours", "minutes", "percent")
 _BOUND = re.compile(
     r"\b(minimum|exclusiveMinimum|maximum|exclusiveMaximum): (-?(?:0|[1-9]\d{0,15})(?:\.\d{1,10})?)(?![\d.])"
 )
@@ -270,14 +262,10 @@ class Hint:
         """Return whether the name, or for a very short name the description, has one of the stems."""
         return bool(self.words & words) or (len(self.name) < 3 and bool(stems(self.description) & words))
 
-    def turn(self, items: list[Any]) -> list[Any]:
-        """Return the items starting with the one at this index."""
-        return rotate(items, self.index)
-
-
-def rotate(items: list[Any], start: int) -> list[Any]:
-    """Return the items starting with the one at `start`, which may be beyond the end."""
-    return items[start % len(items) :] + items[: start % len(items)] if items else []
+    def turn(self, items: list[Any], extra: int = 0) -> list[Any]:
+        """Return the items starting with the one at this index, or `extra` behind it."""
+        start = (self.index + extra) % len(items) if items else 0
+        return items[start:] + items[:start]
 
 
 def type_names(kind: Any) -> list[str]:
@@ -329,11 +317,6 @@ def _mentioned_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> li
     if prompt.emails and (hint.name.lower() in _RECIPIENT_WORDS or words & _RECIPIENT_WORDS):
         return hint.turn(prompt.emails)
     texts: list[str] = []
-    label = re.escape(hint.name.lower().replace("_", " ").strip())
-    if label:
-        labelled = rf"\b{label}\b(?:\s*(?:is|was|=|:|named|called)\s*)[\"“']?([\w@.’'-]{{1,60}})"
-        match = re.search(labelled, prompt.text, re.IGNORECASE)
-        texts += [match[1].strip(".'")] if match else []
     if hint.is_about(_PLACE_WORDS) or "city" in hint.description.lower():
         texts += hint.turn(prompt.places)
     if words & stems("subject topic title theme"):
@@ -349,17 +332,12 @@ def _mentioned_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> li
 
 def _generic_strings(hint: Hint, prompt: Prompt) -> list[str]:
     subject = re.sub(r"\s+", " ", prompt.subject)
-    if hint.words & _SUMMARY_WORDS:
-        return [subject[:160].rpartition(" ")[0] + " …" if len(subject) > 160 else subject]
-    if hint.words & stems("title headline heading topic"):
-        return [" ".join(prompt.keywords[:5]).capitalize() or "Untitled"]
+    if hint.words & stems("timezone"):
+        return ["Europe/Berlin"]
     if hint.is_about(_PLACE_WORDS):
         return ["Aachen", "Berlin", "Paris", "Rome", "Oslo", "Lisbon", f"Town {hint.index + 1}"][hint.index % 7 :]
-    for word, text in _TYPICAL_STRINGS.items():
-        if hint.words & stems(word):
-            return [text]
     keywords = hint.turn(prompt.keywords)[:30]
-    if hint.is_about(_TEXT_WORDS):
+    if hint.words & _LONG_TEXT_WORDS or hint.is_about(_TEXT_WORDS):
         return [subject, *keywords, f"text {hint.index + 1}"]
     if hint.is_about(_PERSON_WORDS) and not prompt.names:
         keywords = [word.capitalize() for word in keywords]
@@ -440,16 +418,9 @@ def _plausible_numbers(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> It
     labelled = _labelled_number(hint, prompt)
     if labelled is not None:
         yield labelled
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", hint.name).lower()
-    typical = next((_TYPICAL_NUMBERS[part] for part in re.split(r"[^a-z]+", name) if part in _TYPICAL_NUMBERS), None)
-    numbers = rotate(prompt.numbers, hint.index + hint.order)
-    if typical is None or name in _COUNTS:
-        yield from numbers
+    yield from hint.turn(prompt.numbers, hint.order)
     if isinstance(schema.get("default"), int | float) and not isinstance(schema["default"], bool):
         yield schema["default"]
-    if typical is not None:
-        yield typical + hint.index if isinstance(typical, int) else typical
-    yield from numbers
 
 
 def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:

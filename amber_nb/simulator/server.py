@@ -16,9 +16,18 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from .. import clock
-from .api import BASE_PATH, EXCESS_BYTES, ApiError, Dialect, Request, Response, delays
+from .api import (
+    BASE_PATH,
+    EXCESS_BYTES,
+    MAX_BODY_BYTES,
+    ApiError,
+    Dialect,
+    Request,
+    Response,
+    delays,
+    too_large,
+)
 from .handler import respond
-from .validate import MAX_BODY_BYTES, too_large
 
 __all__ = ["Server"]
 

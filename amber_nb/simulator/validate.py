@@ -1,48 +1,25 @@
-"""Request checks: key, JSON, parameters, messages, tools, schemas and images; refusals in OpenAI's words."""
+"""Request checks: parameters, messages, tools and schemas; refusals in OpenAI's words."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import json
-import math
-import re
-from collections import Counter
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
-from urllib.parse import urlsplit
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from jsonschema import Draft202012Validator, SchemaError
-from PIL import Image
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .api import ApiError, text_of
 
 __all__ = [
-    "MAX_BODY_BYTES",
     "check_body",
-    "check_key",
     "invalid_type",
     "missing",
-    "parse_body",
-    "read_images",
-    "too_large",
 ]
-
-MAX_BODY_BYTES = 50_000_000
-MAX_DEPTH = 120
-MAX_PIXELS = 50_000_000  # over all the images of a request: decoding costs about 10 ns a pixel
-_KEY = re.compile(r"Bearer +ambrs-[\x21-\x7e]+", re.IGNORECASE)
 
 
 # --- refusals
-
-
-def too_large(max_body_bytes: int) -> ApiError:
-    """Return the refusal of a body over the limit."""
-    text = f"The request is too large: at most {max_body_bytes:,} bytes are read."
-    return ApiError(413, text, code="request_too_large")
 
 
 def missing(param: str) -> ApiError:
@@ -71,80 +48,6 @@ def _invalid_value(param: str, value: str, options: str) -> ApiError:
 
 def _unknown(param: str) -> ApiError:
     return ApiError(400, f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
-
-
-# --- key and JSON
-
-
-def check_key(authorization: str | None) -> None:
-    """Check the form of the key; its text is never repeated.
-
-    Args:
-        authorization: the `Authorization` header.
-
-    Raises:
-        ApiError: 401.
-    """
-    if not authorization or not authorization.strip():
-        raise ApiError(
-            401,
-            "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer "
-            "auth (i.e. Authorization: Bearer YOUR_KEY).",
-        )
-    if _KEY.fullmatch(authorization.strip()) is None:
-        text = "Incorrect API key provided. A key of the gateway starts with 'ambrs-'."
-        raise ApiError(401, text, code="invalid_api_key")
-
-
-def parse_body(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object.
-
-    Raises:
-        ApiError: 400 for anything else, also for NaN, huge numbers, lone surrogates and very deep nesting.
-    """
-    malformed = ApiError(
-        400,
-        "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
-        "correctly. The API expects a JSON payload, but what was sent was not valid JSON.)",
-    )
-    try:
-        body = json.loads(
-            data.decode(), parse_constant=_refuse_constant, parse_int=_parse_int, parse_float=_parse_float
-        )
-        json.dumps(body, ensure_ascii=False).encode()  # a lone surrogate raises a UnicodeError, which is a ValueError
-    except (ValueError, RecursionError) as error:
-        raise malformed from error
-    if not isinstance(body, dict) or _depth(body) > MAX_DEPTH:
-        raise malformed
-    return body
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-def _parse_int(digits: str) -> int:
-    if len(digits) > 30:
-        raise ValueError("the number is too large")
-    return int(digits)
-
-
-def _parse_float(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value) or len(digits) > 400:
-        raise ValueError("the number is too large")
-    return value
-
-
-def _depth(value: Any) -> int:
-    """Return the depth of nesting, measured level by level: a recursive function could run out of stack."""
-    level = [value]
-    depth = 0
-    while level and depth <= MAX_DEPTH:
-        depth += 1
-        dicts = [item.values() for item in level if isinstance(item, dict)]
-        level = [child for part in [*dicts, *(item for item in level if isinstance(item, list))] for child in part]
-    return depth
 
 
 # --- models: pydantic finds what is wrong, and `_api_error` says it in OpenAI's words
@@ -281,25 +184,6 @@ class _StreamOptions(_Model):
     include_obfuscation: bool | None = None
 
 
-def _unsupported(reason: str) -> AfterValidator:
-    def refuse(value: Any) -> NoReturn:
-        raise _error("unsupported", reason=reason)
-
-    return AfterValidator(refuse)
-
-
-def _refuse_logprobs(value: bool) -> bool:
-    if value:
-        raise _error("unsupported", reason="The simulator has no probabilities to tell.")
-    return value
-
-
-def _refuse_modalities(value: Any) -> Any:
-    if value != ["text"]:
-        raise _error("refusal", text="This model answers in text only.", code="invalid_value")
-    return value
-
-
 def _to_strings(value: Any) -> Any:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
@@ -321,16 +205,13 @@ class _Body(_Model):
     nullable = ("messages",)
     model: Any = None  # looked up elsewhere
     messages: list[_Message] = Field(min_length=1)
-    audio: Annotated[Any, _unsupported("It answers in text only.")] = None
     frequency_penalty: _Penalty = 0.0
-    function_call: Annotated[Any, _unsupported("Use 'tools' and 'tool_choice' instead.")] = None
-    functions: Annotated[Any, _unsupported("Use 'tools' and 'tool_choice' instead.")] = None
     logit_bias: dict[str, Any] = {}
-    logprobs: Annotated[bool, AfterValidator(_refuse_logprobs)] = False
+    logprobs: bool = False
     max_completion_tokens: _Tokens = 1
     max_tokens: _Tokens = 1
     metadata: dict[str, Any] = {}
-    modalities: Annotated[Any, AfterValidator(_refuse_modalities)] = None
+    modalities: Any = None
     moderation: dict[str, Any] = {}
     n: int = Field(1, ge=1, le=128)
     parallel_tool_calls: bool = True
@@ -351,13 +232,19 @@ class _Body(_Model):
     temperature: float = Field(1.0, ge=0.0, le=2.0)
     tool_choice: Annotated[Any, AfterValidator(_string_or_object)] = None
     tools: list[_Tool] | None = Field(None, min_length=1, max_length=128)
-    top_logprobs: Annotated[Any, _unsupported("The simulator has no probabilities to tell.")] = None
     top_p: float = Field(1.0, ge=0.0, le=1.0)
     user: str = ""
     verbosity: Literal["low", "medium", "high"] | None = None
-    web_search_options: Annotated[Any, _unsupported("The simulator fetches nothing.")] = None
 
 
+_UNSUPPORTED = {
+    "audio": "It answers in text only.",
+    "function_call": "Use 'tools' and 'tool_choice' instead.",
+    "functions": "Use 'tools' and 'tool_choice' instead.",
+    "logprobs": "The simulator has no probabilities to tell.",
+    "top_logprobs": "The simulator has no probabilities to tell.",
+    "web_search_options": "The simulator fetches nothing.",
+}
 _EXPECTED = {
     "string_type": "a string",
     "bool_type": "a boolean",
@@ -390,9 +277,6 @@ def _api_error(error: ErrorDetails) -> ApiError:
         return _invalid_value(param, context["value"], ", ".join(f"'{name}'" for name in context["options"]))
     if kind == "refusal":
         return ApiError(400, context["text"], param=param, code=context["code"])
-    if kind == "unsupported":
-        text = f"Unsupported parameter: '{param}' is not supported with this model. {context['reason']}"
-        return ApiError(400, text, param=param, code="unsupported_parameter")
     text, code = _range_fault(kind, context)
     return ApiError(400, f"Invalid '{param}': {text}", param=param, code=code)
 
@@ -431,7 +315,7 @@ def check_body(body: dict[str, Any], *, lenient: bool = False) -> dict[str, Any]
     if "messages" not in body:
         raise missing("messages")
     params = {name: value for name, value in body.items() if value is not None or name == "messages"}
-    unknown = [name for name in params if name not in _Body.model_fields]
+    unknown = [name for name in params if name not in _Body.model_fields and name not in _UNSUPPORTED]
     if unknown and not lenient:
         raise _unknown(unknown[0][:60])
     try:
@@ -440,6 +324,12 @@ def check_body(body: dict[str, Any], *, lenient: bool = False) -> dict[str, Any]
         raise _api_error(error.errors(include_url=False)[0]) from error
     params = {name: value for name, value in params.items() if name not in unknown}
     _check_order(params["messages"])
+    for name, reason in _UNSUPPORTED.items():
+        if name in params and (name, params[name]) != ("logprobs", False):
+            text = f"Unsupported parameter: '{name}' is not supported with this model. {reason}"
+            raise ApiError(400, text, param=name, code="unsupported_parameter")
+    if params.get("modalities", ["text"]) != ["text"]:
+        raise ApiError(400, "This model answers in text only.", param="modalities", code="invalid_value")
     if "max_tokens" in params and "max_completion_tokens" in params:
         text = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
         raise ApiError(400, text, param="max_tokens", code="invalid_parameter_combination")
@@ -532,17 +422,24 @@ def _check_format(response_format: dict[str, Any], messages: list[dict[str, Any]
 
 def _schema_fault(schema: dict[str, Any], *, strict: bool) -> str | None:
     """Return what is wrong with a JSON schema, or None."""
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        return f"In context={_context(tuple(map(str, error.path)))}, {error.message[:300]}."
-    if not strict:
-        return None
+    fault = _metaschema_fault(json.dumps(schema))
+    if fault is not None or not strict:
+        return fault
     kind = schema.get("type")
     if kind != "object":
         got = kind if isinstance(kind, str) else "None"
         return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{got}\"'."
     return _strict_fault(schema, ())
+
+
+@lru_cache(maxsize=512)
+def _metaschema_fault(schema: str) -> str | None:
+    # The check takes about a millisecond a property, and clients send the same tools again and again.
+    try:
+        Draft202012Validator.check_schema(json.loads(schema))
+    except SchemaError as error:
+        return f"In context={_context(tuple(map(str, error.path)))}, {error.message[:300]}."
+    return None
 
 
 def _strict_fault(schema: dict[str, Any], path: tuple[str, ...]) -> str | None:
@@ -570,101 +467,3 @@ def _strict_fault(schema: dict[str, Any], path: tuple[str, ...]) -> str | None:
 
 def _context(path: tuple[str, ...]) -> str:
     return "(" + ", ".join(f"'{name[:40]}'" for name in path) + ("," if len(path) == 1 else "") + ")"
-
-
-# --- images
-
-_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
-_DATA_URL = re.compile(r"data:([\w.+/-]*)((?:;[\w.+=-]*)*),", re.ASCII)
-_COLOURS = {  # the basic colour terms
-    "black": (0, 0, 0), "grey": (128, 128, 128), "white": (255, 255, 255), "red": (225, 30, 35),
-    "orange": (250, 140, 20), "yellow": (250, 235, 40), "green": (30, 150, 50), "blue": (35, 85, 215),
-    "purple": (120, 40, 150), "pink": (255, 120, 180), "brown": (140, 70, 20),
-}  # fmt: skip
-
-
-def read_images(urls: list[tuple[str, str]]) -> list[str]:
-    """Return a description of each image: format, pixels and main colour, or the host of a link; nothing is fetched.
-
-    Args:
-        urls: pairs of URL and parameter path, such as `messages.[0].content.[1].image_url`.
-
-    Raises:
-        ApiError: 400, for what is no image, has too many pixels, or cannot be decoded.
-    """
-    descriptions = []
-    budget = MAX_PIXELS
-    for url, param in urls:
-        if url[:5].lower() == "data:":
-            description, pixel_count = _decode(url, param, budget)
-            budget -= pixel_count
-        else:
-            host = _host(url, param)
-            description = f"a link to `{host}`; the simulator fetches nothing, so it has not seen it"
-        descriptions.append(description)
-    return descriptions
-
-
-def _host(url: str, param: str) -> str:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.scheme.lower() in ("http", "https") else None
-    except ValueError:
-        host = None
-    if not host:
-        raise _bad_url(param)
-    return host
-
-
-def _bad_url(param: str) -> ApiError:
-    text = f"Invalid '{param}'. Expected a valid http(s) or data URL, but got a value with an invalid format."
-    return ApiError(400, text, param=param, code="invalid_value")
-
-
-def _decode(url: str, param: str, budget: int) -> tuple[str, int]:
-    """Return the description of an inline image and its number of pixels."""
-    match = _DATA_URL.match(url)
-    if match is None or "base64" not in match[2].split(";"):
-        raise _bad_url(param)
-    try:
-        data = base64.b64decode(url[match.end() :], validate=True)
-    except (binascii.Error, ValueError) as error:
-        text = (
-            "Invalid base64 image_url. Expected a base64-encoded data URL with an image MIME type "
-            "(e.g. 'data:image/png;base64,aW1nIGJ5dGVzIGhlcmU='), but got an invalid base64-encoded value."
-        )
-        raise ApiError(400, text, param=param, code="invalid_base64") from error
-    text = f"The images of this request have too many pixels: at most {MAX_PIXELS:,} are decoded."
-    too_many = ApiError(400, text, param=param, code="image_too_large")
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            kind = "JPEG" if image.format == "MPO" else str(image.format)
-            width, height = image.size
-            if width * height > budget:
-                raise too_many
-            colour = _main_colour(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise too_many from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
-        # Pillow's decoders raise all of these for broken files.
-        text = (
-            "You uploaded an unsupported image. Please make sure your image is valid and has one of the following "
-            "formats: ['png', 'jpeg', 'gif', 'webp']."
-        )
-        raise ApiError(400, text, param=param, code="invalid_image_format") from error
-    name = min(_COLOURS, key=lambda name: math.dist(_COLOURS[name], colour))
-    description = f"{kind}, {width} × {height} pixels, mostly {name} (`#{bytes(colour).hex()}`)"
-    return description, width * height
-
-
-def _main_colour(image: Image.Image) -> tuple[int, ...]:
-    """Return the mean of the fullest cell of a coarse colour cube; transparent pixels count as white."""
-    image.draft("RGB", (64, 64))  # a JPEG is decoded at a fraction of its size; other formats ignore this
-    # Sampled before the conversion: converting a large image would take four bytes a pixel.
-    small = image.resize((64, 64), Image.Resampling.NEAREST).convert("RGBA")
-    data = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB").tobytes()
-    pixels = list(zip(data[0::3], data[1::3], data[2::3], strict=True))
-    cells = Counter(tuple(value >> 6 for value in pixel) for pixel in pixels)
-    cell = max(cells, key=lambda key: (cells[key], key))
-    members = [pixel for pixel in pixels if tuple(value >> 6 for value in pixel) == cell]
-    return tuple(round(sum(channel) / len(members)) for channel in zip(*members, strict=True))

@@ -32,14 +32,14 @@ from .prompt import (
     type_names,
 )
 
-__all__ = ["ExampleBuilder", "PatternError", "SchemaDocument", "Unsatisfiable", "matches", "pattern_examples"]
+__all__ = ["ExampleBuilder", "SchemaDocument", "Unsatisfiable", "matches", "pattern_examples"]
 
-MAX_STEPS = 60_000  # places of a schema and of values that are visited for one example
+MAX_STEPS = 30_000  # places of a schema and of values that are visited for one example
 MAX_DEPTH = 40
 MAX_ITEMS = 2_000
-MAX_PATTERN = 1_000  # characters of a pattern
-MAX_MATCH = 10_000  # characters of a text
+MAX_TEXT = 10_000  # characters that a pattern is matched against
 _REPEAT = r"(?:[*+]|\{\d*,\d*\})"  # an open-ended quantifier
+_NULL = {"type": "null"}
 _LEAN_AFTER = 2  # references followed on one path, after which a recursive schema is brought to an end
 
 
@@ -50,10 +50,6 @@ class Unsatisfiable(ValueError):
 # --- patterns
 
 
-class PatternError(Unsatisfiable):
-    """A pattern that Python does not support, or that may take too long to match."""
-
-
 @lru_cache(maxsize=256)
 def _compile(pattern: str) -> tuple[re.Pattern[str], int]:
     """Return the compiled pattern, and the length of the longest text that it is tried on."""
@@ -61,20 +57,21 @@ def _compile(pattern: str) -> tuple[re.Pattern[str], int]:
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, FutureWarning, DeprecationWarning, RecursionError, MemoryError) as error:
-        raise PatternError("the pattern is not supported") from error
+        raise Unsatisfiable("the pattern is not supported") from error
     # Repeats within repeats, or many side by side, may take exponential time on a text that does not match.
     bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "x", pattern)  # an escape or a class is one character
     repeat_count = len(re.findall(_REPEAT, bare))
-    if len(pattern) > MAX_PATTERN or repeat_count > 12 or re.search(rf"\){_REPEAT}\){_REPEAT}", bare):
-        raise PatternError("the pattern is too costly")
-    return compiled, 16 if re.search(rf"\){_REPEAT}", bare) else 40 if repeat_count > 2 else MAX_MATCH
+    if len(pattern) > 1_000 or repeat_count > 12 or re.search(rf"\){_REPEAT}\){_REPEAT}", bare):
+        raise Unsatisfiable("the pattern is too costly")
+    is_nested = re.search(rf"\){_REPEAT}", bare) is not None
+    return compiled, 16 if is_nested or repeat_count > 4 else 40 if repeat_count > 2 else MAX_TEXT
 
 
 def matches(pattern: str, text: str) -> bool:
     """Return whether a pattern is found in a text; False for a text too long to be tried at a bearable cost.
 
     Raises:
-        PatternError: the pattern is not supported or too costly.
+        Unsatisfiable: the pattern is not supported, or may take too long to match.
     """
     compiled, longest = _compile(pattern)
     return len(text) <= longest and compiled.search(text) is not None
@@ -87,7 +84,7 @@ class _PatternChoice(random.Random):
         super().__init__(0)
         self._source = SeededChoice(seed)
         self._repeats = repeats
-        self._room = MAX_MATCH
+        self._room = MAX_TEXT
 
     def choice(self, seq: Any) -> Any:
         options: list[Any] = list(seq)
@@ -95,14 +92,14 @@ class _PatternChoice(random.Random):
             plain = [option for option in options if option.isascii() and option.isalnum()]
             options = sorted(plain) or sorted(option for option in options if not "\ud800" <= option <= "\udfff")
         if not options:
-            raise PatternError("the pattern is not supported")
+            raise Unsatisfiable("the pattern is not supported")
         return self._source.choice(options)
 
     def randint(self, a: int, b: int) -> int:
         times = min(a + self._repeats, max(a, b))
         self._room -= times
         if self._room < 0:
-            raise PatternError("the pattern asks for a text that is too long")
+            raise Unsatisfiable("the pattern asks for a text that is too long")
         return times
 
 
@@ -115,7 +112,7 @@ def pattern_examples(pattern: str, seed: str, min_length: int = 0) -> Iterator[s
         min_length: texts of at least this length are among them, if the pattern allows.
 
     Raises:
-        PatternError: the pattern is not supported or too costly.
+        Unsatisfiable: the pattern is not supported, or may take too long to match.
     """
     compiled, longest = _compile(pattern)
     # rstr would write a lookahead's text out; what follows has to satisfy it by chance.
@@ -125,7 +122,7 @@ def pattern_examples(pattern: str, seed: str, min_length: int = 0) -> Iterator[s
             try:
                 text = Rstr(_PatternChoice(f"{seed}/{repeats}/{attempt}", repeats)).xeger(source)
             except KeyError as error:  # an operator that rstr does not know
-                raise PatternError("the pattern is not supported") from error
+                raise Unsatisfiable("the pattern is not supported") from error
             yield text
             if len(text) < min_length:
                 yield text.ljust(min_length, "a")  # a pattern without `$` still matches
@@ -135,9 +132,9 @@ def pattern_examples(pattern: str, seed: str, min_length: int = 0) -> Iterator[s
 
 
 def _merge_types(first: Any, second: Any) -> list[str]:
-    names = type_names(second)
-    both = [name for name in type_names(first) if name in names or (name == "integer" and "number" in names)]
-    return both + ["integer"] * ("integer" in names and "number" in type_names(first) and "integer" not in both)
+    # A type "number" takes integers too.
+    names, others = ([*type_names(kind), *["integer"] * ("number" in type_names(kind))] for kind in (first, second))
+    return list(dict.fromkeys(name for name in names if name in others))
 
 
 _MERGE_KEYWORD: dict[str, Any] = {
@@ -262,9 +259,7 @@ def _size(value: Any) -> int:
     return 1 + sum(map(_size, parts))
 
 
-# jsonschema would match patterns without a limit of time.
-
-
+# jsonschema itself would match patterns without a limit of time.
 def _check_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
     if isinstance(instance, str) and not matches(pattern, instance):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
@@ -356,7 +351,7 @@ class ExampleBuilder:
         flat = self._document.flatten(schema)
         if flat is False:
             return
-        flat = {} if flat is True else flat
+        flat = flat if isinstance(flat, dict) else {}
         place = _Place(place.hint.completed(flat), place.depth, place.references)
         branches = next((key for key in ("anyOf", "oneOf") if key in flat), None)
         if "const" in flat:
@@ -384,11 +379,7 @@ class ExampleBuilder:
 
     def _branches(self, flat: dict[str, Any], key: str, place: _Place) -> Iterator[Any]:
         rest = {name: value for name, value in flat.items() if name != key}
-
-        def is_last(branch: Any) -> bool:
-            return "$ref" in str(branch)[:2_000] if place.is_lean else branch == {"type": "null"}
-
-        for branch in sorted(flat[key], key=is_last):
+        for branch in sorted(flat[key], key=lambda b: "$ref" in str(b)[:2_000] if place.is_lean else b == _NULL):
             references = place.references + (isinstance(branch, dict) and "$ref" in branch)
             schema = self._document.merge(rest, self._document.resolve(branch))
             yield from self._attempt(schema, _Place(place.hint, place.depth, references))
@@ -466,7 +457,7 @@ class ExampleBuilder:
                 except _NoExample:
                     if name in required:
                         raise
-            self._complete(flat, value, place, fill=bool(extra))
+            self._complete(flat, value, place)
             yield value
 
     def _is_likely(self, schema: Any, name: str, place: _Place) -> bool:
@@ -478,7 +469,7 @@ class ExampleBuilder:
     def _property(self, flat: dict[str, Any], name: str, place: _Place, order: int = 0) -> Any:
         return self._build(self._document.property_schema(flat, name), place.inner(name, place.hint.index, order))
 
-    def _complete(self, flat: dict[str, Any], value: dict[str, Any], place: _Place, *, fill: bool) -> None:
+    def _complete(self, flat: dict[str, Any], value: dict[str, Any], place: _Place) -> None:
         """Add the properties that `dependentRequired`, `minProperties` or a mapping asks for."""
         for name, others in flat.get("dependentRequired", {}).items():
             for other in others if name in value else ():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from amber_nb.simulator.prompt import Prompt
-from amber_nb.simulator.values import ExampleBuilder, PatternError, Unsatisfiable, matches, pattern_examples
+from amber_nb.simulator.values import ExampleBuilder, Unsatisfiable, matches, pattern_examples
 
 PROMPTS = ["", "Rate this review: The food was cold, we waited 45 minutes. Never again!", "Alice, 31, lives in Paris."]
 ANY_HEALTH = settings(suppress_health_check=list(HealthCheck))
@@ -276,7 +276,7 @@ def test_examples_of_a_pattern(pattern):
 
 
 def test_a_pattern_too_costly_is_named():
-    with pytest.raises(PatternError, match="too costly"):
+    with pytest.raises(Unsatisfiable, match="too costly"):
         matches("(((a+)+)+)+", "a")
 
 

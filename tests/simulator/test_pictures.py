@@ -8,8 +8,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from amber_nb.simulator.api import ApiError
-from amber_nb.simulator.validate import read_images
+from amber_nb.simulator.api import ApiError, read_images
 
 
 def data_url(image, kind="PNG", **options):
