@@ -62,7 +62,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-+]?(\d{1,3}(?:,\d{3})+|\d{1,15})(\.\d{1,10})?
 _NO_NUMBER = re.compile(r"\S+@\S+|https?://\S+|\d{4}-\d\d-\d\d\S*|\d{1,2}:\d\d(?::\d\d)?")
 _QUOTED = re.compile(r'"([^"\n]{1,200})"|“([^”\n]{1,200})”|`([^`\n]{1,200})`')
 _EMAIL = re.compile(r"\b[\w.+-]{1,60}@[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){1,4}", re.ASCII)
-_URL = re.compile(r"https?://[^\s<>\"'`{}|\\^]{1,300}", re.ASCII)
+_URL = re.compile(r"https?://[\w.~:/?#@!$&'()*+,;=%-]{1,300}", re.ASCII)
 _DATE = re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b", re.ASCII)
 _TIME = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b", re.ASCII)
 
@@ -283,6 +283,7 @@ def suggest_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Itera
     n = hint.index + 1
     if schema.get("format") in _FORMATS:
         yield _FORMATS[schema["format"]].format(n=n, day=n % 28 + 1, hour=n % 24, octet=n % 254 + 1)
+        return  # how strictly a format is checked depends on what is installed; other texts could pass here or there
     generic = [text for text in _generic_strings(hint, prompt) if text]
     yield from generic
     low = int(min(schema.get("minLength", 0), MAX_CHARS))

@@ -1,4 +1,4 @@
-"""A schema and a prompt → an instance: always valid, and sensible where the prompt tells."""
+"""A schema and a prompt → an example value: always valid, and taken from the prompt where possible."""
 
 # ruff: noqa: E501  – tables read better with a case a line
 

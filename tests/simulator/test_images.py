@@ -1,4 +1,4 @@
-"""Images: described by format, pixels, size and colour; never fetched; what is none is refused."""
+"""Images are described by format, pixels and colour, and never fetched; anything else is refused."""
 
 import base64
 import io
@@ -37,12 +37,12 @@ def message(*urls, text="What is this?"):
         ("1", 1, "PNG", "white"),
     ],
 )
-def test_what_is_told_of_an_image(mode, fill, kind, colour):
+def test_an_image_is_described(mode, fill, kind, colour):
     url = data_url(Image.new(mode, (40, 30), fill), kind)
     assert read_images([(url, "")])[0].startswith(f"{kind}, 40 × 30 pixels, mostly {colour} (`#")
 
 
-def test_the_reply_tells_of_every_image(say):
+def test_the_reply_describes_every_image(say):
     steel = data_url(Image.new("RGB", (64, 48), (70, 130, 180)))
     text = say(message(steel, "https://example.com/a/b.png?key=1"))["content"]
     assert "PNG, 64 × 48 pixels, mostly blue (`#4682b4`)" in text
