@@ -20,7 +20,7 @@ __all__ = [
     "IMAGE_REPLY",
     "IMAGE_URL",
     "MAX_WORDS",
-    "Documented",
+    "DocumentedReply",
     "change_argument",
     "describe_request",
     "describe_results",
@@ -64,7 +64,7 @@ REVIEWS_REPLY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Documented:
+class DocumentedReply:
     """A documented reply: a text, a tool call, or JSON; a field that is not documented is None and is computed."""
 
     content: str | None = None
@@ -78,7 +78,7 @@ class Documented:
     completion_tokens: int | None = None
 
 
-_FUNCTION_REPLY = Documented(
+_FUNCTION_REPLY = DocumentedReply(
     tool_name=FUNCTION_NAME,
     tool_arguments=FUNCTION_ARGUMENTS,
     tool_call_id="call_Tug3jwD1JpmzTapCFFWmYw7i",
@@ -89,7 +89,7 @@ _FUNCTION_REPLY = Documented(
 )
 
 
-def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) -> Documented | None:
+def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) -> DocumentedReply | None:
     """Return the documented reply to a user message, or None.
 
     Args:
@@ -98,12 +98,12 @@ def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) 
         tool_names: the names of the tools that may be called.
     """
     if image_urls:
-        return Documented(content=IMAGE_REPLY) if (prompt, image_urls) == (IMAGE_PROMPT, [IMAGE_URL]) else None
+        return DocumentedReply(content=IMAGE_REPLY) if (prompt, image_urls) == (IMAGE_PROMPT, [IMAGE_URL]) else None
     if prompt == FUNCTION_PROMPT and FUNCTION_NAME in tool_names:
         return _FUNCTION_REPLY
     if prompt == REVIEWS_PROMPT:
-        return Documented(json=REVIEWS_REPLY)
-    return Documented(content=HELLO_REPLY) if prompt == HELLO_PROMPT else None
+        return DocumentedReply(json=REVIEWS_REPLY)
+    return DocumentedReply(content=HELLO_REPLY) if prompt == HELLO_PROMPT else None
 
 
 # --- the ordinary reply

@@ -29,7 +29,7 @@ from .api import (
 )
 from .content import (
     MAX_WORDS,
-    Documented,
+    DocumentedReply,
     change_argument,
     describe_request,
     describe_results,
@@ -184,7 +184,7 @@ class _Draft:
 
     content: str | None = None
     calls: tuple[_Call, ...] = ()
-    documented: Documented | None = None
+    documented: DocumentedReply | None = None
 
 
 class _Completion:
@@ -226,10 +226,10 @@ class _Completion:
         completion_tokens = 0
         for index in range(self._choice_count):
             draft = documented or self._draft(SeededChoice(f"{self._key}/{index}"), index + self._drift)
-            choice, tokens = self._choice(self._drifted(draft) if self._drift else draft, index)
+            choice, tokens = self._choice(self._apply_drift(draft) if self._drift else draft, index)
             choices.append(choice)
             completion_tokens += tokens
-        page = documented.documented if documented and documented.documented and not self._drift else Documented()
+        page = documented.documented if documented and documented.documented and not self._drift else DocumentedReply()
         prompt_tokens = page.prompt_tokens or self._prompt_tokens()
         return {
             "id": page.completion_id or "chatcmpl-" + random_id(self._key, 29),
@@ -274,7 +274,7 @@ class _Completion:
     def _parameters(self, name: str) -> Any:
         return next(function for function in self._functions if function["name"] == name).get("parameters") or {}
 
-    def _drifted(self, draft: _Draft) -> _Draft:
+    def _apply_drift(self, draft: _Draft) -> _Draft:
         calls = []
         for call in draft.calls:
             is_valid = partial(_is_valid, self._parameters(call.name))
@@ -398,7 +398,7 @@ def _is_correction(message: dict[str, Any]) -> bool:
 def _is_valid(schema: Any, value: Any) -> bool:
     try:
         return SchemaDocument(schema).is_valid(schema, value)
-    except Unsatisfiable:
+    except (Unsatisfiable, RecursionError):
         return False
 
 
@@ -434,14 +434,14 @@ def _usable_functions(params: dict[str, Any]) -> tuple[list[dict[str, Any]], boo
 def _pick_functions(prompt: Prompt, functions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the functions that a prompt asks for, in their given order: each must answer to words of its own."""
     scores = [(*_score(prompt, function), function) for function in functions]
-    picked: list[dict[str, Any]] = []
-    explained: set[str] = set()
+    selection: list[dict[str, Any]] = []
+    used_words: set[str] = set()
     for score, words, function in sorted(scores, key=lambda item: -item[0]):
-        if score >= 2 and (not picked or (words - explained and score >= 3)):
-            picked.append(function)
+        if score >= 2 and (not selection or (words - used_words and score >= 3)):
+            selection.append(function)
         if score >= 2:
-            explained |= words
-    return [function for function in functions if function in picked]
+            used_words |= words
+    return [function for function in functions if function in selection]
 
 
 def _score(prompt: Prompt, function: dict[str, Any]) -> tuple[float, set[str]]:

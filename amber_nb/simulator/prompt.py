@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -248,7 +249,7 @@ class Hint:
     index: int = 0
     order: int = 0
 
-    def completed(self, schema: dict[str, Any]) -> Hint:
+    def with_schema(self, schema: dict[str, Any]) -> Hint:
         """Return the hint with the title and description of a schema."""
         description = schema.get("description") or self.description
         return Hint(self.name or schema.get("title", ""), description, self.index, self.order)
@@ -403,12 +404,13 @@ def suggest_numbers(
     start = low if low is not None else high if high is not None else Fraction(0)
     base = math.ceil(start / step) if low is not None else math.floor(start / step)
     direction = -1 if low is None and high is not None else 1
-    values = [step * (base + direction * (offset + extra)) for offset in range(300) for extra in (hint.index, 0)]
+    steps = (step * (base + direction * (offset + extra)) for offset in range(300) for extra in (hint.index, 0))
+    values: list[Fraction] = []
     if low is not None and high is not None:
         parts = (Fraction(1, 2), Fraction(1, 3), Fraction(9, 10), Fraction(0), Fraction(1))
         values += [low + (high - low) * part for part in parts]
     values += [edge + Fraction(sign, 2) for edge in (low, high) if edge is not None for sign in (1, -1)]
-    for value in values:
+    for value in itertools.chain(steps, values):
         if value.denominator == 1:
             yield value.numerator if abs(value) < 10**30 else float(value)
         elif not whole:

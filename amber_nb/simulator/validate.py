@@ -6,7 +6,7 @@ import json
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from jsonschema import Draft202012Validator, SchemaError
+from jsonschema import Draft202012Validator, FormatChecker, SchemaError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -383,19 +383,19 @@ def _check_tools(tools: list[dict[str, Any]], choice: Any) -> None:
         if choice not in ("none", "auto", "required"):
             raise _invalid_value("tool_choice", choice, "'none', 'auto', 'required'")
         return
-    chosen: Any = [choice]
+    choices: Any = [choice]
     if choice.get("type") == "allowed_tools":
         allowed = choice.get("allowed_tools")
         if not isinstance(allowed, dict):
             raise invalid_type("tool_choice.allowed_tools", "an object", allowed)
         if allowed.get("mode") not in ("auto", "required"):
             raise _invalid_value("tool_choice.allowed_tools.mode", str(allowed.get("mode")), "'auto', 'required'")
-        chosen = allowed.get("tools")
-        if not isinstance(chosen, list) or not chosen:
-            raise invalid_type("tool_choice.allowed_tools.tools", "an array of objects that is not empty", chosen)
+        choices = allowed.get("tools")
+        if not isinstance(choices, list) or not choices:
+            raise invalid_type("tool_choice.allowed_tools.tools", "an array of objects that is not empty", choices)
     elif choice.get("type") != "function":
         raise _invalid_value("tool_choice.type", str(choice.get("type")), "'function', 'allowed_tools'")
-    for tool in chosen:
+    for tool in choices:
         function = tool.get("function") if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise missing("tool_choice.function.name")
@@ -436,7 +436,7 @@ def _schema_fault(schema: dict[str, Any], *, strict: bool) -> str | None:
 def _metaschema_fault(schema: str) -> str | None:
     # The check takes about a millisecond a property, and clients send the same tools again and again.
     try:
-        Draft202012Validator.check_schema(json.loads(schema))
+        Draft202012Validator.check_schema(json.loads(schema), format_checker=FormatChecker(["regex"]))
     except SchemaError as error:
         return f"In context={_context(tuple(map(str, error.path)))}, {error.message[:300]}."
     return None

@@ -160,7 +160,9 @@ class SchemaDocument:
     """
 
     def __init__(self, root: Any) -> None:
-        self.root = {key: value for key, value in root.items() if key != "$schema"} if isinstance(root, dict) else root
+        self.root = root
+        if isinstance(root, dict):
+            self.root = {key: value for key, value in root.items() if key not in ("$schema", "$id")}
         self._steps = MAX_STEPS
         self._resolver = Registry().resolver_with_root(DRAFT202012.create_resource(self.root))
         keywords = {
@@ -170,8 +172,7 @@ class SchemaDocument:
             "additionalProperties": _check_additional_properties,
         }
         validator = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
-        formats = Draft202012Validator.FORMAT_CHECKER
-        self._validator = validator(self.root, registry=Registry(), format_checker=formats)
+        self._validator = validator(self.root, registry=Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
     def spend(self, steps: int = 1) -> None:
         """Take steps from the budget."""
@@ -184,10 +185,10 @@ class SchemaDocument:
         self.spend(_size(value))
         try:
             return bool(self._validator.evolve(schema=schema).is_valid(value))
-        except Unresolvable as error:
+        except Unsatisfiable:
+            raise
+        except (Unresolvable, ValueError) as error:  # a ValueError for an `$id` that is no URI
             raise Unsatisfiable("a reference leads nowhere") from error
-        except RecursionError as error:
-            raise Unsatisfiable("the references go round in a circle") from error
 
     def _check_reference(self, validator: Any, ref: Any, instance: Any, schema: Any) -> Any:
         self.spend()
@@ -198,6 +199,8 @@ class SchemaDocument:
         for _ in range(30):
             if not isinstance(schema, dict) or "$ref" not in schema:
                 return schema
+            if not schema["$ref"].startswith("#"):
+                raise Unsatisfiable("only references within the schema are supported")
             rest = {key: value for key, value in schema.items() if key != "$ref"}
             try:
                 schema = self.merge(self._resolver.lookup(schema["$ref"]).contents, rest)
@@ -254,7 +257,7 @@ class SchemaDocument:
 
 
 def _size(value: Any) -> int:
-    """Return the number of values within a value, itself included."""
+    """Return the number of values within a value, and itself."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + sum(map(_size, parts))
 
@@ -338,9 +341,7 @@ class ExampleBuilder:
 
     def _build(self, schema: Any, place: _Place) -> Any:
         self._document.spend()
-        if place.depth > MAX_DEPTH:
-            raise _NoExample
-        for value in self._candidates(schema, place):
+        for value in self._candidates(schema, place) if place.depth <= MAX_DEPTH else ():
             if self._document.is_valid(schema, value):
                 return value
         raise _NoExample
@@ -352,7 +353,7 @@ class ExampleBuilder:
         if flat is False:
             return
         flat = flat if isinstance(flat, dict) else {}
-        place = _Place(place.hint.completed(flat), place.depth, place.references)
+        place = _Place(place.hint.with_schema(flat), place.depth, place.references)
         branches = next((key for key in ("anyOf", "oneOf") if key in flat), None)
         if "const" in flat:
             yield flat["const"]
@@ -463,7 +464,7 @@ class ExampleBuilder:
     def _is_likely(self, schema: Any, name: str, place: _Place) -> bool:
         if self._optional:
             return not place.is_lean
-        hint = place.inner(name).hint.completed(schema if isinstance(schema, dict) else {})
+        hint = place.inner(name).hint.with_schema(schema if isinstance(schema, dict) else {})
         return is_mentioned(self._document.flatten(schema), hint, self._prompt)
 
     def _property(self, flat: dict[str, Any], name: str, place: _Place, order: int = 0) -> Any:
@@ -475,11 +476,10 @@ class ExampleBuilder:
             for other in others if name in value else ():
                 if other not in value:
                     value[other] = self._property(flat, other, place)
-        low = int(flat.get("minProperties", 0))
-        if low > MAX_ITEMS:
-            raise Unsatisfiable("'minProperties' is too large")
         is_mapping = isinstance(flat.get("additionalProperties"), dict) and not flat.get("properties")
-        count = max(low, 2 if is_mapping and self._optional and not place.is_lean else 0)
+        count = int(max(flat.get("minProperties", 0), 2 if is_mapping and self._optional and not place.is_lean else 0))
+        if count > MAX_ITEMS:
+            raise Unsatisfiable("'minProperties' is too large")
         for name in itertools.chain(flat.get("properties", {}), self._new_names(flat, place, count)):
             if len(value) >= count:
                 break
