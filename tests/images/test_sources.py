@@ -21,7 +21,7 @@ from samples import BLUE, RED, WHITE, Seen, file, near, opened, photo, quarters,
 
 from amber_nb import ImageError, image_part
 from amber_nb.images.part import gather
-from amber_nb.simulator.documented import IMAGE_REPLY, IMAGE_URL
+from amber_nb.simulator import IMAGE_REPLY, IMAGE_URL
 
 SIZE = (96, 64)
 ARRAY = np.asarray(quarters())
