@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import images
 from ..errors import ImageError
-from ..types import SentImage, Told, encodable
+from ..types import SentImage, ToolContent, encodable
 from .compact import Beginning, Compact, bare, of_module, plain, safe_repr
 from .frames import frame_of, sheet
 
@@ -51,7 +51,7 @@ def listed(value: Any) -> Any:
     return items if len(items) <= MOST_ITEMS else Beginning(items[:MOST_ITEMS])
 
 
-def told(value: Any) -> Told:
+def told(value: Any) -> ToolContent:
     """What becomes of a tool's result; never raises, whatever the value's own methods do.
 
     A text stays as it is; tables become CSV, everything else compact JSON; at most 20,000 characters, and what was left
@@ -67,13 +67,13 @@ def told(value: Any) -> Told:
         return _noted(safe_repr(value), [note])
 
 
-def _told(value: Any) -> Told:
+def _told(value: Any) -> ToolContent:
     value = plain(value)
     if value is None:
-        return Told(text=_NOTHING)
+        return ToolContent(text=_NOTHING)
     if (frame := frame_of(value)) is not None:
         made = sheet(frame, MOST_SENT)
-        return Told(text=made.text, table=made.table, notes=made.notes)
+        return ToolContent(text=made.text, table=made.table, notes=made.notes)
     if (text := bare(value)) is not None:
         return _text(text)
     gallery = _Gallery()
@@ -82,13 +82,13 @@ def _told(value: Any) -> Told:
     return _structure(value, gallery)
 
 
-def _text(text: str) -> Told:
+def _text(text: str) -> ToolContent:
     if len(text) <= MOST_SENT:
-        return Told(text=encodable(text))
+        return ToolContent(text=encodable(text))
     return _noted(text, [])
 
 
-def _structure(value: Any, gallery: _Gallery) -> Told:
+def _structure(value: Any, gallery: _Gallery) -> ToolContent:
     if isinstance(value, (list, tuple)) and value and len(value) <= MOST_IMAGES:
         parts = [one if isinstance(one, str) else gallery.take(one) for one in value]
         if gallery.images and all(part is not None for part in parts):
@@ -105,7 +105,7 @@ def _structure(value: Any, gallery: _Gallery) -> Told:
     return _noted(text, [*writer.notes, *gallery.notes], gallery)
 
 
-def _noted(text: str, notes: list[str], gallery: _Gallery | None = None) -> Told:
+def _noted(text: str, notes: list[str], gallery: _Gallery | None = None) -> ToolContent:
     if len(text) > MOST_SENT - _NOTICE and len(text) + sum(len(note) + 2 for note in notes) > MOST_SENT:
         notes = [*notes, f"the first {MOST_SENT - _NOTICE:,} of {len(text):,} characters"]
         text = text[: MOST_SENT - _NOTICE]
@@ -115,7 +115,7 @@ def _noted(text: str, notes: list[str], gallery: _Gallery | None = None) -> Told
         said = f"\n({'; '.join(notes)})"
         said = said if len(said) <= _NOTICE else said[: _NOTICE - 2] + "…)"
         text = text[: MOST_SENT - len(said)] + said
-    return Told(text=text[:MOST_SENT], images=tuple(gallery.images) if gallery else (), notes=tuple(notes))
+    return ToolContent(text=text[:MOST_SENT], images=tuple(gallery.images) if gallery else (), notes=tuple(notes))
 
 
 class _Gallery:

@@ -33,7 +33,7 @@ from amber_nb.testing.report import Row, html
 from amber_nb.testing.sidebyside import side_by_side
 from amber_nb.tools import told
 from amber_nb.tools.raw import JsonSchema
-from amber_nb.types import Told, ToolRun
+from amber_nb.types import ToolContent, ToolRun
 from amber_nb.wire.sse import Decoder
 from amber_nb.wire.stream import Fold
 
@@ -187,7 +187,7 @@ def chunks_sent(n):
 
 def secrets(n):
     arguments = {"token": [f"aaaa{i}" for i in range(n)], "x": [f"b{i}" for i in range(n)]}
-    return ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=Told(text="done")).discreet
+    return ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=ToolContent(text="done")).discreet
 
 
 def frame(n):
