@@ -4,80 +4,68 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 
-from docstring_parser import parse
+from griffe import Docstring, DocstringSectionAdmonition, Parser, parse
 
-__all__ = ["described"]
+__all__ = ["parse_docstring"]
 
-# Sphinx's roles would be taken for fields where a line begins with one.
-_ROLE = re.compile(r"^(\s*):(?=[\w:+.-]+:`)", re.MULTILINE)
-_COLON = "\ufdd0"  # no character
-_HEADING = re.compile(r"([A-Z][A-Za-z]*(?: [A-Za-z]+){0,2}):[ ]*$")
-_ARGUMENTS = {
-    *("Args", "Arguments", "Parameters", "Params"),
-    *("Keyword Args", "Keyword Arguments", "Other Parameters", "Other Args"),  # which the library does not know
-}
-_SECTIONS = {"Raises", "Exceptions", "Except", "Attributes", "Example", "Examples", "Returns", "Yields"}
-_UNDERLINED = re.compile(r"^(\w[\w ]*)\n(-{3,})[ ]*$", re.MULTILINE)
-_KEPT = {"Notes", "Note", "Warnings", "Warning"}  # of NumPy's sections
-_ITEM = re.compile(r"\s*([-*•]|\d+[.)])\s|\s*$")
+_SPHINX = re.compile(
+    r"^[ ]*:(param|parameter|arg|argument|key|keyword|returns?|rtype|raises?|type)\b[^:\n]*:(?!`)", re.MULTILINE
+)
+_NUMPY = re.compile(r"^\w[\w ]*\n-{3,}[ ]*$", re.MULTILINE)
+# The library wants a blank line above a heading and none below.
+_GOOGLE_HEADING = re.compile(r"\n+(Args|Arguments|Parameters|Params|Returns|Yields|Raises):[ ]*\n+(?=[ ])")
+_GOOGLE_WARNINGS = re.compile(r"^Warnings:[ ]*$", re.MULTILINE)  # those that a function emits, to the library
+_LIST_ITEM = re.compile(r"\s*([-*•]|\d+[.)])\s|\s*$")
 
 
-def described(docstring: str | None) -> tuple[str, dict[str, str]]:
-    """What a docstring says.
+def parse_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
+    """Split a docstring into a description and descriptions of the parameters.
+
+    Args:
+        docstring: in the style of Google, NumPy or Sphinx, or in none.
 
     Returns:
-        Its summary and long description without its sections, and the descriptions of the parameters by name.
+        The text and the notes outside the other sections; each parameter's description by its name.
     """
     text = inspect.cleandoc(docstring or "")
-    if not text:
-        return "", {}
+    style = Parser.sphinx if _SPHINX.search(text) else Parser.numpy if _NUMPY.search(text) else Parser.google
+    if style is Parser.google:
+        text = _GOOGLE_WARNINGS.sub("Warning:", _GOOGLE_HEADING.sub(r"\n\n\1:\n", text))
     try:
-        known, notes = _sorted(_ROLE.sub(rf"\1{_COLON}", text))
-        parsed = parse(known)
+        sections = parse(Docstring(text), style, warnings=False)
     except Exception:  # whatever a malformed section makes the library raise
         return text, {}
+    parts: list[str] = []
     parameters: dict[str, str] = {}
-    for one in parsed.params:
-        said = _unwrapped(one.description or "").replace(_COLON, ":")
-        for name in one.arg_name.split(",") if said else ():  # NumPy's "x, y : int"
-            parameters.setdefault(name.strip().lstrip("*"), said)
-    summary = "\n\n".join(part for part in ((parsed.description or "").strip(), notes) if part)
-    return summary.replace(_COLON, ":"), parameters
+    for section in sections:
+        if isinstance(section, DocstringSectionAdmonition):
+            parts.append(_render_note(section, style))
+        elif section.kind.value == "text":
+            parts.append(section.value.strip())
+        elif section.kind.value in ("parameters", "other parameters", "attributes"):
+            for item in section.value:
+                parameters.setdefault(item.name.strip(" *"), _join_lines(item.description or ""))
+    return "\n\n".join(filter(None, parts)), {name: text for name, text in parameters.items() if text}
 
 
-def _sorted(text: str) -> tuple[str, str]:
-    """The sections that the library knows, and what it would drop: what they say is the model's, too."""
-    headings = [*_UNDERLINED.finditer(text)]
-    if headings:
-        ends = [one.start() for one in headings[1:]] + [len(text)]
-        parts = [(one[1].strip(), text[one.start() : end]) for one, end in zip(headings, ends, strict=True)]
-        known = text[: headings[0].start()] + "".join(part for title, part in parts if title not in _KEPT)
-        return known, "\n\n".join(part.strip() for title, part in parts if title in _KEPT)
-    before: list[str] = []
-    arguments: list[str] = []
-    known_ones: list[str] = []
-    notes: list[str] = []
-    into = before
-    for line in text.splitlines():
-        if line and not line[0].isspace():
-            heading = _HEADING.fullmatch(line)
-            title = heading[1] if heading else ""
-            if title in _ARGUMENTS:  # they stand together: of two such sections the library reads one
-                into = arguments
-                continue
-            into = known_ones if title in _SECTIONS else before if into is before else notes
-        into.append(line)
-    if arguments:
-        before += ["Args:", "\n".join(arguments).strip("\n"), ""]
-    return "\n".join([*before, *known_ones]), "\n".join(notes).strip()
+def _render_note(section: DocstringSectionAdmonition, style: Parser) -> str:
+    kind, title, contents = str(section.value.kind), str(section.title), section.value.contents.strip()
+    if style is Parser.numpy:
+        return f"{title}\n{'-' * len(title)}\n{contents}" if kind in ("note", "warning") else ""
+    if kind == "example":
+        return ""
+    is_untitled = title.lower().replace(" ", "-") == kind
+    heading = f"{title}:" if is_untitled else f"{kind.replace('-', ' ').capitalize()}: {title}"
+    return f"{heading}\n{textwrap.indent(contents, '    ')}"
 
 
-def _unwrapped(text: str) -> str:
-    """One line for each paragraph and item of a list: where the docstring was wrapped says nothing."""
+def _join_lines(text: str) -> str:
+    """Join wrapped lines; paragraphs and items of a list stay apart."""
     lines: list[str] = []
     for line in inspect.cleandoc(text).splitlines():
-        if lines and lines[-1] and not _ITEM.match(line):
+        if lines and lines[-1] and not _LIST_ITEM.match(line):
             lines[-1] += " " + line.strip()
         else:
             lines.append(line.strip())

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from .arguments import ArgumentsError, json_ready, unknown
-from .docs import described
+from .docs import parse_docstring
 from .hints import adapter_of, resolved
 from .schemas import Generator, tidied
 from .validation import validated
@@ -160,7 +160,7 @@ def signature_of(function: Callable[..., Any], name: str, *, handler: bool = Fal
             f"{name} takes (*args, **kwargs) and nothing else, as a decorator without functools.wraps does: the model "
             "could not know what to send. Add functools.wraps, or write the parameters out."
         )
-    summary, texts = described(_docstring(function, inner))
+    summary, texts = parse_docstring(_docstring(function, inner))
     parameters = []
     others = None
     for one in offered:

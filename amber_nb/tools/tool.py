@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, TypeAdapter
 
 from .arguments import ArgumentsError, json_ready, read_arguments, unknown
-from .docs import described
+from .docs import parse_docstring
 from .marks import NAME, Mark, checked_name, mark_of, tool
 from .raw import JsonSchema
 from .schemas import Generator, tidied
@@ -239,7 +239,7 @@ def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]])
         raise TypeError(f"{name}: no JSON schema can be made of this model ({str(error).splitlines()[0]}).") from error
     if schema.get("type") != "object":
         raise ValueError(f"{name} is no object in JSON, and arguments are: give the model a field that holds it.")
-    summary, texts = described(model.__doc__)
+    summary, texts = parse_docstring(model.__doc__)
     schema.pop("description", None)
     for key, text in texts.items():
         if key in schema.get("properties", {}):

@@ -1,6 +1,6 @@
-"""The schemas that we, pydantic-ai and chatlas make of the same functions → tests/content/tool_schemas.json.
+"""The schemas that we, pydantic-ai and chatlas make of the same functions → tests/tools/tool_schemas.json.
 
-    pip install pydantic-ai-slim chatlas docstring-parser jsonschema
+    pip install pydantic-ai-slim chatlas griffelib jsonschema
     python tests/bench/tool_schemas.py
 
 Wants an environment of its own: neither library is needed for anything else. The tests read the file, and explain every
