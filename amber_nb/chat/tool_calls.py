@@ -150,7 +150,7 @@ class Rounds:
         if one.tool.function is None:
             return
         try:
-            one.arguments = await self._checked(one, toolbox.read_arguments(one.text))
+            one.arguments = await self._checked(one, toolbox.parse_arguments(one.text))
         except toolbox.ArgumentsError as error:
             one.wrong = str(error)
 

@@ -1,6 +1,6 @@
 from .results import awaited, is_awaited, listed, told
 from .structured import Misfit, Shape, shape_of
-from .tool import ArgumentsError, Tool, read_arguments, tool, tools_from
+from .tool import ArgumentsError, Tool, parse_arguments, tool, tools_from
 
 __all__ = [
     "ArgumentsError",
@@ -10,7 +10,7 @@ __all__ = [
     "awaited",
     "is_awaited",
     "listed",
-    "read_arguments",
+    "parse_arguments",
     "shape_of",
     "told",
     "tool",

@@ -234,7 +234,7 @@ def of_module(value: Any, name: str) -> bool:
 
 
 def safe_repr(value: Any) -> str:
-    """A value's repr, shortened, and what to say where it has none."""
+    """A value's repr, preview, and what to say where it has none."""
     try:
         text = repr(value)
     except Exception as error:

@@ -21,7 +21,7 @@ from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from .arguments import ArgumentsError, no_such, not_this, path_text, shortened
+from .arguments import ArgumentsError, describe_unknown, format_actual, format_path, preview
 from .schemas import parts_of
 
 __all__ = ["JsonSchema"]
@@ -51,7 +51,7 @@ class JsonSchema:
         try:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
-            where = f"{path_text(path)}: " if (path := tuple(error.absolute_path)) else ""
+            where = f"{format_path(path)}: " if (path := tuple(error.absolute_path)) else ""
             raise ValueError(f"{name}: no JSON schema: {where}{error.message}"[:300]) from None
         except RecursionError:
             raise ValueError(f"{name}: it nests too deeply.") from None
@@ -78,17 +78,17 @@ class JsonSchema:
             if isinstance(reference := one.get("$ref"), str):
                 if reference.startswith("#") and reference[1:2] not in ("", "/"):
                     # The library looks through the whole schema for each.
-                    raise ValueError(f"{name}: $anchor is not supported: {shortened(reference)} must be #/$defs/….")
+                    raise ValueError(f"{name}: $anchor is not supported: {preview(reference)} must be #/$defs/….")
                 if not reference.startswith("#"):
                     raise ValueError(
-                        f"{name}: {shortened(reference)} lies outside the schema, and nothing is fetched: put it into "
+                        f"{name}: {preview(reference)} lies outside the schema, and nothing is fetched: put it into "
                         "$defs and refer to it with #/$defs/…"
                     )
                 try:
                     # It may lie where no keyword leads, and is a schema all the same.
                     waiting.append((resolver.lookup(reference).contents, depth))
                 except Unresolvable:
-                    raise ValueError(f"{name}: {shortened(reference)} leads nowhere.") from None
+                    raise ValueError(f"{name}: {preview(reference)} leads nowhere.") from None
                 except RecursionError:
                     raise ValueError(f"{name}: it nests too deeply.") from None
             if "patternProperties" in one and "unevaluatedProperties" in one:
@@ -105,7 +105,7 @@ class JsonSchema:
             ArgumentsError: they do not fit.
         """
         if found := self.wrong(arguments):
-            raise ArgumentsError("; ".join(f"{path_text(path)}: {said}" for path, said in found))
+            raise ArgumentsError("; ".join(f"{format_path(path)}: {said}" for path, said in found))
 
     def wrong(self, value: Any) -> list[tuple[Path, str]]:
         """The first mistakes in a JSON value: where, and what is wrong there.
@@ -135,7 +135,7 @@ def _matcher(pattern: str, name: str = "") -> TypeAdapter[str]:
             _MATCHERS[pattern] = TypeAdapter(Annotated[str, Field(pattern=pattern)])
         except Exception:  # pydantic's own, for what its engine does not take
             raise ValueError(
-                f"{name}: the pattern {shortened(pattern)} cannot be checked: it is broken, or it looks ahead, looks "
+                f"{name}: the pattern {preview(pattern)} cannot be checked: it is broken, or it looks ahead, looks "
                 "behind or refers back, which can take for ever. Leave it out."
             ) from None
     return _MATCHERS[pattern]
@@ -245,16 +245,16 @@ def _said(error: ValidationError, part: str) -> Iterator[tuple[Path, str]]:
         return
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", ())) if isinstance(error.schema, dict) else []
-        yield path, no_such(str(path[-1]), known, part)
+        yield path, describe_unknown(str(path[-1]), known, part)
         return
     if error.validator == "type":
         wanted = f"should be of type {' or '.join([rule] if isinstance(rule, str) else rule)}"
     elif error.validator == "enum":
-        wanted = f"should be {' or '.join(shortened(one) for one in rule[:20])}"
+        wanted = f"should be {' or '.join(preview(one) for one in rule[:20])}"
     elif error.validator == "const":
-        wanted = f"should be {shortened(rule)}"
+        wanted = f"should be {preview(rule)}"
     elif error.validator in ("anyOf", "oneOf", "not", "if", "allOf", "contains"):
         wanted = f"should fit what the schema says under {error.validator}"
     else:
-        wanted = f"should keep to {error.validator} {shortened(rule)}"
-    yield path, f"{wanted}{not_this(path, value)}"
+        wanted = f"should keep to {error.validator} {preview(rule)}"
+    yield path, f"{wanted}{format_actual(path, value)}"

@@ -14,11 +14,10 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from .arguments import ArgumentsError, json_ready, unknown
+from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, validate_value
 from .docs import parse_docstring
 from .hints import adapter_of, resolved
 from .schemas import Generator, tidied
-from .validation import validated
 
 __all__ = ["Call", "Signature", "innermost", "signature_of"]
 
@@ -85,7 +84,7 @@ class Signature:
         Raises:
             ArgumentsError: they do not fit; every wrong one is named.
         """
-        given = json_ready(arguments)
+        given = ensure_json(arguments)
         known = {one.name: one for one in self.parameters}
         wrong: list[str] = []
         values: dict[str, Any] = {}
@@ -93,12 +92,14 @@ class Signature:
         for name, value in given.items():
             adapter = known[name].adapter if name in known else self.others
             if adapter is None or name in self.taken:
-                wrong.append(unknown(name, [one for one in known if one not in given]))
+                wrong.append(
+                    f"{format_path((name,))}: " + describe_unknown(name, [one for one in known if one not in given])
+                )
                 continue
             if strict and value is None and name in known and not known[name].required:
                 continue
             try:
-                ready[name], values[name] = validated(adapter, value, (name,), null_is_default=strict)
+                ready[name], values[name] = validate_value(adapter, value, (name,), null_is_default=strict)
             except ArgumentsError as error:
                 wrong.append(str(error))
         wrong += [f"{one.name}: is missing" for one in self.parameters if one.required and one.name not in given]

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from .arguments import ArgumentsError, path_text, shortened
+from .arguments import ArgumentsError, format_path, preview
 from .hints import closer
 from .raw import JsonSchema
 from .schemas import Generator, parts_of, tidied
@@ -89,7 +89,7 @@ def shape_of(schema: Any) -> Shape:
     if isinstance(schema, Mapping):
         return _of_json_schema(dict(schema))
     if isinstance(schema, (str, bytes, int, float, list, tuple)) or inspect.isroutine(schema):
-        raise TypeError(f"schema must be a type or a JSON schema, not the {type(schema).__name__} {shortened(schema)}")
+        raise TypeError(f"schema must be a type or a JSON schema, not the {type(schema).__name__} {preview(schema)}")
     name = _NAME.sub("_", getattr(schema, "__name__", "") or "answer").strip("_")[:60] or "answer"
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(closer(schema))
@@ -200,7 +200,7 @@ def _admits_null(schema: Any) -> bool:
 
 
 def _listed(wrong: list[tuple[tuple[Any, ...], str]]) -> str:
-    lines = [f"{path_text(path) if path else 'the value'}: {said}" for path, said in wrong[:_MOST_WRONG]]
+    lines = [f"{format_path(path) if path else 'the value'}: {said}" for path, said in wrong[:_MOST_WRONG]]
     if len(wrong) > _MOST_WRONG:
         lines.append(f"and {len(wrong) - _MOST_WRONG} more")
     return "; ".join(lines) + "."

@@ -12,16 +12,15 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, TypeAdapter
 
-from .arguments import ArgumentsError, json_ready, read_arguments, unknown
+from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, parse_arguments, validate_value
 from .docs import parse_docstring
 from .marks import NAME, Mark, checked_name, mark_of, tool
 from .raw import JsonSchema
 from .schemas import Generator, tidied
 from .signatures import Call, Signature, innermost, signature_of
 from .strict import strict_form
-from .validation import validated
 
-__all__ = ["ArgumentsError", "Tool", "read_arguments", "tool", "tools_from"]
+__all__ = ["ArgumentsError", "Tool", "parse_arguments", "tool", "tools_from"]
 
 
 class Checker(Protocol):
@@ -221,10 +220,11 @@ class _Model:
     handler: Callable[..., Any] | None
 
     def checked(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
-        given = json_ready(arguments)
+        given = ensure_json(arguments)
         if self.known is not None and (strange := [name for name in given if name not in self.known]):
-            raise ArgumentsError("; ".join(unknown(name, list(self.known)) for name in strange[:5]))
-        ready, instance = validated(self.adapter, given, (), null_is_default=strict)
+            wrong = [f"{format_path((name,))}: {describe_unknown(name, list(self.known))}" for name in strange[:5]]
+            raise ArgumentsError("; ".join(wrong))
+        ready, instance = validate_value(self.adapter, given, (), null_is_default=strict)
         return ready, None if self.handler is None else functools.partial(self.handler, instance)
 
 
@@ -278,7 +278,7 @@ class _Dict:
     handler: Signature | None
 
     def checked(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
-        given = json_ready(arguments)
+        given = ensure_json(arguments)
         self.schema.check(given)
         # Null is a value of such a schema, and the handler's to understand.
         return (given, None) if self.handler is None else self.handler.checked(given)

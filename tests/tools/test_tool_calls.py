@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 from tool_hints import HINTS, JSON, Colour, Level, Odd, Person, Point, Row, fitting, satisfies
 
-from amber_nb.tools import ArgumentsError, read_arguments, tool, tools_from
+from amber_nb.tools import ArgumentsError, parse_arguments, tool, tools_from
 from amber_nb.tools import raw as raw_schemas
 
 WEATHER = {
@@ -713,9 +713,9 @@ def test_nothing_is_fetched(monkeypatch):
 
 
 def test_arguments_are_read():
-    assert read_arguments("") == read_arguments(" \n") == read_arguments("{}") == {}
-    assert read_arguments('{"a": [1, 2.5, null, true, "ü\\n"]}') == {"a": [1, 2.5, None, True, "ü\n"]}
-    assert read_arguments(json.dumps({"a": "x" * 999_000}))["a"] == "x" * 999_000
+    assert parse_arguments("") == parse_arguments(" \n") == parse_arguments("{}") == {}
+    assert parse_arguments('{"a": [1, 2.5, null, true, "ü\\n"]}') == {"a": [1, 2.5, None, True, "ü\n"]}
+    assert parse_arguments(json.dumps({"a": "x" * 999_000}))["a"] == "x" * 999_000
 
 
 @pytest.mark.parametrize(
@@ -742,7 +742,7 @@ def test_arguments_are_read():
 )
 def test_what_is_no_arguments(text, message):
     with pytest.raises(ArgumentsError) as error:
-        read_arguments(text)
+        parse_arguments(text)
     assert str(error.value).startswith(message)
     assert len(str(error.value)) < 200
     str(error.value).encode()
@@ -751,7 +751,7 @@ def test_what_is_no_arguments(text, message):
 @given(st.text(max_size=40) | st.text(alphabet='{}[]":,0123456789.eE+-truefalsnl \\ud', max_size=60))
 def test_any_text_is_arguments_or_told(text):
     try:
-        value = read_arguments(text)
+        value = parse_arguments(text)
     except ArgumentsError as error:
         str(error).encode()
         return
