@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import to_jsonable_python
 
-from .schemas import Generator
+from .schema import SchemaGenerator
 
 __all__ = ["adapter_of", "closer", "resolved", "text_of"]
 
@@ -57,7 +57,7 @@ def adapter_of(hint: Any, what: str) -> TypeAdapter[Any]:
     """
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(closer(hint))
-        adapter.json_schema(schema_generator=Generator)
+        adapter.json_schema(schema_generator=SchemaGenerator)
         refused = _refused(adapter.core_schema)
     except PydanticUndefinedAnnotation as error:
         raise TypeError(f"{what}: the hint {text_of(hint)} names {error.name!r}, which cannot be found.") from None

@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, validate_value
 from .docs import parse_docstring
 from .hints import adapter_of, resolved
-from .schemas import Generator, tidied
+from .schema import SchemaGenerator, simplify_schema
 
 __all__ = ["Call", "Signature", "innermost", "signature_of"]
 
@@ -57,7 +57,7 @@ class Signature:
         ]
         if self.others is not None:
             adapters.append(("**", "validation", self.others))
-        found, shared = TypeAdapter.json_schemas(adapters, schema_generator=Generator)
+        found, shared = TypeAdapter.json_schemas(adapters, schema_generator=SchemaGenerator)
         properties = {}
         for one in self.parameters:
             properties[one.name] = {
@@ -66,13 +66,13 @@ class Signature:
             if one.description:
                 properties[one.name]["description"] = one.description
             if not one.required and one.default() is None:
-                properties[one.name]["default"] = None  # of which `tidied` makes the right thing
+                properties[one.name]["default"] = None  # of which `simplify_schema` makes the right thing
         schema: dict[str, Any] = {"type": "object", "properties": properties}
         if required := [one.name for one in self.parameters if one.required]:
             schema["required"] = required
         if self.others is not None:
             schema["additionalProperties"] = found["**", "validation"] or True
-        return tidied({**schema, **shared})
+        return simplify_schema({**schema, **shared})
 
     def checked(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call]:
         """The arguments as JSON, those that were given, and the call of the function with typed values.

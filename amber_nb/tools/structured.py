@@ -14,9 +14,8 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from .arguments import ArgumentsError, format_path, preview
 from .hints import closer
-from .raw import JsonSchema
-from .schemas import Generator, parts_of, tidied
-from .strict import strict_form
+from .json_schema import JsonSchema
+from .schema import SchemaGenerator, iter_subschemas, simplify_schema, to_strict_schema
 
 __all__ = ["Misfit", "Shape", "shape_of"]
 
@@ -46,7 +45,7 @@ class Shape:
         self._wrapped = wrapped
         self._validate = validate
         try:
-            sent, strict = strict_form(_in_words(schema), ""), True
+            sent, strict = to_strict_schema(_in_words(schema), ""), True
         except ValueError:  # names that are not known beforehand: then without the models' guarantee
             sent, strict = schema, False
         self.response_format = {
@@ -93,7 +92,7 @@ def shape_of(schema: Any) -> Shape:
     name = _NAME.sub("_", getattr(schema, "__name__", "") or "answer").strip("_")[:60] or "answer"
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(closer(schema))
-        made = adapter.json_schema(schema_generator=Generator)
+        made = adapter.json_schema(schema_generator=SchemaGenerator)
     except (PydanticSchemaGenerationError, PydanticUserError, AttributeError) as error:  # the last: of BaseModel itself
         raise TypeError(
             f"schema must be a type that pydantic knows, or a JSON schema; {name!r} is neither: "
@@ -110,7 +109,7 @@ def shape_of(schema: Any) -> Shape:
             raise Misfit(f"It cannot be checked ({type(error).__name__}: {error}).") from error
 
     _demand(made)
-    tidy = tidied(made)
+    tidy = simplify_schema(made)
     is_object = tidy.get("type") == "object" and "anyOf" not in tidy
     return Shape(name, tidy if is_object else _wrap(tidy), not is_object, validate)
 
@@ -122,7 +121,7 @@ def _of_json_schema(schema: dict[str, Any]) -> Shape:
 
     def validate(value: Any) -> Any:
         try:
-            wrong = sane.wrong(value)
+            wrong = sane.find_mistakes(value)
         except ArgumentsError as error:
             raise Misfit(str(error)) from None
         if wrong:
@@ -156,7 +155,7 @@ def _lead(schema: Any, to: str) -> bool:
     led = isinstance(reference, str) and _WITHIN.match(reference) is not None
     if led:
         schema["$ref"] = f"{to}{schema['$ref'][1:]}"
-    within = [_lead(part, to) for _, _, part in parts_of(schema)]  # each of them, also after the first
+    within = [_lead(part, to) for _, _, part in iter_subschemas(schema)]  # each of them, also after the first
     return led or any(within)
 
 
@@ -169,7 +168,7 @@ def _in_words(schema: Any) -> Any:
     if said:
         before = schema.get("description")
         copy["description"] = f"{before} ({', '.join(said)})" if isinstance(before, str) else ", ".join(said)
-    for keyword, place, part in parts_of(schema):
+    for keyword, place, part in iter_subschemas(schema):
         if place is None:
             copy[keyword] = _in_words(part)
         elif copy[keyword] is schema[keyword]:
@@ -189,7 +188,7 @@ def _demand(schema: Any) -> None:
         missing = [name for name, one in properties.items() if name not in required and not _admits_null(one)]
         if required or missing:
             schema["required"] = [name for name in properties if name in required or name in missing]
-    for _, _, part in parts_of(schema):
+    for _, _, part in iter_subschemas(schema):
         _demand(part)
 
 

@@ -14,11 +14,10 @@ from pydantic import BaseModel, TypeAdapter
 
 from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, parse_arguments, validate_value
 from .docs import parse_docstring
+from .json_schema import JsonSchema
 from .marks import NAME, Mark, checked_name, mark_of, tool
-from .raw import JsonSchema
-from .schemas import Generator, tidied
+from .schema import SchemaGenerator, simplify_schema, to_strict_schema
 from .signatures import Call, Signature, innermost, signature_of
-from .strict import strict_form
 
 __all__ = ["ArgumentsError", "Tool", "parse_arguments", "tool", "tools_from"]
 
@@ -181,7 +180,7 @@ def _tool(
     said: dict[str, Any] = {"name": name}
     if description:
         said["description"] = description
-    said["parameters"] = strict_form(schema, name) if mark.strict else schema
+    said["parameters"] = to_strict_schema(schema, name) if mark.strict else schema
     if mark.strict:
         said["strict"] = True
     return _assembled(name, {"type": "function", "function": said}, mark, function, checker)
@@ -234,7 +233,7 @@ def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]])
     handler = handlers.pop(name, None)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(model)
-        schema = tidied(adapter.json_schema(schema_generator=Generator))
+        schema = simplify_schema(adapter.json_schema(schema_generator=SchemaGenerator))
     except Exception as error:
         raise TypeError(f"{name}: no JSON schema can be made of this model ({str(error).splitlines()[0]}).") from error
     if schema.get("type") != "object":

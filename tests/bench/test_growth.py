@@ -32,7 +32,7 @@ from amber_nb.testing.drift import Said, comparator, compare, judge
 from amber_nb.testing.report import Row, html
 from amber_nb.testing.sidebyside import side_by_side
 from amber_nb.tools import told
-from amber_nb.tools.raw import JsonSchema
+from amber_nb.tools.json_schema import JsonSchema
 from amber_nb.types import ToolContent, ToolRun
 from amber_nb.wire.sse import Decoder
 from amber_nb.wire.stream import Fold
@@ -196,11 +196,11 @@ def frame(n):
 
 def unique_items(n):
     schema = JsonSchema({"properties": {"a": {"uniqueItems": True}}}, "f")
-    return partial(schema.wrong, {"a": [{"x": i} for i in range(n)]})
+    return partial(schema.find_mistakes, {"a": [{"x": i} for i in range(n)]})
 
 
 def pattern(n):
-    return partial(JsonSchema({"properties": {"a": {"pattern": "^(a+)+$"}}}, "f").wrong, {"a": "a" * n + "!"})
+    return partial(JsonSchema({"properties": {"a": {"pattern": "^(a+)+$"}}}, "f").find_mistakes, {"a": "a" * n + "!"})
 
 
 def words(n, seed):

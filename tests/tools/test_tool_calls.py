@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 from tool_hints import HINTS, JSON, Colour, Level, Odd, Person, Point, Row, fitting, satisfies
 
-from amber_nb.tools import ArgumentsError, parse_arguments, tool, tools_from
-from amber_nb.tools import raw as raw_schemas
+from amber_nb.tools import ArgumentsError, json_schema, parse_arguments, tool, tools_from
 
 WEATHER = {
     "type": "function",
@@ -663,11 +662,11 @@ def test_hostile_schemas_end(parameters, arguments, message):
 @pytest.mark.parametrize("most", [1_000, pytest.param(None, marks=pytest.mark.slow)])
 def test_references_are_followed_so_far_and_no_further(monkeypatch, most):
     if most is not None:
-        monkeypatch.setattr(raw_schemas, "_MOST_SPENT", most)
-    spent, spend = [], raw_schemas._spend
-    monkeypatch.setattr(raw_schemas, "_spend", lambda points: spent.append(points) or spend(points))
+        monkeypatch.setattr(json_schema, "_MAX_COST", most)
+    spent, spend = [], json_schema._spend
+    monkeypatch.setattr(json_schema, "_spend", lambda points: spent.append(points) or spend(points))
     assert refused(raw(bomb(40)), {"a": 1}) == "It could not be checked: it is too involved."
-    assert sum(spent) == 2 * (raw_schemas._MOST_SPENT + 1)  # `check` and `bound`
+    assert sum(spent) == 2 * (json_schema._MAX_COST + 1)  # `check` and `bound`
 
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
