@@ -104,7 +104,7 @@ class Asking:
         gathered = images.gather(wishes.images, thumbnails=wishes.thumbnails) if wishes.images is not None else None
         messages = with_images(said, gathered.parts if gathered else [])
         self._images = tuple(part.sent for part in (*parts, *(gathered.parts if gathered else ())))
-        self._shape = tools.shape_of(wishes.schema) if wishes.schema is not None else None
+        self._shape = tools.response_format_of(wishes.schema) if wishes.schema is not None else None
         by_name = tools.tools_from(wishes.tools, wishes.handlers) if wishes.tools is not None else {}
         if wishes.handlers and not by_name:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
@@ -145,7 +145,7 @@ class Asking:
         if wishes.timeout_s is not None:
             options["timeout"] = wishes.timeout_s
         if self._shape is not None:
-            body["response_format"] = self._shape.response_format
+            body["response_format"] = self._shape.payload
         if self._tools:
             body["tools"] = [tool.spec for tool in self._tools]
         return body, options

@@ -266,7 +266,7 @@ class Rounds:
     async def _ran(self, one: _Call) -> ToolRun:
         one.step.state = "checking"  # decided on; one for the cell's thread may have to wait for it
         try:
-            work = await in_thread(self._context, lambda: one.tool.bound(one.arguments))
+            work = await in_thread(self._context, lambda: one.tool.bind(one.arguments))
         except Raised as raised:
             if not isinstance(raised.error, toolbox.ArgumentsError):
                 raise raised.error from None

@@ -1,17 +1,18 @@
+from .arguments import ArgumentsError, parse_arguments
 from .results import awaited, is_awaited, listed, told
-from .structured import Misfit, Shape, shape_of
-from .tool import ArgumentsError, Tool, parse_arguments, tool, tools_from
+from .structured import ResponseFormat, ResponseMismatch, response_format_of
+from .tool import Tool, tool, tools_from
 
 __all__ = [
     "ArgumentsError",
-    "Misfit",
-    "Shape",
+    "ResponseFormat",
+    "ResponseMismatch",
     "Tool",
     "awaited",
     "is_awaited",
     "listed",
     "parse_arguments",
-    "shape_of",
+    "response_format_of",
     "told",
     "tool",
     "tools_from",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amber_nb.tools.docs import parse_docstring
+from amber_nb.tools.signature import parse_docstring
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from amber_nb.tools import tool, tools_from
-from amber_nb.tools.marks import Mark, mark_of
+from amber_nb.tools.tool import ToolOptions, options_of
 
 
 class Delete(BaseModel):
@@ -33,7 +33,7 @@ def test_of_the_handler_of_a_model():
     assert said(only(Delete, handlers={"Delete": carefully})) == (True, True, 5)
     later = only(only(Delete), handlers={"Delete": carefully})
     assert said(later) == (True, True, 5)
-    assert later.bound({"path": "a"})() == "a"
+    assert later.bind({"path": "a"})() == "a"
 
 
 @pytest.mark.parametrize(("model", "handler", "wanted"), [
@@ -96,7 +96,7 @@ def test_an_object_keeps_what_is_said_of_its_call():
 
 def test_nothing_is_said_of_what_is_not_marked():
     for thing in (print, len, Delete, Delete.model_dump, functools.partial(print), object(), lambda: None):
-        assert mark_of(thing) == Mark()
+        assert options_of(thing) == ToolOptions()
 
 
 def test_what_answers_every_name_is_looked_at_once():
@@ -105,4 +105,4 @@ def test_what_answers_every_name_is_looked_at_once():
         unittest.mock.MagicMock(),
         xmlrpc.client.ServerProxy("http://127.0.0.1:1/").add,
     ):
-        assert mark_of(thing) == Mark()
+        assert options_of(thing) == ToolOptions()

@@ -50,7 +50,7 @@ def taking(hint, default=inspect.Parameter.empty):
 
 
 def received(hint, value):
-    return taking(hint).bound({"a": value})()
+    return taking(hint).bind({"a": value})()
 
 
 def refused(made, arguments):
@@ -58,7 +58,7 @@ def refused(made, arguments):
     with pytest.raises(ArgumentsError) as error:
         made.check(arguments)
     with pytest.raises(ArgumentsError) as other:
-        made.bound(arguments)
+        made.bind(arguments)
     assert str(error.value) == str(other.value)
     return str(error.value)
 
@@ -109,7 +109,7 @@ def test_a_function_is_never_entered_with_another_type(call):
     made = tools_from(function)["function"]
     given_ = json.loads(json.dumps(arguments))
     try:
-        run = made.bound(arguments)
+        run = made.bind(arguments)
         checked = made.check(arguments)
     except ArgumentsError as error:
         COUNTS["refused"] += 1
@@ -270,11 +270,11 @@ def test_null_and_what_is_left_out():
         return a, b, c
 
     made = tools_from(both)["both"]
-    assert made.bound({})() == (None, 5, 7)
-    assert made.bound({"a": None, "c": None})() == (None, 5, None)
+    assert made.bind({})() == (None, 5, 7)
+    assert made.bind({"a": None, "c": None})() == (None, 5, None)
     assert refused(made, {"b": None}) == "b: should be a valid integer, not null"
     strict = tools_from(tool(both, strict=True))["both"]
-    assert strict.bound({"a": None, "b": None, "c": None})() == (None, 5, 7)
+    assert strict.bind({"a": None, "b": None, "c": None})() == (None, 5, 7)
     assert strict.check({"a": None, "b": None, "c": 3}) == {"c": 3}
 
 
@@ -285,7 +285,7 @@ def test_null_within_the_strict_form():
 
     made = tools_from(draw)["draw"]
     arguments = {"point": {"x": 1, "y": None}, "rows": [{"key": "a", "count": None}]}
-    assert made.bound(arguments)() == (Point(1.0, 0), [{"key": "a"}])
+    assert made.bind(arguments)() == (Point(1.0, 0), [{"key": "a"}])
     assert arguments["point"] == {"x": 1, "y": None}
     assert refused(made, {"point": {"x": None, "y": 1}, "rows": []}) == "point.x: is missing"
 
@@ -308,7 +308,7 @@ def places(
 )
 def test_every_kind_of_parameter(arguments, wanted):
     made = tools_from(places)["places"]
-    assert made.bound(arguments)() == wanted
+    assert made.bind(arguments)() == wanted
     assert refused(made, {"a": 1, "z": "x"}) == 'z: should be a valid integer, not "x"'
 
 
@@ -316,7 +316,7 @@ def test_only_positional_with_defaults():
     def three(a=1, b=2, c=3, /):
         return a, b, c
 
-    assert tools_from(three)["three"].bound({"b": 5})() == (1, 5, 3)
+    assert tools_from(three)["three"].bind({"b": 5})() == (1, 5, 3)
 
 
 def test_a_partial_keeps_what_it_binds():
@@ -324,7 +324,7 @@ def test_a_partial_keeps_what_it_binds():
         return engine, query, limit
 
     made = tools_from(functools.partial(search, engine="bound"))["search"]
-    assert made.bound({"query": "x"})() == ("bound", "x", 3)
+    assert made.bind({"query": "x"})() == ("bound", "x", 3)
     assert refused(made, {"query": "x", "engine": "mine"}).startswith("engine: no such argument")
 
 
@@ -334,7 +334,7 @@ def test_what_a_partial_binds_is_not_the_models_to_say():
     mine = functools.partial(send, account="mine")
     made = tools_from(mine)["send"]
     assert refused(made, {"text": "a", "account": "another"}) == "account: no such argument; there are none"
-    assert made.bound({"text": "a", "to": "b"})() is None
+    assert made.bind({"text": "a", "to": "b"})() is None
     first = tools_from(functools.partial(send, "fixed", account="mine"))["send"]
     assert refused(first, {"text": "b"}).startswith("text: no such argument")
 
@@ -344,7 +344,7 @@ def test_what_a_partial_binds_is_not_the_models_to_say():
     open_ones = {"type": "function", "function": {"name": "read", "parameters": {"properties": {"path": {}}}}}
     made = tools_from(open_ones, {"read": functools.partial(read, root="/safe")})["read"]
     assert refused(made, {"path": "x", "root": "/"}).startswith("root: no such argument")
-    assert made.bound({"path": "x", "more": 1})() == ("x", "/safe", {"more": 1})
+    assert made.bind({"path": "x", "more": 1})() == ("x", "/safe", {"more": 1})
 
 
 def test_an_object_is_not_the_models_to_say():
@@ -358,7 +358,7 @@ def test_an_object_is_not_the_models_to_say():
     for one in (Mail().send, tool(Mail(), name="send")):
         made = tools_from(one)["send"]
         assert refused(made, {"text": "a", "self": 3}).startswith("self: no such argument")
-        assert made.bound({"text": "a", "cc": 3})() == {"cc": 3}
+        assert made.bind({"text": "a", "cc": 3})() == {"cc": 3}
 
 
 def test_a_field_has_one_name_at_a_time():
@@ -381,7 +381,7 @@ def test_a_field_has_one_name_at_a_time():
     assert refused(made, {"trip": {"ways": {"x": [{"from": "a"}, both]}}}).startswith("trip.ways.x[1].from: is given")
     assert refused(made, {"trip": {"way": both}}) == "trip.way.from: is given twice, as start too"
     for one in ({"from": "a"}, {"start": "a"}):
-        assert made.bound({"trip": {"way": one}, "start": "b"})().way.start == "a"
+        assert made.bind({"trip": {"way": one}, "start": "b"})().way.start == "a"
 
 
 def test_names_that_only_look_alike():
@@ -439,8 +439,8 @@ def test_only_what_is_wrong_is_blamed():
 
 def test_each_call_gets_values_of_its_own():
     made = taking(list[int])
-    run = made.bound({"a": [1]})
-    made.bound({"a": [1]})().append(2)
+    run = made.bind({"a": [1]})
+    made.bind({"a": [1]})().append(2)
     assert run() == [1]
 
 
@@ -494,13 +494,13 @@ class Alias(BaseModel):
 
 def test_a_model_is_handed_to_its_handler():
     made = tools_from([Person, Alias], {"Person": lambda person: person})
-    assert made["Person"].bound({"name": "Ada"})() == Person(name="Ada")
+    assert made["Person"].bind({"name": "Ada"})() == Person(name="Ada")
     assert refused(made["Person"], {"nam": "Ada"}) == "nam: no such argument; is it name?"
     assert refused(made["Person"], {}) == "name: is missing"
     assert made["Alias"].check({"type": "x"}) == made["Alias"].check({"type": "x"})
     assert made["Alias"].check({"kind": "x"}) == {"kind": "x"}
     with pytest.raises(TypeError, match="handlers="):
-        made["Alias"].bound({"type": "x"})
+        made["Alias"].bind({"type": "x"})
     with pytest.raises(ValueError, match="instance alone"):
         tools_from(Person, {"Person": lambda: None})
 
@@ -519,7 +519,7 @@ def test_a_dict_and_its_handler():
 
     made = tools_from(WEATHER, {"get_current_weather": tool(current, serial=True, timeout_s=2)})["get_current_weather"]
     assert (made.function, made.serial, made.timeout_s) == (current, True, 2)
-    assert made.bound({"location": "Aachen"})() == ("Aachen", "celsius")
+    assert made.bind({"location": "Aachen"})() == ("Aachen", "celsius")
     assert refused(made, {"location": 3}) == "location: should be of type string, not 3"
     assert refused(made, {"unit": "kelvin"}) in (
         'unit: should be "celsius" or "fahrenheit", not "kelvin"; location: is missing',
@@ -529,18 +529,18 @@ def test_a_dict_and_its_handler():
     shown = tools_from(WEATHER)["get_current_weather"]
     assert shown.check({"location": "A"}) == {"location": "A"}
     with pytest.raises(TypeError, match="has no function"):
-        shown.bound({"location": "A"})
+        shown.bind({"location": "A"})
 
 
 def test_a_handlers_hints_hold_too():
     made = raw({"properties": {"day": {"type": "string"}, "n": {"type": "integer"}}}, lambda day, n=0: (day, n))
-    assert made.bound({"day": "x", "n": 3})() == ("x", 3)
+    assert made.bind({"day": "x", "n": 3})() == ("x", 3)
 
     def typed(day: datetime.date, n: int = 0):
         return day, n
 
     made = raw({"properties": {"day": {"type": "string"}, "n": {"type": "integer"}}, "required": ["day"]}, typed)
-    assert made.bound({"day": "2026-11-24", "n": 3.0})() == (datetime.date(2026, 11, 24), 3)
+    assert made.bind({"day": "2026-11-24", "n": 3.0})() == (datetime.date(2026, 11, 24), 3)
     assert refused(made, {"day": "soon"}).startswith("day: should be a valid date")
 
 
@@ -666,7 +666,7 @@ def test_references_are_followed_so_far_and_no_further(monkeypatch, most):
     spent, spend = [], json_schema._spend
     monkeypatch.setattr(json_schema, "_spend", lambda points: spent.append(points) or spend(points))
     assert refused(raw(bomb(40)), {"a": 1}) == "It could not be checked: it is too involved."
-    assert sum(spent) == 2 * (json_schema._MAX_COST + 1)  # `check` and `bound`
+    assert sum(spent) == 2 * (json_schema._MAX_COST + 1)  # `check` and `bind`
 
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

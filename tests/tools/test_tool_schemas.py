@@ -513,8 +513,8 @@ def test_marks_on_methods():
     assert list(made) == ["method", "static", "inner", "of_class", "good"]
     assert [one.serial for one in made.values()] == [True, False, False, False, True]
     assert [one.is_async for one in made.values()] == [False, False, True, False, False]
-    assert made["method"].bound({"a": 1})() == (desk, 1)
-    assert made["of_class"].bound({"a": 1})() == (Desk, 1)
+    assert made["method"].bind({"a": 1})() == (desk, 1)
+    assert made["of_class"].bind({"a": 1})() == (Desk, 1)
     assert made["good"].spec["function"]["parameters"] == {"type": "object", "properties": {}}
 
 
