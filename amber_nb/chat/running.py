@@ -98,7 +98,7 @@ async def _result(
             if told is not None:
                 return result, told
             work = partial(_same, result)
-        result = await places.on_cells_loop(lambda: tools.awaited(work()))
+        result = await places.on_cells_loop(lambda: tools.resolve(work()))
         read: tuple[Any, ToolContent] = await in_thread(context, lambda: _read(result))
         return read
 
@@ -109,10 +109,10 @@ def _same(value: Any) -> Any:
 
 def _read(result: Any) -> tuple[Any, ToolContent | None]:
     """A result and what becomes of it; None where it has to be awaited first."""
-    if tools.is_awaited(result):
+    if tools.must_await(result):
         return result, None
-    result = tools.listed(result)
-    return result, tools.told(result)
+    result = tools.materialize(result)
+    return result, tools.to_tool_content(result)
 
 
 async def in_thread(context: contextvars.Context, work: Callable[[], Any]) -> Any:

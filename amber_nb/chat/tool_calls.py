@@ -323,7 +323,7 @@ class Rounds:
             sent=said,
             error=then.error,
             reason=then.reason,
-            told=toolbox.told(then.text) if then.status == "ran" else None,
+            told=toolbox.to_tool_content(then.text) if then.status == "ran" else None,
         )
         if then.arguments is None:
             return run

@@ -1,5 +1,5 @@
 from .arguments import ArgumentsError, parse_arguments
-from .results import awaited, is_awaited, listed, told
+from .results import materialize, must_await, resolve, to_tool_content
 from .structured import ResponseFormat, ResponseMismatch, response_format_of
 from .tool import Tool, tool, tools_from
 
@@ -8,12 +8,12 @@ __all__ = [
     "ResponseFormat",
     "ResponseMismatch",
     "Tool",
-    "awaited",
-    "is_awaited",
-    "listed",
+    "materialize",
+    "must_await",
     "parse_arguments",
+    "resolve",
     "response_format_of",
-    "told",
+    "to_tool_content",
     "tool",
     "tools_from",
 ]

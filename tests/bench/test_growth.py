@@ -31,7 +31,7 @@ from amber_nb.display.live import StreamView
 from amber_nb.testing.drift import Said, comparator, compare, judge
 from amber_nb.testing.report import Row, html
 from amber_nb.testing.sidebyside import side_by_side
-from amber_nb.tools import told
+from amber_nb.tools import to_tool_content
 from amber_nb.tools.json_schema import JsonSchema
 from amber_nb.types import ToolContent, ToolRun
 from amber_nb.wire.sse import Decoder
@@ -191,7 +191,7 @@ def secrets(n):
 
 
 def frame(n):
-    return partial(told, pd.DataFrame({"n": np.arange(n), "text": "x"}))
+    return partial(to_tool_content, pd.DataFrame({"n": np.arange(n), "text": "x"}))
 
 
 def unique_items(n):

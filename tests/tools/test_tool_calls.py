@@ -54,7 +54,7 @@ def received(hint, value):
 
 
 def refused(made, arguments):
-    """What the model is told; the same from both doors."""
+    """What the model is text; the same from both doors."""
     with pytest.raises(ArgumentsError) as error:
         made.check(arguments)
     with pytest.raises(ArgumentsError) as other:
@@ -228,9 +228,9 @@ def test_what_json_can_say(hint, value, wanted):
     ],
 )
 def test_what_misleads_is_refused(hint, value, message):
-    told = refused(taking(hint), {"a": value})
-    assert told.startswith(message)
-    assert len(told) < 200
+    text = refused(taking(hint), {"a": value})
+    assert text.startswith(message)
+    assert len(text) < 200
 
 
 def weather(location: str, unit: Literal["celsius", "fahrenheit"] = "celsius", days: int = 1): ...
@@ -238,8 +238,8 @@ def weather(location: str, unit: Literal["celsius", "fahrenheit"] = "celsius", d
 
 def test_names_are_checked_and_every_mistake_is_told():
     made = tools_from(weather)["weather"]
-    told = refused(made, {"locaton": "Aachen", "unit": "kelvin", "days": "x"})
-    assert told == (
+    text = refused(made, {"locaton": "Aachen", "unit": "kelvin", "days": "x"})
+    assert text == (
         "locaton: no such argument; is it location?; unit: should be 'celsius' or 'fahrenheit', not \"kelvin\"; "
         'days: should be a valid integer, not "x"; location: is missing'
     )
@@ -250,8 +250,8 @@ def test_other_arguments_are_not_given_away():
     def login(user: str, password: str, count: int): ...
 
     made = tools_from(login)["login"]
-    told = refused(made, {"user": "ada", "password": "hunter2", "count": "many"})
-    assert told == 'count: should be a valid integer, not "many"'
+    text = refused(made, {"user": "ada", "password": "hunter2", "count": "many"})
+    assert text == 'count: should be a valid integer, not "many"'
     assert "hunter2" not in refused(made, {"password": "hunter2", "count": 1})
 
 
