@@ -88,16 +88,16 @@ FITTING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "given", "value"), FITTING)
-def test_a_value_that_fits(script, kind, given, value):
-    answer = script(json.dumps(given)).ask("?", schema=kind)
+@pytest.mark.parametrize(("kind", "reply", "value"), FITTING)
+def test_a_value_that_fits(script, kind, reply, value):
+    answer = script(json.dumps(reply)).ask("?", schema=kind)
     assert answer.parsed == value
     assert type(answer.parsed) is type(value)
     assert answer.complete
 
 
-@pytest.mark.parametrize(("kind", "given", "value"), FITTING)
-def test_its_schema_is_one_that_the_endpoint_takes(kind, given, value):
+@pytest.mark.parametrize(("kind", "reply", "value"), FITTING)
+def test_its_schema_is_one_that_the_endpoint_takes(kind, reply, value):
     """OpenAI's rules of the strict form: https://platform.openai.com/docs/guides/structured-outputs"""
     sent = response_format_of(kind).payload
     assert sent["type"] == "json_schema"
@@ -113,8 +113,8 @@ def test_its_schema_is_one_that_the_endpoint_takes(kind, given, value):
             assert schema["required"] == list(schema["properties"])
         assert not schema.keys() & {"default", "title", "oneOf", "allOf", "pattern"}
         for inner in schema.values():
-            for one in inner if isinstance(inner, list) else inner.values() if isinstance(inner, dict) else ():
-                check(one)
+            for item in inner if isinstance(inner, list) else inner.values() if isinstance(inner, dict) else ():
+                check(item)
 
     if wanted["strict"]:
         check(wanted["schema"])
@@ -155,9 +155,14 @@ def test_what_does_not_fit_is_told_once_and_mended(script):
     amber = script('{"stars": 9, "summary": "x"}', json.dumps(FITTING[0][1]))
     answer = amber.ask("?", schema=Review)
     assert answer.parsed == FITTING[0][2]
-    first, said, wrong, last = answer.messages
-    assert (first["role"], said["role"], wrong["role"], last["role"]) == ("user", "assistant", "user", "assistant")
-    assert "stars: Input should be less than or equal to 5" in wrong["content"]
+    first, reply, correction, last = answer.messages
+    assert (first["role"], reply["role"], correction["role"], last["role"]) == (
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+    )
+    assert "stars: Input should be less than or equal to 5" in correction["content"]
     assert len(amber.usage_log) == 2
 
 
@@ -246,7 +251,7 @@ def test_a_schema_that_contains_itself():
 
 
 @pytest.mark.parametrize(
-    ("schema", "value", "said"),
+    ("schema", "value", "text"),
     [
         (
             {"type": "object", "properties": {"city": {}}, "additionalProperties": False},
@@ -257,8 +262,8 @@ def test_a_schema_that_contains_itself():
         ({"type": "string", "pattern": "^(a+)+$"}, {"value": "a" * 50_000 + "b"}, "the value: should keep to pattern"),
     ],
 )
-def test_what_does_not_fit_a_json_schema(schema, value, said):
-    with pytest.raises(ResponseMismatch, match=f"^{said}"):
+def test_what_does_not_fit_a_json_schema(schema, value, text):
+    with pytest.raises(ResponseMismatch, match=f"^{text}"):
         response_format_of(schema).parse(json.dumps(value))
 
 

@@ -130,8 +130,8 @@ def test_a_row_of_a_database():
 
 def body(content):
     """The text without what is said of cuts."""
-    head, _, said = content.text.rpartition("\n(")
-    assert said == "; ".join(note for note in content.notes if not note.startswith("the table shows")) + ")"
+    head, _, suffix = content.text.rpartition("\n(")
+    assert suffix == "; ".join(note for note in content.notes if not note.startswith("the table shows")) + ")"
     return head
 
 
@@ -215,9 +215,9 @@ def test_long_cells():
     assert "long cells are cut, where they end in …" in content.notes
     assert rows_of(body(content))[2] == ["y", "2"]
     assert content.table[1][0][0] == "x" * 79 + "…"
-    one = to_tool_content(pd.DataFrame([["z" * 3_000] * 30]))
-    assert len(one.text) <= MAX_CHARACTERS
-    assert len(rows_of(body(one))[1]) == 30
+    item = to_tool_content(pd.DataFrame([["z" * 3_000] * 30]))
+    assert len(item.text) <= MAX_CHARACTERS
+    assert len(rows_of(body(item))[1]) == 30
 
 
 def test_odd_cells():
@@ -464,9 +464,9 @@ def test_any_value(value):
 
 
 def figure():
-    made = Figure(figsize=(3.2, 2.4), dpi=100)
-    made.add_subplot().plot([1, 3, 2])
-    return made
+    plot = Figure(figsize=(3.2, 2.4), dpi=100)
+    plot.add_subplot().plot([1, 3, 2])
+    return plot
 
 
 class ShowsPng:
@@ -629,6 +629,6 @@ def test_a_value_that_cannot_be_read_spoils_no_other():
 @pytest.mark.parametrize("count", [10_000, 10_001])
 def test_of_what_goes_on_it_is_said_that_it_does(count):
     content = to_tool_content(materialize("" for _ in range(count)))
-    said = "at most 10,000 items were read"
-    assert (said in content.notes) is (count > 10_000)
+    note = "at most 10,000 items were read"
+    assert (note in content.notes) is (count > 10_000)
     assert ("the first 6,533 of more items" if count > 10_000 else "the first 6,533 of 10,000 items") in content.notes
