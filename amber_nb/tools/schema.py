@@ -148,19 +148,15 @@ def _iter_references(schema: Any) -> Iterator[str]:
 
 def _find_recursive(definitions: dict[str, Any]) -> set[str]:
     """Return the names of the definitions that lead back to themselves."""
-    direct = {name: {ref.removeprefix(_DEFS) for ref in _iter_references(inner)} for name, inner in definitions.items()}
-    recursive = set()
-    for name in definitions:
-        reached: set[str] = set()
-        unvisited = list(direct[name])
-        while unvisited:
-            other = unvisited.pop()
-            if other not in reached:
-                reached.add(other)
-                unvisited += direct.get(other, ())
-        if name in reached:
-            recursive.add(name)
-    return recursive
+    reached = {
+        name: {ref.removeprefix(_DEFS) for ref in _iter_references(inner)} for name, inner in definitions.items()
+    }
+    is_growing = True
+    while is_growing:
+        further = {name: names.union(*(reached.get(other, ()) for other in names)) for name, names in reached.items()}
+        is_growing = further != reached
+        reached = further
+    return {name for name, names in reached.items() if name in names}
 
 
 # --- OpenAI's strict form
