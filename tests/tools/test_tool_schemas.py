@@ -21,6 +21,7 @@ from tool_signatures import SIGNATURES, City, Closed, Node, Point, get_current_w
 
 from amber_nb import Amber
 from amber_nb.tools import tool, tools_from
+from amber_nb.tools.schema import to_strict_schema
 
 HERE = Path(__file__).parent
 STORED = json.loads((HERE / "tool_schemas.json").read_text(encoding="utf-8"))["schemas"]
@@ -305,6 +306,36 @@ def test_what_the_strict_form_cannot_say(hint, words):
     tools_from(bad)
     with pytest.raises(ValueError, match=words):
         tools_from(tool(bad, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("field", "strict"),
+    [
+        (
+            {"oneOf": [{"type": "string"}, {"const": 3}]},
+            {"anyOf": [{"type": "string"}, {"const": 3}, {"type": "null"}]},
+        ),
+        ({"allOf": [{"type": "integer", "minimum": 3}]}, {"type": ["integer", "null"]}),
+        ({"$ref": "#/definitions/x"}, {"anyOf": [{"$ref": "#/$defs/x"}, {"type": "null"}]}),
+        ({"type": "null"}, {"type": "null"}),
+    ],
+)
+def test_keywords_that_the_strict_form_says_otherwise(field, strict):
+    schema = {"type": "object", "properties": {"a": field}, "definitions": {"x": {"type": "string"}}}
+    assert to_strict_schema(schema, "f")["properties"]["a"] == strict
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"type": "array"}, "f: the strict form needs parameters that are one object"),
+        ({"type": "object", "properties": {"a": True}}, r"f\.a: the strict form needs a type"),
+        ({"type": "object", "properties": {"a": {"allOf": [{}, {}]}}}, r"f\.a: the strict form has no allOf"),
+    ],
+)
+def test_schemas_that_have_no_strict_form(schema, message):
+    with pytest.raises(ValueError, match=message):
+        to_strict_schema(schema, "f")
 
 
 def connection(db: sqlite3.Connection): ...
