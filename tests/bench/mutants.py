@@ -30,7 +30,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # The tests of each room; what lies at the top of the package belongs to those at the top of the tests.
-ROOMS = {room: f"tests/{room}" for room in ("wire", "content", "show", "simulator", "testing")}
+ROOMS = {
+    room: f"tests/{room}"
+    for room in ("wire", "cassettes", "display", "images", "tools", "chat", "simulator", "testing")
+}
 TOP = "top"
 LIMIT_S = 600  # a mutant that makes the tests hang is caught
 
