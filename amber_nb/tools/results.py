@@ -152,8 +152,8 @@ class _Gallery:
             if isinstance(sent := getattr(value, "sent", None), SentImage):
                 self.images.append((dict(value), sent))  # an image_part, made already
             else:
-                made = images.prepare(value)
-                self.images.append((made.part, made.sent))
+                part = images.image_part(value)
+                self.images.append((dict(part), part.sent))
         except ImageError as error:
             self.notes.append(f"it could not be sent as an image: {error}")
             return safe_repr(value)
@@ -220,7 +220,7 @@ def _shows(value: Any) -> bool:
                 if getattr(value, name)() is not None:
                     return True
             except Exception:
-                return True  # which `prepare` then says in words
+                return True  # which `image_part` then says in words
     if not callable(getattr(kind, "_repr_mimebundle_", None)):
         return False
     try:

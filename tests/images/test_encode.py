@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 from samples import BLUE, file, near, opened, photo, quarters
 
 from amber_nb import ImageError, image_part
-from amber_nb.images.encode import MOST_BYTES_SENT, encode
-from amber_nb.images.opened import open_image
-from amber_nb.images.prepare import estimated_tokens
+from amber_nb.images.decode import open_image
+from amber_nb.images.encode import MAX_SENT_BYTES, encode_image
+from amber_nb.images.part import estimate_tokens
 
 
 def drawing(size=(1_200, 800)):
@@ -103,7 +103,9 @@ def test_a_wrong_parameter_is_named(options, said):
 
 
 def fitted(image, max_bytes, format=None, max_side_px=2048):
-    return encode(open_image(image, "it", ours=True), max_side_px=max_side_px, format=format, max_bytes=max_bytes)
+    return encode_image(
+        open_image(image, "it", exclusive=True), max_side_px=max_side_px, format=format, max_bytes=max_bytes
+    )
 
 
 def test_quality_goes_down_before_pixels_do():
@@ -130,8 +132,10 @@ def test_a_named_format_is_kept_whatever_the_limit(format):
 
 def test_a_drawing_too_rich_for_png_becomes_jpeg():
     def plot(max_bytes):
-        return encode(
-            open_image(photo((900, 900)), "plot", ours=True, drawn=True), max_side_px=2048, max_bytes=max_bytes
+        return encode_image(
+            open_image(photo((900, 900)), "plot", exclusive=True, is_drawing=True),
+            max_side_px=2048,
+            max_bytes=max_bytes,
         )
 
     whole = plot(10_000_000)
@@ -149,7 +153,7 @@ def test_an_impossible_limit_is_told():
 def test_the_limit_holds_for_the_largest_noise():
     noise = np.random.default_rng(0).integers(0, 256, (2_048, 2_048, 3), dtype="uint8")
     told, _ = sent(noise)
-    assert told.n_bytes <= MOST_BYTES_SENT
+    assert told.n_bytes <= MAX_SENT_BYTES
     assert told.after == (2_048, 2_048)
 
 
@@ -164,9 +168,9 @@ def test_the_longer_side_fits(before, after):
 
 
 def test_tokens_are_estimated_by_patches():
-    assert estimated_tokens((1_024, 1_024)) == 1_229
-    assert estimated_tokens((256, 256)) == 77
-    assert estimated_tokens((33, 1)) == 3
-    assert estimated_tokens((2_048, 2_048)) == 3_000
-    assert estimated_tokens((2_048, 2_048), "original") == 4_916
-    assert estimated_tokens((2_048, 2_048), "low") == 308
+    assert estimate_tokens((1_024, 1_024)) == 1_229
+    assert estimate_tokens((256, 256)) == 77
+    assert estimate_tokens((33, 1)) == 3
+    assert estimate_tokens((2_048, 2_048)) == 3_000
+    assert estimate_tokens((2_048, 2_048), "original") == 4_916
+    assert estimate_tokens((2_048, 2_048), "low") == 308

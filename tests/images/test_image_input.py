@@ -12,7 +12,7 @@ from PIL import Image
 
 from amber_nb import ImageError, ImageInput
 from amber_nb.display import kernel as cell
-from amber_nb.images.image_view import ImageView
+from amber_nb.images.input import ImageView
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_a_file_that_comes_while_ask_uses_it_locks_nothing(page):
         before = len(photos)
         while len(photos) < before + 3:  # each view takes some, and is ended while more come
             pass
-        photos.used()
+        photos.mark_used()
         views.append(opened(page, photos))
     over.set()
     thread.join(10)

@@ -19,7 +19,7 @@ from samples import file, near, opened, quarters
 
 from amber_nb import ImageError, ImageInput, image_part
 from amber_nb.images import encode
-from amber_nb.images.part import gather
+from amber_nb.images.part import collect_images
 
 PNG = file(quarters(), "PNG")
 
@@ -33,7 +33,7 @@ def refused(source, **options):
 @pytest.mark.parametrize("column", ["dtype", "shape", "data", "read", "figure", "images", "url"])
 def test_a_table_may_have_any_column(column):
     frame = pd.DataFrame({column: [1, 2], "b": [3, 4]})
-    assert [part.sent.name for part in gather(frame).parts] == ["table of 2 rows"]
+    assert [part.sent.name for part in collect_images(frame).parts] == ["table of 2 rows"]
     assert image_part(frame.style).sent.name == "table of 2 rows"
 
 
@@ -246,7 +246,7 @@ class Raises:
 def test_an_object_that_raises_is_no_image(names):
     assert "Raises" in refused(Raises(*names))
     with pytest.raises(ImageError, match="Image 2 of 2"):
-        gather([PNG, Raises(*names)])
+        collect_images([PNG, Raises(*names)])
 
 
 def test_other_strange_sources():
@@ -295,7 +295,7 @@ def test_what_else_is_several(tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
     path = tmp_path / "a.png"
     for many in (deque([path]), {path: 1}.keys(), np.array([str(path)]), pd.array([str(path)]), frozenset([path])):
-        assert len(gather(many).parts) == 1
+        assert len(collect_images(many).parts) == 1
 
 
 def test_an_inputs_parameters_are_looked_at_at_once():

@@ -10,7 +10,7 @@ import pytest
 from fakecomm import Comm
 
 from amber_nb.errors import AmberError
-from amber_nb.images.image_view import MAX_FILE, MAX_PIECE, Entry, ImageView
+from amber_nb.images.input import MAX_FILE_BYTES, MAX_PIECE_BYTES, ImageEntry, ImageView
 
 
 class Owner:
@@ -57,7 +57,7 @@ def owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
     one.view.close()
 
 
-ENTRIES = [Entry(3, "a.png", ("2 × 3", "PNG · 1 kB"), b"webp"), Entry(4, "https://example.org")]
+ENTRIES = [ImageEntry(3, "a.png", ("2 × 3", "PNG · 1 kB"), b"webp"), ImageEntry(4, "https://example.org")]
 
 
 def test_a_file_is_put_together_and_taken_once(owner: Owner) -> None:
@@ -120,7 +120,7 @@ def test_what_goes_wrong_is_told(owner: Owner, error: Exception, said: str, capl
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"size": MAX_FILE + 1}, "a.png: more than 64 MB"),
+        ({"size": MAX_FILE_BYTES + 1}, "a.png: more than 64 MB"),
         ({"size": "1"}, "a.png: the browser sent something else"),
         ({"at": None}, "a.png: the browser sent something else"),
         ({"name": "../../etc/p\x1b.png", "size": "1"}, "p␛.png: the browser sent something else"),
@@ -134,9 +134,11 @@ def test_odd_pieces_are_refused(owner: Owner, content: dict[str, Any], said: str
 
 
 def test_pieces_have_a_size_too(owner: Owner) -> None:
-    assert owner.put(1, 0, bytes(MAX_PIECE), MAX_PIECE + 1) == {"have": MAX_PIECE}
-    assert owner.put(1, MAX_PIECE, b"xx", MAX_PIECE + 1) == {"have": MAX_PIECE}  # more than there is to come
-    assert owner.put(2, 0, bytes(MAX_PIECE + 1), MAX_PIECE + 1)["said"]
+    assert owner.put(1, 0, bytes(MAX_PIECE_BYTES), MAX_PIECE_BYTES + 1) == {"have": MAX_PIECE_BYTES}
+    assert owner.put(1, MAX_PIECE_BYTES, b"xx", MAX_PIECE_BYTES + 1) == {
+        "have": MAX_PIECE_BYTES
+    }  # more than there is to come
+    assert owner.put(2, 0, bytes(MAX_PIECE_BYTES + 1), MAX_PIECE_BYTES + 1)["said"]
     assert owner.say(piece_of(3, 0, 1))[0]["said"]  # no bytes at all
     assert owner.calls == []
 
@@ -176,7 +178,7 @@ def test_nothing_is_told_before_somebody_listens(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_the_reader_arranged_keeps_what_has_just_come(owner: Owner) -> None:
-    owner.view.show([Entry(id, f"{id}.png") for id in (1, 2, 3, 4)])
+    owner.view.show([ImageEntry(id, f"{id}.png") for id in (1, 2, 3, 4)])
     owner.comm.sent.clear()
     order = {"line": "v-words", "put": 1, "turn": 1, "order": [3, 1, 9, 3], "removed": [2]}
     assert owner.say(order)[0]["said"] == ""
@@ -196,7 +198,7 @@ def test_links_and_done(owner: Owner) -> None:
 
 
 def test_it_takes_no_more_than_it_may(owner: Owner) -> None:
-    owner.view.show([Entry(id, "x") for id in range(5)])
+    owner.view.show([ImageEntry(id, "x") for id in range(5)])
     owner.comm.sent.clear()
     assert owner.put(1, 0, b"x", 1)["said"] == "a.png: at most 5 images are taken"
     link = {"line": "v-files", "put": 2, "turn": 1, "link": "https://example.org"}
@@ -248,7 +250,7 @@ def test_repr_and_state(owner: Owner) -> None:
     assert "webp" not in repr({name: value for name, value in state.items() if name not in ("_esm", "_css")})
     assert (state["max_side_px"], state["most"], state["layout"]) == (2048, 5, None)
     assert len(state["_esm"]) + len(state["_css"]) <= 14_000
-    assert f"{MAX_PIECE // 1_000_000}e6" in state["_esm"]  # the page's pieces are as large
+    assert f"{MAX_PIECE_BYTES // 1_000_000}e6" in state["_esm"]  # the page's pieces are as large
 
 
 def test_it_is_busy_until_a_file_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:

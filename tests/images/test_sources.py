@@ -20,7 +20,7 @@ from PIL import Image
 from samples import BLUE, RED, WHITE, Seen, file, near, opened, photo, quarters, seen
 
 from amber_nb import ImageError, image_part
-from amber_nb.images.part import gather
+from amber_nb.images.part import collect_images
 from amber_nb.simulator.documented import IMAGE_REPLY, IMAGE_URL
 
 SIZE = (96, 64)
@@ -225,17 +225,16 @@ class Missing:
 
 
 @pytest.mark.parametrize(
-    ("module", "room", "source", "said"),
+    ("module", "source", "said"),
     [
-        ("dataframe_image", "dataframes", FRAME, r"pip install 'amber_nb\[pictures\]'"),
-        ("vl_convert", "vega", altair.Chart(FRAME).mark_bar(), "pip install vl-convert-python"),
-        ("kaleido", "charts", type("Figure", (), {"__module__": "plotly.x", "to_plotly_json": dict})(), "kaleido"),
+        ("dataframe_image", FRAME, r"pip install 'amber_nb\[pictures\]'"),
+        ("vl_convert", altair.Chart(FRAME).mark_bar(), "pip install vl-convert-python"),
+        ("kaleido", type("Figure", (), {"__module__": "plotly.x", "to_plotly_json": dict})(), "kaleido"),
     ],
 )
-def test_what_is_missing_is_named(monkeypatch, module, room, source, said):
+def test_what_is_missing_is_named(monkeypatch, module, source, said):
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, f"amber_nb.images.{room}", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Missing(module), *sys.meta_path])
     with pytest.raises(ImageError, match=said):
         image_part(source)
@@ -373,7 +372,7 @@ def test_one_bad_image_of_five_is_named_before_any_request(amber, tmp_path):
 
 def test_too_many_are_refused():
     with pytest.raises(ImageError, match="More than 500 images"):
-        gather(PNG for _ in iter(int, 1))
+        collect_images(PNG for _ in iter(int, 1))
 
 
 def test_a_mock_is_no_image():
