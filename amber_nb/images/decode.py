@@ -25,7 +25,6 @@ __all__ = [
     "OpenedImage",
     "flatten",
     "open_bytes",
-    "open_image",
     "pixel_digest",
     "scale_to_8bit",
     "sentence_subject",
@@ -58,13 +57,30 @@ _filters_lock = threading.Lock()
 
 @dataclass(slots=True)
 class OpenedImage:
-    """An opened image whose size is within the limits; its pixels are decoded when they are needed."""
+    """An image whose size is within the limits; its pixels are decoded when they are needed.
 
-    image: Image.Image
-    name: str
+    Raises:
+        ImageError: it has no or too many pixels.
+    """
+
+    image: Image.Image  # in any of Pillow's modes, not necessarily loaded
+    name: str  # for messages: a file's name without its folders, or what it was
     exclusive: bool  # nobody else holds `image`: it may be decoded at a smaller size
     is_drawing: bool = False  # a plot or a table, to be kept without loss
     notes: list[str] = field(default_factory=list)  # what was done to the pixels, for the reader
+
+    def __post_init__(self) -> None:
+        width, height = self.image.size
+        subject = sentence_subject(self.name)
+        if not width or not height:
+            raise ImageError(f"{subject} has no pixels: it is {width} × {height}.")
+        if max(width, height) > MAX_SIDE_PX:
+            raise ImageError(
+                f"{subject} is {width:,} × {height:,} pixels; a side of more than {MAX_SIDE_PX:,} is not decoded. "
+                "Cut it into parts."
+            )
+        if width * height > MAX_PIXELS:
+            raise ImageError(_too_many_pixels(subject, width * height))
 
 
 def open_bytes(data: bytes, name: str, *, is_drawing: bool = False) -> OpenedImage:
@@ -93,36 +109,7 @@ def open_bytes(data: bytes, name: str, *, is_drawing: bool = False) -> OpenedIma
         raise ImageError(_too_many_pixels(subject, int(pixels[1]) if pixels else 0)) from None
     except Exception:  # whatever a broken file makes a reader raise
         raise ImageError(_not_an_image(data, subject)) from None
-    return open_image(image, name, exclusive=True, is_drawing=is_drawing)
-
-
-def open_image(
-    image: Image.Image, name: str, *, exclusive: bool, is_drawing: bool = False, notes: list[str] | None = None
-) -> OpenedImage:
-    """Check the size of a PIL image and wrap it.
-
-    Args:
-        image: in any of Pillow's modes, not necessarily loaded.
-        name: what to call the image in messages.
-        exclusive: whether nobody else holds `image`.
-        is_drawing: whether it is a plot or a table.
-        notes: what was done to the pixels already.
-
-    Raises:
-        ImageError: it has no or too many pixels.
-    """
-    width, height = image.size
-    subject = sentence_subject(name)
-    if not width or not height:
-        raise ImageError(f"{subject} has no pixels: it is {width} × {height}.")
-    if max(width, height) > MAX_SIDE_PX:
-        raise ImageError(
-            f"{subject} is {width:,} × {height:,} pixels; a side of more than {MAX_SIDE_PX:,} is not decoded. "
-            "Cut it into parts."
-        )
-    if width * height > MAX_PIXELS:
-        raise ImageError(_too_many_pixels(subject, width * height))
-    return OpenedImage(image, name, exclusive, is_drawing, list(notes or ()))
+    return OpenedImage(image, name, exclusive=True, is_drawing=is_drawing)
 
 
 def sentence_subject(name: str) -> str:
@@ -131,11 +118,7 @@ def sentence_subject(name: str) -> str:
 
 
 def svg_message(clause: str) -> str:
-    """Return the message for an SVG: how to make it a PNG.
-
-    Args:
-        clause: what is an SVG, such as "logo.svg is an SVG".
-    """
+    """Return the message that follows a clause such as "logo.svg is an SVG": how to make it a PNG."""
     return (
         f"{clause}, which models do not read. Make it a PNG first: cairosvg.svg2png(bytestring=svg, output_width=1600) "
         "(pip install cairosvg), graph.pipe('png') for Graphviz, or the drawing library's own export."

@@ -68,7 +68,7 @@ def encode_image(
         image = image.copy() if image is source else image
         if _turn_upright(image):
             before = before[::-1]
-        image = _drop_opaque_alpha(to_srgb(image))
+        image = _clean_alpha(to_srgb(image))
     except ImageError as error:
         raise ImageError(f"{sentence_subject(opened.name)} {error}.") from None
     except Exception as error:  # whatever a broken file makes a decoder raise
@@ -76,7 +76,6 @@ def encode_image(
         raise ImageError(
             f"{sentence_subject(opened.name)} cannot be decoded: {cause}. Save it anew, or fetch it again."
         ) from None
-    image = _erase_hidden_colours(image)
     image.info = {}  # comments, profiles, and what else a writer would take over
     return _encode_within(image, opened, before, format, max_bytes)
 
@@ -116,16 +115,16 @@ def _shrink(image: Image.Image, max_side_px: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _drop_opaque_alpha(image: Image.Image) -> Image.Image:
-    return image.convert("RGB") if image.mode == "RGBA" and image.getchannel("A").getextrema()[0] == 255 else image
-
-
-def _erase_hidden_colours(image: Image.Image) -> Image.Image:
-    """Blacken the pixels that are fully transparent: what was erased from a picture must not be sent."""
+def _clean_alpha(image: Image.Image) -> Image.Image:
+    """Drop an alpha channel that hides nothing, and the colours that full transparency hides."""
     if image.mode != "RGBA":
         return image
-    mask = image.getchannel("A").point(lambda alpha: 255 if alpha else 0)
-    return Image.composite(image, Image.new("RGBA", image.size, (0, 0, 0, 0)), mask)
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] == 255:
+        return image.convert("RGB")
+    # What was erased from a picture must not be sent.
+    visible = alpha.point(lambda value: 255 if value else 0)
+    return Image.composite(image, Image.new("RGBA", image.size, (0, 0, 0, 0)), visible)
 
 
 def _encode_within(
@@ -168,11 +167,9 @@ def _encode_within(
 def _choose_format(opened: OpenedImage, image: Image.Image, lossless: bool) -> str:
     if opened.image.format in ("JPEG", "MPO"):
         return "JPEG"
-    if opened.image.format == "WEBP":
-        return "WEBP"
-    if lossless:
+    if opened.image.format != "WEBP" and lossless:
         return "PNG"
-    return "WEBP" if image.mode == "RGBA" else "JPEG"
+    return "WEBP" if opened.image.format == "WEBP" or image.mode == "RGBA" else "JPEG"
 
 
 def _is_drawing(image: Image.Image) -> bool:

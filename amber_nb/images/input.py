@@ -27,7 +27,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import anywidget
@@ -40,7 +40,7 @@ from ..display.hearing import let_through
 from ..display.strip import facts, strip_html
 from ..errors import AmberError, ImageError
 from ..types import encodable
-from .part import ImagePart, ImageSource, check_options, collect_images, file_part, image_part, without_thumbnail
+from .part import ImagePart, ImageSource, check_options, collect_images, image_part, make_part, without_thumbnail
 
 __all__ = ["MAX_FILE_BYTES", "MAX_PIECE_BYTES", "ImageEntry", "ImageInput", "ImageView"]
 
@@ -50,8 +50,7 @@ _STATIC = pathlib.Path(__file__).parents[1] / "display" / "static"
 MAX_PIECE_BYTES = 4_000_000  # in one message
 MAX_FILE_BYTES = 64_000_000
 _MAX_LINES = 40  # two for each view that is open
-_MAX_NAME = 200  # characters
-_MAX_MESSAGE = 600
+_MAX_NAME, _MAX_MESSAGE = 200, 600  # characters
 
 
 class ImageInput(ImageSource):
@@ -185,9 +184,10 @@ class ImageInput(ImageSource):
         return {"text/html": html or "<div>No image yet.</div>", "text/plain": repr(self)}
 
     def _take(self, name: str, data: bytes, original_size: tuple[int, int] | None) -> None:
-        self._add(
-            file_part(data, name, max_side_px=self._max_side_px, detail=self._detail, original_size=original_size)
-        )
+        part = make_part(data, name, max_side_px=self._max_side_px, detail=self._detail)
+        if original_size:
+            part.sent = replace(part.sent, before=original_size)
+        self._add(part)
 
     def _link(self, url: str) -> None:
         if not url.lower().startswith(("http://", "https://")):  # a path would be one of the kernel's machine
@@ -252,10 +252,6 @@ class ImageView(anywidget.AnyWidget):
 
     Attributes:
         hello: set when a browser has the view on its page.
-
-    Example:
-        >>> view = ImageView(take=print, link=print, arrange=print, done=print, max_side_px=2048, most=20)
-        >>> display(view)
     """
 
     _esm: ClassVar[pathlib.Path] = _STATIC / "image_view.js"

@@ -24,9 +24,9 @@ __all__ = [
     "check_options",
     "collect_images",
     "estimate_tokens",
-    "file_part",
     "find_image_parts",
     "image_part",
+    "make_part",
     "without_thumbnail",
 ]
 
@@ -142,28 +142,38 @@ def image_part(
     if isinstance(source, ImagePart) and (max_side_px, detail, format, inline) == (2048, "auto", None, False):
         return source
     name = source.sent.name if isinstance(source, ImagePart) else None
-    return _make_part(source, name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
+    return make_part(source, name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
 
 
-def file_part(
-    data: bytes, name: str, *, max_side_px: int, detail: str, original_size: tuple[int, int] | None = None
+def make_part(
+    source: Any, name: str | None, *, max_side_px: int, detail: str, format: str | None = None, inline: bool = False
 ) -> ImagePart:
-    """Make a content part from a file that came from the browser.
+    """Make a content part of a source that is no ImageSource; `name`, if any, is what to call the image.
 
-    Args:
-        data: the file.
-        name: its name, without folders.
-        max_side_px: as for `image_part`.
-        detail: as for `image_part`.
-        original_size: (width, height) in pixels before the browser shrank it; None: it did not.
-
-    Raises:
-        ImageError: as `image_part` does.
+    Parameters and errors are otherwise those of `image_part`.
     """
-    part = _make_part(data, name, max_side_px=max_side_px, detail=detail)
-    if original_size:
-        part.sent = replace(part.sent, before=original_size)
-    return part
+    if isinstance(source, Mapping) and isinstance(image := source.get("image_url"), Mapping) and detail == "auto":
+        detail = image.get("detail", detail)  # a part keeps its own
+    check_options(max_side_px=max_side_px, detail=detail)
+    format = _normalize_format(format)
+    opened = open_source(source, name)
+    if isinstance(opened, Link):
+        if not inline:
+            return ImagePart(_wire_part(opened.url, detail), SentImage(name=opened.name))
+        opened = open_bytes(download(opened), opened.name)
+    encoded = encode_image(opened, max_side_px=max_side_px, format=format)
+    url = f"data:image/{encoded.format.lower()};base64,{base64.b64encode(encoded.data).decode('ascii')}"
+    sent = SentImage(
+        name=opened.name,
+        before=encoded.before,
+        after=encoded.after,
+        format=encoded.format,
+        n_bytes=len(encoded.data),
+        tokens=estimate_tokens(encoded.after, detail),
+        notes=encoded.notes,
+        thumbnail=encoded.thumbnail,
+    )
+    return ImagePart(_wire_part(url, detail), sent)
 
 
 def collect_images(images: Any, *, thumbnails: bool = True, **options: Any) -> CollectedImages:
@@ -234,33 +244,6 @@ def estimate_tokens(size: tuple[int, int], detail: str = "auto") -> int:
     """
     patches = ceil(size[0] / _PATCH_PX) * ceil(size[1] / _PATCH_PX)
     return ceil(_TOKENS_PER_PATCH * min(patches, _MAX_PATCHES[detail]))
-
-
-def _make_part(
-    source: Any, name: str | None, *, max_side_px: int, detail: str, format: str | None = None, inline: bool = False
-) -> ImagePart:
-    if isinstance(source, Mapping) and isinstance(image := source.get("image_url"), Mapping) and detail == "auto":
-        detail = image.get("detail", detail)  # a part keeps its own
-    check_options(max_side_px=max_side_px, detail=detail)
-    format = _normalize_format(format)
-    opened = open_source(source, name)
-    if isinstance(opened, Link):
-        if not inline:
-            return ImagePart(_wire_part(opened.url, detail), SentImage(name=opened.name))
-        opened = open_bytes(download(opened), opened.name)
-    encoded = encode_image(opened, max_side_px=max_side_px, format=format)
-    url = f"data:image/{encoded.format.lower()};base64,{base64.b64encode(encoded.data).decode('ascii')}"
-    sent = SentImage(
-        name=opened.name,
-        before=encoded.before,
-        after=encoded.after,
-        format=encoded.format,
-        n_bytes=len(encoded.data),
-        tokens=estimate_tokens(encoded.after, detail),
-        notes=encoded.notes,
-        thumbnail=encoded.thumbnail,
-    )
-    return ImagePart(_wire_part(url, detail), sent)
 
 
 def _wire_part(url: str, detail: str) -> dict[str, Any]:

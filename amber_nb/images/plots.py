@@ -97,10 +97,7 @@ def render_matplotlib(source: Any) -> bytes | None:
 
 
 def render_plotly(figure: Any) -> bytes:
-    """Draw a plotly figure as it would be exported, but without MathJax from a CDN.
-
-    Returns:
-        A PNG file of 700 × 500 pixels, unless the figure's layout says otherwise.
+    """Draw a plotly figure as a PNG file of 700 × 500 pixels (unless its layout says otherwise), without MathJax.
 
     Raises:
         ImageError: kaleido or its browser is missing, or cannot draw it.
@@ -109,15 +106,12 @@ def render_plotly(figure: Any) -> bytes:
         spec = figure.to_dict()
         layout = spec.get("layout", {})
         options = {"format": "png", "width": layout.get("width"), "height": layout.get("height")}
-        png: bytes = kaleido.calc_fig_sync(spec, opts=options, kopts={"mathjax": False})
+        png: bytes = kaleido.calc_fig_sync(spec, opts=options, kopts={"mathjax": False})  # it would come from a CDN
     return png
 
 
 def render_altair(chart: Any) -> bytes:
-    """Draw an altair chart as it would be saved, without a browser and without a network.
-
-    Returns:
-        A PNG file.
+    """Draw an altair chart as the PNG file that it would be saved as, without a browser and without a network.
 
     Raises:
         ImageError: vl-convert is missing, or cannot draw it.
@@ -129,10 +123,7 @@ def render_altair(chart: Any) -> bytes:
 
 
 def render_table(table: Any) -> bytes:
-    """Draw a DataFrame or a Styler by dataframe_image with matplotlib, without a browser.
-
-    Returns:
-        A PNG file.
+    """Draw a DataFrame or a Styler as a PNG file, by dataframe_image with matplotlib, without a browser.
 
     Raises:
         ImageError: it has more than 100 rows or 30 columns, which nobody could read in a picture; or dataframe_image

@@ -21,7 +21,7 @@ from PIL import Image
 from ..errors import ImageError
 from ..types import encodable
 from . import plots
-from .decode import MAX_BYTES, OpenedImage, open_bytes, open_image, svg_message
+from .decode import MAX_BYTES, OpenedImage, open_bytes, svg_message
 
 __all__ = ["Link", "download", "iter_sources", "open_source"]
 
@@ -124,7 +124,7 @@ def _open(source: Any, name: str) -> OpenedImage | Link:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return open_bytes(bytes(source), name)
     if isinstance(source, Image.Image):
-        return open_image(source, "image", exclusive=False)
+        return OpenedImage(source, "image", exclusive=False)
     if _is_of(source, "pandas"):
         return _open_table(source)
     if (png := plots.render_matplotlib(source)) is not None:
@@ -135,7 +135,7 @@ def _open(source: Any, name: str) -> OpenedImage | Link:
         return open_bytes(plots.render_plotly(source), "plotly figure", is_drawing=True)
     if plots.is_array(source):
         image, notes = plots.image_from_array(source)
-        return open_image(image, "array", exclusive=True, notes=notes)
+        return OpenedImage(image, "array", exclusive=True, notes=notes)
     return _open_displayable(source)
 
 

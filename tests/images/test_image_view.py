@@ -19,11 +19,11 @@ class Owner:
     def __init__(self, most: int = 5) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.error: Exception | None = None
-        settings: dict[str, Any] = {name: self.called(name) for name in ("take", "link", "arrange", "done")}
+        settings: dict[str, Any] = {name: self.callback(name) for name in ("take", "link", "arrange", "done")}
         self.view = ImageView(**settings, max_side_px=2048, most=most)
         self.comm: Comm = self.view.comm
 
-    def called(self, name: str) -> Any:
+    def callback(self, name: str) -> Any:
         def call(*arguments: object) -> None:
             self.calls.append((name, *arguments))
             if self.error:
@@ -50,11 +50,11 @@ def piece_of(put: int, at: int, size: int, name: str = "a.png", before: object =
 @pytest.fixture
 def owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
     monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
-    one = Owner()
-    one.say({"hello": "v"})
-    one.comm.sent.clear()
-    yield one
-    one.view.close()
+    owner = Owner()
+    owner.say({"hello": "v"})
+    owner.comm.sent.clear()
+    yield owner
+    owner.view.close()
 
 
 ENTRIES = [ImageEntry(3, "a.png", ("2 × 3", "PNG · 1 kB"), b"webp"), ImageEntry(4, "https://example.org")]
@@ -99,7 +99,7 @@ def test_the_next_file_ends_half_a_file(owner: Owner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (AmberError("this is no image"), "a.png: this is no image"),
         (AmberError("a.png is no image"), "a.png is no image"),
@@ -107,10 +107,12 @@ def test_the_next_file_ends_half_a_file(owner: Owner) -> None:
         (ZeroDivisionError("secret"), "a.png: ZeroDivisionError"),
     ],
 )
-def test_what_goes_wrong_is_told(owner: Owner, error: Exception, said: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_goes_wrong_is_told(
+    owner: Owner, error: Exception, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
     owner.error = error
     answer = owner.put(1, 0, b"x", 1)
-    assert answer["said"].startswith(said)
+    assert answer["said"].startswith(message)
     assert len(answer["said"]) < 650
     assert ("ZeroDivisionError" in caplog.text) == isinstance(error, ZeroDivisionError)
     owner.error = None
@@ -118,7 +120,7 @@ def test_what_goes_wrong_is_told(owner: Owner, error: Exception, said: str, capl
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ({"size": MAX_FILE_BYTES + 1}, "a.png: more than 64 MB"),
         ({"size": "1"}, "a.png: the browser sent something else"),
@@ -127,9 +129,9 @@ def test_what_goes_wrong_is_told(owner: Owner, error: Exception, said: str, capl
         ({"name": None, "size": "1"}, "image: the browser sent something else"),
     ],
 )
-def test_odd_pieces_are_refused(owner: Owner, content: dict[str, Any], said: str) -> None:
+def test_odd_pieces_are_refused(owner: Owner, content: dict[str, Any], message: str) -> None:
     [answer] = owner.say(piece_of(1, 0, 1) | content, b"x")
-    assert answer["said"] == said
+    assert answer["said"] == message
     assert owner.calls == []
 
 
@@ -160,10 +162,10 @@ def test_the_list_is_told_with_each_thumbnail_once_a_greeting(owner: Owner) -> N
     rows = [[3, "a.png", ["2 × 3", "PNG · 1 kB"], 0], [4, "https://example.org", [], None]]
     sent = [([list(row) for row in content["entries"]], buffers) for content, buffers in owner.comm.sent]
     assert sent == [([rows[0]], [b"webp"]), ([[*rows[0][:3], None], rows[1]], [])]
-    [told] = owner.say({"hello": "w"})
-    assert [list(row) for row in told["entries"]] == rows
+    [listing] = owner.say({"hello": "w"})
+    assert [list(row) for row in listing["entries"]] == rows
     assert owner.comm.sent[-1][1] == [b"webp"]
-    assert told["finished"] is False
+    assert listing["finished"] is False
 
 
 def test_nothing_is_told_before_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,8 +241,8 @@ def test_it_may_be_shown_from_any_thread_while_a_file_is_taken(owner: Owner) -> 
         owner.view.show(ENTRIES)
 
     owner.view._take = take
-    told = owner.say(piece_of(1, 0, 1), b"x")
-    assert ["entries" in content for content in told] == [True, True, False]  # the list comes before the end
+    messages = owner.say(piece_of(1, 0, 1), b"x")
+    assert ["entries" in content for content in messages] == [True, True, False]  # the list comes before the end
 
 
 def test_repr_and_state(owner: Owner) -> None:

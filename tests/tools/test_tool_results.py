@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import BaseModel, Field, RootModel, SecretStr
-from samples import opened, quarters
+from samples import decode_part, quarters
 
 from amber_nb import image_part
 from amber_nb.tools import told
@@ -501,7 +501,7 @@ def test_images(value, size):
     got = told(value())
     assert got.text == f"An image ({size[0]} × {size[1]} pixels) follows."
     ((part, sent),) = got.images
-    assert opened(part).size == size == sent.after
+    assert decode_part(part).size == size == sent.after
     assert got.notes == ()
 
 
