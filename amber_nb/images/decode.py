@@ -100,7 +100,7 @@ def open_bytes(data: bytes, name: str, *, is_drawing: bool = False) -> OpenedIma
     if len(data) > MAX_BYTES:
         raise ImageError(f"{subject} has more than the {MAX_BYTES / 1e6:.0f} MB that are read. Make it smaller first.")
     Image.init()
-    formats = [name for name in _FORMATS if name in Image.OPEN]
+    formats = [format for format in _FORMATS if format in Image.OPEN]
     try:
         with _ignore_bomb_warnings():
             image = Image.open(io.BytesIO(data), formats=formats)

@@ -204,7 +204,7 @@ def _figure_of(artist: Any) -> Any:
 def _restored(figure: Any) -> Iterator[None]:
     """Put back what layout engines and aspects move while a figure is drawn.
 
-    All that is private to matplotlib is used here: `_stale` and the titles; tried with 3.11.
+    All that is private to matplotlib is used here: `_stale` and the titles; tried with 3.9 and 3.11.
     """
     stale = figure.stale  # first: reading positions may change it
     limits = [(axes, axes.viewLim.frozen()) for axes in figure.axes]

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin, features
 from samples import BLUE, WHITE, Report, decode_part, file, image_reports, near, photo, quarters
 
 from amber_nb import ImageError, image_part
+from amber_nb.images import pixel_digest
 
 SIZE = (96, 64)
 AVIF = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
@@ -252,6 +253,16 @@ def test_a_wide_gamut_is_brought_to_srgb():
 
 def test_a_broken_profile_is_no_reason_to_refuse():
     assert image_part(file(quarters(SIZE), "JPEG", icc_profile=b"no profile at all")).sent.after == SIZE
+
+
+def test_a_digest_is_of_the_pixels_whatever_the_format():
+    image = quarters(SIZE)
+    digest = pixel_digest(file(image, "PNG"))
+    assert digest == pixel_digest(file(image, "WEBP", lossless=True)) == pixel_digest(file(image, "BMP"))
+    assert digest != pixel_digest(file(image.transpose(Image.Transpose.ROTATE_180), "PNG"))
+    assert digest != pixel_digest(file(image.resize(SIZE[::-1]), "PNG"))
+    assert pixel_digest(b"no image") is None
+    assert pixel_digest(bomb()) is None  # more than is decoded for a digest
 
 
 def bomb():
