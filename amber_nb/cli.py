@@ -178,7 +178,7 @@ def _simulate(options: argparse.Namespace) -> int:
     if options.list_faults:
         width = max(map(len, simulator.FAULTS))
         for name, fault in simulator.FAULTS.items():
-            print(f"fault/{name:{width}}  {fault.tells}")
+            print(f"fault/{name:{width}}  {fault.description}")
         return 0
     pace = config.read_simulator_pace() if options.chunks_per_s is None else options.chunks_per_s
     drift = config.read_simulator_drift() if options.drift is None else max(0, options.drift)

@@ -24,8 +24,8 @@ __all__ = [
     "Reply",
     "RequestRow",
     "SentImage",
-    "Told",
     "ToolCall",
+    "ToolContent",
     "ToolRun",
     "ToolStep",
     "encodable",
@@ -193,8 +193,8 @@ class Asker(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What becomes of a tool's result: text for the model, and what a reader sees beside it."""
+class ToolContent:
+    """The result of a tool as content: text and images for the model, and what a reader sees beside them."""
 
     text: str  # to the model
     images: tuple[tuple[Mapping[str, Any], SentImage], ...] = ()  # to the model, as parts of a message; to the reader
@@ -220,7 +220,7 @@ class ToolRun:
     decided_by: str | None = None  # "reader", "policy", "timeout"; None: nobody was asked
     reason: str = ""  # why it was denied
     traceback: str | None = field(default=None, repr=False)
-    told: Told | None = field(default=None, repr=False)
+    told: ToolContent | None = field(default=None, repr=False)
 
     def discreet(self) -> ToolRun:
         """The same without what is a secret by its name, also where an error or a result repeats it; for displays."""

@@ -17,7 +17,7 @@ from xdist.scheduler import LoadFileScheduling
 from amber_nb import Amber
 from amber_nb import clock as machine
 from amber_nb.chat.ask import AskRun
-from amber_nb.simulator.server import Server
+from amber_nb.simulator import Server
 
 GUARD = Path(__file__).parent / "guard"
 sys.path.insert(0, str(GUARD))

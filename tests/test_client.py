@@ -21,7 +21,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from patience import PATIENCE_S, until, until_async
 
 from amber_nb import Amber, Answer, BadReply, StreamCut
-from amber_nb.simulator.reply import respond
+from amber_nb.simulator import respond
 from amber_nb.types import AskOptions, ChatParams
 
 KEY = "ambrs-exampletoken"

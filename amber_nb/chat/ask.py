@@ -126,7 +126,7 @@ class AskRun:
             messages = with_images(messages, collected.parts)
             parts, holders = [*parts, *collected.parts], collected.sources
         self._images = tuple(part.sent for part in parts)
-        self._format = tools.shape_of(schema) if schema is not None else None
+        self._format = tools.response_format_of(schema) if schema is not None else None
         by_name = tools.tools_from(option["tools"], option["handlers"]) if option["tools"] is not None else {}
         if option["handlers"] and not by_name:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
@@ -171,7 +171,7 @@ class AskRun:
         if option["timeout_s"] is not None:
             sdk_options["timeout"] = option["timeout_s"]
         if self._format is not None:
-            body["response_format"] = self._format.response_format
+            body["response_format"] = self._format.payload
         if self._tools:
             body["tools"] = [tool.spec for tool in self._tools]
         return body, sdk_options

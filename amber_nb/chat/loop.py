@@ -65,7 +65,7 @@ class Dialogue:
         retries: Callable[[], RetryPolicy],
         rounds: Rounds | None,
         max_rounds: int,
-        shape: tools.Shape | None,
+        shape: tools.ResponseFormat | None,
         feed: Callable[[str], object] = len,
         rest_s: float = 0.0,
     ) -> None:
@@ -187,7 +187,7 @@ class Dialogue:
             "/chat/completions", {"model": self._body.get("model"), "messages": messages}
         )
 
-    async def _fitting(self, shape: tools.Shape, reply: Reply) -> Reply:
+    async def _fitting(self, shape: tools.ResponseFormat, reply: Reply) -> Reply:
         """The reply to a schema: read, and asked for once more where it does not fit."""
         for again in (True, False):
             if reply.refusal or calls_tools(reply) or reply.finish_reason in ("length", "content_filter"):
@@ -195,7 +195,7 @@ class Dialogue:
             try:
                 self.parsed = await self._read(shape, reply.text)
                 return reply
-            except tools.Misfit as misfit:
+            except tools.ResponseMismatch as misfit:
                 if not again:
                     self.misfit = str(misfit)
                     return reply
@@ -206,10 +206,10 @@ class Dialogue:
             reply = await self._answered()
         return reply
 
-    async def _read(self, shape: tools.Shape, text: str) -> tuple[Any, Any]:
+    async def _read(self, shape: tools.ResponseFormat, text: str) -> tuple[Any, Any]:
         """In a thread: a validator may be code of the user's, and here all answers are read."""
         try:
-            read: tuple[Any, Any] = await in_thread(contextvars.copy_context(), lambda: shape.read(text))
+            read: tuple[Any, Any] = await in_thread(contextvars.copy_context(), lambda: shape.parse(text))
             return read
         except Raised as raised:
             raise raised.error from None

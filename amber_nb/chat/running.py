@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from .. import clock, tools
-from ..types import Told, encodable
+from ..types import ToolContent, encodable
 from .verdicts import result_text
 
 __all__ = ["STILL_RUNNING", "Outcome", "Places", "Raised", "in_thread", "outcome"]
@@ -55,7 +55,7 @@ class Outcome:
     status: Literal["ran", "failed", "timeout"]
     sent: str
     result: Any = None
-    told: Told | None = None
+    told: ToolContent | None = None
     error: str | None = None
     traceback: str | None = None
 
@@ -85,7 +85,7 @@ async def outcome(tool: tools.Tool, work: Callable[[], Any], places: Places, con
 
 async def _result(
     tool: tools.Tool, work: Callable[[], Any], places: Places, context: contextvars.Context
-) -> tuple[Any, Told]:
+) -> tuple[Any, ToolContent]:
     """What it returned, and what becomes of that; read where it was made, as it may hold code of the user's."""
     if tool.serial and not tool.is_async:
         result, told = await places.in_cell(lambda: _read(work()), tool.timeout_s)
@@ -98,8 +98,8 @@ async def _result(
             if told is not None:
                 return result, told
             work = partial(_same, result)
-        result = await places.on_cells_loop(lambda: tools.awaited(work()))
-        read: tuple[Any, Told] = await in_thread(context, lambda: _read(result))
+        result = await places.on_cells_loop(lambda: tools.resolve(work()))
+        read: tuple[Any, ToolContent] = await in_thread(context, lambda: _read(result))
         return read
 
 
@@ -107,12 +107,12 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _read(result: Any) -> tuple[Any, Told | None]:
+def _read(result: Any) -> tuple[Any, ToolContent | None]:
     """A result and what becomes of it; None where it has to be awaited first."""
-    if tools.is_awaited(result):
+    if tools.must_await(result):
         return result, None
-    result = tools.listed(result)
-    return result, tools.told(result)
+    result = tools.materialize(result)
+    return result, tools.to_tool_content(result)
 
 
 async def in_thread(context: contextvars.Context, work: Callable[[], Any]) -> Any:

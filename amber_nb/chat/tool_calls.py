@@ -150,7 +150,7 @@ class Rounds:
         if one.tool.function is None:
             return
         try:
-            one.arguments = await self._checked(one, toolbox.read_arguments(one.text))
+            one.arguments = await self._checked(one, toolbox.parse_arguments(one.text))
         except toolbox.ArgumentsError as error:
             one.wrong = str(error)
 
@@ -266,7 +266,7 @@ class Rounds:
     async def _ran(self, one: _Call) -> ToolRun:
         one.step.state = "checking"  # decided on; one for the cell's thread may have to wait for it
         try:
-            work = await in_thread(self._context, lambda: one.tool.bound(one.arguments))
+            work = await in_thread(self._context, lambda: one.tool.bind(one.arguments))
         except Raised as raised:
             if not isinstance(raised.error, toolbox.ArgumentsError):
                 raise raised.error from None
@@ -323,7 +323,7 @@ class Rounds:
             sent=said,
             error=then.error,
             reason=then.reason,
-            told=toolbox.told(then.text) if then.status == "ran" else None,
+            told=toolbox.to_tool_content(then.text) if then.status == "ran" else None,
         )
         if then.arguments is None:
             return run

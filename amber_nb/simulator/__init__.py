@@ -1,35 +1,10 @@
-"""A stand-in for the gateway: pure replies (`respond`) and a HTTP door (`Server`).
+"""A stand-in for the gateway: pure responses (`respond`) and an HTTP server (`Server`).
 
-A lazy door: it draws Pillow, which a client of the real gateway must not pay for.
+The names load on first use: the modules import Pillow, which a client of the real gateway does not need.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from .faults import FAULTS
-    from .pace import delays
-    from .reply import BASE_PATH, Request, Response, respond
-    from .server import Server
-
-__all__ = ["BASE_PATH", "FAULTS", "Request", "Response", "Server", "delays", "respond"]
-
-_HOME = {
-    "BASE_PATH": ".reply",
-    "FAULTS": ".faults",
-    "Request": ".reply",
-    "Response": ".reply",
-    "Server": ".server",
-    "delays": ".pace",
-    "respond": ".reply",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name], __name__), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""The HTTP door of the simulator: a real server on 127.0.0.1 that streams chunk by chunk."""
+"""The simulator's HTTP server on 127.0.0.1; a stream is sent chunk by chunk."""
 
 from __future__ import annotations
 
@@ -10,47 +10,45 @@ import struct
 import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from .. import clock
-from .door import Door
-from .errors import ApiError
-from .exchange import BROKEN_OFF
-from .pace import delays
-from .reply import (
+from .api import (
     BASE_PATH,
+    EXCESS_BYTES,
     MAX_BODY_BYTES,
+    ApiError,
     Dialect,
     Request,
     Response,
-    error_response,
-    respond,
+    delays,
     too_large,
 )
+from .handler import respond
 
 __all__ = ["Server"]
 
 _PREFIXES = (BASE_PATH, "/v1")
-_IDLE_S = 60.0  # a client that neither sends nor reads for so long is let go
+_IDLE_S = 60.0  # a client that neither sends nor reads for so long is dropped
 _LINGER_S = 1.0
-_LOOK_S = 0.1  # how often a long pause looks whether anybody is still there
+_LOOK_S = 0.1  # how often a long pause looks whether the client is still there
 _POLL_S = 0.02
-_ARRIVE_S = 0.05  # before a reset, which may overtake what was sent
+_BEFORE_RESET_S = 0.05  # a reset may overtake what was sent just before
 
 
 class Server:
-    """Serves the simulator on 127.0.0.1.
+    """Serve the simulator over HTTP on 127.0.0.1.
 
     Args:
-        port: 0 picks a free one.
+        port: TCP port; 0 picks a free one.
         dialect: see `respond`.
-        chunks_per_s: how fast a stream comes; 0 does not wait.
+        chunks_per_s: events a second of a stream; 0 does not wait.
         max_body_bytes: a longer request body is refused with 413, unread.
         drift: see `respond`.
-        log: called with one line for each request: method, path, status; never a body or a key.
+        log: called with a line for each request: method, path, status; never a body or a key.
 
     Example:
         with Server(port=0) as server:
@@ -67,39 +65,40 @@ class Server:
         drift: int = 0,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        self._door = Door(port, _Handler, dialect, chunks_per_s, max_body_bytes, drift, log)
+        self._listener = _Listener(port, dialect, chunks_per_s, max_body_bytes, drift, log)
         self._thread: threading.Thread | None = None
-        self._ran = False
+        self._started = False
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._door.server_address[1]}{BASE_PATH}"
+        """The base URL for a client, with the port."""
+        return f"http://127.0.0.1:{self._listener.server_address[1]}{BASE_PATH}"
 
     def start(self) -> Self:
-        """Serve in a daemon thread."""
+        """Serve in a daemon thread, and return the server."""
         if self._thread is None:
-            self._ran = True
+            self._started = True
             self._thread = threading.Thread(target=self._serve, name="amber-simulator", daemon=True)
             self._thread.start()
         return self
 
     def serve_forever(self) -> None:
-        """Serve in this thread until `close` is called from another one, or an interrupt."""
-        self._ran = True
+        """Serve in this thread until another one calls `close`, or an interrupt comes."""
+        self._started = True
         self._serve()
 
     def _serve(self) -> None:
-        self._door.serve_forever(poll_interval=_POLL_S)
+        self._listener.serve_forever(poll_interval=_POLL_S)
 
     def close(self) -> None:
-        """Stop at once, streams under way included; no thread and no socket is left."""
-        self._door.closing.set()
-        if self._ran:  # `shutdown` waits for a loop, and would wait for ever for one that never began
-            self._door.shutdown()
+        """Stop at once, running streams included, and leave no thread and no socket."""
+        self._listener.closing.set()
+        if self._started:  # `shutdown` waits for the serving loop, and would wait for ever if it never ran
+            self._listener.shutdown()
         if self._thread is not None:
             self._thread.join()
-        self._door.server_close()
-        self._door.hang_up()
+        self._listener.server_close()
+        self._listener.disconnect_all()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -110,15 +109,78 @@ class Server:
         self.close()
 
 
+class _Listener(ThreadingHTTPServer):
+    """Listen on 127.0.0.1, and keep track of open connections so that they can be ended at once."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        port: int,
+        dialect: Dialect,
+        chunks_per_s: float,
+        max_body_bytes: int,
+        drift: int,
+        log: Callable[[str], None] | None,
+    ) -> None:
+        self.dialect: Dialect = dialect
+        self.chunks_per_s = chunks_per_s
+        self.max_body_bytes = max_body_bytes
+        self.drift = drift
+        self.log = log
+        self.closing = threading.Event()
+        self.connections: dict[threading.Thread, socket.socket] = {}
+        self._lock = threading.Lock()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer looks its own name up in the DNS here, which can take seconds and is not needed.
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        thread = threading.Thread(
+            target=self._serve_connection,
+            args=(request, client_address),
+            name="amber-simulator-connection",
+            daemon=True,
+        )
+        with self._lock:
+            self.connections[thread] = request
+        thread.start()
+
+    def _serve_connection(self, request: socket.socket, client_address: Any) -> None:
+        try:
+            self.process_request_thread(request, client_address)
+        finally:
+            with self._lock:
+                self.connections.pop(threading.current_thread(), None)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing about a client that leaves; the simulator's own faults are answered where they happen."""
+
+    def disconnect_all(self) -> None:
+        """Shut every open connection down and wait for its thread."""
+        with self._lock:
+            connections = dict(self.connections)
+        for connection in connections.values():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in connections:
+            thread.join()
+
+
 class _Handler(BaseHTTPRequestHandler):
-    server: Door
+    server: _Listener
     protocol_version = "HTTP/1.1"
     server_version = "amber-simulator"
     sys_version = ""
     disable_nagle_algorithm = True
     timeout = _IDLE_S
 
-    def _answer(self) -> None:
+    def _handle_request(self) -> None:
         try:
             body = self._read_body()
         except ApiError as error:
@@ -129,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(self._respond(body))
 
-    do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
+    do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _handle_request
 
     def _respond(self, body: bytes) -> Response:
         path = urlsplit(self.path).path if "://" in self.path else self.path.partition("?")[0]
@@ -140,23 +202,22 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             path = "/unknown" + path  # a route that `respond` does not have
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, path, headers, body)
         try:
             return respond(
-                request,
+                Request(self.command, path, headers, body),
                 dialect=self.server.dialect,
                 max_body_bytes=self.server.max_body_bytes,
                 drift=self.server.drift,
             )
-        except Exception as error:  # a fault of the simulator: the client hears of it as of any server's
+        except Exception as error:  # a bug of the simulator: the client gets a 500, as from any server
             text = f"The simulator failed: {type(error).__name__}."
-            return error_response(ApiError(500, text, code="internal_error"), dialect=self.server.dialect)
+            return ApiError(500, text, code="internal_error").response(self.server.dialect)
 
-    def _length(self) -> int:
-        """Give the length of the body that is to come.
+    def _body_length(self) -> int:
+        """Return the length of the body, in bytes.
 
         Raises:
-            ApiError: when it is missing, no number, or over the limit.
+            ApiError: the length is missing, no number, or over the limit.
         """
         if self.headers.get("transfer-encoding"):
             raise ApiError(411, "Send the body with a Content-Length, not in chunks.", code="length_required")
@@ -173,15 +234,15 @@ class _Handler(BaseHTTPRequestHandler):
         return int(text)
 
     def _read_body(self) -> bytes | None:
-        """Read the body; None when the client goes away before it is complete."""
-        length = self._length()
+        """Return the body, or None if the client leaves before it is complete."""
+        length = self._body_length()
         body = self.rfile.read(length)
         return body if len(body) == length else None
 
     def handle_expect_100(self) -> bool:
-        """Let a client send its body only when it will be read."""
+        """Let a client send its body only if it will be read."""
         try:
-            self._length()
+            self._body_length()
         except ApiError as error:
             self._refuse(error)
             return False
@@ -190,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, error: ApiError) -> None:
         """Send a refusal with the body unread, and close: what still comes on this connection is no request."""
         self.close_connection = True
-        self._send(error_response(error, dialect=self.server.dialect))
+        self._send(error.response(self.server.dialect))
         # Closing with unread bytes resets the connection, and the client may lose the refusal: read on for a moment.
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -200,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
                     break
 
     def _send(self, response: Response) -> None:
-        self._note(response.status)
+        self._log_status(response.status)
         if response.wait_s and not self._pause(response.wait_s):
             self.close_connection = True
             return
@@ -213,8 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
         if chunked:
             self.send_header("Transfer-Encoding", "chunked")
         elif response.events is None and response.status != HTTPStatus.NO_CONTENT:
-            missing = BROKEN_OFF if response.cut else 0
-            self.send_header("Content-Length", str(len(response.body) + missing))
+            excess = EXCESS_BYTES if response.cut else 0
+            self.send_header("Content-Length", str(len(response.body) + excess))
         if self.close_connection and not response.cut:
             self.send_header("Connection", "close")
         self.end_headers()
@@ -223,22 +284,22 @@ class _Handler(BaseHTTPRequestHandler):
         if response.events is None:
             self.wfile.write(response.body)
         else:
-            self._stream(response.events, chunked, ends=not response.cut)
+            self._stream(response.events, chunked, end=not response.cut)
         if response.cut == "reset":
             self._reset()
 
-    def _stream(self, events: Iterable[bytes | float], chunked: bool, *, ends: bool) -> None:
-        for wait, event in delays(events, self.server.chunks_per_s):
-            if (wait and not self._pause(wait)) or self.server.closing.is_set():
+    def _stream(self, events: Iterable[bytes | float], chunked: bool, *, end: bool) -> None:
+        for wait_s, event in delays(events, self.server.chunks_per_s):
+            if (wait_s and not self._pause(wait_s)) or self.server.closing.is_set():
                 self.close_connection = True
                 return
             if event:
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event) if chunked else event)
-        if chunked and ends:
+        if chunked and end:
             self.wfile.write(b"0\r\n\r\n")
 
     def _pause(self, seconds: float) -> bool:
-        """Wait, unless the server closes or the client goes away; whether there is somebody to go on for."""
+        """Wait; return False as soon as the server closes or the client leaves."""
         if seconds <= _LOOK_S:
             return not clock.wait(self.server.closing, seconds)
         end = clock.monotonic() + seconds
@@ -254,34 +315,33 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _reset(self) -> None:
-        """Break the connection the hard way: no goodbye, a reset."""
-        clock.sleep(_ARRIVE_S)
+        """Reset the connection instead of closing it."""
+        clock.sleep(_BEFORE_RESET_S)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        socket.close(self.connection.detach())  # `close` would wait for the files that were made of it
+        socket.close(self.connection.detach())  # `close` would wait for the file objects of this socket
 
     def handle(self) -> None:
-        """Serve one connection; a client that goes away ends it quietly."""
+        """Serve one connection; print nothing if the client leaves."""
         with contextlib.suppress(ConnectionError, TimeoutError):
             super().handle()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse what is no HTTP request that we know, in OpenAI's format like every other refusal."""
+        """Refuse a malformed HTTP request in OpenAI's error format."""
         self.close_connection = True
         if not hasattr(self, "headers") or code != HTTPStatus.NOT_IMPLEMENTED:
             self.request_version = "HTTP/1.1"  # the base class takes a bad request line for HTTP/0.9
         if code == HTTPStatus.NOT_IMPLEMENTED:
-            error = ApiError(
-                405, f"Not allowed to {self.command[:20]}.", code="method_not_supported", allow="GET, POST"
-            )
+            text = f"Not allowed to {self.command[:20]}."
+            error = ApiError(405, text, code="method_not_supported", allow="GET, POST")
         else:
             error = ApiError(code, message or HTTPStatus(code).phrase, code="bad_request")
         self._refuse(error)
 
-    def _note(self, status: int) -> None:
+    def _log_status(self, status: int) -> None:
         if self.server.log is not None:
             path = getattr(self, "path", "").partition("?")[0][:200]
             line = f"{getattr(self, 'command', None) or '?'} {path} {status}"
             self.server.log("".join(c if c.isprintable() else "?" for c in line))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing on stderr; see `Server(log=…)`."""
+        """Print nothing to stderr; see `Server(log=…)`."""

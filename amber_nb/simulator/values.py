@@ -1,242 +1,500 @@
-"""Plausible values for one place of a schema: from the prompt when it tells, else from the name of the property."""
+"""Example values: a JSON schema and a prompt → a valid value that takes from the prompt what it can."""
 
 from __future__ import annotations
 
-import json
-import math
+import contextlib
+import itertools
+import random
 import re
 from collections.abc import Iterator
-from fractions import Fraction
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from .hints import MOOD, PLACE, WHOLE, Hint, nth
-from .schemas import exact, type_names
-from .texts import told_strings
-from .words import Prompt, mood_of, stems
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+from rstr import Rstr
 
-__all__ = [
-    "boolean",
-    "how_many",
-    "is_told",
-    "likely_types",
-    "nearest_branch",
-    "numbers",
-    "options",
-    "undo",
-]
-
-_YES = frozenset(stems("positive recommend recommended satisfied happy good liked approve worth again"))
-_NO = frozenset(stems("negative complaint angry bad urgent refund escalate unhappy problem issue"))
-_TYPICAL = {
-    "age": 30, "year": 2026, "price": 9.99, "cost": 9.99, "temperature": 20, "confidence": 0.9, "probability": 0.9,
-    "quantity": 1, "count": 2, "limit": 10, "days": 3, "hours": 2, "minutes": 30, "percent": 50, "lat": 50.78,
-    "latitude": 50.78, "lon": 6.08, "longitude": 6.08, "page": 1, "id": 1,
-}  # fmt: skip
-_COUNTED = ("age", "year", "price", "cost", "temperature", "quantity", "count", "days", "hours", "minutes", "percent")
-_BOUND = re.compile(
-    r"\b(minimum|exclusiveMinimum|maximum|exclusiveMaximum): (-?(?:0|[1-9]\d{0,15})(?:\.\d{1,10})?)(?![\d.])"
+from .api import SeededChoice
+from .prompt import (
+    Hint,
+    Prompt,
+    is_mentioned,
+    item_count,
+    likely_types,
+    sort_options,
+    suggest_boolean,
+    suggest_numbers,
+    suggest_strings,
+    type_names,
 )
-_SPELT = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
-_OPTION_MOODS = {
-    "negative": -1.0,
-    "low": -0.6,
-    "neutral": 0.0,
-    "mixed": 0.0,
-    "medium": 0.0,
-    "positive": 1.0,
-    "high": 0.6,
-}
+
+__all__ = ["ExampleBuilder", "SchemaDocument", "Unsatisfiable", "matches", "pattern_examples"]
+
+MAX_STEPS = 30_000  # places of a schema and of values that are visited for one example
+MAX_DEPTH = 40
+MAX_ITEMS = 2_000
+MAX_TEXT = 10_000  # characters that a pattern is matched against
+_REPEAT = r"(?:[*+]|\{\d*,\d*\})"  # an open-ended quantifier
+_NULL = {"type": "null"}
+_LEAN_AFTER = 2  # references followed on one path, after which a recursive schema is brought to an end
 
 
-def options(enum: list[Any], schema: dict[str, Any], hint: Hint, prompt: Prompt) -> list[Any]:
-    """Give the options of an enum, the best first: named in the prompt, near in mood, the default, the first."""
-    named = sorted((place, i) for i, option in enumerate(enum) if (place := prompt.mentions(str(option))) is not None)
-    if named:
-        first = [enum[i] for _, i in named]
-        return nth(first, hint.index) + enum
-    moods = [_OPTION_MOODS.get(str(option).lower(), mood_of(str(option))) for option in enum]
-    if any(moods):
-        mood = prompt.mood_of_item(hint.index)
-        nearest = min(range(len(enum)), key=lambda i: abs(moods[i] - mood))
-        return [enum[nearest], *enum]
-    numbers_only = all(isinstance(option, int | float) and not isinstance(option, bool) for option in enum)
-    if numbers_only and len(enum) > 1 and hint.about(MOOD):
-        ordered = sorted(enum)
-        return [ordered[round((prompt.mood_of_item(hint.index) + 1) / 2 * (len(ordered) - 1))], *enum]
-    shared = [len(stems(str(option)) & prompt.stems) for option in enum]
-    if max(shared) > 0:
-        return [enum[shared.index(max(shared))], *enum]
-    if "default" in schema:
-        return [schema["default"], *enum]
-    return nth(enum, hint.index)
+class Unsatisfiable(ValueError):
+    """No example was found, or the schema is not supported."""
 
 
-def nearest_branch(branches: list[Any], prompt: Prompt) -> int | None:
-    """Give the branch of an `anyOf` whose title, constants or property names occur in the prompt, if one does."""
-    scores = [len(stems(_marks(branch)) & prompt.stems) for branch in branches]
-    return scores.index(max(scores)) if scores and max(scores) > 0 else None
+# --- patterns
 
 
-def _marks(branch: Any) -> str:
-    if not isinstance(branch, dict):
-        return ""
-    texts = [str(branch.get("title", "")), str(branch.get("const", "")), *map(str, branch.get("enum", []))]
-    texts.append(branch.get("$ref", "").rpartition("/")[2])
-    for name, sub in branch.get("properties", {}).items():
-        texts += [
-            name,
-            _marks({key: sub[key] for key in ("const", "enum") if key in sub} if isinstance(sub, dict) else {}),
-        ]
-    return " ".join(texts)
-
-
-def likely_types(schema: dict[str, Any]) -> list[str]:
-    """Give the types that a schema without `type` speaks of, the likeliest first."""
-    signs = {
-        "object": ("properties", "required", "additionalProperties", "minProperties", "patternProperties"),
-        "array": ("items", "prefixItems", "minItems", "uniqueItems", "contains"),
-        "string": ("pattern", "minLength", "maxLength", "format"),
-        "number": ("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"),
-    }
-    first = [kind for kind, keys in signs.items() if any(key in schema for key in keys)]
-    return first + [k for k in ("string", "number", "object", "array", "boolean", "null") if k not in first]
-
-
-def boolean(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> bool:
-    """Give a truth value: by mood for names such as `recommended`, by mention in the prompt for others."""
-    if isinstance(schema.get("default"), bool) and not hint.words & prompt.stems:
-        return bool(schema["default"])
-    if hint.words & _YES:
-        return prompt.mood_of_item(hint.index) > 0
-    if hint.words & _NO:
-        return prompt.mood_of_item(hint.index) < 0
-    match = re.search(rf"(\w+)\s+{re.escape(hint.name.lower().replace('_', ' '))}", prompt.lower) if hint.name else None
-    return bool(hint.words & prompt.stems) and not (match and match[1] in ("no", "not", "without"))
-
-
-def _named_number(hint: Hint, prompt: Prompt) -> float | int | None:
-    """Find "radius 3", "radius: 3", "radius of 3", "3 days"."""
-    for word in re.findall(r"[a-z]{2,40}", hint.name.lower()):
-        stem = re.escape(word.rstrip("s"))
-        number = r"([-+]?\d{1,15}(?:\.\d{1,10})?)"
-        found = re.search(rf"\b{stem}s?\b\W{{0,3}}(?:(?:of|is|to|was|at)\s)?\s?{number}\b", prompt.lower)
-        found = found or re.search(rf"(?<![\w.]){number}[\s-]{stem}s?\b", prompt.lower)
-        if found:
-            return float(found[1]) if "." in found[1] else int(found[1])
-        spelt = re.search(rf"\b({'|'.join(_SPELT)}) (?:\w+ )?{stem}s?\b", prompt.lower)
-        if spelt:
-            return _SPELT[spelt[1]]
-    return None
-
-
-def numbers(schema: dict[str, Any], hint: Hint, prompt: Prompt, *, whole: bool) -> Iterator[float | int]:
-    """Yield numbers to try, the most plausible first, then those that bounds and steps leave."""
-    low, high = _bounds(schema)
-    for value in _plausible_numbers(schema, hint, prompt, low, high):
-        if whole and isinstance(value, float):
-            value = round(value)
-        yield value
-    step = exact(schema["multipleOf"]) if "multipleOf" in schema else Fraction(1)
-    start = low if low is not None else high if high is not None else Fraction(0)
-    base = math.ceil(start / step) if low is not None else math.floor(start / step)
-    direction = -1 if low is None and high is not None else 1
-    for offset in range(300):
-        yield from _as_number(step * (base + direction * (offset + hint.index)), whole)
-        yield from _as_number(step * (base + direction * offset), whole)
-    if low is not None and high is not None:
-        for part in (Fraction(1, 2), Fraction(1, 3), Fraction(9, 10), Fraction(0), Fraction(1)):
-            yield from _as_number(low + (high - low) * part, whole)
-    for edge in (low, high):
-        for offset_by in (Fraction(1, 2), Fraction(-1, 2)):
-            if edge is not None:
-                yield from _as_number(edge + offset_by, whole)
-
-
-def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
-    # The strict form has no keywords for bounds: there a description says them.
-    said = {key: exact(json.loads(number)) for key, number in _BOUND.findall(str(schema.get("description", ""))[:500])}
-    said |= {
-        key: exact(schema[key])
-        for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
-        if key in schema
-    }
-    lows = [said[key] for key in ("minimum", "exclusiveMinimum") if key in said]
-    highs = [said[key] for key in ("maximum", "exclusiveMaximum") if key in said]
-    return max(lows, default=None), min(highs, default=None)
-
-
-def _as_number(value: Fraction, whole: bool) -> Iterator[float | int]:
-    if value.denominator == 1:
-        yield value.numerator if abs(value) < 10**30 else float(value)
-    elif not whole:
-        yield float(value)
-
-
-def _plausible_numbers(
-    schema: dict[str, Any], hint: Hint, prompt: Prompt, low: Fraction | None, high: Fraction | None
-) -> Iterator[float | int]:
-    named = _named_number(hint, prompt)
-    if named is not None:
-        yield named
-    if hint.about(MOOD):
-        least, most = (0 if low is None else low), (5 if high is None else high)
-        value = least + (most - least) * (exact(round(prompt.mood_of_item(hint.index), 3)) + 1) / 2
-        yield from _as_number(Fraction(round(value)) if most - least > 1 else Fraction(round(value, 2)), False)
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", hint.name).lower()
-    typical = next((_TYPICAL[part] for part in re.split(r"[^a-z]+", name) if part in _TYPICAL), None)
-    numbers_told = nth(prompt.numbers, hint.index + hint.order)
-    if typical is None or name in _COUNTED:
-        yield from numbers_told
-    if isinstance(schema.get("default"), int | float) and not isinstance(schema["default"], bool):
-        yield schema["default"]
-    if typical is not None:
-        yield typical + hint.index if isinstance(typical, int) else typical
-    yield from numbers_told
-
-
-def how_many(hint: Hint, prompt: Prompt, *, default: int) -> int:
-    """Give how many items an array gets: "three ideas" or "5 tags" when the prompt says so."""
-    told = _named_number(hint, prompt) if default else None
-    if isinstance(told, int) and 0 < told <= 50:
-        return told
-    if default and hint.about(PLACE) and prompt.places:
-        return len(prompt.places[:20])
-    if default and len(prompt.quoted) > 1 and (hint.about(WHOLE) or hint.name in ("", "value", "items")):
-        return len(prompt.quoted[:20])
-    if default and re.match(r"(?:number|value|operand|arg)", hint.name.lower()) and prompt.numbers:
-        return len(prompt.numbers[:50])
-    return default
-
-
-def is_told(schema: Any, hint: Hint, prompt: Prompt) -> bool:
-    """Whether the prompt says something for an optional argument; the rest is better left to its default."""
-    if not isinstance(schema, dict):
-        return False
-    for key in ("anyOf", "oneOf"):
-        if key in schema:
-            return any(is_told(branch, hint, prompt) for branch in schema[key])
-    if "enum" in schema:
-        return any(prompt.mentions(str(option)) is not None for option in schema["enum"])
-    kinds = type_names(schema.get("type", "string"))
-    if "boolean" in kinds:
-        return bool(hint.words & prompt.stems)
-    if "integer" in kinds or "number" in kinds:
-        return _named_number(hint, prompt) is not None
-    if "string" in kinds:
-        loose = hint.about(WHOLE) or not hint.name
-        return (
-            not loose
-            and bool(told_strings(schema, hint, prompt))
-            and bool(not prompt.quoted or hint.words & prompt.stems)
-        )
-    if "array" in kinds:
-        return is_told(schema.get("items", {}), hint, prompt)
-    return False
-
-
-def undo(text: str) -> Any:
-    """Give the value of a text made by `distinct`; `...` when it is none."""
+@lru_cache(maxsize=256)
+def _compile(pattern: str) -> tuple[re.Pattern[str], int]:
+    """Return the compiled pattern, and the length of the longest text that it is tried on."""
+    pattern = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern)  # a named group of ECMAScript
     try:
-        return json.loads(text)
-    except ValueError:
-        return ...
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError, FutureWarning, DeprecationWarning, RecursionError, MemoryError) as error:
+        raise Unsatisfiable("the pattern is not supported") from error
+    # Repeats within repeats, or many side by side, may take exponential time on a text that does not match.
+    bare = re.sub(r"\\.|\[\^?\]?[^\]]*\]", "x", pattern)  # an escape or a class is one character
+    repeat_count = len(re.findall(_REPEAT, bare))
+    if len(pattern) > 1_000 or repeat_count > 12 or re.search(rf"\){_REPEAT}\){_REPEAT}", bare):
+        raise Unsatisfiable("the pattern is too costly")
+    is_nested = re.search(rf"\){_REPEAT}", bare) is not None
+    return compiled, 16 if is_nested or repeat_count > 4 else 40 if repeat_count > 2 else MAX_TEXT
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Return whether a pattern is found in a text; False for a text too long to be tried at a bearable cost.
+
+    Raises:
+        Unsatisfiable: the pattern is not supported, or may take too long to match.
+    """
+    compiled, longest = _compile(pattern)
+    return len(text) <= longest and compiled.search(text) is not None
+
+
+class _PatternChoice(random.Random):
+    """The source of choices for rstr: the same on every machine, short repeats, letters and digits where allowed."""
+
+    def __init__(self, seed: str, repeats: int) -> None:
+        super().__init__(0)
+        self._source = SeededChoice(seed)
+        self._repeats = repeats
+        self._room = MAX_TEXT
+
+    def choice(self, seq: Any) -> Any:
+        options: list[Any] = list(seq)
+        if options and all(isinstance(option, str) for option in options):  # characters, at times in a set's order
+            plain = [option for option in options if option.isascii() and option.isalnum()]
+            options = sorted(plain) or sorted(option for option in options if not "\ud800" <= option <= "\udfff")
+        if not options:
+            raise Unsatisfiable("the pattern is not supported")
+        return self._source.choice(options)
+
+    def randint(self, a: int, b: int) -> int:
+        times = min(a + self._repeats, max(a, b))
+        self._room -= times
+        if self._room < 0:
+            raise Unsatisfiable("the pattern asks for a text that is too long")
+        return times
+
+
+def pattern_examples(pattern: str, seed: str, min_length: int = 0) -> Iterator[str]:
+    """Yield texts made to match a pattern, short ones first; the caller checks them.
+
+    Args:
+        pattern: regular expression.
+        seed: the same seed gives the same texts.
+        min_length: texts of at least this length are among them, if the pattern allows.
+
+    Raises:
+        Unsatisfiable: the pattern is not supported, or may take too long to match.
+    """
+    compiled, longest = _compile(pattern)
+    # rstr would write a lookahead's text out; what follows has to satisfy it by chance.
+    source = re.sub(r"\(\?=[^()]*\)", "", compiled.pattern)
+    for repeats in (2, 0, 1, 4, 7, 12, min_length, min_length + 1, min_length // 2 + 1):
+        for attempt in range(2 if repeats <= longest else 0):
+            try:
+                text = Rstr(_PatternChoice(f"{seed}/{repeats}/{attempt}", repeats)).xeger(source)
+            except KeyError as error:  # an operator that rstr does not know
+                raise Unsatisfiable("the pattern is not supported") from error
+            yield text
+            if len(text) < min_length:
+                yield text.ljust(min_length, "a")  # a pattern without `$` still matches
+
+
+# --- schemas
+
+
+def _merge_types(first: Any, second: Any) -> list[str]:
+    # A type "number" takes integers too.
+    names, others = ([*type_names(kind), *["integer"] * ("number" in type_names(kind))] for kind in (first, second))
+    return list(dict.fromkeys(name for name in names if name in others))
+
+
+_MERGE_KEYWORD: dict[str, Any] = {
+    "type": _merge_types,
+    "enum": lambda first, second: [option for option in first if option in second],
+    "required": lambda first, second: list(dict.fromkeys([*first, *second])),
+    "allOf": lambda first, second: [*first, *second],
+    "uniqueItems": lambda first, second: first or second,
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
+}
+_ANNOTATIONS = ("title", "description", "default", "examples", "$defs", "definitions", "$id")
+
+
+class SchemaDocument:
+    """A JSON schema with its references; every method spends of one budget of steps.
+
+    Args:
+        root: a well-formed JSON schema of Draft 2020-12.
+
+    Raises:
+        Unsatisfiable: by every method, for what is not supported, or when the budget is spent.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        if isinstance(root, dict):
+            self.root = {key: value for key, value in root.items() if key not in ("$schema", "$id")}
+        self._steps = MAX_STEPS
+        self._resolver = Registry().resolver_with_root(DRAFT202012.create_resource(self.root))
+        keywords = {
+            "$ref": self._check_reference,
+            "pattern": _check_pattern,
+            "patternProperties": _check_pattern_properties,
+            "additionalProperties": _check_additional_properties,
+        }
+        validator = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
+        self._validator = validator(self.root, registry=Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+    def spend(self, steps: int = 1) -> None:
+        """Take steps from the budget."""
+        self._steps -= steps
+        if self._steps < 0:
+            raise Unsatisfiable("the schema is too large")
+
+    def is_valid(self, schema: Any, value: Any) -> bool:
+        """Return whether a value is valid for a schema of this document."""
+        self.spend(_size(value))
+        try:
+            return bool(self._validator.evolve(schema=schema).is_valid(value))
+        except Unsatisfiable:
+            raise
+        except (Unresolvable, ValueError) as error:  # a ValueError for an `$id` that is no URI
+            raise Unsatisfiable("a reference leads nowhere") from error
+
+    def _check_reference(self, validator: Any, ref: Any, instance: Any, schema: Any) -> Any:
+        self.spend()
+        return Draft202012Validator.VALIDATORS["$ref"](validator, ref, instance, schema)
+
+    def resolve(self, schema: Any) -> Any:
+        """Return the schema that `$ref` leads to, merged with the keywords beside it."""
+        for _ in range(30):
+            if not isinstance(schema, dict) or "$ref" not in schema:
+                return schema
+            if not schema["$ref"].startswith("#"):
+                raise Unsatisfiable("only references within the schema are supported")
+            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            try:
+                schema = self.merge(self._resolver.lookup(schema["$ref"]).contents, rest)
+            except Unresolvable as error:
+                raise Unsatisfiable("a reference leads nowhere") from error
+        raise Unsatisfiable("the references go round in a circle")
+
+    def merge(self, first: Any, second: Any) -> Any:
+        """Return a schema that asks for both; what does not fit into one keyword goes into `allOf`."""
+        self.spend()
+        if first is False or second is False:
+            return False
+        if first is True or not first:
+            return second
+        if second is True or not second:
+            return first
+        merged = dict(first)
+        rest: dict[str, Any] = {}
+        for key, value in second.items():
+            if key not in merged or merged[key] == value or key in _ANNOTATIONS:
+                merged[key] = value
+            elif key in _MERGE_KEYWORD:
+                merged[key] = _MERGE_KEYWORD[key](merged[key], value)
+            elif key == "properties":
+                shared = merged[key].keys() & value.keys()
+                merged[key] = {**merged[key], **value, **{n: self.merge(merged[key][n], value[n]) for n in shared}}
+            elif key in ("items", "additionalProperties"):
+                merged[key] = self.merge(merged[key], value)
+            else:
+                rest[key] = value
+        if rest:
+            merged["allOf"] = [*merged.get("allOf", []), rest]
+        return merged
+
+    def flatten(self, schema: Any) -> Any:
+        """Return the schema with `$ref` and `allOf` merged in; what cannot be merged stays in `allOf`."""
+        schema = self.resolve(schema)
+        if not isinstance(schema, dict) or "allOf" not in schema:
+            return schema
+        merged: Any = {key: value for key, value in schema.items() if key != "allOf"}
+        rest: list[Any] = []
+        for part in schema["allOf"]:
+            merged = self.merge(merged, self.flatten(part))
+            if isinstance(merged, dict):
+                rest += merged.pop("allOf", [])
+        return {**merged, "allOf": rest} if rest and isinstance(merged, dict) else merged
+
+    def property_schema(self, schema: dict[str, Any], name: str) -> Any:
+        """Return the schema for the value of a property."""
+        parts = [schema["properties"][name]] if name in schema.get("properties", {}) else []
+        parts += [part for pattern, part in schema.get("patternProperties", {}).items() if matches(pattern, name)]
+        parts = parts or [schema.get("additionalProperties", True)]
+        return parts[0] if len(parts) == 1 else {"allOf": parts}
+
+
+def _size(value: Any) -> int:
+    """Return the number of values within a value, and itself."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_size, parts))
+
+
+# jsonschema itself would match patterns without a limit of time.
+def _check_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, str) and not matches(pattern, instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _check_pattern_properties(validator: Any, patterns: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    for pattern, part in patterns.items() if isinstance(instance, dict) else ():
+        for name, value in instance.items():
+            if matches(pattern, name):
+                yield from validator.descend(value, part, path=name, schema_path=pattern)
+
+
+def _check_additional_properties(validator: Any, rule: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    for name, value in instance.items() if isinstance(instance, dict) else ():
+        patterns = schema.get("patternProperties", {})
+        if name not in schema.get("properties", {}) and not any(matches(pattern, name) for pattern in patterns):
+            yield from validator.descend(value, rule, path=name)
+
+
+# --- examples
+
+
+class _NoExample(Exception):
+    """No value was found here; another branch may have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a value goes: its hint, its depth, and how many references led there."""
+
+    hint: Hint
+    depth: int = 0
+    references: int = 0
+
+    @property
+    def is_lean(self) -> bool:
+        return self.references > _LEAN_AFTER
+
+    def inner(self, name: str, index: int = 0, order: int = 0) -> _Place:
+        return _Place(Hint(name=name, index=index, order=order), self.depth + 1, self.references)
+
+
+class ExampleBuilder:
+    """Build example values of one schema.
+
+    Args:
+        schema: a well-formed JSON schema of Draft 2020-12.
+        prompt: source of plausible values.
+        optional: fill optional properties too (for a `response_format`), or only those that the prompt mentions
+            (for the arguments of a tool).
+        max_chars: characters that all strings may have together.
+
+    Example:
+        schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+        ExampleBuilder(schema, Prompt("Weather in Rome?")).build()  # {"city": "Rome"}
+    """
+
+    def __init__(self, schema: Any, prompt: Prompt, *, optional: bool = True, max_chars: int = 100_000) -> None:
+        self._document = SchemaDocument(schema)
+        self._prompt = prompt
+        self._optional = optional
+        self._max_chars = max_chars
+
+    def build(self, index: int = 0) -> Any:
+        """Return an example; another index gives another one where the schema leaves a choice.
+
+        Raises:
+            Unsatisfiable: no example was found.
+        """
+        try:
+            return self._build(self._document.root, _Place(Hint(index=index)))
+        except _NoExample as error:
+            raise Unsatisfiable("no instance of the schema was found") from error
+        except RecursionError as error:
+            raise Unsatisfiable("the references go round in a circle") from error
+
+    def _build(self, schema: Any, place: _Place) -> Any:
+        self._document.spend()
+        for value in self._candidates(schema, place) if place.depth <= MAX_DEPTH else ():
+            if self._document.is_valid(schema, value):
+                return value
+        raise _NoExample
+
+    def _candidates(self, schema: Any, place: _Place) -> Iterator[Any]:
+        if isinstance(schema, dict) and "$ref" in schema:
+            place = _Place(place.hint, place.depth, place.references + 1)
+        flat = self._document.flatten(schema)
+        if flat is False:
+            return
+        flat = flat if isinstance(flat, dict) else {}
+        place = _Place(place.hint.with_schema(flat), place.depth, place.references)
+        branches = next((key for key in ("anyOf", "oneOf") if key in flat), None)
+        if "const" in flat:
+            yield flat["const"]
+        elif "enum" in flat:
+            yield from sort_options(flat["enum"], flat, place.hint, self._prompt)
+        elif branches:
+            yield from self._branches(flat, branches, place)
+        elif "if" in flat:
+            rest = {key: value for key, value in flat.items() if key not in ("if", "then", "else")}
+            both = self._document.merge(flat["if"], flat.get("then", True))
+            for branch in (both, flat.get("else", True)):
+                yield from self._attempt(self._document.merge(rest, branch), place)
+        else:
+            kinds = type_names(flat["type"]) if "type" in flat else likely_types(flat)
+            last = ("object", "array") if place.is_lean else ("null",)
+            for kind in sorted(kinds, key=lambda kind: kind in last):
+                yield from self._values(kind, flat, place)
+
+    def _attempt(self, schema: Any, place: _Place) -> Iterator[Any]:
+        try:
+            yield self._build(schema, _Place(place.hint, place.depth + 1, place.references))
+        except _NoExample:
+            return
+
+    def _branches(self, flat: dict[str, Any], key: str, place: _Place) -> Iterator[Any]:
+        rest = {name: value for name, value in flat.items() if name != key}
+        for branch in sorted(flat[key], key=lambda b: "$ref" in str(b)[:2_000] if place.is_lean else b == _NULL):
+            references = place.references + (isinstance(branch, dict) and "$ref" in branch)
+            schema = self._document.merge(rest, self._document.resolve(branch))
+            yield from self._attempt(schema, _Place(place.hint, place.depth, references))
+
+    def _values(self, kind: str, flat: dict[str, Any], place: _Place) -> Iterator[Any]:
+        if kind == "null":
+            yield None
+        elif kind == "boolean":
+            first = suggest_boolean(flat, place.hint, self._prompt)
+            yield from (first, not first)
+        elif kind == "string":
+            yield from self._strings(flat, place)
+        elif kind in ("integer", "number"):
+            yield from suggest_numbers(flat, place.hint, self._prompt, whole=kind == "integer")
+        elif kind == "array":
+            yield from self._arrays(flat, place)
+        else:
+            yield from self._objects(flat, place)
+
+    def _strings(self, flat: dict[str, Any], place: _Place) -> Iterator[str]:
+        texts = suggest_strings(flat, place.hint, self._prompt)
+        if "pattern" in flat:
+            seed = f"{self._prompt.text}/{place.hint.name}/{place.hint.index}"
+            texts = itertools.chain(texts, pattern_examples(flat["pattern"], seed, int(flat.get("minLength", 0))))
+        for text in texts:
+            self._max_chars -= len(text)
+            if self._max_chars < 0:
+                raise Unsatisfiable("the instance gets too long")
+            yield text
+
+    def _arrays(self, flat: dict[str, Any], place: _Place) -> Iterator[list[Any]]:
+        prefix = flat.get("prefixItems", [])
+        low = int(flat.get("minItems", 0))
+        high = int(min(flat.get("maxItems", MAX_ITEMS), MAX_ITEMS))
+        contains = int(flat.get("minContains", 1)) if "contains" in flat else 0
+        likely = item_count(place.hint, self._prompt, 0 if place.is_lean else max(2, len(prefix)))
+        if low > high or max(low, contains) > MAX_ITEMS:
+            return
+        for count in dict.fromkeys([min(high, max(low, likely, contains)), low, max(low, min(contains, high))]):
+            items: list[Any] = []
+            for position in range(count):
+                schema = prefix[position] if position < len(prefix) else flat.get("items", True)
+                if position >= count - contains:
+                    schema = self._document.merge(schema, flat["contains"])
+                try:
+                    items.append(self._item(schema, place, position, items if flat.get("uniqueItems") else []))
+                except _NoExample:
+                    break
+            yield items
+
+    def _item(self, schema: Any, place: _Place, position: int, used: list[Any]) -> Any:
+        # Twenty tries beyond the items that there are: enough for short enums, bounded for all else.
+        for index in range(position, position + 20):
+            item = self._build(schema, place.inner(place.hint.name, index))
+            if item not in used:
+                return item
+        unused = {"allOf": [schema, {"not": {"enum": list(used)}}]}
+        return self._build(unused, place.inner(place.hint.name, position))
+
+    def _objects(self, flat: dict[str, Any], place: _Place) -> Iterator[dict[str, Any]]:
+        known = flat.get("properties", {})
+        required = set(flat.get("required", []))
+        names = [*known, *(name for name in flat.get("required", []) if name not in known)]
+        high = min(flat.get("maxProperties", MAX_ITEMS), MAX_ITEMS)
+        likely = {name for name in known if self._is_likely(known[name], name, place)}
+        for extra in (likely, set(known), set[str]()):
+            value: dict[str, Any] = {}
+            for name in names:
+                open_count = len(required - value.keys())  # required properties that are still to come
+                if name not in required and (name not in extra or len(value) + open_count >= high):
+                    continue
+                try:
+                    order = sum(isinstance(item, int | float) for item in value.values())
+                    value[name] = self._property(flat, name, place, order)
+                except _NoExample:
+                    if name in required:
+                        raise
+            self._complete(flat, value, place)
+            yield value
+
+    def _is_likely(self, schema: Any, name: str, place: _Place) -> bool:
+        if self._optional:
+            return not place.is_lean
+        hint = place.inner(name).hint.with_schema(schema if isinstance(schema, dict) else {})
+        return is_mentioned(self._document.flatten(schema), hint, self._prompt)
+
+    def _property(self, flat: dict[str, Any], name: str, place: _Place, order: int = 0) -> Any:
+        return self._build(self._document.property_schema(flat, name), place.inner(name, place.hint.index, order))
+
+    def _complete(self, flat: dict[str, Any], value: dict[str, Any], place: _Place) -> None:
+        """Add the properties that `dependentRequired`, `minProperties` or a mapping asks for."""
+        for name, others in flat.get("dependentRequired", {}).items():
+            for other in others if name in value else ():
+                if other not in value:
+                    value[other] = self._property(flat, other, place)
+        is_mapping = isinstance(flat.get("additionalProperties"), dict) and not flat.get("properties")
+        count = int(max(flat.get("minProperties", 0), 2 if is_mapping and self._optional and not place.is_lean else 0))
+        if count > MAX_ITEMS:
+            raise Unsatisfiable("'minProperties' is too large")
+        for name in itertools.chain(flat.get("properties", {}), self._new_names(flat, place, count)):
+            if len(value) >= count:
+                break
+            if name not in value and self._document.is_valid(flat.get("propertyNames", True), name):
+                with contextlib.suppress(_NoExample):
+                    value[name] = self._property(flat, name, place)
+
+    def _new_names(self, flat: dict[str, Any], place: _Place, count: int) -> Iterator[str]:
+        if "propertyNames" in flat:
+            schema = {"allOf": [{"type": "string"}, flat["propertyNames"]]}
+            for index in range(count * 2):
+                yield from self._attempt(schema, place.inner("key", index))
+        for pattern in flat.get("patternProperties", {}):
+            for index in range(count):
+                for text in pattern_examples(pattern, f"{place.hint.name}{index}"):
+                    yield from (text, f"{text}{index + 1}")
+        yield from self._prompt.keywords[:count]
+        yield from (f"extra_{index}" for index in range(1, count + 1))

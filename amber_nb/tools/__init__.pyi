@@ -1,18 +1,19 @@
-from .results import awaited, is_awaited, listed, told
-from .structured import Misfit, Shape, shape_of
-from .tool import ArgumentsError, Tool, read_arguments, tool, tools_from
+from .arguments import ArgumentsError, parse_arguments
+from .results import materialize, must_await, resolve, to_tool_content
+from .structured import ResponseFormat, ResponseMismatch, response_format_of
+from .tool import Tool, tool, tools_from
 
 __all__ = [
     "ArgumentsError",
-    "Misfit",
-    "Shape",
+    "ResponseFormat",
+    "ResponseMismatch",
     "Tool",
-    "awaited",
-    "is_awaited",
-    "listed",
-    "read_arguments",
-    "shape_of",
-    "told",
+    "materialize",
+    "must_await",
+    "parse_arguments",
+    "resolve",
+    "response_format_of",
+    "to_tool_content",
     "tool",
     "tools_from",
 ]

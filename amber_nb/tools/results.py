@@ -1,227 +1,230 @@
-"""What a tool returned → what the model is told, and what a reader sees beside it."""
+"""The result of a tool as content: text and images for the model, a table and notes for the reader.
+
+pandas and the libraries that draw are recognized, never imported.
+"""
 
 from __future__ import annotations
 
+import csv
 import inspect
+import io
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+import math
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from .. import images
 from ..errors import ImageError
-from ..types import SentImage, Told, encodable
-from .compact import Beginning, Compact, bare, of_module, plain, safe_repr
-from .frames import frame_of, sheet
+from ..types import SentImage, ToolContent, encodable
+from .bounded_json import BoundedJson, Truncated, is_from_library, safe_repr, scalar_text, unwrap
 
-__all__ = ["MOST_IMAGES", "MOST_ITEMS", "MOST_SENT", "awaited", "is_awaited", "listed", "told"]
+__all__ = ["MAX_CHARACTERS", "MAX_IMAGES", "MAX_ITEMS", "materialize", "must_await", "resolve", "to_tool_content"]
 
-MOST_SENT = 20_000  # characters of one result
-MOST_IMAGES = 20  # of one result
-MOST_ITEMS = 10_000  # of a generator, which may have no end
-_INNER_SHEET = 8_000  # characters of a table within another value
-_NOTICE = 400  # characters kept for what is said of a cut
-_NOTHING = "Done. The tool returned no result."
+MAX_CHARACTERS = 20_000  # of one result
+MAX_IMAGES = 20  # of one result
+MAX_ITEMS = 10_000  # of a generator, which may have no end
+_MAX_INNER_TABLE = 8_000  # characters of a table within another value
+_NOTES_ROOM = 400  # characters kept for the notes
+_TABLE_ROWS, _TABLE_COLUMNS, _TABLE_CELL = 20, 12, 80  # shown to the reader; characters of a cell
+_MAX_COLUMNS = 1_000
+_MAX_CELL = 4_000  # characters
 
 
-def is_awaited(value: Any) -> bool:
-    """Whether the result of a function is still to come, as that of a coroutine is."""
+def must_await(value: Any) -> bool:
+    """Return whether a function's result has to be awaited, as a coroutine or an async generator has."""
     return inspect.isawaitable(value) or isinstance(value, AsyncIterator)
 
 
-async def awaited(value: Any) -> Any:
-    """What comes of it; of an async generator the first 10,000 items."""
+async def resolve(value: Any) -> Any:
+    """Await a function's result.
+
+    Returns:
+        The result; of an async generator a list of the first 10,000 items.
+    """
     if inspect.isawaitable(value):
         value = await value
     if not isinstance(value, AsyncIterator):
         return value
     items: list[Any] = []
     async for item in value:
-        if len(items) == MOST_ITEMS:
-            return Beginning(items)
+        if len(items) == MAX_ITEMS:
+            return Truncated(items)
         items.append(item)
     return items
 
 
-def listed(value: Any) -> Any:
-    """The first 10,000 items of a generator or another iterator, which has no second time; all else as it is."""
+def materialize(value: Any) -> Any:
+    """Return a list of the first 10,000 items of a generator or another iterator; any other value as it is."""
     if not isinstance(value, Iterator) or hasattr(value, "read"):
         return value
-    items = list(islice(value, MOST_ITEMS + 1))
-    return items if len(items) <= MOST_ITEMS else Beginning(items[:MOST_ITEMS])
+    items = list(islice(value, MAX_ITEMS + 1))
+    return items if len(items) <= MAX_ITEMS else Truncated(items[:MAX_ITEMS])
 
 
-def told(value: Any) -> Told:
-    """What becomes of a tool's result; never raises, whatever the value's own methods do.
+def to_tool_content(value: Any) -> ToolContent:
+    """Convert a tool's result; never raise, whatever the value's own methods do.
 
-    A text stays as it is; tables become CSV, everything else compact JSON; at most 20,000 characters, and what was left
-    out is said. Images, figures and charts are sent as images, also those within a list or a dict.
+    A text stays as it is, a table becomes CSV, everything else compact JSON. The text has at most 20,000 characters,
+    and notes say what was left out. Images, figures and charts are sent as images, also those in a list or a dict.
 
     Args:
         value: anything.
     """
     try:
-        return _told(value)
+        return _convert(value)
     except Exception as error:  # a property, an iterator or a model_dump of the user's
         note = f"it could not be read ({type(error).__name__}), and stands as its repr"
-        return _noted(safe_repr(value), [note])
+        return _with_notes(safe_repr(value), [note])
 
 
-def _told(value: Any) -> Told:
-    value = plain(value)
+def _convert(value: Any) -> ToolContent:
+    value = unwrap(value)
     if value is None:
-        return Told(text=_NOTHING)
-    if (frame := frame_of(value)) is not None:
-        made = sheet(frame, MOST_SENT)
-        return Told(text=made.text, table=made.table, notes=made.notes)
-    if (text := bare(value)) is not None:
-        return _text(text)
-    gallery = _Gallery()
-    if (name := gallery.take(value)) is not None:
-        return _noted(_announced(gallery) if gallery.images else name, gallery.notes, gallery)
-    return _structure(value, gallery)
-
-
-def _text(text: str) -> Told:
-    if len(text) <= MOST_SENT:
-        return Told(text=encodable(text))
-    return _noted(text, [])
-
-
-def _structure(value: Any, gallery: _Gallery) -> Told:
-    if isinstance(value, (list, tuple)) and value and len(value) <= MOST_IMAGES:
-        parts = [one if isinstance(one, str) else gallery.take(one) for one in value]
-        if gallery.images and all(part is not None for part in parts):
+        return ToolContent(text="Done. The tool returned no result.")
+    if (frame := _frame_of(value)) is not None:
+        return _frame_csv(frame, MAX_CHARACTERS)
+    if (text := scalar_text(value)) is not None:
+        return ToolContent(text=encodable(text)) if len(text) <= MAX_CHARACTERS else _with_notes(text, [])
+    collector = _ImageCollector()
+    if (placeholder := collector.add(value)) is not None:
+        return _with_notes(collector.announce() or placeholder, collector.notes, collector)
+    if isinstance(value, (list, tuple)) and value and len(value) <= MAX_IMAGES:
+        parts = [item if isinstance(item, str) else collector.add(item) for item in value]
+        if collector.images and None not in parts:
             # Texts and images alone read best one after the other.
-            only_images = not any(isinstance(one, str) for one in value)
-            text = _announced(gallery) if only_images else "\n".join(str(part) for part in parts)
-            return _noted(text, gallery.notes, gallery)
-    writer = Compact(MOST_SENT - _NOTICE, gallery.read)
-    text = writer.text(value)
+            has_text = any(isinstance(item, str) for item in value)
+            text = "\n".join(map(str, parts)) if has_text else collector.announce()
+            return _with_notes(text, collector.notes, collector)
+    writer = BoundedJson(MAX_CHARACTERS - _NOTES_ROOM, collector.replace)
+    text = writer.dumps(value)
     if text.startswith('"'):  # a text alone needs no quotes
         text = json.loads(text)
-    if gallery.images:
-        text += f"\n{_announced(gallery)}"
-    return _noted(text, [*writer.notes, *gallery.notes], gallery)
+    if collector.images:
+        text += f"\n{collector.announce()}"
+    return _with_notes(text, [*writer.notes, *collector.notes], collector)
 
 
-def _noted(text: str, notes: list[str], gallery: _Gallery | None = None) -> Told:
-    if len(text) > MOST_SENT - _NOTICE and len(text) + sum(len(note) + 2 for note in notes) > MOST_SENT:
-        notes = [*notes, f"the first {MOST_SENT - _NOTICE:,} of {len(text):,} characters"]
-        text = text[: MOST_SENT - _NOTICE]
+def _with_notes(text: str, notes: list[str], collector: _ImageCollector | None = None) -> ToolContent:
+    room = MAX_CHARACTERS - _NOTES_ROOM
+    if len(text) > room and len(text) + sum(len(note) + 2 for note in notes) > MAX_CHARACTERS:
+        notes = [*notes, f"the first {room:,} of {len(text):,} characters"]
+        text = text[:room]
     notes = [encodable(note) for note in dict.fromkeys(notes)]
     text = encodable(text)
     if notes:
-        said = f"\n({'; '.join(notes)})"
-        said = said if len(said) <= _NOTICE else said[: _NOTICE - 2] + "…)"
-        text = text[: MOST_SENT - len(said)] + said
-    return Told(text=text[:MOST_SENT], images=tuple(gallery.images) if gallery else (), notes=tuple(notes))
+        suffix = f"\n({'; '.join(notes)})"
+        suffix = suffix if len(suffix) <= _NOTES_ROOM else suffix[: _NOTES_ROOM - 2] + "…)"
+        text = text[: MAX_CHARACTERS - len(suffix)] + suffix
+    return ToolContent(
+        text=text[:MAX_CHARACTERS], images=tuple(collector.images) if collector else (), notes=tuple(notes)
+    )
 
 
-class _Gallery:
-    """The images of one result, in order."""
+# --- images
+
+
+class _ImageCollector:
+    """The images in one result, in order, and the placeholders that stand for them in the text."""
 
     def __init__(self) -> None:
         self.images: list[tuple[Mapping[str, Any], SentImage]] = []
         self.notes: list[str] = []
-        self._names: dict[
-            int, tuple[Any, str]
-        ] = {}  # an object is drawn once; it is kept, so that its id stays its own
+        # By id; an object is drawn once, and kept so that its id stays its own.
+        self._placeholders: dict[int, tuple[Any, str]] = {}
 
-    def take(self, value: Any) -> str | None:
-        """The words that stand for an image in the text; None if it is none."""
-        if not _is_visible(value):
+    def add(self, value: Any) -> str | None:
+        """Add a value if it is an image, and return its placeholder; None for anything else."""
+        if not _is_image(value):
             return None
-        if id(value) not in self._names:
-            self._names[id(value)] = value, self._taken(value)
-        return self._names[id(value)][1]
+        if id(value) not in self._placeholders:
+            self._placeholders[id(value)] = value, self._draw(value)
+        return self._placeholders[id(value)][1]
 
-    def read(self, value: Any) -> str | None:
-        """The same, and the text of a table within another value."""
-        if (words := self.take(value)) is not None or (frame := frame_of(value)) is None:
-            return words
-        made = sheet(frame, _INNER_SHEET)
-        self.notes += [f"of a table, {note}" for note in made.notes if not note.startswith("the table shows")]
-        return made.text
+    def replace(self, value: Any) -> str | None:
+        """Return the text that stands for an image or a table within another value; None for anything else."""
+        if (text := self.add(value)) is not None or (frame := _frame_of(value)) is None:
+            return text
+        content = _frame_csv(frame, _MAX_INNER_TABLE)
+        self.notes += [f"of a table, {note}" for note in content.notes if not note.startswith("the table shows")]
+        return content.text
 
-    def _taken(self, value: Any) -> str:
-        if len(self.images) >= MOST_IMAGES:
-            self.notes.append(f"the first {MOST_IMAGES} images")
+    def announce(self) -> str:
+        """Return a sentence that announces the images; empty if there are none."""
+        sizes = [_format_size(sent) for _, sent in self.images]
+        if len(sizes) <= 1:
+            return f"An image{sizes[0]} follows." if sizes else ""
+        return f"{len(sizes)} images follow: {', '.join(size.strip(' ()') or 'a link' for size in sizes)}."
+
+    def _draw(self, value: Any) -> str:
+        if len(self.images) >= MAX_IMAGES:
+            self.notes.append(f"the first {MAX_IMAGES} images")
             return "an image that was not sent"
         try:
             if isinstance(sent := getattr(value, "sent", None), SentImage):
-                self.images.append((dict(value), sent))  # an image_part, made already
+                self.images.append((dict(value), sent))  # an image_part is ready
             else:
                 part = images.image_part(value)
                 self.images.append((dict(part), part.sent))
         except ImageError as error:
             self.notes.append(f"it could not be sent as an image: {error}")
             return safe_repr(value)
-        return f"image {len(self.images)}{_size(self.images[-1][1])}"
+        return f"image {len(self.images)}{_format_size(self.images[-1][1])}"
 
 
-def _size(sent: SentImage) -> str:
+def _format_size(sent: SentImage) -> str:
     width, height = sent.after or sent.before or (0, 0)
     return f" ({width} × {height} pixels)" if width else ""
 
 
-def _announced(gallery: _Gallery) -> str:
-    sizes = [_size(sent) for _, sent in gallery.images]
-    if len(sizes) == 1:
-        return f"An image{sizes[0]} follows."
-    return f"{len(sizes)} images follow: {', '.join(size.strip(' ()') or 'a link' for size in sizes)}."
-
-
-def _is_visible(value: Any) -> bool:
-    """Whether this is to be seen rather than read. Nothing is drawn for it, and no library loaded."""
-    kind = type(value)
-    if value is None or kind in (str, bytes, bool, int, float, list, dict, tuple, set):
+def _is_image(value: Any) -> bool:
+    """Return whether a value is to be seen rather than read; nothing is drawn for that."""
+    cls = type(value)
+    if value is None or cls in (str, bytes, bool, int, float, list, dict, tuple, set):
         return False
-    if kind.__name__ == "ImagePart" and isinstance(getattr(value, "sent", None), SentImage):
+    if cls.__name__ == "ImagePart" and isinstance(getattr(value, "sent", None), SentImage):
         return True
-    if isinstance(value, type) or hasattr(kind, "read"):
+    if isinstance(value, type) or hasattr(cls, "read"):
         return False
-    if of_module(value, "numpy"):
-        return _is_picture(value)
-    if of_module(value, "pandas"):
+    if is_from_library(value, "numpy"):
+        return _is_pixels(value)
+    if is_from_library(value, "pandas"):
         return False
-    if of_module(value, "PIL") and hasattr(value, "getpixel"):
+    if is_from_library(value, "PIL") and hasattr(value, "getpixel"):
         return True
-    if of_module(value, "matplotlib"):
-        return hasattr(kind, "draw") or _holds_figure(value)
-    if of_module(value, "plotly"):
-        return hasattr(kind, "to_plotly_json")
-    if of_module(value, "altair"):
-        return hasattr(kind, "to_dict")
-    if any(callable(getattr(kind, name, None)) for name in ("_repr_png_", "_repr_jpeg_")):
-        return _shows(value)
-    if callable(getattr(kind, "_repr_mimebundle_", None)):
-        return _shows(value)
+    if is_from_library(value, "matplotlib"):
+        return hasattr(cls, "draw") or _holds_figure(value)
+    if is_from_library(value, "plotly"):
+        return hasattr(cls, "to_plotly_json")
+    if is_from_library(value, "altair"):
+        return hasattr(cls, "to_dict")
+    if any(callable(getattr(cls, name, None)) for name in ("_repr_png_", "_repr_jpeg_", "_repr_mimebundle_")):
+        return _shows_image(value)
     return _holds_figure(value)
 
 
-def _is_picture(array: Any) -> bool:
-    """Numbers are read; (height, width, 3 or 4) bytes are seen."""
+def _is_pixels(array: Any) -> bool:
+    """Return whether an array is (height, width, 3 or 4) uint8; other numbers are read."""
     shape: tuple[int, ...] = getattr(array, "shape", ())
     dtype = str(getattr(array, "dtype", ""))
     return dtype == "uint8" and len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 8
 
 
 def _holds_figure(value: Any) -> bool:
-    return of_module(getattr(value, "figure", None), "matplotlib")  # seaborn's grids
+    return is_from_library(getattr(value, "figure", None), "matplotlib")  # seaborn's grids
 
 
-def _shows(value: Any) -> bool:
-    """Whether an object shows itself as a picture now: many have the method, and nothing to show."""
-    kind = type(value)
+def _shows_image(value: Any) -> bool:
+    """Return whether an object shows itself as an image now: many have the method, and nothing to show."""
+    cls = type(value)
     for name in ("_repr_png_", "_repr_jpeg_"):
-        if callable(getattr(kind, name, None)):
+        if callable(getattr(cls, name, None)):
             try:
                 if getattr(value, name)() is not None:
                     return True
             except Exception:
                 return True  # which `image_part` then says in words
-    if not callable(getattr(kind, "_repr_mimebundle_", None)):
+    if not callable(getattr(cls, "_repr_mimebundle_", None)):
         return False
     try:
         bundle = value._repr_mimebundle_(include=("image/png", "image/jpeg"))
@@ -229,3 +232,159 @@ def _shows(value: Any) -> bool:
         return False
     bundle = bundle[0] if isinstance(bundle, tuple) and bundle else bundle
     return isinstance(bundle, Mapping) and bool(bundle.keys() & {"image/png", "image/jpeg"})
+
+
+# --- tables
+
+
+def _frame_of(value: Any) -> Any | None:
+    """Return the DataFrame in a DataFrame, a Series, an Index or a Styler; None for anything else."""
+    if not is_from_library(value, "pandas"):
+        return None
+    names = {cls.__name__ for cls in type(value).__mro__ if cls.__module__.partition(".")[0] == "pandas"}
+    if "DataFrame" in names:
+        return value
+    if "Styler" in names:
+        return value.data
+    if "Series" in names:
+        return value.to_frame("value" if value.name is None else value.name)
+    if "Index" in names:
+        has_name = value.nlevels > 1 or value.name is not None
+        return value.to_frame(index=False) if has_name else value.to_frame(index=False, name="value")
+    return None
+
+
+def _frame_csv(frame: Any, max_characters: int) -> ToolContent:
+    """Convert a DataFrame to CSV, cut at a row or a column; the index only if it says something.
+
+    Args:
+        frame: a DataFrame.
+        max_characters: of the CSV with its notes.
+
+    Returns:
+        The CSV as text, the first 20 rows and 12 columns as a table, and notes.
+    """
+    n_rows, n_columns = frame.shape
+    if not n_columns and _is_default_index(frame.index):
+        return ToolContent(text=f"A table of {n_rows:,} {_rows(n_rows)} and no columns.", table=((), ()))
+    notes: list[str] = []
+    is_cut = False
+    cut_columns: set[str] = set()
+    names, columns = _read_columns(frame, max_characters, cut_columns)
+    n_kept = len(names)
+    header = _csv_line(names)
+    while len(header) > max_characters // 2 and n_kept > 1:
+        n_kept //= 2
+        header = _csv_line(names[:n_kept])
+    header = header[: max_characters // 2]
+    if n_kept < (total := n_columns + len(names) - min(n_columns, _MAX_COLUMNS)):
+        notes.append(f"the first {n_kept:,} of {total:,} columns")
+    names, columns = names[:n_kept], columns[:n_kept]
+    # The longest note on what is left out must fit too.
+    room = max_characters - len(header) - sum(map(len, notes)) - 120
+    lines: list[str] = []
+    table: list[tuple[str, ...]] = []
+    for row in zip(*columns, strict=True) if columns else ():
+        line = _csv_line(row)
+        if len(line) > room and not lines:
+            max_cell = max(room // len(row) - 4, 8)
+            row = tuple(_shorten(cell, max_cell) for cell in row)
+            line = _csv_line(row)
+            is_cut = True
+        if len(line) > room:
+            break
+        lines.append(line)
+        room -= len(line)
+        if len(table) < _TABLE_ROWS:
+            table.append(tuple(_shorten(cell, _TABLE_CELL) for cell in row[:_TABLE_COLUMNS]))
+    if len(lines) < n_rows and columns:
+        notes.append(f"the first {len(lines):,} of {n_rows:,} {_rows(n_rows)}")
+    if is_cut or cut_columns:
+        notes.append("long cells are cut, where they end in …")
+    text = header + "".join(lines) + ("" if n_rows else "(no rows)")
+    if notes:
+        text = f"{text.rstrip()}\n({'; '.join(notes)})"
+    shown = []
+    if len(table) < n_rows:
+        shown.append(f"the first {len(table):,} of {n_rows:,} {_rows(n_rows)}")
+    if min(n_kept, _TABLE_COLUMNS) < max(n_kept, n_columns):
+        shown.append(f"the first {min(n_kept, _TABLE_COLUMNS):,} of {max(n_kept, n_columns):,} columns")
+    if len(table) < n_rows or n_kept > _TABLE_COLUMNS:
+        notes.append(f"the table shows {' and '.join(shown)}")
+    head = tuple(_shorten(name, _TABLE_CELL) for name in names[:_TABLE_COLUMNS])
+    return ToolContent(text=text.rstrip("\n"), table=(head, tuple(table)), notes=tuple(notes))
+
+
+def _rows(count: int) -> str:
+    return "row" if count == 1 else "rows"
+
+
+def _read_columns(frame: Any, max_characters: int, cut_columns: set[str]) -> tuple[list[str], list[Iterator[str]]]:
+    """Return the names and the cells of a frame's columns, the index first if it says something.
+
+    Names of columns are added to `cut_columns` while their cells are read.
+    """
+    # Each row takes two characters at least: no more of them than that are read.
+    frame = frame.iloc[: max_characters // 2 + 1, :_MAX_COLUMNS]
+    columns: list[tuple[str, Iterable[Any]]] = []
+    index = frame.index
+    if index.nlevels > 1 or index.name is not None or not _is_default_index(index):
+        for level in range(index.nlevels):
+            name = index.names[level]
+            default = "index" if index.nlevels == 1 else f"level_{level}"
+            columns.append((default if name is None else _column_name(name), index.get_level_values(level)))
+    for position, name in enumerate(frame.columns):
+        column = frame.iloc[:, position]
+        # A float32 prints as what it is, 0.1; as Python's own it would be 0.10000000149.
+        is_narrow = str(column.dtype) in ("float32", "float16")
+        columns.append((_column_name(name), column.to_numpy() if is_narrow else column))
+    return [name for name, _ in columns], [_iter_cells(values, name, cut_columns) for name, values in columns]
+
+
+def _is_default_index(index: Any) -> bool:
+    return type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1
+
+
+def _column_name(name: Any) -> str:
+    # A tuple has several levels.
+    return " / ".join(map(_cell_text, name)) if isinstance(name, tuple) else _cell_text(name)
+
+
+def _iter_cells(values: Iterable[Any], name: str, cut_columns: set[str]) -> Iterator[str]:
+    for value in values:
+        text = _cell_text(value)
+        if len(text) > _MAX_CELL:
+            cut_columns.add(name)
+        yield _shorten(text, _MAX_CELL)
+
+
+def _cell_text(value: Any) -> str:
+    if type(value).__name__ in ("float16", "float32"):
+        return "" if value != value else str(value)
+    value = unwrap(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if type(value).__name__ == "Timestamp":
+        return str(value).removesuffix(" 00:00:00")
+    try:
+        text = scalar_text(value)
+    except Exception:  # of a user's str
+        text = None
+    if text is not None:
+        return encodable(text)
+    if isinstance(value, (dict, list, tuple, set, frozenset)):
+        return BoundedJson(_MAX_CELL).dumps(value)
+    try:
+        return encodable(str(value))
+    except Exception:
+        return safe_repr(value)
+
+
+def _shorten(text: str, max_characters: int) -> str:
+    return text if len(text) <= max_characters else text[: max_characters - 1] + "…"
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()

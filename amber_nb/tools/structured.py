@@ -1,4 +1,4 @@
-"""What `schema=` asks for: a type that pydantic knows, or a JSON schema → `response_format`; the reply → a value."""
+"""Structured output: the `response_format` for `schema=`, and the typed value in a reply."""
 
 from __future__ import annotations
 
@@ -12,71 +12,83 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from .arguments import ArgumentsError, path_text, shortened
-from .hints import closer
-from .raw import JsonSchema
-from .schemas import Generator, parts_of, tidied
-from .strict import strict_form
+from .annotations import tighten_hint
+from .arguments import ArgumentsError, Path, format_path, preview
+from .json_schema import JsonSchema
+from .schema import SchemaGenerator, iter_subschemas, replace_subschemas, simplify_schema, to_strict_schema
 
-__all__ = ["Misfit", "Shape", "shape_of"]
+__all__ = ["ResponseFormat", "ResponseMismatch", "response_format_of"]
 
-_WRAPPED = "value"  # the endpoint takes objects only: anything else travels as the one field of one
+_FIELD = "value"  # the endpoint takes objects only: anything else travels as the one field of an object
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
-_WITHIN = re.compile(r"#(?!/(\$defs|definitions)/|[^/])")
-_NAME = re.compile(r"[^\w-]+", re.ASCII)
-_UNSAID = (
+_ROOT_REFERENCE = re.compile(r"#(?!/(\$defs|definitions)/|[^/])")
+_NOT_IN_NAME = re.compile(r"[^\w-]+", re.ASCII)
+_NOT_STRICT = (
     *("format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     *("minLength", "maxLength", "minItems", "maxItems"),
 )
-_MOST_WRONG = 8  # mistakes that are named
+_MAX_MISTAKES = 8
 
 
-class Misfit(Exception):
-    """A reply does not fit; the text is what the model is told."""
+class ResponseMismatch(Exception):
+    """A reply does not fit the schema; the text is sent to the model."""
 
 
-class Shape:
+class ResponseFormat:
     """What a reply must look like.
 
+    Args:
+        name: of the schema, as it is sent.
+        schema: of the value.
+        is_object: whether the value is an object; anything else is wrapped in one.
+        validate: converts a JSON value to the typed value, or raises `ResponseMismatch`.
+
     Attributes:
-        response_format: of the request.
+        payload: the `response_format` of a request.
     """
 
-    def __init__(self, name: str, schema: dict[str, Any], wrapped: bool, validate: Callable[[Any], Any]) -> None:
-        self._wrapped = wrapped
+    def __init__(self, name: str, schema: dict[str, Any], is_object: bool, validate: Callable[[Any], Any]) -> None:
         self._validate = validate
+        self._is_wrapped = not is_object
+        schema = schema if is_object else _wrap(schema)
         try:
-            sent, strict = strict_form(_in_words(schema), ""), True
+            schema, is_strict = to_strict_schema(_describe_constraints(schema), ""), True
         except ValueError:  # names that are not known beforehand: then without the models' guarantee
-            sent, strict = schema, False
-        self.response_format = {
+            is_strict = False
+        name = _NOT_IN_NAME.sub("_", name).strip("_")[:60] or "answer"
+        self.payload = {
             "type": "json_schema",
-            "json_schema": {"name": name, "schema": sent, "strict": strict},
+            "json_schema": {"name": name, "schema": schema, "strict": is_strict},
         }
 
-    def read(self, text: str) -> tuple[Any, Any]:
-        """The value in a reply, typed, and as JSON.
+    def parse(self, text: str) -> tuple[Any, Any]:
+        """Parse a reply.
+
+        Args:
+            text: JSON, which a fence may surround.
+
+        Returns:
+            The typed value, and the JSON value.
 
         Raises:
-            Misfit: it is no JSON, or does not fit.
+            ResponseMismatch: the text is no JSON, or does not fit.
         """
         fenced = _FENCE.fullmatch(text)  # from models that do not know response_format
         try:
             value = json.loads(fenced[1] if fenced else text)
         except ValueError as error:
-            raise Misfit(f"This is no JSON: {error}.") from None
+            raise ResponseMismatch(f"This is no JSON: {error}.") from None
         except RecursionError:
-            raise Misfit("This JSON nests too deep.") from None
-        if self._wrapped:
-            if isinstance(value, dict) and set(value) == {_WRAPPED}:
-                value = value[_WRAPPED]
-            elif isinstance(value, dict):
-                raise Misfit(f"The only field must be {_WRAPPED!r}.")
+            raise ResponseMismatch("This JSON nests too deep.") from None
+        if self._is_wrapped and isinstance(value, dict):
+            if set(value) != {_FIELD}:
+                raise ResponseMismatch(f"The only field must be {_FIELD!r}.")
+            value = value[_FIELD]
         return self._validate(value), value
 
 
-def shape_of(schema: Any) -> Shape:
-    """The shape that `schema=` asks for.
+def response_format_of(schema: Any) -> ResponseFormat:
+    """Make the response format that `schema=` asks for.
 
     Args:
         schema: a pydantic model, dataclass, TypedDict, Enum, `Literal[…]`, `list[Review]`, `bool`, …, or a JSON schema
@@ -87,13 +99,13 @@ def shape_of(schema: Any) -> Shape:
         ValueError: a dict that is no JSON schema.
     """
     if isinstance(schema, Mapping):
-        return _of_json_schema(dict(schema))
+        return _from_json_schema(dict(schema))
     if isinstance(schema, (str, bytes, int, float, list, tuple)) or inspect.isroutine(schema):
-        raise TypeError(f"schema must be a type or a JSON schema, not the {type(schema).__name__} {shortened(schema)}")
-    name = _NAME.sub("_", getattr(schema, "__name__", "") or "answer").strip("_")[:60] or "answer"
+        raise TypeError(f"schema must be a type or a JSON schema, not the {type(schema).__name__} {preview(schema)}")
+    name = getattr(schema, "__name__", "") or "answer"
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(closer(schema))
-        made = adapter.json_schema(schema_generator=Generator)
+        adapter: TypeAdapter[Any] = TypeAdapter(tighten_hint(schema))
+        json_schema = adapter.json_schema(schema_generator=SchemaGenerator)
     except (PydanticSchemaGenerationError, PydanticUserError, AttributeError) as error:  # the last: of BaseModel itself
         raise TypeError(
             f"schema must be a type that pydantic knows, or a JSON schema; {name!r} is neither: "
@@ -104,103 +116,93 @@ def shape_of(schema: Any) -> Shape:
         try:
             return adapter.validate_json(json.dumps(value))
         except ValidationError as error:
-            mistakes = error.errors(include_url=False, include_context=False, include_input=False)
-            raise Misfit(_listed([(tuple(one["loc"]), one["msg"]) for one in mistakes])) from None
+            details = error.errors(include_url=False, include_context=False, include_input=False)
+            raise _mismatch([(detail["loc"], detail["msg"]) for detail in details]) from None
         except Exception as error:  # of a validator of the user's
-            raise Misfit(f"It cannot be checked ({type(error).__name__}: {error}).") from error
+            raise ResponseMismatch(f"It cannot be checked ({type(error).__name__}: {error}).") from error
 
-    _demand(made)
-    tidy = tidied(made)
-    is_object = tidy.get("type") == "object" and "anyOf" not in tidy
-    return Shape(name, tidy if is_object else _wrap(tidy), not is_object, validate)
+    _require_fields(json_schema)
+    simple = simplify_schema(json_schema)
+    return ResponseFormat(name, simple, simple.get("type") == "object" and "anyOf" not in simple, validate)
 
 
-def _of_json_schema(schema: dict[str, Any]) -> Shape:
+def _from_json_schema(schema: dict[str, Any]) -> ResponseFormat:
     if schema.get("type") == "json_schema" and isinstance(schema.get("json_schema"), Mapping):
         schema = dict(schema["json_schema"].get("schema") or {})  # as response_format has it
-    sane = JsonSchema(schema, "schema", part="field")
+    checker = JsonSchema(schema, "schema", part="field")
 
     def validate(value: Any) -> Any:
         try:
-            wrong = sane.wrong(value)
+            mistakes = checker.find_mistakes(value)
         except ArgumentsError as error:
-            raise Misfit(str(error)) from None
-        if wrong:
-            raise Misfit(_listed(wrong))
+            raise ResponseMismatch(str(error)) from None
+        if mistakes:
+            raise _mismatch(mistakes)
         return value
 
-    is_object = schema.get("type") == "object"
-    asked = copy.deepcopy(schema)
-    _demand(asked)
-    name = _NAME.sub("_", str(schema.get("title", "answer"))).strip("_")[:60] or "answer"
-    return Shape(name, asked if is_object else _wrap(asked), not is_object, validate)
+    sent = copy.deepcopy(schema)
+    _require_fields(sent)
+    return ResponseFormat(str(schema.get("title", "answer")), sent, schema.get("type") == "object", validate)
+
+
+def _mismatch(mistakes: list[tuple[Path, str]]) -> ResponseMismatch:
+    lines = [f"{format_path(path) if path else 'the value'}: {text}" for path, text in mistakes[:_MAX_MISTAKES]]
+    if len(mistakes) > _MAX_MISTAKES:
+        lines.append(f"and {len(mistakes) - _MAX_MISTAKES} more")
+    return ResponseMismatch("; ".join(lines) + ".")
 
 
 def _wrap(schema: dict[str, Any]) -> dict[str, Any]:
-    """An object whose one field is what the schema says."""
-    name = "whole" + "_" * sum(one.startswith("whole") for one in schema.get("$defs", ()))
-    led = _lead(schema, f"#/$defs/{name}")
+    """Return the schema of an object whose one field has the given schema, which is changed."""
+    name = "whole" + "_" * sum(key.startswith("whole") for key in schema.get("$defs", ()))
+    is_recursive = _redirect_references(schema, f"#/$defs/{name}")
     shared = {key: value for key, value in schema.items() if key in ("$defs", "definitions")}
     inner = {key: value for key, value in schema.items() if key not in shared}
-    if led:
+    if is_recursive:
         shared["$defs"] = {name: inner, **shared.get("$defs", {})}
         inner = {"$ref": f"#/$defs/{name}"}
-    return {"type": "object", "properties": {_WRAPPED: inner}, "required": [_WRAPPED], **shared}
+    return {"type": "object", "properties": {_FIELD: inner}, "required": [_FIELD], **shared}
 
 
-def _lead(schema: Any, to: str) -> bool:
-    """Have what refers to the whole schema, or into it, refer to where it goes; whether anything does."""
+def _redirect_references(schema: Any, target: str) -> bool:
+    """Redirect references to the whole schema, or into it, to its new place; return whether there are any."""
     if not isinstance(schema, dict):
         return False
     reference = schema.get("$ref")
-    led = isinstance(reference, str) and _WITHIN.match(reference) is not None
-    if led:
-        schema["$ref"] = f"{to}{schema['$ref'][1:]}"
-    within = [_lead(part, to) for _, _, part in parts_of(schema)]  # each of them, also after the first
-    return led or any(within)
+    is_redirected = isinstance(reference, str) and _ROOT_REFERENCE.match(reference) is not None
+    if is_redirected:
+        schema["$ref"] = f"{target}{schema['$ref'][1:]}"
+    within = [_redirect_references(inner, target) for _, _, inner in iter_subschemas(schema)]  # each, not up to a first
+    return is_redirected or any(within)
 
 
-def _in_words(schema: Any) -> Any:
-    """What the strict form has no keyword for is said in the descriptions, where models read it."""
+def _describe_constraints(schema: Any) -> Any:
+    """Return the schema with the constraints that the strict form drops in its descriptions, where models read them."""
     if not isinstance(schema, dict):
         return schema
-    said = [f"{name}: {schema[name]}" for name in _UNSAID if isinstance(schema.get(name), (str, int, float))]
-    copy = dict(schema)
-    if said:
+    described = replace_subschemas(schema, _describe_constraints)
+    constraints = [f"{key}: {schema[key]}" for key in _NOT_STRICT if isinstance(schema.get(key), (str, int, float))]
+    if constraints:
+        text = ", ".join(constraints)
         before = schema.get("description")
-        copy["description"] = f"{before} ({', '.join(said)})" if isinstance(before, str) else ", ".join(said)
-    for keyword, place, part in parts_of(schema):
-        if place is None:
-            copy[keyword] = _in_words(part)
-        elif copy[keyword] is schema[keyword]:
-            copy[keyword] = list(schema[keyword]) if isinstance(place, int) else dict(schema[keyword])
-        if place is not None:
-            copy[keyword][place] = _in_words(part)
-    return copy
+        described["description"] = f"{before} ({text})" if isinstance(before, str) else text
+    return described
 
 
-def _demand(schema: Any) -> None:
-    """Have the model give what may be left out, where it could not say None instead: the strict form knows no gaps."""
+def _require_fields(schema: Any) -> None:
+    """Mark optional, non-nullable properties as required in place, because strict mode has no optional properties."""
     if not isinstance(schema, dict):
         return
     properties = schema.get("properties")
     if isinstance(properties, dict):
-        required = schema.get("required", [])
-        missing = [name for name, one in properties.items() if name not in required and not _admits_null(one)]
-        if required or missing:
-            schema["required"] = [name for name in properties if name in required or name in missing]
-    for _, _, part in parts_of(schema):
-        _demand(part)
+        required = {*schema.get("required", ()), *(name for name in properties if not _admits_null(properties[name]))}
+        if required:
+            schema["required"] = [name for name in properties if name in required]
+    for _, _, inner in iter_subschemas(schema):
+        _require_fields(inner)
 
 
 def _admits_null(schema: Any) -> bool:
     if not isinstance(schema, dict):
         return True
-    return schema.get("type") == "null" or any(_admits_null(one) for one in schema.get("anyOf", ()))
-
-
-def _listed(wrong: list[tuple[tuple[Any, ...], str]]) -> str:
-    lines = [f"{path_text(path) if path else 'the value'}: {said}" for path, said in wrong[:_MOST_WRONG]]
-    if len(wrong) > _MOST_WRONG:
-        lines.append(f"and {len(wrong) - _MOST_WRONG} more")
-    return "; ".join(lines) + "."
+    return schema.get("type") == "null" or any(map(_admits_null, schema.get("anyOf", ())))

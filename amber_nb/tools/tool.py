@@ -1,4 +1,4 @@
-"""Functions, pydantic models and tool dicts → tools as the endpoint takes them, and their calls, checked."""
+"""Functions, pydantic models and tool dicts as tools that a request offers, and their calls checked."""
 
 from __future__ import annotations
 
@@ -6,295 +6,418 @@ import copy
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from pydantic import BaseModel, TypeAdapter
 
-from .arguments import ArgumentsError, json_ready, read_arguments, unknown
-from .docs import described
-from .marks import NAME, Mark, checked_name, mark_of, tool
-from .raw import JsonSchema
-from .schemas import Generator, tidied
-from .signatures import Call, Signature, innermost, signature_of
-from .strict import strict_form
-from .validation import validated
+from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, validate_value
+from .json_schema import JsonSchema
+from .schema import SchemaGenerator, simplify_schema, to_strict_schema
+from .signature import Call, Signature, innermost_function, parse_docstring, read_signature
 
-__all__ = ["ArgumentsError", "Tool", "read_arguments", "tool", "tools_from"]
+__all__ = ["Tool", "ToolOptions", "options_of", "tool", "tools_from"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what OpenAI takes
+_ATTRIBUTE = "__amber_tool__"
 
 
-class Checker(Protocol):
-    """Checks arguments; the second of the pair is the call with them, None where there is no function."""
+@dataclass(frozen=True)
+class ToolOptions:
+    """The options of `@tool`; None means that an option is not set."""
 
-    def checked(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]: ...
+    name: str | None = None
+    require_approval: bool | None = None
+    strict: bool | None = None
+    serial: bool | None = None
+    timeout_s: float | None = None
+
+    def with_defaults(self, defaults: ToolOptions) -> ToolOptions:
+        """Return these options with those that are not set taken from `defaults`."""
+        unset = {option.name for option in fields(self) if getattr(self, option.name) is None}
+        return replace(self, **{name: getattr(defaults, name) for name in unset})
+
+
+class _Options(TypedDict, total=False):
+    name: str | None
+    require_approval: bool | None
+    strict: bool | None
+    serial: bool | None
+    timeout_s: float | None
+
+
+@overload
+def tool(function: F, **options: Unpack[_Options]) -> F: ...
+@overload
+def tool(function: None = None, **options: Unpack[_Options]) -> Callable[[F], F]: ...
+def tool(
+    function: Any = None,
+    *,
+    name: str | None = None,
+    require_approval: bool | None = None,
+    strict: bool | None = None,
+    serial: bool | None = None,
+    timeout_s: float | None = None,
+) -> Any:
+    """Set how a function is offered as a tool, and return the function itself.
+
+    Any function can be a tool as it is (`ask(…, tools=[function])`): this is for what its signature cannot say. Options
+    that are left out stay as an earlier `@tool` set them; a subclass and a partial keep those of what they come from.
+
+    Args:
+        function: the function; left out where the decorator is written with parentheses.
+        name: what the model calls it; by default the function's own name.
+        require_approval: whether a reader is asked before each call; by default as `ask` says.
+        strict: whether the schema takes OpenAI's strict form, which the models that know it keep to.
+        serial: whether calls run on the cell's thread, and never two at once (sqlite3, pyplot).
+        timeout_s: seconds that one call may take; by default there is no limit.
+
+    Raises:
+        TypeError: the function cannot be called, or cannot carry options.
+        ValueError: OpenAI does not take the name, or the time is not above 0.
+
+    Example:
+        >>> @tool(require_approval=True)
+        ... def delete(path: str) -> str:
+        ...     "Delete a file."
+    """
+    if name is not None:
+        _check_name(name, "name=")
+    if timeout_s is not None and not timeout_s > 0:
+        raise ValueError(f"timeout_s must be above 0, or None for no limit; it is {timeout_s!r}.")
+    options = ToolOptions(name, require_approval, strict, serial, timeout_s)
+    return functools.partial(_set_options, options) if function is None else _set_options(options, function)
+
+
+def _set_options(options: ToolOptions, function: Any) -> Any:
+    if not callable(function) and not isinstance(function, (staticmethod, classmethod)):
+        raise TypeError(f"@tool is for functions, not for {type(function).__name__}.")
+    carrier = function.__func__ if inspect.ismethod(function) else function
+    options = options.with_defaults(_own_options(carrier) or ToolOptions())
+    try:
+        setattr(carrier, _ATTRIBUTE, options)
+        if isinstance(carrier, (staticmethod, classmethod)):
+            setattr(carrier.__func__, _ATTRIBUTE, options)  # all that is left of it once it is looked up
+    except (AttributeError, TypeError):
+        raise TypeError(
+            f"@tool cannot mark a {type(function).__name__} such as this: wrap it in a function of your own."
+        ) from None
+    return function
+
+
+def options_of(thing: Any) -> ToolOptions:
+    """Return the `@tool` options of a callable, merged over wrapped functions and base classes; the nearest wins."""
+    return functools.reduce(ToolOptions.with_defaults, _iter_options(thing), ToolOptions())
+
+
+def _iter_options(thing: Any) -> Iterator[ToolOptions]:
+    while True:
+        if options := _own_options(thing):
+            yield options
+        if isinstance(thing, functools.partial):
+            thing = thing.func
+        elif inspect.ismethod(thing) or isinstance(thing, (staticmethod, classmethod)):
+            thing = thing.__func__
+        else:
+            break
+    bases = thing.__mro__[1:] if isinstance(thing, type) else type(thing).__mro__
+    if not isinstance(thing, type) and (options := _own_options(inspect.getattr_static(type(thing), "__call__", None))):
+        yield options
+    # The name is the class's own: two tools cannot have the same.
+    yield from (replace(options, name=None) for base in bases if (options := _own_options(base)))
+
+
+def _own_options(thing: Any) -> ToolOptions | None:
+    options = getattr(thing, "__dict__", {}).get(_ATTRIBUTE)
+    return options if isinstance(options, ToolOptions) else None
+
+
+def _check_name(name: Any, what: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{what} {str(name)[:80]!r} is none that the model could call: 1 to 64 of a-z, A-Z, 0-9, _ and - are. "
+            "@tool(name='…') gives it another."
+        )
+    return name
+
+
+class Binder(Protocol):
+    """Checks the arguments of a tool, and binds its function to them."""
+
+    def bind(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
+        """Return the arguments as JSON values, and the call; None where there is no function."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool: how it is offered to the model, and how a call of it is checked."""
+    """A tool: how it is offered to the model, and how a call of it is checked."""
 
     name: str
     spec: dict[str, Any]  # as it is sent
     function: Callable[..., Any] | None  # None: calls are shown and returned, not run
     is_async: bool
     serial: bool
-    require_approval: bool | None  # None: not said
+    require_approval: bool | None  # None: as `ask` says
     timeout_s: float | None
-    checker: Checker = field(repr=False, compare=False)
+    binder: Binder = field(repr=False, compare=False)
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as JSON values, those that were given; `3.0` is `3` where a whole number is wanted.
+        """Check arguments.
+
+        Args:
+            arguments: JSON values by name.
+
+        Returns:
+            A copy of the arguments that were given; `3.0` is `3` where an integer is wanted.
 
         Raises:
             ArgumentsError: they do not fit.
         """
-        return self._checked(arguments)[0]
+        return self._bind(arguments)[0]
 
-    def bound(self, arguments: Mapping[str, Any]) -> Call:
-        """The call of the function with these arguments, typed as its hints say; nothing has run yet.
+    def bind(self, arguments: Mapping[str, Any]) -> Call:
+        """Bind the function to arguments, typed as its hints say, without calling it.
+
+        Args:
+            arguments: JSON values by name.
 
         Raises:
             ArgumentsError: they do not fit.
             TypeError: there is no function.
         """
-        call = self._checked(arguments)[1]
+        call = self._bind(arguments)[1]
         if call is None:
             raise TypeError(f"{self.name} has no function: give handlers={{{self.name!r}: function}}.")
         return call
 
-    def _checked(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Call | None]:
+    def _bind(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Call | None]:
         try:
-            return self.checker.checked(arguments, strict=self._strict)
+            return self.binder.bind(arguments, strict=self.spec["function"].get("strict") is True)
         except (ArgumentsError, KeyboardInterrupt):
             raise
-        except BaseException as error:  # of a validator or a default of the user's: sys.exit ends no answer either
+        except BaseException as error:  # of a user's validator or default: sys.exit ends no answer either
             raise ArgumentsError(f"The arguments cannot be checked ({type(error).__name__}).") from error
-
-    @property
-    def _strict(self) -> bool:
-        return self.spec["function"].get("strict") is True
 
 
 def tools_from(tools: Any, handlers: Mapping[str, Callable[..., Any]] | None = None) -> dict[str, Tool]:
-    """One tool or an iterable of them, by name and in order; None is none.
+    """Make tools of functions, models and tool dicts.
 
     Args:
-        tools: functions and other callables (also `@tool`-marked ones), pydantic model classes, and tool dicts as
-            OpenAI has them.
-        handlers: the functions of tool dicts and model classes by their tool's name. A dict's is called with the
+        tools: one or an iterable of functions and other callables, pydantic model classes, and tool dicts as OpenAI has
+            them; None for none.
+        handlers: the functions of tool dicts and model classes, by their tool's name. A dict's is called with the
             arguments by name, a model's with the instance.
 
+    Returns:
+        The tools by name, in order.
+
     Raises:
-        TypeError: something is no tool, or has a hint that no JSON can become.
+        TypeError: something is no tool, or has a hint that no JSON value can become.
         ValueError: a name is missing, taken twice or not one that OpenAI takes; a schema cannot be made, read or
             called; a handler belongs to no tool.
     """
-    waiting = dict(handlers or {})
-    found: dict[str, Tool] = {}
-    for one in _several(tools):
-        made = _made(one, waiting)
-        if made.name in found:
+    unused = dict(handlers or {})
+    by_name: dict[str, Tool] = {}
+    for source in _iter_sources(tools):
+        made = _make_tool(source, unused)
+        if made.name in by_name:
             raise ValueError(f"Two tools are called {made.name!r}: give one of them another with @tool(name=…).")
-        found[made.name] = made
-    if waiting:
-        names = ", ".join(repr(name) for name in waiting)
-        raise ValueError(f"No tool dict or model is called {names}, which handlers= names. There are: {list(found)}.")
-    return found
+        by_name[made.name] = made
+    if unused:
+        names = ", ".join(map(repr, unused))
+        raise ValueError(f"No tool dict or model is called {names}, which handlers= names. There are: {list(by_name)}.")
+    return by_name
 
 
-def _several(tools: Any) -> Iterable[Any]:
+def _iter_sources(tools: Any) -> Iterable[Any]:
     if tools is None:
         return ()
     if isinstance(tools, (Mapping, Tool, staticmethod, classmethod)) or callable(tools):
         return (tools,)
     if isinstance(tools, (str, bytes)) or not isinstance(tools, Iterable):
-        raise TypeError(_no_tool(tools))
+        raise _no_tool_error(tools)
     return tools
 
 
-def _no_tool(thing: Any) -> str:
-    return (
+def _no_tool_error(thing: Any) -> TypeError:
+    return TypeError(
         f"A {type(thing).__name__} is no tool: functions, pydantic model classes and tool dicts such as "
         "{'type': 'function', 'function': {…}} are."
     )
 
 
-def _made(one: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
-    if isinstance(one, Tool):  # of an answer that is gone on from
-        return _handled(one, handlers.pop(one.name)) if one.function is None and one.name in handlers else one
-    if isinstance(one, Mapping):
-        return _from_dict(one, handlers)
-    if isinstance(one, staticmethod):
-        one = one.__func__
-    if isinstance(one, classmethod):
+def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
+    """Make one tool; take its handler out of `handlers`."""
+    if isinstance(source, Tool):  # of an answer whose conversation goes on
+        is_open = source.function is None and source.name in handlers
+        return _add_handler(source, handlers.pop(source.name)) if is_open else source
+    if isinstance(source, Mapping):
+        return _from_dict(source, handlers)
+    if isinstance(source, staticmethod):
+        source = source.__func__
+    if isinstance(source, classmethod):
         raise TypeError("This class method is not bound to its class yet: give Class.method.")
-    if isinstance(one, type) and issubclass(one, BaseModel):
-        return _from_model(one, handlers)
-    if callable(one):
-        return _from_function(one, handlers)
-    raise TypeError(_no_tool(one))
+    if isinstance(source, type) and issubclass(source, BaseModel):
+        return _from_model(source, handlers)
+    if callable(source):
+        return _from_function(source, handlers)
+    raise _no_tool_error(source)
 
 
-def _handled(made: Tool, handler: Callable[..., Any]) -> Tool:
-    """A tool that had no function, with one."""
-    if not isinstance(made.checker, _Model):
+def _add_handler(made: Tool, handler: Callable[..., Any]) -> Tool:
+    if not isinstance(made.binder, _ModelBinder):
         return _from_dict(made.spec, {made.name: handler})
-    _takes_one(handler, made.name)
-    said = Mark(require_approval=made.require_approval, serial=made.serial or None, timeout_s=made.timeout_s)
-    mark = _with_handler(said, handler)
-    return _assembled(made.name, made.spec, mark, handler, replace(made.checker, handler=handler))
+    _check_model_handler(handler, made.name)
+    options = ToolOptions(require_approval=made.require_approval, serial=made.serial or None, timeout_s=made.timeout_s)
+    binder = replace(made.binder, handler=handler)
+    return _assemble(made.name, made.spec, _merge_handler_options(options, handler), handler, binder)
 
 
-def _with_handler(mark: Mark, handler: Any) -> Mark:
-    """What is said of a model and of the handler that its calls run: approval that either asks for is needed."""
-    said = mark_of(handler)
-    wanted = True if said.require_approval else mark.require_approval
-    return replace(mark.over(said), require_approval=wanted if wanted is not None else said.require_approval)
+def _merge_handler_options(options: ToolOptions, handler: Any) -> ToolOptions:
+    """Return a model's options over its handler's; approval is required if either requires it."""
+    of_handler = options_of(handler)
+    merged = options.with_defaults(of_handler)
+    return replace(merged, require_approval=True) if of_handler.require_approval else merged
 
 
-def _from_function(function: Callable[..., Any], handlers: Mapping[str, Any]) -> Tool:
-    mark = mark_of(function)
-    name = mark.name or _own_name(function)
-    if name in handlers:
-        raise ValueError(f"{name} is a function already: handlers= is for tool dicts and model classes.")
-    signature = signature_of(function, name)
-    return _tool(name, signature.description, signature.schema(), mark, function, signature)
-
-
-def _own_name(function: Any) -> str:
-    inner = innermost(function)
-    name = getattr(inner, "__name__", None)
-    if not isinstance(name, str) or name == "<lambda>":
-        what = "A lambda" if name else f"This {type(inner).__name__}"
-        raise ValueError(f"{what} has no name that the model could call: tool(function, name='…') gives it one.")
-    return checked_name(name, "The name of this function")
-
-
-def _tool(
+def _offer(
     name: str,
     description: str,
     schema: dict[str, Any],
-    mark: Mark,
+    options: ToolOptions,
     function: Callable[..., Any] | None,
-    checker: Checker,
+    binder: Binder,
 ) -> Tool:
-    said: dict[str, Any] = {"name": name}
+    spec: dict[str, Any] = {"name": name}
     if description:
-        said["description"] = description
-    said["parameters"] = strict_form(schema, name) if mark.strict else schema
-    if mark.strict:
-        said["strict"] = True
-    return _assembled(name, {"type": "function", "function": said}, mark, function, checker)
+        spec["description"] = description
+    spec["parameters"] = to_strict_schema(schema, name) if options.strict else schema
+    if options.strict:
+        spec["strict"] = True
+    return _assemble(name, {"type": "function", "function": spec}, options, function, binder)
 
 
-def _assembled(
-    name: str, spec: dict[str, Any], mark: Mark, function: Callable[..., Any] | None, checker: Checker
+def _assemble(
+    name: str, spec: dict[str, Any], options: ToolOptions, function: Callable[..., Any] | None, binder: Binder
 ) -> Tool:
     return Tool(
         name=name,
         spec=spec,
         function=function,
         is_async=function is not None and _is_async(function),
-        serial=bool(mark.serial),
-        require_approval=mark.require_approval,
-        timeout_s=mark.timeout_s,
-        checker=checker,
+        serial=bool(options.serial),
+        require_approval=options.require_approval,
+        timeout_s=options.timeout_s,
+        binder=binder,
     )
 
 
 def _is_async(function: Any) -> bool:
-    inner = innermost(function)
+    inner = innermost_function(function)
     if inspect.iscoroutinefunction(inner):
         return True
-    if isinstance(inner, type):
-        return False
-    return inspect.iscoroutinefunction(innermost(type(inner).__call__))
+    return not isinstance(inner, type) and inspect.iscoroutinefunction(innermost_function(type(inner).__call__))
+
+
+def _from_function(function: Callable[..., Any], handlers: Mapping[str, Any]) -> Tool:
+    options = options_of(function)
+    name = options.name or _function_name(function)
+    if name in handlers:
+        raise ValueError(f"{name} is a function already: handlers= is for tool dicts and model classes.")
+    signature = read_signature(function, name)
+    return _offer(name, signature.description, signature.schema(), options, function, signature)
+
+
+def _function_name(function: Any) -> str:
+    inner = innermost_function(function)
+    name = getattr(inner, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        what = "A lambda" if name else f"This {type(inner).__name__}"
+        raise ValueError(f"{what} has no name that the model could call: tool(function, name='…') gives it one.")
+    return _check_name(name, "The name of this function")
 
 
 @dataclass(frozen=True)
-class _Model:
-    """The check of a model's arguments, and the call of its handler with the instance."""
-
+class _ModelBinder:
     adapter: TypeAdapter[Any]
     known: tuple[str, ...] | None  # None: the model takes names that it does not know
     handler: Callable[..., Any] | None
 
-    def checked(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
-        given = json_ready(arguments)
-        if self.known is not None and (strange := [name for name in given if name not in self.known]):
-            raise ArgumentsError("; ".join(unknown(name, list(self.known)) for name in strange[:5]))
-        ready, instance = validated(self.adapter, given, (), null_is_default=strict)
-        return ready, None if self.handler is None else functools.partial(self.handler, instance)
+    def bind(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
+        given = ensure_json(arguments)
+        if self.known is not None and (unknown := [name for name in given if name not in self.known]):
+            mistakes = [f"{format_path((name,))}: {describe_unknown(name, list(self.known))}" for name in unknown[:5]]
+            raise ArgumentsError("; ".join(mistakes))
+        checked, instance = validate_value(self.adapter, given, (), null_is_default=strict)
+        return checked, None if self.handler is None else functools.partial(self.handler, instance)
 
 
 def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]]) -> Tool:
-    mark = mark_of(model)
-    name = mark.name or checked_name(model.__name__, "The name of this model")
+    options = options_of(model)
+    name = options.name or _check_name(model.__name__, "The name of this model")
     handler = handlers.pop(name, None)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(model)
-        schema = tidied(adapter.json_schema(schema_generator=Generator))
+        schema = simplify_schema(adapter.json_schema(schema_generator=SchemaGenerator))
     except Exception as error:
         raise TypeError(f"{name}: no JSON schema can be made of this model ({str(error).splitlines()[0]}).") from error
     if schema.get("type") != "object":
         raise ValueError(f"{name} is no object in JSON, and arguments are: give the model a field that holds it.")
-    summary, texts = described(model.__doc__)
+    properties = schema.get("properties", {})
+    description, descriptions = parse_docstring(model.__doc__)
     schema.pop("description", None)
-    for key, text in texts.items():
-        if key in schema.get("properties", {}):
-            schema["properties"][key].setdefault("description", text)
-    known: tuple[str, ...] | None = tuple(schema.get("properties", ()))
-    if model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name"):
-        known = (*known, *model.model_fields) if known is not None else None
-    if model.model_config.get("extra") == "allow":
-        known = None
+    for key in descriptions.keys() & properties.keys():
+        properties[key].setdefault("description", descriptions[key])
+    config = model.model_config
+    is_by_name = config.get("populate_by_name") or config.get("validate_by_name")
+    known = None if config.get("extra") == "allow" else (*properties, *(model.model_fields if is_by_name else ()))
     if handler is not None:
-        _takes_one(handler, name)
-        mark = _with_handler(mark, handler)
-    return _tool(name, summary, schema, mark, handler, _Model(adapter, known, handler))
+        _check_model_handler(handler, name)
+        options = _merge_handler_options(options, handler)
+    return _offer(name, description, schema, options, handler, _ModelBinder(adapter, known, handler))
 
 
-def _takes_one(handler: Any, name: str) -> None:
-    _checked_handler(handler, name)
+def _check_model_handler(handler: Any, name: str) -> None:
+    _check_callable(handler, name)
     try:
         inspect.signature(handler).bind(None)
     except TypeError:
         raise ValueError(f"The handler of {name} is called with the instance alone, and does not take that.") from None
-    except ValueError:  # it tells no signature
+    except ValueError:  # it has no signature
         return
 
 
-def _checked_handler(handler: Any, name: str) -> None:
+def _check_callable(handler: Any, name: str) -> None:
     if not callable(handler):
         raise TypeError(f"The handler of {name} is a {type(handler).__name__}, which cannot be called.")
 
 
 @dataclass(frozen=True)
-class _Dict:
-    """The check of a tool dict's arguments: by its schema, then by its handler's own hints."""
-
+class _DictBinder:
     schema: JsonSchema
     handler: Signature | None
 
-    def checked(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
-        given = json_ready(arguments)
+    def bind(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
+        given = ensure_json(arguments)
         self.schema.check(given)
         # Null is a value of such a schema, and the handler's to understand.
-        return (given, None) if self.handler is None else self.handler.checked(given)
+        return (given, None) if self.handler is None else self.handler.bind(given)
 
 
-def _from_dict(given: Mapping[str, Any], handlers: dict[str, Callable[..., Any]]) -> Tool:
-    function = given.get("function")
+def _from_dict(source: Mapping[str, Any], handlers: dict[str, Callable[..., Any]]) -> Tool:
+    function = source.get("function")
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise ValueError(
             "This dict is no tool: {'type': 'function', 'function': {'name': '…', 'parameters': {…}}} is one."
         )
     name = function["name"]
-    if not NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise ValueError(f"The tool name {name[:80]!r} is none that OpenAI takes: 1 to 64 of a-z, A-Z, 0-9, _ and -.")
     try:
-        spec = copy.deepcopy({key: dict(value) if key == "function" else value for key, value in given.items()})
+        spec = copy.deepcopy({**source, "function": dict(function)})
         json.dumps(spec, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{name}: this tool dict is no JSON ({error}).") from None
@@ -304,20 +427,20 @@ def _from_dict(given: Mapping[str, Any], handlers: dict[str, Callable[..., Any]]
     schema = JsonSchema(parameters, name)
     handler = handlers.pop(name, None)
     if handler is None:
-        return _assembled(name, spec, Mark(), None, _Dict(schema, None))
-    _checked_handler(handler, name)
-    signature = signature_of(handler, f"the handler of {name}", handler=True)
-    checked_names(signature, parameters, name)
-    return _assembled(name, spec, mark_of(handler), handler, _Dict(schema, signature))
+        return _assemble(name, spec, ToolOptions(), None, _DictBinder(schema, None))
+    _check_callable(handler, name)
+    signature = read_signature(handler, f"the handler of {name}", is_handler=True)
+    _check_handler_names(signature, parameters, name)
+    return _assemble(name, spec, options_of(handler), handler, _DictBinder(schema, signature))
 
 
-def checked_names(signature: Signature, parameters: dict[str, Any], name: str) -> None:
-    """Whether a handler fits a schema's names, as far as the schema's first level tells."""
+def _check_handler_names(signature: Signature, parameters: dict[str, Any], name: str) -> None:
+    """Check that a handler takes the names of a schema, as far as the schema's first level tells them."""
     properties = parameters.get("properties", {})
-    taken = [one.name for one in signature.parameters]
-    if signature.others is None and (left := [one for one in properties if one not in taken]):
-        raise ValueError(f"The handler of {name} has no parameter {', '.join(left)}, which the schema has.")
-    closed = not parameters.keys() & {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"}
-    never = [one.name for one in signature.parameters if one.required and one.name not in properties]
-    if never and closed and not parameters.get("additionalProperties"):
-        raise ValueError(f"The handler of {name} needs {', '.join(never)}, which the schema does not have.")
+    taken = [parameter.name for parameter in signature.parameters]
+    if signature.extra is None and (unknown := [key for key in properties if key not in taken]):
+        raise ValueError(f"The handler of {name} has no parameter {', '.join(unknown)}, which the schema has.")
+    is_closed = not parameters.keys() & {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"}
+    missing = [param.name for param in signature.parameters if param.is_required and param.name not in properties]
+    if missing and is_closed and not parameters.get("additionalProperties"):
+        raise ValueError(f"The handler of {name} needs {', '.join(missing)}, which the schema does not have.")

@@ -31,9 +31,9 @@ from amber_nb.display.live import StreamView
 from amber_nb.testing.diff import diff_texts
 from amber_nb.testing.drift import ReplySummary, compare, judge, parse_comparator
 from amber_nb.testing.report import Row, render_html
-from amber_nb.tools import told
-from amber_nb.tools.raw import JsonSchema
-from amber_nb.types import Told, ToolRun
+from amber_nb.tools import to_tool_content
+from amber_nb.tools.json_schema import JsonSchema
+from amber_nb.types import ToolContent, ToolRun
 from amber_nb.wire.stream import CompletionAccumulator, SSEDecoder
 
 sys.path.append(str(Path(__file__).parents[1] / "display"))
@@ -188,20 +188,20 @@ def chunks_sent(n):
 
 def secrets(n):
     arguments = {"token": [f"aaaa{i}" for i in range(n)], "x": [f"b{i}" for i in range(n)]}
-    return ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=Told(text="done")).discreet
+    return ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=ToolContent(text="done")).discreet
 
 
 def frame(n):
-    return partial(told, pd.DataFrame({"n": np.arange(n), "text": "x"}))
+    return partial(to_tool_content, pd.DataFrame({"n": np.arange(n), "text": "x"}))
 
 
 def unique_items(n):
     schema = JsonSchema({"properties": {"a": {"uniqueItems": True}}}, "f")
-    return partial(schema.wrong, {"a": [{"x": i} for i in range(n)]})
+    return partial(schema.find_mistakes, {"a": [{"x": i} for i in range(n)]})
 
 
 def pattern(n):
-    return partial(JsonSchema({"properties": {"a": {"pattern": "^(a+)+$"}}}, "f").wrong, {"a": "a" * n + "!"})
+    return partial(JsonSchema({"properties": {"a": {"pattern": "^(a+)+$"}}}, "f").find_mistakes, {"a": "a" * n + "!"})
 
 
 def words(n, seed):

@@ -1,6 +1,6 @@
-"""The schemas that we, pydantic-ai and chatlas make of the same functions → tests/content/tool_schemas.json.
+"""The schemas that we, pydantic-ai and chatlas make of the same functions → tests/tools/tool_schemas.json.
 
-    pip install pydantic-ai-slim chatlas docstring-parser jsonschema
+    pip install pydantic-ai-slim chatlas griffelib jsonschema
     python tests/bench/tool_schemas.py
 
 Wants an environment of its own: neither library is needed for anything else. The tests read the file, and explain every
@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "content")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tools")]
 
 import chatlas  # noqa: E402
 import pydantic_ai  # noqa: E402
@@ -56,7 +56,7 @@ def main():
             for name, function in SIGNATURES.items()
         },
     }
-    path = ROOT / "tests" / "content" / "tool_schemas.json"
+    path = ROOT / "tests" / "tools" / "tool_schemas.json"
     path.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     errors = {name: [lib for lib, one in row.items() if "error" in one] for name, row in table["schemas"].items()}
     print(f"{len(SIGNATURES)} signatures; no schema: { {name: libs for name, libs in errors.items() if libs} }")

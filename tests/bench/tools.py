@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from amber_nb import content
 from amber_nb.chat.tool_calls import Rounds
+from amber_nb.tools import tools_from
 
 CALLS = 20
 TOOL_S = 0.1
@@ -44,7 +44,7 @@ class Desk:
 
 
 def ours(tool: Callable[..., Any]) -> float:
-    tools = content.tools_from(tool, None)
+    tools = tools_from(tool, None)
     name = next(iter(tools))
     calls = [
         {"id": f"c{number}", "type": "function", "function": {"name": name, "arguments": f'{{"number": {number}}}'}}

@@ -20,7 +20,7 @@ from witness import Watch
 
 from amber_nb import Amber
 from amber_nb.display import ToolInspector, answer_html, tools_html, tools_text
-from amber_nb.types import Told, ToolCall, ToolRun, ToolStep, encodable
+from amber_nb.types import ToolCall, ToolContent, ToolRun, ToolStep, encodable
 
 SHOW = pathlib.Path(__file__).parents[1] / "display"
 pytestmark = pytest.mark.browser
@@ -73,7 +73,7 @@ def steps_and_runs(texts):
         step = ToolStep(key=str(number), round=1, name=text, arguments=text, state="writing")
         run = ToolRun(
             name=text, arguments={text: text}, status="denied", reason=text, sent=text,
-            told=Told(text=text, table=((text,), ((text,),)), notes=(text,)),
+            told=ToolContent(text=text, table=((text,), ((text,),)), notes=(text,)),
         )  # fmt: skip
         if number % 3 == 1:
             run = ToolRun(

@@ -17,7 +17,7 @@ from virtual_clock import VirtualClock
 from amber_nb.display.approval import MOST_EDITED, edited, fields
 from amber_nb.display.inspector import MOST_CALLS, MOST_OF_ALL, ToolInspector
 from amber_nb.redact import masked_text
-from amber_nb.types import Allow, Deny, Told, ToolCall, ToolRun, ToolStep
+from amber_nb.types import Allow, Deny, ToolCall, ToolContent, ToolRun, ToolStep
 
 HOSTILE = [one["text"] for one in json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))]
 SPEC = {
@@ -164,7 +164,7 @@ def test_a_call_to_its_end(page: Page, clock: VirtualClock) -> None:
         one.state = state
         page.view.show([one])
         assert page.see()["1.0"]["word"] == word
-    ran(one, told=Told(text='{"temperature":14,"token":"s3cret"}'))
+    ran(one, told=ToolContent(text='{"temperature":14,"token":"s3cret"}'))
     page.view.show([one])
     call = page.see()["1.0"]
     assert (call["state"], call["sign"], call["word"]) == ("ran", "✓", "ran · 0.12 s")
@@ -224,7 +224,7 @@ def test_secrets_never_travel_but_to_the_card(page: Page, clock: VirtualClock) -
     for state in ("checking", "running"):
         one.state = state
         page.view.show([one])
-    ran(one, arguments=secret, proposed=secret, told=Told(text=text))
+    ran(one, arguments=secret, proposed=secret, told=ToolContent(text=text))
     page.view.show([one])
     page.say({"hello": "w"})
     assert "s3cret" not in repr(page.comm.sent)
@@ -441,7 +441,7 @@ def test_whatever_anybody_says_travels_as_text(page: Page, clock: VirtualClock) 
         one.state = "waiting"
         future = page.view.ask(ToolCall(id="", name=text, arguments={text: text}), one, spec=SPEC, check=lambda _: "")
         future.cancel()
-        ran(one, name=text, arguments={text: text}, told=Told(text=text), error=text, status="failed")
+        ran(one, name=text, arguments={text: text}, told=ToolContent(text=text), error=text, status="failed")
         page.view.show([one])
     assert len(HOSTILE) > 200
 

@@ -8,7 +8,7 @@ from allowed import StripReader, read
 
 from amber_nb.display.toolcards import tools_html, tools_text
 from amber_nb.redact import HIDDEN, is_secret, masked
-from amber_nb.types import SentImage, Told, ToolRun
+from amber_nb.types import SentImage, ToolContent, ToolRun
 
 HOSTILE = [one["text"] for one in json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))]
 SENT = '{"temperature":14,"sky":"rain"}'
@@ -18,7 +18,7 @@ RAN = ToolRun(
     status="ran",
     result={"temperature": 14, "sky": "rain"},
     sent=SENT,
-    told=Told(text=SENT),
+    told=ToolContent(text=SENT),
     duration_s=0.124,
 )
 
@@ -83,21 +83,21 @@ def test_rounds_are_told_where_there_are_several():
 
 
 def test_a_table_and_a_picture_are_seen():
-    table = Told(text="a,b\n1,2", table=(("a", "b"), (("1", "<b>2</b>"),)), notes=("the first 1 of 9 rows",))
+    table = ToolContent(text="a,b\n1,2", table=(("a", "b"), (("1", "<b>2</b>"),)), notes=("the first 1 of 9 rows",))
     html, text = page(run(told=table))
     assert html.count("<td") == 2
     assert "<b>2</b>" in text
     assert "the first 1 of 9 rows" in text
     picture = SentImage(name="figure", before=(9, 9), after=(9, 9), format="PNG", n_bytes=99, thumbnail=b"RIFF")
-    html, _ = page(run(told=Told(text="An image follows.", images=(({}, picture),))))
+    html, _ = page(run(told=ToolContent(text="An image follows.", images=(({}, picture),))))
     assert html.count("<img") == 1
 
 
 def test_long_values_are_shortened_and_many_calls_counted():
-    html, text = page(run(arguments={"text": "x" * 100_000}, told=Told(text="y" * 100_000), sent="y" * 100_000))
+    html, text = page(run(arguments={"text": "x" * 100_000}, told=ToolContent(text="y" * 100_000), sent="y" * 100_000))
     assert len(html) < 12_000
     assert "100,000 characters in all" in text
-    html = tools_html([run(told=Told(text="z" * 3_000))] * 500, max_bytes=50_000)
+    html = tools_html([run(told=ToolContent(text="z" * 3_000))] * 500, max_bytes=50_000)
     assert len(html) < 51_000
     assert "more calls" in html
     assert all(len(line) <= 200 for line in tools_text([run(arguments={"a" * 500: "b" * 500})] * 3).splitlines())
@@ -110,7 +110,9 @@ SECRETS = ["token", "access_token", "apiKey", "API_KEY", "password", "passwd", "
 @pytest.mark.parametrize("name", SECRETS)
 def test_secrets_are_hidden_by_their_name(name):
     deep = {"to": "ada", "auth": [{name: "s3cret", "n": 1}], name: "s3cret"}
-    one = run(arguments=deep, proposed=deep, edited=True, sent=json.dumps(deep), told=Told(text=json.dumps(deep)))
+    one = run(
+        arguments=deep, proposed=deep, edited=True, sent=json.dumps(deep), told=ToolContent(text=json.dumps(deep))
+    )
     html, text = page(one)
     assert "s3cret" not in html
     assert HIDDEN in text
@@ -121,8 +123,8 @@ def test_secrets_are_hidden_by_their_name(name):
 def test_secrets_are_hidden_where_the_text_is_no_json_either():
     text = "{'token': 's3cret', \"n\": 1"
     cut = '{"token": "s3cret", "rows": [1, 2…'
-    table = Told(text="token\ns3cret", table=(("token", "n"), (("s3cret", "1"),)))
-    for one in (run(arguments=text, status="invalid"), run(told=Told(text=cut)), run(told=table)):
+    table = ToolContent(text="token\ns3cret", table=(("token", "n"), (("s3cret", "1"),)))
+    for one in (run(arguments=text, status="invalid"), run(told=ToolContent(text=cut)), run(told=table)):
         html, shown = page(one)
         assert "s3cret" not in html
         assert HIDDEN in shown
@@ -130,7 +132,7 @@ def test_secrets_are_hidden_where_the_text_is_no_json_either():
         assert "s3cret" not in tools_text([one])
 
 
-@pytest.mark.parametrize("told", [None, Told(text='n,token\n1,s3cret\n2,"s3cret, too"')])
+@pytest.mark.parametrize("told", [None, ToolContent(text='n,token\n1,s3cret\n2,"s3cret, too"')])
 def test_secrets_of_a_table_are_hidden_in_its_text_too(told):
     """Which is all that a replay has of it."""
     one = run(told=told, sent='n,token\n1,s3cret\n2,"s3cret, too"')
@@ -142,9 +144,9 @@ def test_secrets_of_a_table_are_hidden_in_its_text_too(told):
 
 @pytest.mark.parametrize("text", ["token", "the token is 5", "a,b\n1,2"])
 def test_a_text_that_is_no_such_table_stays(text):
-    line = tools_text([run(told=Told(text=text))]).partition("→ ")[2]
+    line = tools_text([run(told=ToolContent(text=text))]).partition("→ ")[2]
     assert line.rstrip("…") == " ".join(text.split())[: len(line.rstrip("…"))]
-    assert text[:1_000] in page(run(told=Told(text=text)))[1]
+    assert text[:1_000] in page(run(told=ToolContent(text=text)))[1]
 
 
 def test_other_names_are_no_secrets():
@@ -164,10 +166,10 @@ def test_nothing_anybody_says_becomes_markup(place):
 
 def hold(payload, place):
     told = {
-        "table": Told(text="", table=((payload,), ((payload,),))),
-        "note": Told(text="x", notes=(payload,)),
-        "sent": Told(text=payload),
-    }.get(place, Told(text="x"))
+        "table": ToolContent(text="", table=((payload,), ((payload,),))),
+        "note": ToolContent(text="x", notes=(payload,)),
+        "sent": ToolContent(text=payload),
+    }.get(place, ToolContent(text="x"))
     one = run(
         name=payload if place == "name" else "f",
         arguments={payload: payload} if place == "arguments" else payload if place == "text" else {"a": 1},

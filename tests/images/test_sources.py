@@ -21,7 +21,7 @@ from samples import BLUE, RED, WHITE, Report, decode_part, file, image_reports, 
 
 from amber_nb import ImageError, image_part
 from amber_nb.images.part import collect_images
-from amber_nb.simulator.documented import IMAGE_REPLY, IMAGE_URL
+from amber_nb.simulator import IMAGE_REPLY, IMAGE_URL
 
 SIZE = (96, 64)
 ARRAY = np.asarray(quarters())

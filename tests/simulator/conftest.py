@@ -1,17 +1,17 @@
-"""How the tests of the simulator ask it: in process, without a port."""
+"""Fixtures that ask the simulator in process, without a port."""
 
 import json
 
 import pytest
 
-from amber_nb.simulator.reply import Request, respond
+from amber_nb.simulator import Request, respond
 
 KEY = {"authorization": "Bearer ambrs-test"}
 
 
 @pytest.fixture(scope="session")
 def post():
-    """Send a body and give (status, JSON): a string becomes the only user message, `body=` is sent as it is."""
+    """Send a request and return (status, JSON); a string becomes the only user message, `body=` is sent as it is."""
 
     def send(prompt="Hi", *, body=None, dialect="openai", **params):
         if body is None:
@@ -27,7 +27,7 @@ def post():
 
 @pytest.fixture(scope="session")
 def say(post):
-    """Send a prompt and give the message of the first choice."""
+    """Send a prompt and return the message of the first choice."""
 
     def send(prompt, **params):
         status, reply = post(prompt, **params)
@@ -39,7 +39,7 @@ def say(post):
 
 @pytest.fixture(scope="session")
 def stream():
-    """Send a prompt with `stream=True` and give the chunks; the last event has to be [DONE]."""
+    """Send a prompt with `stream=True` and return the chunks; the last event has to be [DONE]."""
 
     def send(prompt, *, dialect="openai", **params):
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt

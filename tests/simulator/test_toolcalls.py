@@ -1,4 +1,4 @@
-"""Which tools are called, with what, and what is said once the results are there."""
+"""Which tools are called, with which arguments, and what the reply reports of their results."""
 
 # ruff: noqa: E501  – tables read better with a case a line
 
@@ -34,7 +34,7 @@ def calls(message):
     [
         ("What's the weather in Paris?", [("get_weather", {"city": "Paris"})]),
         ("Weather in Paris and Rome?", [("get_weather", {"city": "Paris"}), ("get_weather", {"city": "Rome"})]),
-        ("Is it warmer in Oslo, Rome or Lisbon?",
+        ("Is the weather warmer in Oslo, Rome or Lisbon?",
          [("get_weather", {"city": "Oslo"}), ("get_weather", {"city": "Rome"}), ("get_weather", {"city": "Lisbon"})]),
         ("Weather for Aachen, North Rhine-Westphalia", [("get_weather", {"city": "Aachen, North Rhine-Westphalia"})]),
         ("The weather in New York in Fahrenheit for 5 days", [("get_weather", {"city": "New York", "unit": "fahrenheit", "days": 5})]),
@@ -88,10 +88,10 @@ def test_no_parallel_calls_when_the_caller_says_so(say):
 
 
 def test_ids_and_indices_differ(say):
-    made = say("Weather in Paris and Rome?", tools=TOOLS)["tool_calls"]
-    assert [call["index"] for call in made] == [0, 1]
-    assert made[0]["id"] != made[1]["id"]
-    assert all(call["id"].startswith("call_") for call in made)
+    tool_calls = say("Weather in Paris and Rome?", tools=TOOLS)["tool_calls"]
+    assert [call["index"] for call in tool_calls] == [0, 1]
+    assert tool_calls[0]["id"] != tool_calls[1]["id"]
+    assert all(call["id"].startswith("call_") for call in tool_calls)
 
 
 def test_a_tool_without_parameters(say):
@@ -101,13 +101,14 @@ def test_a_tool_without_parameters(say):
 
 def conversation(prompt, *rounds):
     messages = [{"role": "user", "content": prompt}]
-    for number, made in enumerate(rounds):
-        ids = [f"call_{number}_{place}" for place in range(len(made))]
+    for number, round_calls in enumerate(rounds):
+        ids = [f"call_{number}_{place}" for place in range(len(round_calls))]
         messages.append({"role": "assistant", "content": None, "tool_calls": [
             {"id": id_, "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
-            for id_, (name, arguments, _) in zip(ids, made, strict=True)]})  # fmt: skip
+            for id_, (name, arguments, _) in zip(ids, round_calls, strict=True)]})  # fmt: skip
         messages += [
-            {"role": "tool", "tool_call_id": id_, "content": made} for id_, (_, _, made) in zip(ids, made, strict=True)
+            {"role": "tool", "tool_call_id": id_, "content": result}
+            for id_, (_, _, result) in zip(ids, round_calls, strict=True)
         ]
     return messages
 
@@ -117,7 +118,7 @@ ROME = ("get_weather", {"city": "Rome"}, '{"temperature": 27, "sky": "hazy"}')
 
 
 @pytest.mark.parametrize(
-    ("results", "told"),
+    ("results", "parts"),
     [
         ([PARIS], ["`get_weather` (Paris)", "- **temperature**: 21", "- **sky**: clear"]),
         ([PARIS, ROME], ["| call | temperature | sky |", "(Paris) | 21 | clear |", "(Rome) | 27 | hazy |"]),
@@ -130,9 +131,9 @@ ROME = ("get_weather", {"city": "Rome"}, '{"temperature": 27, "sky": "hazy"}')
         ([PARIS, ("add", {}, "Error: no numbers")], ["- `get_weather` (Paris):", "- `add`: Error: no numbers"]),
     ],
 )
-def test_the_results_are_told(say, results, told):
+def test_the_results_are_reported(say, results, parts):
     content = say(conversation("What about it?", results), tools=TOOLS)["content"]
-    for part in told:
+    for part in parts:
         assert part in content
     assert len(content.splitlines()) <= 16
 

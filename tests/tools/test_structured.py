@@ -17,7 +17,7 @@ from scripted import calling
 from typing_extensions import TypedDict
 
 from amber_nb import Amber, RefusalError, SchemaError
-from amber_nb.tools.structured import Misfit, shape_of
+from amber_nb.tools.structured import ResponseMismatch, response_format_of
 
 
 class Review(BaseModel):
@@ -88,18 +88,18 @@ FITTING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "given", "value"), FITTING)
-def test_a_value_that_fits(script, kind, given, value):
-    answer = script(json.dumps(given)).ask("?", schema=kind)
+@pytest.mark.parametrize(("kind", "reply", "value"), FITTING)
+def test_a_value_that_fits(script, kind, reply, value):
+    answer = script(json.dumps(reply)).ask("?", schema=kind)
     assert answer.parsed == value
     assert type(answer.parsed) is type(value)
     assert answer.complete
 
 
-@pytest.mark.parametrize(("kind", "given", "value"), FITTING)
-def test_its_schema_is_one_that_the_endpoint_takes(kind, given, value):
+@pytest.mark.parametrize(("kind", "reply", "value"), FITTING)
+def test_its_schema_is_one_that_the_endpoint_takes(kind, reply, value):
     """OpenAI's rules of the strict form: https://platform.openai.com/docs/guides/structured-outputs"""
-    sent = shape_of(kind).response_format
+    sent = response_format_of(kind).payload
     assert sent["type"] == "json_schema"
     wanted = sent["json_schema"]
     assert wanted["strict"] is (kind != dict[str, int])
@@ -113,15 +113,15 @@ def test_its_schema_is_one_that_the_endpoint_takes(kind, given, value):
             assert schema["required"] == list(schema["properties"])
         assert not schema.keys() & {"default", "title", "oneOf", "allOf", "pattern"}
         for inner in schema.values():
-            for one in inner if isinstance(inner, list) else inner.values() if isinstance(inner, dict) else ():
-                check(one)
+            for item in inner if isinstance(inner, list) else inner.values() if isinstance(inner, dict) else ():
+                check(item)
 
     if wanted["strict"]:
         check(wanted["schema"])
 
 
 def test_what_the_strict_form_cannot_say_is_said_in_words():
-    properties = shape_of(Review).response_format["json_schema"]["schema"]["properties"]
+    properties = response_format_of(Review).payload["json_schema"]["schema"]["properties"]
     assert properties["stars"]["description"] == "one to five (minimum: 1, maximum: 5)"
     assert "format: date" in json.dumps(properties["bought"])
 
@@ -155,9 +155,14 @@ def test_what_does_not_fit_is_told_once_and_mended(script):
     amber = script('{"stars": 9, "summary": "x"}', json.dumps(FITTING[0][1]))
     answer = amber.ask("?", schema=Review)
     assert answer.parsed == FITTING[0][2]
-    first, said, wrong, last = answer.messages
-    assert (first["role"], said["role"], wrong["role"], last["role"]) == ("user", "assistant", "user", "assistant")
-    assert "stars: Input should be less than or equal to 5" in wrong["content"]
+    first, reply, correction, last = answer.messages
+    assert (first["role"], reply["role"], correction["role"], last["role"]) == (
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+    )
+    assert "stars: Input should be less than or equal to 5" in correction["content"]
     assert len(amber.usage_log) == 2
 
 
@@ -223,28 +228,30 @@ def test_what_is_no_schema(script, wrong):
 @pytest.mark.parametrize("word", ["$defs", "definitions"])
 def test_what_a_schema_refers_to_goes_along(word):
     point = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
-    shape = shape_of({"type": "array", "items": {"$ref": f"#/{word}/Point"}, word: {"Point": point}})
-    sent = shape.response_format["json_schema"]["schema"]
+    response_format = response_format_of(
+        {"type": "array", "items": {"$ref": f"#/{word}/Point"}, word: {"Point": point}}
+    )
+    sent = response_format.payload["json_schema"]["schema"]
     assert sent["properties"]["value"]["items"] == {"$ref": "#/$defs/Point"}
     assert sent["$defs"]["Point"]["required"] == ["x"]
-    assert shape.read('{"value": [{"x": 1}]}') == ([{"x": 1}], [{"x": 1}])
+    assert response_format.parse('{"value": [{"x": 1}]}') == ([{"x": 1}], [{"x": 1}])
 
 
 def test_a_schema_that_contains_itself():
     tree = {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"$ref": "#"}]}}
-    shape = shape_of(tree)
-    sent = shape.response_format["json_schema"]["schema"]
+    response_format = response_format_of(tree)
+    sent = response_format.payload["json_schema"]["schema"]
     assert sent["properties"]["value"] == {"$ref": "#/$defs/whole"}
     assert sent["$defs"]["whole"]["items"]["anyOf"][1] == {"$ref": "#/$defs/whole"}
-    assert shape.read('{"value": [1, [2, [3]]]}')[0] == [1, [2, [3]]]
+    assert response_format.parse('{"value": [1, [2, [3]]]}')[0] == [1, [2, [3]]]
     Draft202012Validator(sent).validate({"value": [1, [2, [3]]]})
     for wrong in ('{"value": [1, ["x"]]}', '{"value": [{"value": [1]}]}'):
-        with pytest.raises(Misfit, match=r"\[\d\]: should fit"):
-            shape.read(wrong)
+        with pytest.raises(ResponseMismatch, match=r"\[\d\]: should fit"):
+            response_format.parse(wrong)
 
 
 @pytest.mark.parametrize(
-    ("schema", "value", "said"),
+    ("schema", "value", "text"),
     [
         (
             {"type": "object", "properties": {"city": {}}, "additionalProperties": False},
@@ -255,9 +262,9 @@ def test_a_schema_that_contains_itself():
         ({"type": "string", "pattern": "^(a+)+$"}, {"value": "a" * 50_000 + "b"}, "the value: should keep to pattern"),
     ],
 )
-def test_what_does_not_fit_a_json_schema(schema, value, said):
-    with pytest.raises(Misfit, match=f"^{said}"):
-        shape_of(schema).read(json.dumps(value))
+def test_what_does_not_fit_a_json_schema(schema, value, text):
+    with pytest.raises(ResponseMismatch, match=f"^{text}"):
+        response_format_of(schema).parse(json.dumps(value))
 
 
 def test_a_schema_that_refers_elsewhere_fetches_nothing():
@@ -274,34 +281,34 @@ def test_a_schema_that_refers_elsewhere_fetches_nothing():
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         elsewhere = {"$ref": f"http://127.0.0.1:{server.server_port}/s.json"}
         with pytest.raises(ValueError, match="nothing is fetched"):
-            shape_of({"type": "object", "properties": {"a": elsewhere}})
+            response_format_of({"type": "object", "properties": {"a": elsewhere}})
         server.shutdown()
     assert asked == []
 
 
 def test_what_a_json_schema_lets_out_is_asked_for_as_it_must_be():
     fields = {"a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": ["string", "null"]}}
-    shape = shape_of({"type": "object", "properties": fields, "required": ["a"]})
-    sent = shape.response_format["json_schema"]
+    response_format = response_format_of({"type": "object", "properties": fields, "required": ["a"]})
+    sent = response_format.payload["json_schema"]
     assert sent["strict"]
     assert sent["schema"]["properties"]["b"] == {"type": "string"}  # null would not fit
     value = {"a": "x", "b": "", "c": None}  # as a model gives it that keeps to what was sent
-    assert shape.read(json.dumps(value)) == (value, value)
+    assert response_format.parse(json.dumps(value)) == (value, value)
 
 
 def test_a_validator_that_breaks_is_a_misfit():
     def broken(value):
         raise KeyError("x")
 
-    with pytest.raises(Misfit, match="cannot be checked \\(KeyError"):
-        shape_of(Annotated[int, AfterValidator(broken)]).read('{"value": 1}')
+    with pytest.raises(ResponseMismatch, match="cannot be checked \\(KeyError"):
+        response_format_of(Annotated[int, AfterValidator(broken)]).parse('{"value": 1}')
 
 
 def test_hostile_json_is_a_misfit():
-    shape = shape_of(Any)
+    response_format = response_format_of(Any)
     for text in ("[" * 100_000, '{"value": ' + "9" * 5_000 + "}", "NaN" * 3, "\ud800"):
-        with pytest.raises((Misfit, ValueError)):
-            shape.read(text)
+        with pytest.raises((ResponseMismatch, ValueError)):
+            response_format.parse(text)
 
 
 def test_it_is_shown_as_a_table(script):

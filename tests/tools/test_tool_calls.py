@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 from tool_hints import HINTS, JSON, Colour, Level, Odd, Person, Point, Row, fitting, satisfies
 
-from amber_nb.tools import ArgumentsError, read_arguments, tool, tools_from
-from amber_nb.tools import raw as raw_schemas
+from amber_nb.tools import ArgumentsError, json_schema, parse_arguments, tool, tools_from
 
 WEATHER = {
     "type": "function",
@@ -39,7 +38,7 @@ WEATHER = {
 }
 
 
-def taking(hint, default=inspect.Parameter.empty):
+def tool_with(hint, default=inspect.Parameter.empty):
     """A tool whose function has one parameter, and hands it back."""
 
     def takes(a):
@@ -50,16 +49,16 @@ def taking(hint, default=inspect.Parameter.empty):
     return tools_from(takes)["takes"]
 
 
-def received(hint, value):
-    return taking(hint).bound({"a": value})()
+def receive(hint, value):
+    return tool_with(hint).bind({"a": value})()
 
 
-def refused(made, arguments):
-    """What the model is told; the same from both doors."""
+def refusal(subject, arguments):
+    """What the model is text; the same from both doors."""
     with pytest.raises(ArgumentsError) as error:
-        made.check(arguments)
+        subject.check(arguments)
     with pytest.raises(ArgumentsError) as other:
-        made.bound(arguments)
+        subject.bind(arguments)
     assert str(error.value) == str(other.value)
     return str(error.value)
 
@@ -94,10 +93,10 @@ MISSING = object()
 @given(calls())
 def test_a_function_is_never_entered_with_another_type(call):
     hints, required, kind, arguments = call
-    entered = []
+    calls_seen = []
 
     def function(*args, **kwargs):
-        entered.append(function.__signature__.bind(*args, **kwargs).arguments)
+        calls_seen.append(function.__signature__.bind(*args, **kwargs).arguments)
 
     function.__signature__ = inspect.Signature(
         [
@@ -107,20 +106,20 @@ def test_a_function_is_never_entered_with_another_type(call):
             for number, (name, hint) in enumerate(hints)
         ]
     )
-    made = tools_from(function)["function"]
-    given_ = json.loads(json.dumps(arguments))
+    subject = tools_from(function)["function"]
+    before = json.loads(json.dumps(arguments))
     try:
-        run = made.bound(arguments)
-        checked = made.check(arguments)
+        run = subject.bind(arguments)
+        checked = subject.check(arguments)
     except ArgumentsError as error:
         COUNTS["refused"] += 1
         assert str(error)  # noqa: PT017
-        assert not entered
+        assert not calls_seen
         return
-    assert not entered
-    assert arguments == given_  # left as they were
+    assert not calls_seen
+    assert arguments == before  # left as they were
     run()
-    (values,) = entered
+    (values,) = calls_seen
     assert {name for name, value in values.items() if value is not MISSING} == set(arguments)
     wanted = dict(hints)
     for name, value in values.items():
@@ -142,11 +141,11 @@ def test_what_fits_is_taken(data):
     hint = data.draw(HINTS)
     value = data.draw(fitting(hint))
     try:
-        got = received(hint, value)
+        typed = receive(hint, value)
     except ArgumentsError as error:
         words = str(error)
     else:
-        assert satisfies(got, hint)
+        assert satisfies(typed, hint)
         return
     # A set of what Python cannot hash is all that fits in JSON and is refused.
     assert "hashable" in words, (hint, value, words)
@@ -189,9 +188,9 @@ def test_what_fits_is_taken(data):
     ],
 )
 def test_what_json_can_say(hint, value, wanted):
-    got = received(hint, value)
-    assert got == wanted
-    assert type(got) is type(wanted)
+    typed = receive(hint, value)
+    assert typed == wanted
+    assert type(typed) is type(wanted)
 
 
 @pytest.mark.parametrize(
@@ -229,53 +228,53 @@ def test_what_json_can_say(hint, value, wanted):
     ],
 )
 def test_what_misleads_is_refused(hint, value, message):
-    told = refused(taking(hint), {"a": value})
-    assert told.startswith(message)
-    assert len(told) < 200
+    text = refusal(tool_with(hint), {"a": value})
+    assert text.startswith(message)
+    assert len(text) < 200
 
 
 def weather(location: str, unit: Literal["celsius", "fahrenheit"] = "celsius", days: int = 1): ...
 
 
 def test_names_are_checked_and_every_mistake_is_told():
-    made = tools_from(weather)["weather"]
-    told = refused(made, {"locaton": "Aachen", "unit": "kelvin", "days": "x"})
-    assert told == (
+    subject = tools_from(weather)["weather"]
+    text = refusal(subject, {"locaton": "Aachen", "unit": "kelvin", "days": "x"})
+    assert text == (
         "locaton: no such argument; is it location?; unit: should be 'celsius' or 'fahrenheit', not \"kelvin\"; "
         'days: should be a valid integer, not "x"; location: is missing'
     )
-    assert refused(made, {"location": "A", "zzz": 1}) == "zzz: no such argument; there are unit, days"
+    assert refusal(subject, {"location": "A", "zzz": 1}) == "zzz: no such argument; there are unit, days"
 
 
 def test_other_arguments_are_not_given_away():
     def login(user: str, password: str, count: int): ...
 
-    made = tools_from(login)["login"]
-    told = refused(made, {"user": "ada", "password": "hunter2", "count": "many"})
-    assert told == 'count: should be a valid integer, not "many"'
-    assert "hunter2" not in refused(made, {"password": "hunter2", "count": 1})
+    subject = tools_from(login)["login"]
+    text = refusal(subject, {"user": "ada", "password": "hunter2", "count": "many"})
+    assert text == 'count: should be a valid integer, not "many"'
+    assert "hunter2" not in refusal(subject, {"password": "hunter2", "count": 1})
 
 
 def test_what_is_checked_is_what_was_given():
-    made = tools_from(weather)["weather"]
-    assert made.check({"location": "A"}) == {"location": "A"}
-    checked = made.check({"location": "A", "days": 3.0})
+    subject = tools_from(weather)["weather"]
+    assert subject.check({"location": "A"}) == {"location": "A"}
+    checked = subject.check({"location": "A", "days": 3.0})
     assert checked == {"location": "A", "days": 3}
     assert type(checked["days"]) is int
-    given_ = {"location": "A"}
-    assert made.check(given_) is not given_
+    before = {"location": "A"}
+    assert subject.check(before) is not before
 
 
 def test_null_and_what_is_left_out():
     def both(a: int | None = None, b: int = 5, c: int | None = 7):
         return a, b, c
 
-    made = tools_from(both)["both"]
-    assert made.bound({})() == (None, 5, 7)
-    assert made.bound({"a": None, "c": None})() == (None, 5, None)
-    assert refused(made, {"b": None}) == "b: should be a valid integer, not null"
+    subject = tools_from(both)["both"]
+    assert subject.bind({})() == (None, 5, 7)
+    assert subject.bind({"a": None, "c": None})() == (None, 5, None)
+    assert refusal(subject, {"b": None}) == "b: should be a valid integer, not null"
     strict = tools_from(tool(both, strict=True))["both"]
-    assert strict.bound({"a": None, "b": None, "c": None})() == (None, 5, 7)
+    assert strict.bind({"a": None, "b": None, "c": None})() == (None, 5, 7)
     assert strict.check({"a": None, "b": None, "c": 3}) == {"c": 3}
 
 
@@ -284,11 +283,11 @@ def test_null_within_the_strict_form():
     def draw(point: Point, rows: list[Row]):
         return point, rows
 
-    made = tools_from(draw)["draw"]
+    subject = tools_from(draw)["draw"]
     arguments = {"point": {"x": 1, "y": None}, "rows": [{"key": "a", "count": None}]}
-    assert made.bound(arguments)() == (Point(1.0, 0), [{"key": "a"}])
+    assert subject.bind(arguments)() == (Point(1.0, 0), [{"key": "a"}])
     assert arguments["point"] == {"x": 1, "y": None}
-    assert refused(made, {"point": {"x": None, "y": 1}, "rows": []}) == "point.x: is missing"
+    assert refusal(subject, {"point": {"x": None, "y": 1}, "rows": []}) == "point.x: is missing"
 
 
 def places(
@@ -308,44 +307,44 @@ def places(
     ],
 )
 def test_every_kind_of_parameter(arguments, wanted):
-    made = tools_from(places)["places"]
-    assert made.bound(arguments)() == wanted
-    assert refused(made, {"a": 1, "z": "x"}) == 'z: should be a valid integer, not "x"'
+    subject = tools_from(places)["places"]
+    assert subject.bind(arguments)() == wanted
+    assert refusal(subject, {"a": 1, "z": "x"}) == 'z: should be a valid integer, not "x"'
 
 
 def test_only_positional_with_defaults():
     def three(a=1, b=2, c=3, /):
         return a, b, c
 
-    assert tools_from(three)["three"].bound({"b": 5})() == (1, 5, 3)
+    assert tools_from(three)["three"].bind({"b": 5})() == (1, 5, 3)
 
 
 def test_a_partial_keeps_what_it_binds():
     def search(engine: object, query: str, limit: int = 3):
         return engine, query, limit
 
-    made = tools_from(functools.partial(search, engine="bound"))["search"]
-    assert made.bound({"query": "x"})() == ("bound", "x", 3)
-    assert refused(made, {"query": "x", "engine": "mine"}).startswith("engine: no such argument")
+    subject = tools_from(functools.partial(search, engine="bound"))["search"]
+    assert subject.bind({"query": "x"})() == ("bound", "x", 3)
+    assert refusal(subject, {"query": "x", "engine": "mine"}).startswith("engine: no such argument")
 
 
 def test_what_a_partial_binds_is_not_the_models_to_say():
     def send(text: str, account: str, **headers: str): ...
 
     mine = functools.partial(send, account="mine")
-    made = tools_from(mine)["send"]
-    assert refused(made, {"text": "a", "account": "another"}) == "account: no such argument; there are none"
-    assert made.bound({"text": "a", "to": "b"})() is None
+    subject = tools_from(mine)["send"]
+    assert refusal(subject, {"text": "a", "account": "another"}) == "account: no such argument; there are none"
+    assert subject.bind({"text": "a", "to": "b"})() is None
     first = tools_from(functools.partial(send, "fixed", account="mine"))["send"]
-    assert refused(first, {"text": "b"}).startswith("text: no such argument")
+    assert refusal(first, {"text": "b"}).startswith("text: no such argument")
 
     def read(path, root="/", **more):
         return path, root, more
 
     open_ones = {"type": "function", "function": {"name": "read", "parameters": {"properties": {"path": {}}}}}
-    made = tools_from(open_ones, {"read": functools.partial(read, root="/safe")})["read"]
-    assert refused(made, {"path": "x", "root": "/"}).startswith("root: no such argument")
-    assert made.bound({"path": "x", "more": 1})() == ("x", "/safe", {"more": 1})
+    subject = tools_from(open_ones, {"read": functools.partial(read, root="/safe")})["read"]
+    assert refusal(subject, {"path": "x", "root": "/"}).startswith("root: no such argument")
+    assert subject.bind({"path": "x", "more": 1})() == ("x", "/safe", {"more": 1})
 
 
 def test_an_object_is_not_the_models_to_say():
@@ -356,10 +355,10 @@ def test_an_object_is_not_the_models_to_say():
         def __call__(self, text: str, **headers: int):
             return headers
 
-    for one in (Mail().send, tool(Mail(), name="send")):
-        made = tools_from(one)["send"]
-        assert refused(made, {"text": "a", "self": 3}).startswith("self: no such argument")
-        assert made.bound({"text": "a", "cc": 3})() == {"cc": 3}
+    for item in (Mail().send, tool(Mail(), name="send")):
+        subject = tools_from(item)["send"]
+        assert refusal(subject, {"text": "a", "self": 3}).startswith("self: no such argument")
+        assert subject.bind({"text": "a", "cc": 3})() == {"cc": 3}
 
 
 def test_a_field_has_one_name_at_a_time():
@@ -377,12 +376,14 @@ def test_a_field_has_one_name_at_a_time():
         return trip
 
     both = {"from": "a", "start": "b"}
-    assert refused(tools_from(Way)["Way"], both) == "from: is given twice, as start too"
-    made = tools_from(travel)["travel"]
-    assert refused(made, {"trip": {"ways": {"x": [{"from": "a"}, both]}}}).startswith("trip.ways.x[1].from: is given")
-    assert refused(made, {"trip": {"way": both}}) == "trip.way.from: is given twice, as start too"
-    for one in ({"from": "a"}, {"start": "a"}):
-        assert made.bound({"trip": {"way": one}, "start": "b"})().way.start == "a"
+    assert refusal(tools_from(Way)["Way"], both) == "from: is given twice, as start too"
+    subject = tools_from(travel)["travel"]
+    assert refusal(subject, {"trip": {"ways": {"x": [{"from": "a"}, both]}}}).startswith(
+        "trip.ways.x[1].from: is given"
+    )
+    assert refusal(subject, {"trip": {"way": both}}) == "trip.way.from: is given twice, as start too"
+    for item in ({"from": "a"}, {"start": "a"}):
+        assert subject.bind({"trip": {"way": item}, "start": "b"})().way.start == "a"
 
 
 def test_names_that_only_look_alike():
@@ -402,13 +403,13 @@ def test_names_that_only_look_alike():
     class Either(BaseModel):
         a: int = Field(validation_alias=AliasChoices("p", "q"))
 
-    assert received(Chain, {"b": 1, "c": 2}).b == 2
-    assert received(Swapped, {"x": 1, "y": 2}).x == 2
-    assert received(Open, {"full_name": "a", "name": "b"}).name == "a"
-    assert received(Either, {"q": 1}).a == 1
-    assert refused(taking(Either), {"a": {"p": 1, "q": 2}}) == "a.p: is given twice, as q too"
+    assert receive(Chain, {"b": 1, "c": 2}).b == 2
+    assert receive(Swapped, {"x": 1, "y": 2}).x == 2
+    assert receive(Open, {"full_name": "a", "name": "b"}).name == "a"
+    assert receive(Either, {"q": 1}).a == 1
+    assert refusal(tool_with(Either), {"a": {"p": 1, "q": 2}}) == "a.p: is given twice, as q too"
     for hint, value in ((dict[int, list[Either]], {"1": [{"p": 1, "q": 2}]}), (deque[Either], [{"p": 1, "q": 2}])):
-        assert "is given twice" in refused(taking(hint), {"a": value})
+        assert "is given twice" in refusal(tool_with(hint), {"a": value})
 
 
 def test_members_whose_values_are_no_texts():
@@ -420,9 +421,9 @@ def test_members_whose_values_are_no_texts():
         A = (1, 2)
         B = (3, 4)
 
-    assert received(Span, "P1D") is Span.DAY
-    assert received(list[Pair], [[3, 4]]) == [Pair.B]
-    assert "should be" in refused(taking(Pair), {"a": [1, 3]})
+    assert receive(Span, "P1D") is Span.DAY
+    assert receive(list[Pair], [[3, 4]]) == [Pair.B]
+    assert "should be" in refusal(tool_with(Pair), {"a": [1, 3]})
 
 
 def test_only_what_is_wrong_is_blamed():
@@ -435,13 +436,15 @@ def test_only_what_is_wrong_is_blamed():
         def as_it_is(cls, data):
             return data
 
-    assert refused(taking(Event), {"a": {"day": "2024-01-01", "n": "3"}}) == 'a.n: should be a valid integer, not "3"'
+    assert (
+        refusal(tool_with(Event), {"a": {"day": "2024-01-01", "n": "3"}}) == 'a.n: should be a valid integer, not "3"'
+    )
 
 
 def test_each_call_gets_values_of_its_own():
-    made = taking(list[int])
-    run = made.bound({"a": [1]})
-    made.bound({"a": [1]})().append(2)
+    subject = tool_with(list[int])
+    run = subject.bind({"a": [1]})
+    subject.bind({"a": [1]})().append(2)
     assert run() == [1]
 
 
@@ -476,13 +479,13 @@ class Price(BaseModel):
 
 
 def test_validators_of_the_users():
-    got = received(Booking, {"date": "2026-11-24", "tags": ["a"], "guest": {"x": 1}})
-    assert (got.day, got.tags, got.guest) == (datetime.date(2026, 11, 24), {"a"}, Point(1.0))
-    assert refused(taking(Booking), {"a": {"date": "x"}}).startswith("a")
-    assert "nights" in refused(taking(Booking), {"a": {"date": "2026-11-24", "nights": "3"}})
-    assert received(Price, {"amount": "3 €"}).amount == 3
-    assert refused(taking(Price), {"a": {"amount": -1}}) == "a.amount: prices are above zero, not -1"
-    assert "TypeError" in refused(taking(Price), {"a": {"amount": 1e7}})
+    typed = receive(Booking, {"date": "2026-11-24", "tags": ["a"], "guest": {"x": 1}})
+    assert (typed.day, typed.tags, typed.guest) == (datetime.date(2026, 11, 24), {"a"}, Point(1.0))
+    assert refusal(tool_with(Booking), {"a": {"date": "x"}}).startswith("a")
+    assert "nights" in refusal(tool_with(Booking), {"a": {"date": "2026-11-24", "nights": "3"}})
+    assert receive(Price, {"amount": "3 €"}).amount == 3
+    assert refusal(tool_with(Price), {"a": {"amount": -1}}) == "a.amount: prices are above zero, not -1"
+    assert "TypeError" in refusal(tool_with(Price), {"a": {"amount": 1e7}})
 
 
 # --- model classes
@@ -494,14 +497,14 @@ class Alias(BaseModel):
 
 
 def test_a_model_is_handed_to_its_handler():
-    made = tools_from([Person, Alias], {"Person": lambda person: person})
-    assert made["Person"].bound({"name": "Ada"})() == Person(name="Ada")
-    assert refused(made["Person"], {"nam": "Ada"}) == "nam: no such argument; is it name?"
-    assert refused(made["Person"], {}) == "name: is missing"
-    assert made["Alias"].check({"type": "x"}) == made["Alias"].check({"type": "x"})
-    assert made["Alias"].check({"kind": "x"}) == {"kind": "x"}
+    subject = tools_from([Person, Alias], {"Person": lambda person: person})
+    assert subject["Person"].bind({"name": "Ada"})() == Person(name="Ada")
+    assert refusal(subject["Person"], {"nam": "Ada"}) == "nam: no such argument; is it name?"
+    assert refusal(subject["Person"], {}) == "name: is missing"
+    assert subject["Alias"].check({"type": "x"}) == subject["Alias"].check({"type": "x"})
+    assert subject["Alias"].check({"kind": "x"}) == {"kind": "x"}
     with pytest.raises(TypeError, match="handlers="):
-        made["Alias"].bound({"type": "x"})
+        subject["Alias"].bind({"type": "x"})
     with pytest.raises(ValueError, match="instance alone"):
         tools_from(Person, {"Person": lambda: None})
 
@@ -509,7 +512,7 @@ def test_a_model_is_handed_to_its_handler():
 # --- tool dicts
 
 
-def raw(parameters, handler=None):
+def dict_tool(parameters, handler=None):
     spec = {"type": "function", "function": {"name": "raw", "parameters": parameters}}
     return tools_from(spec, {"raw": handler} if handler else None)["raw"]
 
@@ -518,31 +521,37 @@ def test_a_dict_and_its_handler():
     def current(location: str, unit: str = "celsius"):
         return location, unit
 
-    made = tools_from(WEATHER, {"get_current_weather": tool(current, serial=True, timeout_s=2)})["get_current_weather"]
-    assert (made.function, made.serial, made.timeout_s) == (current, True, 2)
-    assert made.bound({"location": "Aachen"})() == ("Aachen", "celsius")
-    assert refused(made, {"location": 3}) == "location: should be of type string, not 3"
-    assert refused(made, {"unit": "kelvin"}) in (
+    subject = tools_from(WEATHER, {"get_current_weather": tool(current, serial=True, timeout_s=2)})[
+        "get_current_weather"
+    ]
+    assert (subject.function, subject.serial, subject.timeout_s) == (current, True, 2)
+    assert subject.bind({"location": "Aachen"})() == ("Aachen", "celsius")
+    assert refusal(subject, {"location": 3}) == "location: should be of type string, not 3"
+    assert refusal(subject, {"unit": "kelvin"}) in (
         'unit: should be "celsius" or "fahrenheit", not "kelvin"; location: is missing',
         'location: is missing; unit: should be "celsius" or "fahrenheit", not "kelvin"',
     )
-    assert refused(made, {"location": "A", "locale": "de"}).startswith("locale: no such argument")
+    assert refusal(subject, {"location": "A", "locale": "de"}).startswith("locale: no such argument")
     shown = tools_from(WEATHER)["get_current_weather"]
     assert shown.check({"location": "A"}) == {"location": "A"}
     with pytest.raises(TypeError, match="has no function"):
-        shown.bound({"location": "A"})
+        shown.bind({"location": "A"})
 
 
 def test_a_handlers_hints_hold_too():
-    made = raw({"properties": {"day": {"type": "string"}, "n": {"type": "integer"}}}, lambda day, n=0: (day, n))
-    assert made.bound({"day": "x", "n": 3})() == ("x", 3)
+    subject = dict_tool(
+        {"properties": {"day": {"type": "string"}, "n": {"type": "integer"}}}, lambda day, n=0: (day, n)
+    )
+    assert subject.bind({"day": "x", "n": 3})() == ("x", 3)
 
     def typed(day: datetime.date, n: int = 0):
         return day, n
 
-    made = raw({"properties": {"day": {"type": "string"}, "n": {"type": "integer"}}, "required": ["day"]}, typed)
-    assert made.bound({"day": "2026-11-24", "n": 3.0})() == (datetime.date(2026, 11, 24), 3)
-    assert refused(made, {"day": "soon"}).startswith("day: should be a valid date")
+    subject = dict_tool(
+        {"properties": {"day": {"type": "string"}, "n": {"type": "integer"}}, "required": ["day"]}, typed
+    )
+    assert subject.bind({"day": "2026-11-24", "n": 3.0})() == (datetime.date(2026, 11, 24), 3)
+    assert refusal(subject, {"day": "soon"}).startswith("day: should be a valid date")
 
 
 @pytest.mark.parametrize(
@@ -615,10 +624,10 @@ def test_handlers_that_do_not_fit(handlers, error, message):
     ],
 )
 def test_schemas(parameters, good, bad, message):
-    made = raw(parameters)
-    assert made.check(good) == good
+    subject = dict_tool(parameters)
+    assert subject.check(good) == good
     if bad is not None:
-        assert refused(made, bad).startswith(message)
+        assert refusal(subject, bad).startswith(message)
 
 
 def bomb(levels):
@@ -657,17 +666,17 @@ UNIQUE = {"properties": {"a": {"uniqueItems": True}}}
     ],
 )
 def test_hostile_schemas_end(parameters, arguments, message):
-    assert refused(raw(parameters), arguments).startswith(message)
+    assert refusal(dict_tool(parameters), arguments).startswith(message)
 
 
 @pytest.mark.parametrize("most", [1_000, pytest.param(None, marks=pytest.mark.slow)])
 def test_references_are_followed_so_far_and_no_further(monkeypatch, most):
     if most is not None:
-        monkeypatch.setattr(raw_schemas, "_MOST_SPENT", most)
-    spent, spend = [], raw_schemas._spend
-    monkeypatch.setattr(raw_schemas, "_spend", lambda points: spent.append(points) or spend(points))
-    assert refused(raw(bomb(40)), {"a": 1}) == "It could not be checked: it is too involved."
-    assert sum(spent) == 2 * (raw_schemas._MOST_SPENT + 1)  # `check` and `bound`
+        monkeypatch.setattr(json_schema, "_MAX_COST", most)
+    spent, spend = [], json_schema._spend
+    monkeypatch.setattr(json_schema, "_spend", lambda points: spent.append(points) or spend(points))
+    assert refusal(dict_tool(bomb(40)), {"a": 1}) == "It could not be checked: it is too involved."
+    assert sum(spent) == 2 * (json_schema._MAX_COST + 1)  # `check` and `bind`
 
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -678,24 +687,24 @@ def test_no_part_of_a_schema_chooses_its_own_checks():
     inner = {"$schema": DRAFT, "type": "string", "pattern": "^(a+)+$"}
     for parameters in ({"properties": {"a": inner}}, {"properties": {"a": {"$ref": "#/x"}}, "x": inner}):
         with pytest.raises(ValueError, match=r"\$schema within a schema"):
-            raw(parameters)
+            dict_tool(parameters)
     whole = {"$schema": DRAFT, "properties": {"a": {"$ref": "#"}, "b": {"pattern": "^(a+)+$"}},
              "additionalProperties": False}  # fmt: skip
-    assert refused(raw(whole), {"a": {"zzz": 1}}).startswith("a.zzz: no such argument")
-    assert refused(raw(whole), {"a": {"b": "a" * 50 + "!"}}).startswith("a.b: should keep to pattern")
+    assert refusal(dict_tool(whole), {"a": {"zzz": 1}}).startswith("a.zzz: no such argument")
+    assert refusal(dict_tool(whole), {"a": {"b": "a" * 50 + "!"}}).startswith("a.b: should keep to pattern")
 
 
 def test_references_are_pointers():
     with pytest.raises(ValueError, match=r"\$anchor is not supported: \"#here\" must be #/\$defs/…"):
-        raw({"properties": {"a": {"$ref": "#here"}}, "$defs": {"x": {"$anchor": "here"}}})
+        dict_tool({"properties": {"a": {"$ref": "#here"}}, "$defs": {"x": {"$anchor": "here"}}})
 
 
 @pytest.mark.parametrize(("factor", "fits"), [(0.01, [19.99, 4.35, 0, 7]), (0.1, [0.3, 1.1]), (3, [9.0, 10**300 * 3])])
 def test_multiples_are_exact(factor, fits):
-    made = raw({"properties": {"a": {"multipleOf": factor}}})
+    subject = dict_tool({"properties": {"a": {"multipleOf": factor}}})
     for value in fits:
-        made.check({"a": value})
-    assert "should keep to multipleOf" in refused(made, {"a": 19.995})
+        subject.check({"a": value})
+    assert "should keep to multipleOf" in refusal(subject, {"a": 19.995})
 
 
 def test_nothing_is_fetched(monkeypatch):
@@ -705,17 +714,17 @@ def test_nothing_is_fetched(monkeypatch):
     monkeypatch.setattr("socket.socket", fail)
     monkeypatch.setattr("urllib.request.urlopen", fail)
     with pytest.raises(ValueError, match="nothing is fetched"):
-        raw({"$ref": "http://127.0.0.1:9/x"})
-    raw({"$schema": "https://example.com/my-dialect", "properties": {"a": {}}}).check({"a": 1})
+        dict_tool({"$ref": "http://127.0.0.1:9/x"})
+    dict_tool({"$schema": "https://example.com/my-dialect", "properties": {"a": {}}}).check({"a": 1})
 
 
 # --- the model's text
 
 
 def test_arguments_are_read():
-    assert read_arguments("") == read_arguments(" \n") == read_arguments("{}") == {}
-    assert read_arguments('{"a": [1, 2.5, null, true, "ü\\n"]}') == {"a": [1, 2.5, None, True, "ü\n"]}
-    assert read_arguments(json.dumps({"a": "x" * 999_000}))["a"] == "x" * 999_000
+    assert parse_arguments("") == parse_arguments(" \n") == parse_arguments("{}") == {}
+    assert parse_arguments('{"a": [1, 2.5, null, true, "ü\\n"]}') == {"a": [1, 2.5, None, True, "ü\n"]}
+    assert parse_arguments(json.dumps({"a": "x" * 999_000}))["a"] == "x" * 999_000
 
 
 @pytest.mark.parametrize(
@@ -742,7 +751,7 @@ def test_arguments_are_read():
 )
 def test_what_is_no_arguments(text, message):
     with pytest.raises(ArgumentsError) as error:
-        read_arguments(text)
+        parse_arguments(text)
     assert str(error.value).startswith(message)
     assert len(str(error.value)) < 200
     str(error.value).encode()
@@ -751,7 +760,7 @@ def test_what_is_no_arguments(text, message):
 @given(st.text(max_size=40) | st.text(alphabet='{}[]":,0123456789.eE+-truefalsnl \\ud', max_size=60))
 def test_any_text_is_arguments_or_told(text):
     try:
-        value = read_arguments(text)
+        value = parse_arguments(text)
     except ArgumentsError as error:
         str(error).encode()
         return
@@ -759,11 +768,11 @@ def test_any_text_is_arguments_or_told(text):
 
 
 def test_arguments_of_a_policy():
-    made = tools_from(weather)["weather"]
-    assert made.check({"location": "A", "days": 2}) == {"location": "A", "days": 2}
-    assert refused(made, {"location": datetime.date(2026, 1, 1)}) == "location: a date is no JSON value."
-    assert refused(made, [("location", "A")]).startswith("The arguments must be a JSON object")
-    assert refused(made, {3: 4}) == "The arguments: the name 3 is no text."
+    subject = tools_from(weather)["weather"]
+    assert subject.check({"location": "A", "days": 2}) == {"location": "A", "days": 2}
+    assert refusal(subject, {"location": datetime.date(2026, 1, 1)}) == "location: a date is no JSON value."
+    assert refusal(subject, [("location", "A")]).startswith("The arguments must be a JSON object")
+    assert refusal(subject, {3: 4}) == "The arguments: the name 3 is no text."
 
 
 class Slow(Enum):
@@ -779,11 +788,11 @@ def test_recursive_values():
     value = {}
     for _ in range(60):
         value = {"inner": value}
-    got = received(Deep, value)
+    typed = receive(Deep, value)
     depth = 0
-    while got.inner is not None:
-        got, depth = got.inner, depth + 1
+    while typed.inner is not None:
+        typed, depth = typed.inner, depth + 1
     assert depth == 60
     for _ in range(60):
         value = {"inner": value}
-    assert refused(taking(Deep), {"a": value}) == "The arguments nest deeper than 100 levels."
+    assert refusal(tool_with(Deep), {"a": value}) == "The arguments nest deeper than 100 levels."

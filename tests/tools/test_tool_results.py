@@ -28,9 +28,9 @@ from pydantic import BaseModel, Field, RootModel, SecretStr
 from samples import decode_part, quarters
 
 from amber_nb import image_part
-from amber_nb.tools import told
-from amber_nb.tools.compact import Compact
-from amber_nb.tools.results import MOST_IMAGES, MOST_SENT, listed
+from amber_nb.tools import to_tool_content
+from amber_nb.tools.bounded_json import BoundedJson
+from amber_nb.tools.results import MAX_CHARACTERS, MAX_IMAGES, materialize
 
 
 class Colour(enum.Enum):
@@ -99,10 +99,10 @@ class Account(BaseModel):
     ],
 )
 def test_it_is_compact(value, text):
-    got = told(value)
-    assert got.text == text
-    assert (got.images, got.table, got.notes) == ((), None, ())
-    got.text.encode()
+    content = to_tool_content(value)
+    assert content.text == text
+    assert (content.images, content.table, content.notes) == ((), None, ())
+    content.text.encode()
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_it_is_compact(value, text):
     ],
 )
 def test_what_is_no_number_is_null_and_said(value, text):
-    got = told(value)
-    assert got.notes == ("NaN and infinite numbers as null",)
-    assert got.text == f"{text}\n(NaN and infinite numbers as null)"
+    content = to_tool_content(value)
+    assert content.notes == ("NaN and infinite numbers as null",)
+    assert content.text == f"{text}\n(NaN and infinite numbers as null)"
 
 
 def test_a_row_of_a_database():
@@ -125,13 +125,13 @@ def test_a_row_of_a_database():
     base.row_factory = sqlite3.Row
     rows = base.execute("select 1 as a, 'x' as b").fetchall()
     base.close()
-    assert told(rows).text == '[{"a":1,"b":"x"}]'
+    assert to_tool_content(rows).text == '[{"a":1,"b":"x"}]'
 
 
-def body(got):
+def body(content):
     """The text without what is said of cuts."""
-    head, _, said = got.text.rpartition("\n(")
-    assert said == "; ".join(note for note in got.notes if not note.startswith("the table shows")) + ")"
+    head, _, suffix = content.text.rpartition("\n(")
+    assert suffix == "; ".join(note for note in content.notes if not note.startswith("the table shows")) + ")"
     return head
 
 
@@ -154,14 +154,14 @@ FRAME = pd.DataFrame(
 
 
 def test_a_table_is_csv_and_cells():
-    got = told(FRAME)
-    assert got.text == (
+    content = to_tool_content(FRAME)
+    assert content.text == (
         'city,temp,n,day,narrow\nKöln,14.5,1,2026-11-24,0.1\n"He said ""hi"", twice",,2,2026-11-25,2.5\n,3.0,3,,3.0'
     )
-    columns, rows = got.table
+    columns, rows = content.table
     assert columns == ("city", "temp", "n", "day", "narrow")
     assert rows[1] == ('He said "hi", twice', "", "2", "2026-11-25", "2.5")
-    assert got.notes == ()
+    assert content.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -185,60 +185,60 @@ def test_a_table_is_csv_and_cells():
     ],
 )
 def test_the_index_only_where_it_says_something(frame, head):
-    got = told(frame)
-    assert rows_of(got.text)[0] == head
-    assert list(got.table[0]) == head
+    content = to_tool_content(frame)
+    assert rows_of(content.text)[0] == head
+    assert list(content.table[0]) == head
 
 
 def test_a_long_table_is_cut_at_a_row():
     frame = pd.DataFrame({"n": range(5_000), "text": 'a "quoted", text'})
-    got = told(frame)
-    rows = rows_of(body(got))
-    assert 15_000 < len(got.text) <= MOST_SENT
+    content = to_tool_content(frame)
+    rows = rows_of(body(content))
+    assert 15_000 < len(content.text) <= MAX_CHARACTERS
     assert all(row == [str(number), 'a "quoted", text'] for number, row in enumerate(rows[1:]))
-    assert got.notes[0] == f"the first {len(rows) - 1:,} of 5,000 rows"
-    assert got.notes[1] == "the table shows the first 20 of 5,000 rows"
-    assert len(got.table[1]) == 20
+    assert content.notes[0] == f"the first {len(rows) - 1:,} of 5,000 rows"
+    assert content.notes[1] == "the table shows the first 20 of 5,000 rows"
+    assert len(content.table[1]) == 20
 
 
 def test_a_wide_table_is_cut_at_a_column():
     frame = pd.DataFrame(np.ones((3, 4_000)), columns=[f"column {n}" for n in range(4_000)])
-    got = told(frame)
-    kept = len(rows_of(body(got))[0])
-    assert len(got.text) <= MOST_SENT
-    assert got.notes[0] == f"the first {kept:,} of 4,000 columns"
-    assert len(got.table[0]) == len(got.table[1][0]) == 12
+    content = to_tool_content(frame)
+    kept = len(rows_of(body(content))[0])
+    assert len(content.text) <= MAX_CHARACTERS
+    assert content.notes[0] == f"the first {kept:,} of 4,000 columns"
+    assert len(content.table[0]) == len(content.table[1][0]) == 12
 
 
 def test_long_cells():
-    got = told(pd.DataFrame({"text": ["x" * 30_000, "y"], "n": [1, 2]}))
-    assert "long cells are cut, where they end in …" in got.notes
-    assert rows_of(body(got))[2] == ["y", "2"]
-    assert got.table[1][0][0] == "x" * 79 + "…"
-    one = told(pd.DataFrame([["z" * 3_000] * 30]))
-    assert len(one.text) <= MOST_SENT
-    assert len(rows_of(body(one))[1]) == 30
+    content = to_tool_content(pd.DataFrame({"text": ["x" * 30_000, "y"], "n": [1, 2]}))
+    assert "long cells are cut, where they end in …" in content.notes
+    assert rows_of(body(content))[2] == ["y", "2"]
+    assert content.table[1][0][0] == "x" * 79 + "…"
+    item = to_tool_content(pd.DataFrame([["z" * 3_000] * 30]))
+    assert len(item.text) <= MAX_CHARACTERS
+    assert len(rows_of(body(item))[1]) == 30
 
 
 def test_odd_cells():
     frame = pd.DataFrame({"a": [{"k": 1}, [1, 2], b"xyz", object(), Raises()]}, dtype=object)
-    cells = [row[0] for row in rows_of(told(frame).text)[1:]]
+    cells = [row[0] for row in rows_of(to_tool_content(frame).text)[1:]]
     assert cells[:3] == ['{"k":1}', "[1,2]", "(3 bytes of binary data)"]
     assert cells[4].startswith("<Raises, whose repr failed")
 
 
 def test_empty_tables():
-    assert told(pd.DataFrame()).text == "A table of 0 rows and no columns."
-    got = told(pd.DataFrame({"a": [], "b": []}))
-    assert got.text == "a,b\n(no rows)"
-    assert got.table == (("a", "b"), ())
+    assert to_tool_content(pd.DataFrame()).text == "A table of 0 rows and no columns."
+    content = to_tool_content(pd.DataFrame({"a": [], "b": []}))
+    assert content.text == "a,b\n(no rows)"
+    assert content.table == (("a", "b"), ())
 
 
 def test_a_table_within_something():
-    got = told({"sales": FRAME[["n"]], "total": 6})
-    assert json.loads(got.text) == {"sales": "n\n1\n2\n3", "total": 6}
-    assert got.table is None
-    many = told([pd.DataFrame({"n": range(5_000)}), "text"])
+    content = to_tool_content({"sales": FRAME[["n"]], "total": 6})
+    assert json.loads(content.text) == {"sales": "n\n1\n2\n3", "total": 6}
+    assert content.table is None
+    many = to_tool_content([pd.DataFrame({"n": range(5_000)}), "text"])
     assert any(note.startswith("of a table, the first ") for note in many.notes)
     assert json.loads(body(many))[1] == "text"
 
@@ -251,8 +251,8 @@ def test_of_a_long_frame_no_more_is_read_than_is_sent():
             Cell.read += 1
             return "x"
 
-    got = told(pd.DataFrame({"n": np.arange(100_000), "text": [Cell()] * 100_000}))
-    sent = len(rows_of(body(got))) - 1
+    content = to_tool_content(pd.DataFrame({"n": np.arange(100_000), "text": [Cell()] * 100_000}))
+    sent = len(rows_of(body(content))) - 1
     assert 1_000 < sent < 10_000
     assert Cell.read == sent + 1  # the first that finds no room
 
@@ -270,10 +270,10 @@ def test_of_a_long_frame_no_more_is_read_than_is_sent():
     ],
 )
 def test_long_values_are_cut_at_an_item(value, note):
-    got = told(value)
-    assert 15_000 < len(got.text) <= MOST_SENT
-    read = json.loads(body(got))
-    assert got.notes == (note.format(n=f"{len(read):,}"),)
+    content = to_tool_content(value)
+    assert 15_000 < len(content.text) <= MAX_CHARACTERS
+    read = json.loads(body(content))
+    assert content.notes == (note.format(n=f"{len(read):,}"),)
     if not isinstance(value, (set, dict)):
         assert read == list(value[: len(read)])
 
@@ -294,49 +294,49 @@ def test_long_values_are_cut_at_an_item(value, note):
     ],
 )
 def test_what_is_cut_is_still_json(value):
-    got = told(value)
-    assert len(got.text) <= MOST_SENT
-    assert got.notes
-    json.loads(body(got))
+    content = to_tool_content(value)
+    assert len(content.text) <= MAX_CHARACTERS
+    assert content.notes
+    json.loads(body(content))
 
 
 def test_what_stands_beside_a_long_value_is_said_to_be_left_out():
-    assert told({"rows": list(range(50_000)), "total": 3}).notes[1] == "the first 1 of 2 entries"
+    assert to_tool_content({"rows": list(range(50_000)), "total": 3}).notes[1] == "the first 1 of 2 entries"
 
 
 @pytest.mark.parametrize("room", range(45, 130))
 def test_what_is_open_is_closed_within_the_room(room):
     value = {"a": [[["text " * 3, {"b": [1.25, None, "more text" * 20]}], 2], [3, [4, [5, [6, {"c": [7]}]]]]], "d": "e"}
-    text = Compact(room).text(value)
+    text = BoundedJson(room).dumps(value)
     json.loads(text)
     assert len(text) <= room
 
 
 def test_a_long_text():
-    got = told("x" * 50_000)
-    assert got.text == "x" * 19_600 + "\n(the first 19,600 of 50,000 characters)"
-    assert told("y" * MOST_SENT).text == "y" * MOST_SENT
-    assert told("y" * (MOST_SENT + 1)).notes
-    with_image = told(["z" * 50_000, quarters()])
+    content = to_tool_content("x" * 50_000)
+    assert content.text == "x" * 19_600 + "\n(the first 19,600 of 50,000 characters)"
+    assert to_tool_content("y" * MAX_CHARACTERS).text == "y" * MAX_CHARACTERS
+    assert to_tool_content("y" * (MAX_CHARACTERS + 1)).notes
+    with_image = to_tool_content(["z" * 50_000, quarters()])
     assert len(with_image.images) == 1
-    assert len(with_image.text) <= MOST_SENT
+    assert len(with_image.text) <= MAX_CHARACTERS
     assert any("characters" in note for note in with_image.notes)
 
 
 def test_cycles_and_depth():
     circle: list[Any] = [1]
     circle.append(circle)
-    got = told(circle)
-    assert json.loads(body(got)) == [1, "…"]
-    assert got.notes == ("it contains itself, where … stands",)
+    content = to_tool_content(circle)
+    assert json.loads(body(content)) == [1, "…"]
+    assert content.notes == ("it contains itself, where … stands",)
     same = [1]
-    assert told([same, same]).text == "[[1],[1]]"
+    assert to_tool_content([same, same]).text == "[[1],[1]]"
     deep: Any = 0
     for _ in range(100_000):
         deep = [deep]
-    got = told(deep)
-    assert "nested deeper" in got.notes[0]
-    json.loads(body(got))
+    content = to_tool_content(deep)
+    assert "nested deeper" in content.notes[0]
+    json.loads(body(content))
     while deep:  # taken apart by hand: Python itself would recurse
         deep = deep[0]
 
@@ -425,18 +425,20 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_nothing_escapes(name):
-    got = told(HOSTILE[name]())
-    assert got.text
-    assert len(got.text) <= MOST_SENT
-    got.text.encode()
-    for note in got.notes:
+    content = to_tool_content(HOSTILE[name]())
+    assert content.text
+    assert len(content.text) <= MAX_CHARACTERS
+    content.text.encode()
+    for note in content.notes:
         note.encode()
 
 
 def test_an_object_is_its_repr_and_said():
-    got = told(object())
-    assert got.text == "<object object>\n(object has no form in JSON, and stands as its repr)"  # without its address
-    assert told(Huge()).text.startswith("x" * 999 + "…")
+    content = to_tool_content(object())
+    assert (
+        content.text == "<object object>\n(object has no form in JSON, and stands as its repr)"
+    )  # without its address
+    assert to_tool_content(Huge()).text.startswith("x" * 999 + "…")
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=5) | st.dates()
@@ -451,20 +453,20 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_any_value(value):
-    got = told(value)
-    got.text.encode()
-    assert len(got.text) <= MOST_SENT
+    content = to_tool_content(value)
+    content.text.encode()
+    assert len(content.text) <= MAX_CHARACTERS
     if isinstance(value, (list, dict, tuple)):
-        json.loads(body(got) if got.notes else got.text)
+        json.loads(body(content) if content.notes else content.text)
 
 
 # --- images
 
 
 def figure():
-    made = Figure(figsize=(3.2, 2.4), dpi=100)
-    made.add_subplot().plot([1, 3, 2])
-    return made
+    plot = Figure(figsize=(3.2, 2.4), dpi=100)
+    plot.add_subplot().plot([1, 3, 2])
+    return plot
 
 
 class ShowsPng:
@@ -498,79 +500,79 @@ class HasNothingToShow:
     ],
 )
 def test_images(value, size):
-    got = told(value())
-    assert got.text == f"An image ({size[0]} × {size[1]} pixels) follows."
-    ((part, sent),) = got.images
+    content = to_tool_content(value())
+    assert content.text == f"An image ({size[0]} × {size[1]} pixels) follows."
+    ((part, sent),) = content.images
     assert decode_part(part).size == size == sent.after
-    assert got.notes == ()
+    assert content.notes == ()
 
 
 def test_charts_and_axes():
     chart = altair.Chart(pd.DataFrame({"a": [1, 2]})).mark_point().encode(x="a:Q")
     for value in (chart, figure().axes[0]):
-        got = told(value)
-        assert got.text.startswith("An image (")
-        assert len(got.images) == 1
+        content = to_tool_content(value)
+        assert content.text.startswith("An image (")
+        assert len(content.images) == 1
 
 
 def test_several_images():
-    got = told([quarters(), figure()])
-    assert got.text == "2 images follow: 96 × 64 pixels, 320 × 240 pixels."
-    assert [sent.after for _, sent in got.images] == [(96, 64), (320, 240)]
+    content = to_tool_content([quarters(), figure()])
+    assert content.text == "2 images follow: 96 × 64 pixels, 320 × 240 pixels."
+    assert [sent.after for _, sent in content.images] == [(96, 64), (320, 240)]
 
 
 def test_texts_and_images():
-    got = told(("The sales of 2026", figure()))
-    assert got.text == "The sales of 2026\nimage 1 (320 × 240 pixels)"
-    got = told({"plot": figure(), "total": 3, "more": [quarters()]})
-    assert json.loads(got.text.partition("\n")[0]) == {
+    content = to_tool_content(("The sales of 2026", figure()))
+    assert content.text == "The sales of 2026\nimage 1 (320 × 240 pixels)"
+    content = to_tool_content({"plot": figure(), "total": 3, "more": [quarters()]})
+    assert json.loads(content.text.partition("\n")[0]) == {
         "plot": "image 1 (320 × 240 pixels)",
         "total": 3,
         "more": ["image 2 (96 × 64 pixels)"],
     }
-    assert got.text.endswith("\n2 images follow: 320 × 240 pixels, 96 × 64 pixels.")
+    assert content.text.endswith("\n2 images follow: 320 × 240 pixels, 96 × 64 pixels.")
     same = quarters()
-    assert len(told([same, same]).images) == 1
+    assert len(to_tool_content([same, same]).images) == 1
 
 
 def test_many_images():
-    got = told([Image.new("RGB", (8, 8)) for _ in range(MOST_IMAGES + 5)])
-    assert len(got.images) == MOST_IMAGES
-    assert f"the first {MOST_IMAGES} images" in got.notes
+    content = to_tool_content([Image.new("RGB", (8, 8)) for _ in range(MAX_IMAGES + 5)])
+    assert len(content.images) == MAX_IMAGES
+    assert f"the first {MAX_IMAGES} images" in content.notes
 
 
 @pytest.mark.parametrize("value", ["https://example.com/a.png", "/etc/hostname", "data:image/png;base64,iVBORw0KGgo="])
 def test_texts_are_no_images(value):
-    assert told(value).text == value
-    assert told(value).images == ()
+    assert to_tool_content(value).text == value
+    assert to_tool_content(value).images == ()
     part = {"type": "image_url", "image_url": {"url": value}}
-    assert told(part).images == ()  # what a tool has read somewhere is not fetched or opened
-    assert json.loads(told(part).text) == part
+    assert to_tool_content(part).images == ()  # what a tool has read somewhere is not fetched or opened
+    assert json.loads(to_tool_content(part).text) == part
 
 
 def test_files_and_numbers_are_no_images(tmp_path):
     path = tmp_path / "a.png"
     quarters().save(path)
-    assert told(path).text == str(path)
-    assert told(path.read_bytes()).images == ()
+    assert to_tool_content(path).text == str(path)
+    assert to_tool_content(path.read_bytes()).images == ()
     with path.open("rb") as stream:
-        assert told(stream).images == ()
+        assert to_tool_content(stream).images == ()
         assert stream.tell() == 0
     for numbers in (np.zeros((30, 30)), np.zeros((30, 30, 3)), np.zeros((2, 2, 3), dtype="uint8")):
-        assert told(numbers).images == ()
-    assert told(Stream()).notes == ("Stream has no form in JSON, and stands as its repr",)
+        assert to_tool_content(numbers).images == ()
+    assert to_tool_content(Stream()).notes == ("Stream has no form in JSON, and stands as its repr",)
 
 
 def test_what_cannot_be_drawn_is_said():
-    got = told(Image.new("RGB", (0, 5)))
-    assert got.images == ()
-    assert got.notes[0].startswith("it could not be sent as an image: ")
-    assert told(HasNothingToShow()).text.startswith("a formula\n")
+    content = to_tool_content(Image.new("RGB", (0, 5)))
+    assert content.images == ()
+    assert content.notes[0].startswith("it could not be sent as an image: ")
+    assert to_tool_content(HasNothingToShow()).text.startswith("a formula\n")
 
 
 def test_no_library_is_loaded_for_it():
     code = (
-        "import sys; from amber_nb.tools import told; told([{'a': 1}, object(), b'x', {1, 2}]);"
+        "import sys; from amber_nb.tools import to_tool_content; to_tool_content([{'a': 1}, object(), b'x', {1, 2}]);"
         "print([n for n in ('pandas', 'matplotlib', 'plotly', 'altair', 'IPython') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -600,9 +602,9 @@ class Countries(RootModel[list[str]]):
     ],
 )
 def test_kinds_that_libraries_give(value, text):
-    got = told(value)
-    assert got.text == text
-    assert got.notes == ()
+    content = to_tool_content(value)
+    assert content.text == text
+    assert content.notes == ()
 
 
 def test_a_value_that_cannot_be_read_spoils_no_other():
@@ -617,16 +619,16 @@ def test_a_value_that_cannot_be_read_spoils_no_other():
         def model_dump(self, **how):
             raise RuntimeError("no")
 
-    got = told({"rows": 2, "odd": Odd.A, "broken": Broken(), "head": [1]})
-    assert got.text.startswith('{"rows":2,"odd":"<Odd.A: 1>","broken":"Broken()","head":[1]}')
-    assert got.notes == tuple(
+    content = to_tool_content({"rows": 2, "odd": Odd.A, "broken": Broken(), "head": [1]})
+    assert content.text.startswith('{"rows":2,"odd":"<Odd.A: 1>","broken":"Broken()","head":[1]}')
+    assert content.notes == tuple(
         f"{name} could not be read (RuntimeError), and stands as its repr" for name in ("Odd", "Broken")
     )
 
 
 @pytest.mark.parametrize("count", [10_000, 10_001])
 def test_of_what_goes_on_it_is_said_that_it_does(count):
-    got = told(listed("" for _ in range(count)))
-    said = "at most 10,000 items were read"
-    assert (said in got.notes) is (count > 10_000)
-    assert ("the first 6,533 of more items" if count > 10_000 else "the first 6,533 of 10,000 items") in got.notes
+    content = to_tool_content(materialize("" for _ in range(count)))
+    note = "at most 10,000 items were read"
+    assert (note in content.notes) is (count > 10_000)
+    assert ("the first 6,533 of more items" if count > 10_000 else "the first 6,533 of 10,000 items") in content.notes

@@ -21,6 +21,7 @@ from tool_signatures import SIGNATURES, City, Closed, Node, Point, get_current_w
 
 from amber_nb import Amber
 from amber_nb.tools import tool, tools_from
+from amber_nb.tools.schema import to_strict_schema
 
 HERE = Path(__file__).parent
 STORED = json.loads((HERE / "tool_schemas.json").read_text(encoding="utf-8"))["schemas"]
@@ -54,8 +55,8 @@ def canonical(value):
 
 
 def spec(function, **options):
-    (made,) = tools_from(tool(function, **options) if options else function).values()
-    return made.spec["function"]
+    (subject,) = tools_from(tool(function, **options) if options else function).values()
+    return subject.spec["function"]
 
 
 def parameters(function, **options):
@@ -66,7 +67,7 @@ def properties(function):
     return parameters(function)["properties"]
 
 
-def listed():
+def read_rules():
     """(signature, library) → rules, from the text beside this."""
     table = {}
     library = ""
@@ -79,11 +80,11 @@ def listed():
     return table
 
 
-EXPLAINED = listed()
+EXPLAINED = read_rules()
 
 
 def test_the_vendors_tool_byte_for_byte():
-    assert canonical([one.spec for one in tools_from([get_current_weather]).values()]) == canonical(VENDOR)
+    assert canonical([item.spec for item in tools_from([get_current_weather]).values()]) == canonical(VENDOR)
 
 
 def test_the_vendors_request_byte_for_byte():
@@ -94,8 +95,8 @@ def test_the_vendors_request_byte_for_byte():
         Amber(base_url=url, api_key=KEY).ask(question, tools=get_current_weather, tool_choice="auto")
     (body,) = bodies
     assert (body.pop("stream"), body.pop("stream_options")) == (True, {"include_usage": True})
-    said = {"model": "azure/gpt-5.4", "messages": [{"role": "user", "content": question}]}
-    assert canonical(body) == canonical({**said, "tools": VENDOR, "tool_choice": "auto"})
+    request = {"model": "azure/gpt-5.4", "messages": [{"role": "user", "content": question}]}
+    assert canonical(body) == canonical({**request, "tools": VENDOR, "tool_choice": "auto"})
 
 
 def test_the_vendors_tool_is_the_pages():
@@ -108,8 +109,8 @@ def test_the_vendors_tool_is_the_pages():
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_ours_is_what_is_stored(name):
-    made = spec(SIGNATURES[name])
-    ours = {"description": made.get("description", ""), "parameters": made["parameters"]}
+    subject = spec(SIGNATURES[name])
+    ours = {"description": subject.get("description", ""), "parameters": subject["parameters"]}
     assert canonical(ours) == canonical(STORED[name]["ours"])
 
 
@@ -122,7 +123,7 @@ def test_every_difference_is_explained(name, library):
     theirs, ours = tool_differences.explained(row[library], row["ours"], rules)
     assert theirs == ours
     for rule in rules:  # each is needed
-        rest = [one for one in rules if one != rule]
+        rest = [item for item in rules if item != rule]
         try:
             theirs, ours = tool_differences.explained(row[library], row["ours"], rest)
         except (AssertionError, KeyError, ValueError, TypeError):
@@ -191,8 +192,8 @@ def described(a: Annotated[str, "from Annotated"], b: Annotated[int, Field(descr
 
 
 def test_where_a_description_comes_from():
-    made = properties(described)
-    assert [made[name]["description"] for name in "abc"] == ["from Annotated", "from Field", "from the docstring"]
+    subject = properties(described)
+    assert [subject[name]["description"] for name in "abc"] == ["from Annotated", "from Field", "from the docstring"]
 
 
 def args_kwargs(x: int, *args, **kwargs): ...
@@ -231,36 +232,36 @@ def objects(schema):
     if isinstance(schema, dict):
         if "properties" in schema:
             yield schema
-        for one in schema.values():
-            yield from objects(one)
+        for item in schema.values():
+            yield from objects(item)
     elif isinstance(schema, list):
-        for one in schema:
-            yield from objects(one)
+        for item in schema:
+            yield from objects(item)
 
 
 def words(schema):
     """The keywords used anywhere."""
     if isinstance(schema, list):
-        return {word for one in schema for word in words(one)}
+        return {word for item in schema for word in words(item)}
     if not isinstance(schema, dict):
         return set()
-    found = set(schema)
+    keywords = set(schema)
     for key, value in schema.items():
         inner = value.values() if key in ("properties", "$defs") else [value]
-        found |= {word for one in inner for word in words(one)}
-    return found
+        keywords |= {word for item in inner for word in words(item)}
+    return keywords
 
 
 def test_the_strict_form():
-    made = spec(strict_all, strict=True)
-    assert made["strict"] is True
-    assert list(made)[:2] == ["name", "parameters"]
-    schema = made["parameters"]
+    subject = spec(strict_all, strict=True)
+    assert subject["strict"] is True
+    assert list(subject)[:2] == ["name", "parameters"]
+    schema = subject["parameters"]
     every = list(objects(schema))
     assert len(every) == 3
-    for one in every:
-        assert one["required"] == list(one["properties"])
-        assert one["additionalProperties"] is False
+    for item in every:
+        assert item["required"] == list(item["properties"])
+        assert item["additionalProperties"] is False
     assert words(schema) <= {
         *("type", "description", "enum", "const", "anyOf", "properties", "required", "items", "additionalProperties")
     }
@@ -305,6 +306,36 @@ def test_what_the_strict_form_cannot_say(hint, words):
     tools_from(bad)
     with pytest.raises(ValueError, match=words):
         tools_from(tool(bad, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("field", "strict"),
+    [
+        (
+            {"oneOf": [{"type": "string"}, {"const": 3}]},
+            {"anyOf": [{"type": "string"}, {"const": 3}, {"type": "null"}]},
+        ),
+        ({"allOf": [{"type": "integer", "minimum": 3}]}, {"type": ["integer", "null"]}),
+        ({"$ref": "#/definitions/x"}, {"anyOf": [{"$ref": "#/$defs/x"}, {"type": "null"}]}),
+        ({"type": "null"}, {"type": "null"}),
+    ],
+)
+def test_keywords_that_the_strict_form_says_otherwise(field, strict):
+    schema = {"type": "object", "properties": {"a": field}, "definitions": {"x": {"type": "string"}}}
+    assert to_strict_schema(schema, "f")["properties"]["a"] == strict
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"type": "array"}, "f: the strict form needs parameters that are one object"),
+        ({"type": "object", "properties": {"a": True}}, r"f\.a: the strict form needs a type"),
+        ({"type": "object", "properties": {"a": {"allOf": [{}, {}]}}}, r"f\.a: the strict form has no allOf"),
+    ],
+)
+def test_schemas_that_have_no_strict_form(schema, message):
+    with pytest.raises(ValueError, match=message):
+        to_strict_schema(schema, "f")
 
 
 def connection(db: sqlite3.Connection): ...
@@ -433,15 +464,15 @@ def test_schemas_that_nest_without_end():
 
 def test_a_dict_is_sent_as_it_is_and_kept_apart():
     given = json.loads(json.dumps(VENDOR[0]))
-    made = tools_from(given)["get_current_weather"]
+    subject = tools_from(given)["get_current_weather"]
     given["function"]["parameters"]["properties"].clear()
-    assert made.spec == VENDOR[0]
-    assert made.function is None
+    assert subject.spec == VENDOR[0]
+    assert subject.function is None
 
 
 def test_model_classes():
-    made = tools_from(City)["City"]
-    assert made.spec["function"] == {
+    subject = tools_from(City)["City"]
+    assert subject.spec["function"] == {
         "name": "City",
         "description": "A city.",
         "parameters": {
@@ -450,7 +481,7 @@ def test_model_classes():
             "type": "object",
         },
     }
-    assert made.function is None
+    assert subject.function is None
     assert tools_from(Closed)["Closed"].spec["function"]["parameters"]["additionalProperties"] is False
 
 
@@ -458,8 +489,8 @@ def test_order_and_nothing():
     assert tools_from(None) == {}
     assert tools_from([]) == {}
     assert list(tools_from(iter([City, good, VENDOR[0]]))) == ["City", "good", "get_current_weather"]
-    made = tools_from(good)
-    assert tools_from(made.values()) == made
+    subject = tools_from(good)
+    assert tools_from(subject.values()) == subject
 
 
 def test_the_decorator_leaves_the_function_as_it_is():
@@ -469,8 +500,8 @@ def test_the_decorator_leaves_the_function_as_it_is():
     assert tool(plain) is plain
     assert tool(serial=True, require_approval=True, timeout_s=3)(plain) is plain
     assert plain(3) == 3
-    made = tools_from(plain)["plain"]
-    assert (made.serial, made.require_approval, made.timeout_s) == (True, True, 3)
+    subject = tools_from(plain)["plain"]
+    assert (subject.serial, subject.require_approval, subject.timeout_s) == (True, True, 3)
     other = tools_from(good)["good"]
     assert (other.serial, other.require_approval, other.timeout_s) == (False, None, None)
     with pytest.raises(TypeError, match="not for int"):
@@ -481,7 +512,7 @@ def test_the_decorator_leaves_the_function_as_it_is():
         tool(timeout_s=0)
 
 
-class Desk:
+class Service:
     @tool(serial=True)
     def method(self, a: int):
         return self, a
@@ -498,31 +529,31 @@ class Desk:
 
     @classmethod
     @tool(name="of_class")
-    def made(cls, a: int):
+    def build(cls, a: int):
         return cls, a
 
     async def __call__(self, a: int):
         return a
 
 
-def test_marks_on_methods():
-    desk = Desk()
-    made = tools_from(
-        [desk.method, Desk.of_nobody, Desk.waits, Desk.made, functools.partial(tool(good, serial=True), 3)]
+def test_options_on_methods():
+    service = Service()
+    subject = tools_from(
+        [service.method, Service.of_nobody, Service.waits, Service.build, functools.partial(tool(good, serial=True), 3)]
     )
-    assert list(made) == ["method", "static", "inner", "of_class", "good"]
-    assert [one.serial for one in made.values()] == [True, False, False, False, True]
-    assert [one.is_async for one in made.values()] == [False, False, True, False, False]
-    assert made["method"].bound({"a": 1})() == (desk, 1)
-    assert made["of_class"].bound({"a": 1})() == (Desk, 1)
-    assert made["good"].spec["function"]["parameters"] == {"type": "object", "properties": {}}
+    assert list(subject) == ["method", "static", "inner", "of_class", "good"]
+    assert [item.serial for item in subject.values()] == [True, False, False, False, True]
+    assert [item.is_async for item in subject.values()] == [False, False, True, False, False]
+    assert subject["method"].bind({"a": 1})() == (service, 1)
+    assert subject["of_class"].bind({"a": 1})() == (Service, 1)
+    assert subject["good"].spec["function"]["parameters"] == {"type": "object", "properties": {}}
 
 
 async def waits(a: int): ...
 
 
-@pytest.mark.parametrize("function", [waits, functools.partial(waits, 3), tool(Desk(), name="desk"), Desk.waits])
+@pytest.mark.parametrize("function", [waits, functools.partial(waits, 3), tool(Service(), name="desk"), Service.waits])
 def test_async(function):
-    (made,) = tools_from(function).values()
-    assert made.is_async
+    (subject,) = tools_from(function).values()
+    assert subject.is_async
     assert not tools_from(good)["good"].is_async

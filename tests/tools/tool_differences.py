@@ -18,9 +18,9 @@ def everywhere(change, schema):
     new = {}
     for key, value in schema.items():
         if key in MAPS:
-            value = {name: everywhere(change, one) for name, one in value.items()}
+            value = {name: everywhere(change, item) for name, item in value.items()}
         elif key in ("anyOf", "oneOf", "prefixItems"):
-            value = [everywhere(change, one) for one in value]
+            value = [everywhere(change, item) for item in value]
         elif key in ("items", "additionalProperties", "propertyNames"):
             value = everywhere(change, value)
         new[key] = value
@@ -34,27 +34,27 @@ def side_by_side(change, theirs, ours):
         for key in set(theirs) & set(ours):
             side_by_side(change, theirs[key], ours[key])
     elif isinstance(theirs, list) and isinstance(ours, list):
-        for one, other in zip(theirs, ours, strict=False):
-            side_by_side(change, one, other)
+        for item, other in zip(theirs, ours, strict=False):
+            side_by_side(change, item, other)
 
 
 def without(*keys):
-    return lambda theirs, ours: everywhere(lambda one: {k: v for k, v in one.items() if k not in keys}, theirs)
+    return lambda theirs, ours: everywhere(lambda item: {k: v for k, v in item.items() if k not in keys}, theirs)
 
 
 def refs_inlined(theirs, ours):
     definitions = theirs.get("$defs", {})
     kept = ours.get("$defs", {})
 
-    def put(one):
-        name = one.get("$ref", "").removeprefix("#/$defs/")
+    def put(item):
+        name = item.get("$ref", "").removeprefix("#/$defs/")
         if name in definitions and name not in kept:
-            rest = {key: value for key, value in one.items() if key != "$ref"}
+            rest = {key: value for key, value in item.items() if key != "$ref"}
             return {**everywhere(put, definitions[name]), **rest}
-        return one
+        return item
 
     body = everywhere(put, {key: value for key, value in theirs.items() if key != "$defs"})
-    left = {name: everywhere(put, one) for name, one in definitions.items() if name in kept}
+    left = {name: everywhere(put, item) for name, item in definitions.items() if name in kept}
     return {**body, "$defs": left} if left else body
 
 
@@ -64,15 +64,15 @@ def arguments_stay_open(theirs, ours):
 
 
 def objects_stay_open(theirs, ours):
-    def opened(one):
-        return {key: value for key, value in one.items() if (key, value) != ("additionalProperties", False)}
+    def opened(item):
+        return {key: value for key, value in item.items() if (key, value) != ("additionalProperties", False)}
 
     return everywhere(opened, theirs)
 
 
 def optional_is_not_nullable(theirs, ours):
-    def change(one, other):
-        for name, inner in one.get("properties", {}).items() if isinstance(one.get("properties"), dict) else ():
+    def change(item, other):
+        for name, inner in item.get("properties", {}).items() if isinstance(item.get("properties"), dict) else ():
             choices = inner.get("anyOf", [])
             null = {"type": "null"} in choices and inner.get("default") is None
             if name in other.get("required", ()) or not null:
@@ -86,34 +86,34 @@ def optional_is_not_nullable(theirs, ours):
 
 
 def optional_is_not_required(theirs, ours):
-    def change(one, other):
-        if isinstance(one.get("properties"), dict) and set(one.get("required", ())) == set(one["properties"]):
-            one.pop("required")
+    def change(item, other):
+        if isinstance(item.get("properties"), dict) and set(item.get("required", ())) == set(item["properties"]):
+            item.pop("required")
             if "required" in other:
-                one["required"] = other["required"]
+                item["required"] = other["required"]
 
     side_by_side(change, theirs, ours)
     return theirs
 
 
 def only_texts_that_both_have(theirs, ours):
-    for name, one in ours["properties"].items():
+    for name, item in ours["properties"].items():
         if "description" not in theirs["properties"][name]:
-            one.pop("description", None)
+            item.pop("description", None)
     return theirs
 
 
 def field_as_a_default_is_read(theirs, ours):
-    for name, one in ours["properties"].items():
-        assert theirs["properties"][name].items() <= one.items()
+    for name, item in ours["properties"].items():
+        assert theirs["properties"][name].items() <= item.items()
         ours["properties"][name] = dict(theirs["properties"][name])
     return theirs
 
 
 def wrapped_lines_are_joined(theirs, ours):
-    def joined(one):
-        text = one.get("description")
-        return {**one, "description": text.replace("\n", " ")} if isinstance(text, str) else one
+    def joined(item):
+        text = item.get("description")
+        return {**item, "description": text.replace("\n", " ")} if isinstance(text, str) else item
 
     return everywhere(joined, theirs)
 

@@ -61,13 +61,13 @@ BARE = [list, dict, tuple, set, Any]
 
 def wider(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
-        inner.map(lambda one: list[one]),
-        inner.map(lambda one: dict[str, one]),
-        inner.map(lambda one: tuple[one, ...]),
+        inner.map(lambda item: list[item]),
+        inner.map(lambda item: dict[str, item]),
+        inner.map(lambda item: tuple[item, ...]),
         st.tuples(inner, inner).map(lambda two: tuple[two[0], two[1]]),
-        inner.map(lambda one: one | None if one is not Any else Any),
+        inner.map(lambda item: item | None if item is not Any else Any),
         st.tuples(inner, inner).map(lambda two: Union[two[0], two[1]]),  # noqa: UP007 - of whatever they are
-        st.sampled_from(HASHABLE).map(lambda one: set[one]),
+        st.sampled_from(HASHABLE).map(lambda item: set[item]),
         st.just(Annotated[int, Field(ge=0, le=5)]),
     )
 
@@ -112,17 +112,17 @@ def fitting(hint: Any) -> st.SearchStrategy[Any]:
     if hint in simple:
         return simple[hint]()
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return st.sampled_from([one.value for one in hint])
+        return st.sampled_from([item.value for item in hint])
     if origin is Annotated:
         return st.integers(0, 5)
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin in (Union, types.UnionType):
-        return st.one_of([fitting(one) for one in arguments])
+        return st.one_of([fitting(item) for item in arguments])
     if origin is dict:
         return st.dictionaries(TEXTS, fitting(arguments[1]), max_size=2)
     if origin is tuple and arguments[-1] is not ...:
-        return st.tuples(*[fitting(one) for one in arguments]).map(list)
+        return st.tuples(*[fitting(item) for item in arguments]).map(list)
     return st.lists(fitting(arguments[0]), max_size=2)
 
 
@@ -137,33 +137,35 @@ def satisfies(value: Any, hint: Any) -> bool:
         bounds = arguments[1].metadata
         return satisfies(value, arguments[0]) and bounds[0].ge <= value <= bounds[1].le
     if origin is Literal:
-        return any(type(value) is type(one) and value == one for one in arguments)
+        return any(type(value) is type(item) and value == item for item in arguments)
     if origin in (Union, types.UnionType):
-        return any(satisfies(value, one) for one in arguments)
+        return any(satisfies(value, item) for item in arguments)
     if origin in (list, set):
-        return type(value) is origin and all(satisfies(one, arguments[0]) for one in value)
+        return type(value) is origin and all(satisfies(item, arguments[0]) for item in value)
     if origin is dict:
         return type(value) is dict and all(
-            satisfies(key, arguments[0]) and satisfies(one, arguments[1]) for key, one in value.items()
+            satisfies(key, arguments[0]) and satisfies(item, arguments[1]) for key, item in value.items()
         )
     if origin is tuple:
         if arguments[-1] is ...:
-            return type(value) is tuple and all(satisfies(one, arguments[0]) for one in value)
+            return type(value) is tuple and all(satisfies(item, arguments[0]) for item in value)
         return (
             type(value) is tuple
             and len(value) == len(arguments)
-            and all(satisfies(one, wanted) for one, wanted in zip(value, arguments, strict=True))
+            and all(satisfies(item, wanted) for item, wanted in zip(value, arguments, strict=True))
         )
     if is_typeddict(hint):
         hints = typing.get_type_hints(hint)
         return (
             type(value) is dict
             and hint.__required_keys__ <= set(value) <= set(hints)
-            and all(satisfies(one, hints[key]) for key, one in value.items())
+            and all(satisfies(item, hints[key]) for key, item in value.items())
         )
     if is_dataclass(hint):
         hints = typing.get_type_hints(hint)
-        return type(value) is hint and all(satisfies(getattr(value, one.name), hints[one.name]) for one in fields(hint))
+        return type(value) is hint and all(
+            satisfies(getattr(value, item.name), hints[item.name]) for item in fields(hint)
+        )
     if issubclass(hint, BaseModel):
         hints = typing.get_type_hints(hint)
         return type(value) is hint and all(satisfies(getattr(value, name), hints[name]) for name in hint.model_fields)

@@ -313,10 +313,10 @@ functools.update_wrapper(partial_keyword, _search)
 del partial_keyword.__wrapped__
 
 SIGNATURES = {
-    name: one
-    for name, one in list(globals().items())
+    name: item
+    for name, item in list(globals().items())
     if not name.startswith("_")
-    and callable(one)
-    and not isinstance(one, type)
-    and (getattr(one, "__module__", "") == __name__ or isinstance(one, functools.partial))
+    and callable(item)
+    and not isinstance(item, type)
+    and (getattr(item, "__module__", "") == __name__ or isinstance(item, functools.partial))
 }

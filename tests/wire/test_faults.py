@@ -10,8 +10,7 @@ import openai
 import pytest
 
 from amber_nb import Amber, AmberError, BadReply, StreamCut
-from amber_nb.simulator.faults import FAULTS
-from amber_nb.simulator.server import Server
+from amber_nb.simulator import FAULTS, Server
 
 KEY = "ambrs-exampletoken"
 WHOLE = "whole"
@@ -261,7 +260,7 @@ def test_a_redirect_is_not_followed(verb, monkeypatch):
     seen = []
     with Server(log=seen.append) as target, Server() as server:
         elsewhere = target.base_url
-        answer = FAULTS["redirect"].make
+        answer = FAULTS["redirect"].respond
 
         def redirect(plain):
             made = answer(plain)

@@ -14,7 +14,7 @@ import pytest
 from amber_nb import Amber, ConfigError
 from amber_nb import clock as the_clock
 from amber_nb.chat.ask import AskRun
-from amber_nb.simulator.server import Server
+from amber_nb.simulator import Server
 from amber_nb.wire.completion import RetryPolicy
 
 KEY = "ambrs-exampletoken"

@@ -1,4 +1,4 @@
-"""A schema and a prompt → an instance: always valid, and sensible where the prompt tells."""
+"""A schema and a prompt → an example value: always valid, and taken from the prompt where possible."""
 
 # ruff: noqa: E501  – tables read better with a case a line
 
@@ -9,10 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from amber_nb.simulator.instances import Maker
-from amber_nb.simulator.patterns import PatternError, examples, matches
-from amber_nb.simulator.schemas import Unsatisfiable
-from amber_nb.simulator.words import Prompt
+from amber_nb.simulator.prompt import Prompt
+from amber_nb.simulator.values import ExampleBuilder, Unsatisfiable, matches, pattern_examples
 
 PROMPTS = ["", "Rate this review: The food was cold, we waited 45 minutes. Never again!", "Alice, 31, lives in Paris."]
 ANY_HEALTH = settings(suppress_health_check=list(HealthCheck))
@@ -104,7 +102,7 @@ nested = st.recursive(scalars, lambda inner: st.one_of(arrays(inner), objects(in
 @given(schema=combined(nested) | nested, prompt=st.sampled_from(PROMPTS), index=small)
 def test_a_schema_that_can_be_met_is_met(schema, prompt, index):
     for optional in (True, False):
-        assert_valid(schema, Maker(schema, Prompt(prompt), optional=optional).make(index))
+        assert_valid(schema, ExampleBuilder(schema, Prompt(prompt), optional=optional).build(index))
 
 
 keywords = st.fixed_dictionaries(
@@ -164,7 +162,7 @@ anything = st.recursive(
 @given(schema=anything, prompt=st.sampled_from(PROMPTS))
 def test_any_schema_is_met_or_refused(schema, prompt):
     try:
-        value = Maker(schema, Prompt(prompt)).make()
+        value = ExampleBuilder(schema, Prompt(prompt)).build()
     except Unsatisfiable:
         return
     assert_valid(schema, value)
@@ -210,15 +208,15 @@ SHAPES = [
 
 @pytest.mark.parametrize("schema", SHAPES, ids=str)
 def test_shapes_that_need_care(schema):
-    value = Maker(schema, Prompt("Berlin and Paris, 12 items")).make()
+    value = ExampleBuilder(schema, Prompt("Berlin and Paris, 12 items")).build()
     assert_valid(schema, value)
 
 
 def test_a_recursive_schema_shows_its_recursion_and_ends():
-    tree = Maker(SHAPES[0], Prompt("")).make()
+    tree = ExampleBuilder(SHAPES[0], Prompt("")).build()
     assert tree["children"][0]["children"]
     assert len(json.dumps(tree)) < 2_000
-    link = Maker(LINKED, Prompt("")).make()
+    link = ExampleBuilder(LINKED, Prompt("")).build()
     assert link["next"]["text"]
 
 
@@ -257,7 +255,7 @@ def test_a_recursive_schema_shows_its_recursion_and_ends():
 )
 def test_what_cannot_be_met_is_refused(schema):
     with pytest.raises(Unsatisfiable):
-        Maker(schema, Prompt("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!")).make()
+        ExampleBuilder(schema, Prompt("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!")).build()
 
 
 @pytest.mark.parametrize(
@@ -265,7 +263,7 @@ def test_what_cannot_be_met_is_refused(schema):
 )
 def test_a_hostile_pattern_comes_to_an_end(pattern):
     evil = "a" * 60 + "!"
-    value = Maker({"type": "string", "pattern": pattern}, Prompt(f'"{evil}" {evil} {"x" * 60}')).make()
+    value = ExampleBuilder({"type": "string", "pattern": pattern}, Prompt(f'"{evil}" {evil} {"x" * 60}')).build()
     assert_valid({"pattern": pattern}, value)
 
 
@@ -274,41 +272,12 @@ def test_a_hostile_pattern_comes_to_an_end(pattern):
     [*patterns, r"^\d{4}-\d{2}$", r"(?i)^abc", r"^(?<year>\d{4})$", r"^[^a-z\s]{3}$", r"^(?:x|y)(?!z).$", r"^(a)\1$"],
 )
 def test_examples_of_a_pattern(pattern):
-    assert any(matches(pattern, text) for text in examples(pattern, "seed"))
+    assert any(matches(pattern, text) for text in pattern_examples(pattern, "seed"))
 
 
 def test_a_pattern_too_costly_is_named():
-    with pytest.raises(PatternError, match="too costly"):
+    with pytest.raises(Unsatisfiable, match="too costly"):
         matches("(((a+)+)+)+", "a")
-
-
-REVIEW = {
-    "type": "object",
-    "properties": {
-        "rating": {"type": "integer", "minimum": 1, "maximum": 5},
-        "sentiment": {"enum": ["positive", "neutral", "negative"]},
-        "summary": {"type": "string"},
-        "recommended": {"type": "boolean"},
-    },
-    "required": ["rating", "sentiment", "summary", "recommended"],
-    "additionalProperties": False,
-}
-
-
-@pytest.mark.parametrize(
-    ("prompt", "rating", "sentiment", "recommended"),
-    [
-        ("Rate this review: The food was cold and the waiter was rude.", {1, 2}, "negative", False),
-        ("Rate this review: Wonderful! A lovely place, friendly staff.", {4, 5}, "positive", True),
-        ("Rate this review: It was not bad at all, really good.", {4, 5}, "positive", True),
-        ("Rate this review: There is a table.", {3}, "neutral", False),
-    ],
-)
-def test_a_review_is_rated_by_its_mood(prompt, rating, sentiment, recommended):
-    value = Maker(REVIEW, Prompt(prompt)).make()
-    assert value["rating"] in rating
-    assert (value["sentiment"], value["recommended"]) == (sentiment, recommended)
-    assert value["summary"] == prompt.partition(": ")[2]
 
 
 @pytest.mark.parametrize(
@@ -328,12 +297,11 @@ def test_a_review_is_rated_by_its_mood(prompt, rating, sentiment, recommended):
         ("Write to bob@example.com and eve@example.org", {"type": "object", "properties": {
             "to": {"type": "string"}, "cc": {"type": "array", "items": {"type": "string"}}}},
          {"to": "bob@example.com", "cc": ["bob@example.com", "eve@example.org"]}),
-        ('Rate these: "Lovely!" "A bad one." "It is red."', {"type": "array", "items": {"type": "object", "properties": {
-            "text": {"type": "string"}, "stars": {"enum": [1, 2, 3, 4, 5]}}}},
-         [{"text": "Lovely!", "stars": 5}, {"text": "A bad one.", "stars": 1}, {"text": "It is red.", "stars": 3}]),
+        ('Name these: "Lovely!" "A bad one." "It is red."', {"type": "array", "items": {"type": "object", "properties": {
+            "text": {"type": "string"}}}}, [{"text": "Lovely!"}, {"text": "A bad one."}, {"text": "It is red."}]),
         ("Rate this: a bad one, broken", {"type": "object", "properties": {
             "stars": {"type": "integer", "description": "How good (minimum: 2, exclusiveMaximum: 9)"}}}, {"stars": 2}),
     ],
 )  # fmt: skip
 def test_values_come_from_the_prompt(prompt, schema, expected):
-    assert Maker(schema, Prompt(prompt)).make() == expected
+    assert ExampleBuilder(schema, Prompt(prompt)).build() == expected

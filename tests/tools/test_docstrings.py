@@ -2,7 +2,7 @@
 
 import pytest
 
-from amber_nb.tools.docs import described
+from amber_nb.tools.signature import parse_docstring
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,15 @@ from amber_nb.tools.docs import described
             {"to": "who"},
         ),
         ("Send.\n\nArgs:\n    to: who\n\nNever twice.", "Send.\n\nNever twice.", {"to": "who"}),
-        ("Send.\n\nArgs:\nto: who\ncc: a copy", "Send.\n\nto: who\ncc: a copy", {}),
+        ("Send.\n\nArgs:\nto: who\ncc: a copy", "Send.\n\nArgs:\nto: who\ncc: a copy", {}),
+        ("Send.\n\nWarnings:\n    No way back.", "Send.\n\nWarning:\n    No way back.", {}),
+        ("Send.\nArgs:\n    to: who\nReturns:\n    nothing", "Send.", {"to": "who"}),
+        (
+            "Send.\n\nBeware: this\n    costs.\n\nArgs:\n\n    *to: who",
+            "Send.\n\nBeware: this\n    costs.",
+            {"to": "who"},
+        ),
+        ("Send.\n\nExample:\n    >>> f()\n\nAttributes:\n    to: who", "Send.", {"to": "who"}),
         (
             "Fit.\n\nParameters\n----------\nx : int\n    data\n\nNotes\n-----\nSlow.",
             "Fit.\n\nNotes\n-----\nSlow.",
@@ -61,4 +69,4 @@ from amber_nb.tools.docs import described
     ],
 )
 def test_what_is_said(docstring, summary, parameters):
-    assert described(docstring) == (summary, parameters)
+    assert parse_docstring(docstring) == (summary, parameters)

@@ -1,4 +1,4 @@
-"""What a request may not be: each row is refused with 400, with the parameter and the code of OpenAI's format."""
+"""Invalid requests: each row is refused with 400, with the parameter and the code of OpenAI's format."""
 
 # ruff: noqa: E501  – tables read better with a case a line
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from amber_nb.tools import tool, tools_from
-from amber_nb.tools.marks import Mark, mark_of
+from amber_nb.tools.tool import ToolOptions, options_of
 
 
 class Delete(BaseModel):
@@ -20,20 +20,20 @@ def carefully(args: Delete) -> str:
     return args.path
 
 
-def only(*given, **how):
-    (made,) = tools_from(*given, **how).values()
-    return made
+def make_tool(*sources, **options):
+    (subject,) = tools_from(*sources, **options).values()
+    return subject
 
 
-def said(made):
-    return made.require_approval, made.serial, made.timeout_s
+def options_tuple(subject):
+    return subject.require_approval, subject.serial, subject.timeout_s
 
 
 def test_of_the_handler_of_a_model():
-    assert said(only(Delete, handlers={"Delete": carefully})) == (True, True, 5)
-    later = only(only(Delete), handlers={"Delete": carefully})
-    assert said(later) == (True, True, 5)
-    assert later.bound({"path": "a"})() == "a"
+    assert options_tuple(make_tool(Delete, handlers={"Delete": carefully})) == (True, True, 5)
+    later = make_tool(make_tool(Delete), handlers={"Delete": carefully})
+    assert options_tuple(later) == (True, True, 5)
+    assert later.bind({"path": "a"})() == "a"
 
 
 @pytest.mark.parametrize(("model", "handler", "wanted"), [
@@ -49,24 +49,24 @@ def test_either_may_ask_for_approval(model, handler, wanted):
     def wipe(args):
         return args
 
-    assert only(Wipe, handlers={"Wipe": wipe}).require_approval is wanted
+    assert make_tool(Wipe, handlers={"Wipe": wipe}).require_approval is wanted
 
 
 def test_a_second_mark_adds_to_the_first():
     @tool(require_approval=True, timeout_s=3)
     def wipe(path: str): ...
 
-    made = only(tool(wipe, name="wipe_disk", serial=True))
-    assert (made.name, *said(made)) == ("wipe_disk", True, True, 3)
-    assert said(only(tool(wipe, require_approval=False))) == (False, True, 3)  # the newest word counts
+    subject = make_tool(tool(wipe, name="wipe_disk", serial=True))
+    assert (subject.name, *options_tuple(subject)) == ("wipe_disk", True, True, 3)
+    assert options_tuple(make_tool(tool(wipe, require_approval=False))) == (False, True, 3)  # the newest word counts
 
 
 def test_a_partial_keeps_what_is_said_of_its_function():
     @tool(require_approval=True)
     def wipe(path: str, disk: str): ...
 
-    made = only(tool(functools.partial(wipe, disk="a"), name="wipe_a"))
-    assert (made.name, made.require_approval) == ("wipe_a", True)
+    subject = make_tool(tool(functools.partial(wipe, disk="a"), name="wipe_a"))
+    assert (subject.name, subject.require_approval) == ("wipe_a", True)
 
 
 def test_a_subclass_keeps_all_but_the_name():
@@ -77,8 +77,8 @@ def test_a_subclass_keeps_all_but_the_name():
     class Sub(Base):
         pass
 
-    made = only(Sub)
-    assert (made.name, made.require_approval) == ("Sub", True)
+    subject = make_tool(Sub)
+    assert (subject.name, subject.require_approval) == ("Sub", True)
 
 
 def test_an_object_keeps_what_is_said_of_its_call():
@@ -89,14 +89,14 @@ def test_an_object_keeps_what_is_said_of_its_call():
     class Quiet(Wiper):
         pass
 
-    for one in (Wiper(), Quiet()):
-        made = only(one)
-        assert (made.name, made.require_approval) == ("wipe", True)
+    for wiper in (Wiper(), Quiet()):
+        subject = make_tool(wiper)
+        assert (subject.name, subject.require_approval) == ("wipe", True)
 
 
 def test_nothing_is_said_of_what_is_not_marked():
     for thing in (print, len, Delete, Delete.model_dump, functools.partial(print), object(), lambda: None):
-        assert mark_of(thing) == Mark()
+        assert options_of(thing) == ToolOptions()
 
 
 def test_what_answers_every_name_is_looked_at_once():
@@ -105,4 +105,4 @@ def test_what_answers_every_name_is_looked_at_once():
         unittest.mock.MagicMock(),
         xmlrpc.client.ServerProxy("http://127.0.0.1:1/").add,
     ):
-        assert mark_of(thing) == Mark()
+        assert options_of(thing) == ToolOptions()

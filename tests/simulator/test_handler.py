@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from amber_nb.simulator.reply import MODELS, Request, respond
+from amber_nb.simulator import Request, respond
+from amber_nb.simulator.handler import MODELS
 
 KEY = {"authorization": "Bearer ambrs-test"}
 
@@ -94,8 +95,8 @@ def test_an_ordinary_reply_says_who_speaks_and_what_arrived(say):
         [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": "What is up?"}], temperature=0.25
     )["content"]
     assert "simulat" in text.lower()
-    for told in ("What is up?", "1 `developer`, 1 `user`", "`temperature` = `0.25`"):
-        assert told in text
+    for part in ("What is up?", "1 `developer`, 1 `user`", "`temperature` = `0.25`"):
+        assert part in text
     assert len(text.splitlines()) <= 12
 
 

@@ -1,0 +1,480 @@
+"""The gateway's routes: a request → a response, pure and the same for the same request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+from urllib.parse import unquote
+
+from .api import (
+    MAX_BODY_BYTES,
+    ApiError,
+    Dialect,
+    Request,
+    Response,
+    SeededChoice,
+    check_key,
+    completion_events,
+    image_urls,
+    parse_body,
+    random_id,
+    read_images,
+    split_tokens,
+    text_of,
+    too_large,
+)
+from .content import (
+    MAX_WORDS,
+    DocumentedReply,
+    change_argument,
+    describe_request,
+    describe_results,
+    documented_reply,
+    introduction,
+    later_version,
+    rephrase,
+    word_count,
+    write_essay,
+)
+from .faults import FAULTS, PREFIX, Reply, near_names
+from .prompt import Prompt, stems
+from .validate import check_body, invalid_type, missing
+from .values import ExampleBuilder, SchemaDocument, Unsatisfiable
+
+__all__ = ["MODELS", "respond"]
+
+MODELS: dict[str, str] = {  # model that is asked for → deployed model that answers; the default comes first
+    "azure/gpt-5.4": "gpt-5.4-2026-03-05",
+    "azure/gpt-5.4-mini": "gpt-5.4-mini-2026-03-17",
+    "azure/gpt-5.4-nano": "gpt-5.4-nano-2026-03-17",
+}
+MAX_CHARS = 200_000  # of all choices together
+MAX_CALLS = 16
+_MODELS_CREATED = 1_772_668_800
+_CORRECTION = "This does not fit the schema."  # begins the message by which a client asks for a corrected reply
+# Words that say nothing about what a tool is for.
+_GENERIC = stems(
+    "get set find fetch search look lookup list create make do run execute call compute calculate return value data "
+    "info information given use tool function new add update check show read write specified location city state"
+) | {"current"}
+_NUMERIC_KEYS = ("age", "year", "price", "rating", "score", "count", "quantity", "stars", "number", "amount")
+_KEYS = re.compile(
+    r"\b(?:keys?|fields?|properties|attributes)\b:?\s+"
+    r"((?:[\"'`]?\w+[\"'`]?(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s*$|(?=\W)))+)"
+)
+
+
+def respond(
+    request: Request, *, dialect: Dialect = "openai", max_body_bytes: int = MAX_BODY_BYTES, drift: int = 0
+) -> Response:
+    """Return the response to a request; it depends on the arguments alone, and nothing is raised.
+
+    The model `fault/<name>` answers with a fault of `FAULTS`.
+
+    Args:
+        request: the request; its path is relative to the base URL, such as `/chat/completions`.
+        dialect: `openai` keeps to OpenAI's format; `litellm` differs from it where that proxy does.
+        max_body_bytes: a longer body is refused with 413.
+        drift: above 0, a later version of the model answers, and says something else; each number is a version.
+
+    Example:
+        respond(Request("GET", "/models", {"authorization": "Bearer ambrs-test"})).status  # 200
+    """
+    try:
+        return _route(request, dialect == "litellm", max_body_bytes, drift)
+    except ApiError as error:
+        return error.response(dialect)
+    except RecursionError:
+        return ApiError(400, "The request is nested too deeply.", code="invalid_request").response(dialect)
+
+
+def _route(request: Request, litellm: bool, max_body_bytes: int, drift: int) -> Response:
+    path = request.path.partition("?")[0]
+    is_model = path == "/models" or path.startswith("/models/")
+    if not is_model and path != "/chat/completions":
+        url = path.removeprefix("/unknown")[:200]
+        text = f"Unknown request URL: {request.method} {url}. Please check the URL for typos."
+        raise ApiError(404, text, code="unknown_url")
+    method = "GET" if is_model else "POST"
+    if request.method != method:
+        text = f"Not allowed to {request.method[:20]} on {path[:200]}. (HINT: Perhaps you meant to use {method}?)"
+        raise ApiError(405, text, code="method_not_supported", allow=method)
+    check_key(request.headers.get("authorization"))
+    if len(request.body) > max_body_bytes:
+        raise too_large(max_body_bytes)
+    if is_model:
+        return _json_response(_list_models(unquote(path.removeprefix("/models").removeprefix("/")), litellm))
+    return _chat(parse_body(request.body), litellm, drift, request.headers.get("x-stainless-retry-count", ""))
+
+
+def _json_response(value: Any) -> Response:
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(200, {"content-type": "application/json", "x-request-id": _request_id(body)}, body)
+
+
+def _request_id(data: bytes) -> str:
+    return "req_" + hashlib.sha256(data).hexdigest()[:32]
+
+
+def _list_models(name: str, litellm: bool) -> dict[str, Any]:
+    cards = [
+        {"id": model, "object": "model", "created": _MODELS_CREATED, "owned_by": model.partition("/")[0]}
+        for model in MODELS
+    ]
+    if not name:
+        return {"object": "list", "data": cards}
+    _check_model(name, litellm)
+    return next(card for card in cards if card["id"] == name)
+
+
+def _check_model(name: str, litellm: bool) -> None:
+    if name in MODELS:
+        return
+    near = [f"`{PREFIX}{fault}`" for fault in near_names(name.removeprefix(PREFIX))] if name.startswith(PREFIX) else []
+    suggestion = f" Did you mean {' or '.join(near)}?" if near else ""
+    if litellm:
+        text = f"Invalid model name passed in model={name[:100]}. Call `/v1/models` to view available models."
+        raise ApiError(400, text + suggestion, param="model")
+    text = f"The model `{name[:100]}` does not exist or you do not have access to it."
+    raise ApiError(404, text + suggestion, code="model_not_found")
+
+
+def _chat(body: dict[str, Any], litellm: bool, drift: int, attempt: str) -> Response:
+    model = body.get("model")
+    if model is None:
+        raise missing("model")
+    if not isinstance(model, str):
+        raise invalid_type("model", "a string", model)
+    fault = FAULTS.get(model.removeprefix(PREFIX)) if model.startswith(PREFIX) else None
+    if fault is not None:
+        model = next(iter(MODELS))
+        body = {**body, "model": model}  # the text is that of the default model
+    _check_model(model, litellm)
+    params = check_body(body, lenient=litellm)
+    completion = _Completion(params, MODELS[model], drift).build()
+    streamed = bool(params.get("stream"))
+    include_usage = bool((params.get("stream_options") or {}).get("include_usage"))
+    if fault is not None:
+        earlier = int(attempt) if attempt.isdecimal() and len(attempt) < 9 else 0
+        return fault.respond(Reply(completion, streamed, include_usage, litellm, earlier))
+    if not streamed:
+        return _json_response(completion)
+    headers = {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-cache",
+        "x-request-id": _request_id(completion["id"].encode()),
+    }
+    events = completion_events(completion, include_usage=include_usage, litellm=litellm)
+    return Response(200, headers, events=events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    name: str
+    arguments: str  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a choice says before it is cut to the limits: a text or tool calls."""
+
+    content: str | None = None
+    calls: tuple[_Call, ...] = ()
+    documented: DocumentedReply | None = None
+
+
+class _Completion:
+    """Build the completion of a valid request.
+
+    Args:
+        params: the request's parameters that are not null.
+        deployed: name of the model that answers.
+        drift: see `respond`.
+
+    Raises:
+        ApiError: 400, for an image that cannot be read or a schema without an example.
+    """
+
+    def __init__(self, params: dict[str, Any], deployed: str, drift: int) -> None:
+        self._params = params
+        self._messages: list[dict[str, Any]] = params["messages"]
+        self._drift = drift
+        self._deployed = later_version(deployed, drift) if drift else deployed
+        self._choice_count = params.get("n", 1)
+        self._wants_json = (params.get("response_format") or {}).get("type", "text") != "text"
+        self._functions, self._must_call = _usable_functions(params)
+        # The same request, streamed or not, has the same answer and the same id.
+        relevant = {name: value for name, value in params.items() if name not in ("stream", "stream_options")}
+        key = hashlib.sha256(json.dumps(relevant, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+        self._key = hashlib.sha256(f"{key}/{drift}".encode()).hexdigest() if drift else key
+        self._images = read_images(image_urls(self._messages))
+        users = (m for m in reversed(self._messages) if m["role"] == "user" and not _is_correction(m))
+        self._prompt = Prompt(text_of(next(users, {})))
+
+    @cached_property
+    def _report(self) -> str:
+        return describe_request(self._params, self._images)
+
+    def build(self) -> dict[str, Any]:
+        """Return the completion as JSON-ready data."""
+        documented = self._documented_draft()
+        choices = []
+        completion_tokens = 0
+        for index in range(self._choice_count):
+            draft = documented or self._draft(SeededChoice(f"{self._key}/{index}"), index + self._drift)
+            choice, tokens = self._choice(self._apply_drift(draft) if self._drift else draft, index)
+            choices.append(choice)
+            completion_tokens += tokens
+        page = documented.documented if documented and documented.documented and not self._drift else DocumentedReply()
+        prompt_tokens = page.prompt_tokens or self._prompt_tokens()
+        return {
+            "id": page.completion_id or "chatcmpl-" + random_id(self._key, 29),
+            "choices": choices,
+            "created": page.created or 1_770_000_000 + int(self._key[:6], 16) % 10_000_000,
+            "model": self._deployed,
+            "object": "chat.completion",
+            "service_tier": "default",
+            "system_fingerprint": "",
+            "usage": {
+                "completion_tokens": completion_tokens,
+                "prompt_tokens": prompt_tokens,
+                "total_tokens": prompt_tokens + completion_tokens,
+                "completion_tokens_details": {
+                    "accepted_prediction_tokens": None,
+                    "audio_tokens": None,
+                    "reasoning_tokens": None,
+                    "rejected_prediction_tokens": None,
+                },
+                "prompt_tokens_details": {"audio_tokens": None, "cached_tokens": 0},
+            },
+        }
+
+    def _documented_draft(self) -> _Draft | None:
+        """Return the documented reply, unless a parameter rules it out."""
+        last = self._messages[-1]
+        if last["role"] != "user":
+            return None
+        names = [function["name"] for function in self._functions]
+        page = documented_reply(text_of(last), [url for url, _ in image_urls([last])], names)
+        if page is None or (self._must_call and page.tool_name is None) or self._wants_json != (page.json is not None):
+            return None
+        if page.json is not None:
+            schema = (self._params["response_format"].get("json_schema") or {}).get("schema")
+            return _Draft(page.json) if schema is not None and _is_valid(schema, json.loads(page.json)) else None
+        if page.tool_name is None or page.tool_arguments is None:
+            return _Draft(page.content, documented=page)
+        if not _is_valid(self._parameters(page.tool_name), json.loads(page.tool_arguments)):
+            return None
+        return _Draft(calls=(_Call(page.tool_name, page.tool_arguments),), documented=page)
+
+    def _parameters(self, name: str) -> Any:
+        return next(function for function in self._functions if function["name"] == name).get("parameters") or {}
+
+    def _apply_drift(self, draft: _Draft) -> _Draft:
+        calls = []
+        for call in draft.calls:
+            is_valid = partial(_is_valid, self._parameters(call.name))
+            arguments = change_argument(call.arguments, self._drift, is_valid)
+            calls.append(_Call(call.name, arguments))
+        if draft.content is None or self._wants_json:  # JSON differs by its index, and must stay valid
+            return _Draft(draft.content, tuple(calls))
+        return _Draft(rephrase(draft.content, self._drift), tuple(calls))
+
+    def _draft(self, choices: SeededChoice, index: int) -> _Draft:
+        results = _tool_results(self._messages)
+        functions, must_call = self._functions, self._must_call
+        if results:
+            # A forced tool is called only if it has not run yet: clients that force it in every round would otherwise
+            # never get an answer.
+            names = {name for name, _, _ in results}
+            is_forced = must_call and isinstance(self._params.get("tool_choice"), dict)
+            functions = [function for function in functions if function["name"] not in names] if is_forced else []
+            must_call = bool(functions)
+        max_chars = MAX_CHARS // self._choice_count
+        if functions:
+            calls = self._calls(functions, must_call, max_chars)
+            if calls:
+                return _Draft(calls=calls)
+        if self._wants_json:
+            prompt = self._prompt
+            if results:
+                prompt = Prompt(prompt.text + ":\n" + "\n".join(result for _, _, result in results))
+            return _Draft(self._json(prompt, index, max_chars))
+        if results:
+            return _Draft(describe_results(results))
+        words = word_count(self._prompt)
+        if words is not None:
+            return _Draft(write_essay(self._prompt, min(words, MAX_WORDS // self._choice_count), choices))
+        return _Draft(f"{introduction(choices)}\n\n{self._report}")
+
+    def _calls(self, functions: list[dict[str, Any]], must_call: bool, max_chars: int) -> tuple[_Call, ...]:
+        """Return calls of the tools that the prompt asks for; several places are several calls."""
+        parallel = self._params.get("parallel_tool_calls", True)
+        calls: list[_Call] = []
+        try:
+            for function in _pick_functions(self._prompt, functions) or functions[: int(must_call)]:
+                schema = function.get("parameters") or {"type": "object", "properties": {}}
+                places = self._prompt.places if parallel and _takes_one_place(schema) else []
+                for index in range(max(1, len(places))):
+                    builder = ExampleBuilder(schema, self._prompt, optional=False, max_chars=max_chars)
+                    arguments = json.dumps(builder.build(index), ensure_ascii=False, separators=(",", ":"))
+                    calls.append(_Call(function["name"], arguments))
+        except Unsatisfiable as error:
+            text = f"Invalid schema for a function in 'tools': {error}."
+            raise ApiError(400, text, param="tools", code="invalid_function_parameters") from error
+        return tuple(dict.fromkeys(calls))[: MAX_CALLS if parallel else 1]
+
+    def _json(self, prompt: Prompt, index: int, max_chars: int) -> str:
+        spec = self._params["response_format"].get("json_schema") or {}
+        is_schema = self._params["response_format"]["type"] == "json_schema" and spec.get("schema") is not None
+        schema = spec["schema"] if is_schema else _schema_of_keys(prompt)
+        try:
+            value = ExampleBuilder(schema, prompt, max_chars=max_chars).build(index)
+        except Unsatisfiable as error:
+            text = f"Invalid schema for response_format '{spec.get('name', '')}': {error}."
+            raise ApiError(400, text, param="response_format") from error
+        return json.dumps(value, ensure_ascii=False)
+
+    def _choice(self, draft: _Draft, index: int) -> tuple[dict[str, Any], int]:
+        """Cut a draft at `stop` and at the token limit; return the choice and its number of tokens."""
+        content = draft.content
+        finish_reason = "tool_calls" if draft.calls else "stop"
+        stop = self._params.get("stop", [])
+        for ending in [stop] if isinstance(stop, str) else stop:
+            if content is not None and ending:
+                content = content.partition(ending)[0]
+        limit = self._params.get("max_completion_tokens", self._params.get("max_tokens", 10**9))
+        tokens = split_tokens(content or "")
+        if len(tokens) > limit:
+            content = "".join(tokens[:limit])
+            finish_reason = "length"
+        count = min(len(tokens), limit)
+        calls: list[dict[str, Any]] = []
+        for number, call in enumerate(draft.calls):
+            tokens = split_tokens(call.arguments)
+            if count + len(tokens) > limit:
+                tokens = tokens[: limit - count]
+                finish_reason = "length"
+            count += len(tokens)
+            call_id = draft.documented.tool_call_id if draft.documented and index == 0 else None
+            calls.append(
+                {
+                    "id": call_id or "call_" + random_id(f"{self._key}/{index}/{number}", 24),
+                    "function": {"arguments": "".join(tokens), "name": call.name},
+                    "type": "function",
+                    "index": number,
+                }
+            )
+            if finish_reason == "length":
+                break
+        if draft.documented and draft.documented.completion_tokens and finish_reason != "length":
+            count = draft.documented.completion_tokens
+        message = {
+            "content": content,
+            "refusal": None,
+            "role": "assistant",
+            "annotations": None,
+            "audio": None,
+            "function_call": None,
+            "tool_calls": calls or None,
+        }
+        return {"finish_reason": finish_reason, "index": index, "logprobs": None, "message": message}, count
+
+    def _prompt_tokens(self) -> int:
+        """Estimate the prompt's tokens: a quarter of the characters, and something for each message and image."""
+        characters = sum(len(text_of(message)) for message in self._messages)
+        characters += len(json.dumps(self._params.get("tools") or "", ensure_ascii=False))
+        return 3 + characters // 4 + 4 * len(self._messages) + 170 * len(self._images)
+
+
+def _is_correction(message: dict[str, Any]) -> bool:
+    return isinstance(message["content"], str) and message["content"].startswith(_CORRECTION)
+
+
+def _is_valid(schema: Any, value: Any) -> bool:
+    try:
+        return SchemaDocument(schema).is_valid(schema, value)
+    except (Unsatisfiable, RecursionError):
+        return False
+
+
+def _tool_results(messages: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return name, arguments and result of the tool calls since the last user message; none unless they come last."""
+    if messages[-1]["role"] != "tool":
+        return []
+    calls: dict[str, tuple[str, str]] = {}
+    results: list[tuple[str, str, str]] = []
+    for message in messages:
+        if message["role"] == "user":
+            results = []
+        for call in message.get("tool_calls") or [] if message["role"] == "assistant" else []:
+            calls[call["id"]] = (call["function"]["name"], call["function"]["arguments"])
+        if message["role"] == "tool":
+            results.append((*calls[message["tool_call_id"]], text_of(message)))
+    return results
+
+
+def _usable_functions(params: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """Return the functions that `tool_choice` leaves, and whether one of them must be called."""
+    functions = [tool["function"] for tool in params.get("tools") or []]
+    choice = params.get("tool_choice", "auto")
+    if choice == "none":
+        return [], False
+    if isinstance(choice, str):
+        return functions, choice == "required" and bool(functions)
+    allowed = choice.get("allowed_tools") or {"mode": "required", "tools": [choice]}
+    names = [tool["function"]["name"] for tool in allowed["tools"]]
+    return [function for function in functions if function["name"] in names], allowed["mode"] == "required"
+
+
+def _pick_functions(prompt: Prompt, functions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the functions that a prompt asks for, in their given order: each must answer to words of its own."""
+    scores = [(*_score(prompt, function), function) for function in functions]
+    selection: list[dict[str, Any]] = []
+    used_words: set[str] = set()
+    for score, words, function in sorted(scores, key=lambda item: -item[0]):
+        if score >= 2 and (not selection or (words - used_words and score >= 3)):
+            selection.append(function)
+        if score >= 2:
+            used_words |= words
+    return [function for function in functions if function in selection]
+
+
+def _score(prompt: Prompt, function: dict[str, Any]) -> tuple[float, set[str]]:
+    """Return how well a function fits a prompt, and which words of the prompt it answers to; its name counts most."""
+    name_words = stems(function["name"])
+    name_words = (name_words - _GENERIC) or name_words
+    by_name = name_words & prompt.stems
+    by_description = (stems(function.get("description") or "") - _GENERIC - name_words) & prompt.stems
+    properties = (function.get("parameters") or {}).get("properties", {})
+    by_parameter = (stems(" ".join(list(properties)[:50])) - _GENERIC - name_words - by_description) & prompt.stems
+    score = 3 * len(by_name) + len(by_description) + 0.5 * len(by_parameter)
+    if re.search(rf"(?<!\w){re.escape(function['name'].lower())}(?!\w)", prompt.lower):
+        score += 5
+    return score, by_name or by_description
+
+
+def _takes_one_place(schema: dict[str, Any]) -> bool:
+    """Return whether a tool has exactly one text parameter for a place: two places are then two calls."""
+    place_words = stems("city location place country town address capital region")
+    places = [
+        name
+        for name, part in schema.get("properties", {}).items()
+        if isinstance(part, dict) and part.get("type", "string") == "string" and "enum" not in part
+        and stems(name) & place_words
+    ]  # fmt: skip
+    return len(places) == 1
+
+
+def _schema_of_keys(prompt: Prompt) -> dict[str, Any]:
+    """Return a schema with the keys that a prompt lists ("JSON with the keys name and age"), or one of our own."""
+    match = _KEYS.search(prompt.text)
+    names = [name for name in re.findall(r"\w+", match[1]) if name not in ("and", "the")][:20] if match else []
+    properties: dict[str, Any] = {
+        name: {"type": "number" if name.lower() in _NUMERIC_KEYS else "string"} for name in names
+    } or {"simulated": {"const": True}, "prompt": {"type": "string", "maxLength": 200}}
+    return {"type": "object", "properties": properties, "required": list(properties)}

@@ -1,0 +1,250 @@
+"""JSON schemas as they are sent: pydantic's without what says nothing, and OpenAI's strict form.
+
+Strict form: https://platform.openai.com/docs/guides/structured-outputs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+
+__all__ = ["SchemaGenerator", "iter_subschemas", "replace_subschemas", "simplify_schema", "to_strict_schema"]
+
+_WITH_LIST = ("anyOf", "oneOf", "allOf", "prefixItems")
+_WITH_MAP = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+_WITH_SCHEMA = (
+    *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
+    *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
+)
+_DEFS = "#/$defs/"
+_OLD_DEFS = "#/definitions/"  # of drafts before 2019-09
+_MAX_INLINED = 2_000  # definitions within definitions double at every level
+# What OpenAI and Azure both take. The other constraints are checked here when a call comes.
+_STRICT_KEYWORDS = ("type", "description", "enum", "const", "anyOf", "properties", "items", "$ref")
+_SCALARS = ("string", "number", "integer", "boolean")
+_NULL = {"type": "null"}
+
+
+class SchemaGenerator(GenerateJsonSchema):
+    """Pydantic's generator without its warnings: a default that is no JSON does no harm, as no defaults are sent."""
+
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012 - as pydantic declares it
+        "skipped-choice",
+        "non-serializable-default",
+    }
+
+
+def iter_subschemas(schema: dict[str, Any]) -> Iterator[tuple[str, str | int | None, Any]]:
+    """Iterate over the schemas directly within a schema.
+
+    Yields:
+        The keyword; the name or position below the keyword, None if the schema is its value; the schema.
+    """
+    for keyword in _WITH_LIST:
+        if isinstance(schemas := schema.get(keyword), list):
+            yield from ((keyword, index, inner) for index, inner in enumerate(schemas))
+    for keyword in _WITH_MAP:
+        if isinstance(by_name := schema.get(keyword), dict):
+            yield from ((keyword, name, inner) for name, inner in by_name.items())
+    for keyword in _WITH_SCHEMA:
+        if keyword in schema:
+            yield keyword, None, schema[keyword]
+
+
+# --- pydantic's schema, simplified
+
+
+def simplify_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Remove titles and defaults from a schema of pydantic's, and inline its definitions.
+
+    Definitions that contain themselves stay, and all of them if inlining would make the schema too large. A field that
+    may be left out and is then None is no longer nullable.
+
+    Args:
+        schema: as pydantic generates it; it is left as it is.
+    """
+    definitions = schema.get("$defs", {})
+    body = {key: value for key, value in schema.items() if key != "$defs"}
+    try:
+        return _Simplifier(definitions, _find_recursive(definitions)).simplify_root(body)
+    except _TooManyInlinedError:
+        return _Simplifier(definitions, set(definitions)).simplify_root(body)
+
+
+class _TooManyInlinedError(Exception):
+    pass
+
+
+class _Simplifier:
+    def __init__(self, definitions: dict[str, Any], kept: set[str]) -> None:
+        self._definitions = definitions
+        self._kept = kept  # names of definitions that are not inlined
+        self._n_inlined = 0
+
+    def simplify_root(self, body: dict[str, Any]) -> dict[str, Any]:
+        if set(body) == {"$ref"}:  # a model that contains itself: parameters must begin with an object
+            body = self._definitions[body["$ref"].removeprefix(_DEFS)]
+        root = self._simplify(body)
+        used: dict[str, Any] = {}
+        references = list(_iter_references(root))
+        while references:
+            name = references.pop(0).removeprefix(_DEFS)
+            if name in self._kept and name not in used:
+                used[name] = self._simplify(self._definitions[name])
+                references += _iter_references(used[name])
+        return {**root, "$defs": used} if used else root
+
+    def _simplify(self, schema: Any) -> Any:
+        if not isinstance(schema, dict):
+            return schema  # true, false
+        name = schema.get("$ref", "").removeprefix(_DEFS)
+        if name in self._definitions and name not in self._kept:
+            self._n_inlined += 1
+            if self._n_inlined > _MAX_INLINED:
+                raise _TooManyInlinedError
+            beside = {key: value for key, value in schema.items() if key != "$ref"}
+            return {**self._simplify(self._definitions[name]), **self._simplify(beside)}
+        simple = {key: value for key, value in schema.items() if key not in ("title", "default", "discriminator")}
+        if isinstance(properties := schema.get("properties"), dict):
+            required = schema.get("required", ())
+            simple["properties"] = {
+                name: inner if name in required or not isinstance(inner, dict) else _remove_null(inner)
+                for name, inner in properties.items()
+            }
+        return replace_subschemas(simple, self._simplify)
+
+
+def replace_subschemas(schema: dict[str, Any], replace: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a copy of a schema with each schema directly within it replaced."""
+    copy = dict(schema)
+    for keyword, place, inner in iter_subschemas(schema):
+        if place is None:
+            copy[keyword] = replace(inner)
+        else:
+            if copy[keyword] is schema[keyword]:
+                copy[keyword] = schema[keyword].copy()
+            copy[keyword][place] = replace(inner)
+    return copy
+
+
+def _remove_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema without its null, if null is also the default."""
+    if schema.get("default", ...) is not None or not isinstance(choices := schema.get("anyOf"), list):
+        return schema
+    choices = [choice for choice in choices if choice != _NULL]
+    beside = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**choices[0], **beside} if len(choices) == 1 else {**beside, "anyOf": choices}
+
+
+def _iter_references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(reference := schema.get("$ref"), str):
+            yield reference
+        for _, _, inner in iter_subschemas(schema):
+            yield from _iter_references(inner)
+
+
+def _find_recursive(definitions: dict[str, Any]) -> set[str]:
+    """Return the names of the definitions that lead back to themselves."""
+    reached = {
+        name: {ref.removeprefix(_DEFS) for ref in _iter_references(inner)} for name, inner in definitions.items()
+    }
+    is_growing = True
+    while is_growing:
+        further = {name: names.union(*(reached.get(other, ()) for other in names)) for name, names in reached.items()}
+        is_growing = further != reached
+        reached = further
+    return {name for name, names in reached.items() if name in names}
+
+
+# --- OpenAI's strict form
+
+
+def to_strict_schema(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """Convert the parameters of a tool to the strict form; what may be left out becomes nullable.
+
+    Args:
+        schema: of one object.
+        name: of the tool, for errors.
+
+    Raises:
+        ValueError: the strict form cannot express the schema: names that are not known beforehand, or any value at all.
+    """
+    if schema.get("type") != "object" or "anyOf" in schema:
+        raise ValueError(f"{name}: the strict form needs parameters that are one object.")
+    strict = _to_strict(schema, name)
+    if definitions := {**schema.get("definitions", {}), **schema.get("$defs", {})}:
+        strict["$defs"] = {key: _to_strict(inner, f"{name}: {key}") for key, inner in definitions.items()}
+    return strict
+
+
+def _to_strict(schema: Any, where: str) -> dict[str, Any]:
+    if not isinstance(schema, dict):
+        raise _untyped_error(where)
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"].replace(_OLD_DEFS, _DEFS)}  # nothing may stand beside it
+    schema = _replace_keywords(schema, where)
+    if not schema.keys() & {"type", "anyOf", "enum", "const"}:
+        raise _untyped_error(where)
+    strict = {key: value for key, value in schema.items() if key in _STRICT_KEYWORDS}
+    if "anyOf" in schema:
+        strict["anyOf"] = [_to_strict(choice, where) for choice in schema["anyOf"]]
+    if "items" in schema:
+        strict["items"] = _to_strict(schema["items"], f"{where}[]")
+    elif schema.get("type") == "array":
+        raise _untyped_error(f"{where}[]")
+    if schema.get("type") == "object" or "properties" in schema:
+        return {**strict, **_to_strict_object(schema, where)}
+    return strict
+
+
+def _replace_keywords(schema: dict[str, Any], where: str) -> dict[str, Any]:
+    """Express oneOf, allOf and prefixItems with the keywords that the strict form has."""
+    schema = dict(schema)
+    if "oneOf" in schema:
+        schema["anyOf"] = [*schema.get("anyOf", ()), *schema.pop("oneOf")]
+    if "allOf" in schema:
+        parts = schema.pop("allOf")
+        if len(parts) != 1 or not isinstance(parts[0], dict):
+            raise ValueError(f"{where}: the strict form has no allOf.")
+        schema = {**parts[0], **schema}
+    if "prefixItems" in schema:  # how many and in which order is checked when a call comes
+        items = schema.pop("prefixItems")
+        distinct = [item for index, item in enumerate(items) if item not in items[:index]]
+        if distinct:
+            schema["items"] = distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
+    return schema
+
+
+def _to_strict_object(schema: dict[str, Any], where: str) -> dict[str, Any]:
+    if schema.get("additionalProperties") or schema.get("patternProperties") or "properties" not in schema:
+        raise ValueError(
+            f"{where}: the strict form needs the names of all fields, and a dict has any. Use a dataclass, a TypedDict "
+            "or a pydantic model instead, or leave strict=True out."
+        )
+    required = schema.get("required", ())
+    properties = {}
+    for name, inner in schema["properties"].items():
+        strict = _to_strict(inner, f"{where}.{name}" if where else name)
+        properties[name] = strict if name in required else _make_nullable(strict)
+    return {"properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _make_nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    kind = schema.get("type")
+    if kind == "null" or (isinstance(kind, list) and "null" in kind) or _NULL in schema.get("anyOf", ()):
+        return schema
+    if kind in _SCALARS and not schema.keys() & {"enum", "const", "anyOf"}:
+        return {**schema, "type": [kind, "null"]}
+    inner = {key: value for key, value in schema.items() if key != "description"}
+    choices = inner["anyOf"] if set(inner) == {"anyOf"} else [inner]
+    beside = {"description": schema["description"]} if "description" in schema else {}
+    return {"anyOf": [*choices, dict(_NULL)], **beside}
+
+
+def _untyped_error(where: str) -> ValueError:
+    return ValueError(
+        f"{where}: the strict form needs a type, and this is any value. Give it a hint, or leave strict=True out."
+    )
