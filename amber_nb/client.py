@@ -15,7 +15,7 @@ from .answer import Answer
 from .cassettes.session import open_session
 from .cassettes.transport import CassetteTransports
 from .chat.ask import AskContext, AskRun, current_cell, show_parameters
-from .chat.messages import continued
+from .chat.messages import extend
 from .display import kernel as cell
 from .display.notebook import holds_real_answers
 from .errors import CassetteMiss, explain
@@ -269,13 +269,13 @@ class Amber:
         self._use(replace(self._config, mode=stored.mode, base_url=stored.base_url, api_key=stored.api_key))
 
     def _continue(self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]) -> Answer[Any]:
-        return self.ask(continued(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes))
+        return self.ask(extend(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes))
 
     async def _continue_async(
         self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]
     ) -> Answer[Any]:
         return await self.ask_async(
-            continued(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes)
+            extend(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes)
         )
 
     def _remember(self, answer: Answer[Any]) -> None:

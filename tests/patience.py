@@ -36,5 +36,5 @@ async def until_async(condition: Callable[[], T]) -> T:
 
 def so_far(asking) -> str:
     """The text that an ask has read by now."""
-    come = asking._dialogue.so_far(cancelled=False)
+    come = asking._loop.partial_reply(cancelled=False)
     return "" if come is None else come.text

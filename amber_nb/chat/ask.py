@@ -22,10 +22,10 @@ from ..types import Asker, AskOptions, ChatParams, Message, Reply
 from ..wire import event_loop
 from ..wire.clients import Clients
 from ..wire.completion import RetryPolicy
-from .cell import CellDesk
-from .loop import Dialogue, calls_tools
-from .messages import assistant_message, messages_for, numbered_calls, split_params, tool_messages, with_images
-from .tool_calls import Rounds
+from .cell import CellExecutor
+from .loop import ChatLoop, wants_tools
+from .messages import add_images, assistant_message, ensure_call_ids, messages_for, split_params, tool_messages
+from .tool_calls import ToolRunner
 
 __all__ = ["AskContext", "AskRun", "current_cell", "show_parameters"]
 
@@ -123,7 +123,7 @@ class AskRun:
         holders: list[Any] = []
         if option["images"] is not None:
             collected = images.collect_images(option["images"], thumbnails=option["thumbnails"])
-            messages = with_images(messages, collected.parts)
+            messages = add_images(messages, collected.parts)
             parts, holders = [*parts, *collected.parts], collected.sources
         self._images = tuple(part.sent for part in parts)
         self._format = tools.response_format_of(schema) if schema is not None else None
@@ -133,7 +133,7 @@ class AskRun:
         self._tools = list(by_name.values())
         body, sdk_options = self._request()
         self._display: display.Stage | display.TextStage | None = None
-        self._desk: CellDesk | None = None
+        self._executor: CellExecutor | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stopped = False
         self._visible = _is_visible(option["show"], context.config.display)
@@ -146,17 +146,17 @@ class AskRun:
         try:
             if self._visible:
                 self._display = self._open_display(body["model"])
-            rounds: Rounds | None = None
+            tool_runner: ToolRunner | None = None
             if by_name:
-                self._desk = CellDesk(
+                self._executor = CellExecutor(
                     self._display,
                     self._waker,
                     caller_loop,
-                    typing=kernel.keyboard(),
+                    can_type=kernel.keyboard(),
                     timeout_s=option["approval_timeout_s"],
                 )
-                rounds = Rounds(by_name, option["require_approval"], self._desk)
-            self._dialogue = self._make_loop(messages, body, sdk_options, rounds)
+                tool_runner = ToolRunner(by_name, option["require_approval"], self._executor)
+            self._loop = self._make_loop(messages, body, sdk_options, tool_runner)
         except BaseException:
             self._end(None)
             raise
@@ -177,39 +177,43 @@ class AskRun:
         return body, sdk_options
 
     def _make_loop(
-        self, messages: list[dict[str, Any]], body: dict[str, Any], sdk_options: dict[str, Any], rounds: Rounds | None
-    ) -> Dialogue:
+        self,
+        messages: list[dict[str, Any]],
+        body: dict[str, Any],
+        sdk_options: dict[str, Any],
+        tool_runner: ToolRunner | None,
+    ) -> ChatLoop:
         config, view, option = self._context.config, self._display, self._options
         max_wait_s = config.max_wait_s if option["max_wait_s"] is None else option["max_wait_s"]
         # A recording keeps the times: there nothing rests between two reads.
         rest_s = view.rest_s if view is not None and config.mode not in ("record", "cache") else 0.0
-        return Dialogue(
+        return ChatLoop(
             self._context.clients,
             self._context.session,
             messages,
             body,
             sdk_options,
-            retries=lambda: RetryPolicy(config.max_retries, max_wait_s),
-            rounds=rounds,
+            retry_policy=lambda: RetryPolicy(config.max_retries, max_wait_s),
+            tool_runner=tool_runner,
             max_rounds=option["max_rounds"],
-            shape=self._format,
-            feed=view.feed if view is not None else len,
+            response_format=self._format,
+            on_text=view.feed if view is not None else len,
             rest_s=rest_s,
         )
 
     @property
     def ticking(self) -> tuple[Callable[[], None] | None, float, event_loop.Waker]:
         """What the caller's thread calls while it waits, the seconds between two calls, and what wakes it sooner."""
-        if self._display is None and self._desk is None:
+        if self._display is None and self._executor is None:
             return None, 0.0, self._waker
         tick_s = self._display.every_s if self._display is not None else 1.0
-        return self._tick, min(tick_s, TOOLS_TICK_S) if self._desk is not None else tick_s, self._waker
+        return self._tick, min(tick_s, TOOLS_TICK_S) if self._executor is not None else tick_s, self._waker
 
     def _tick(self) -> None:
-        if self._desk is not None:
-            self._desk.drain()
+        if self._executor is not None:
+            self._executor.run_pending()
         if self._display is not None:
-            self._display.tick(self._dialogue.activity, self._dialogue.steps)
+            self._display.tick(self._loop.activity, self._loop.steps)
 
     def _open_display(self, model: str) -> display.Stage | display.TextStage | None:
         setting = self._context.config.display
@@ -237,9 +241,9 @@ class AskRun:
         self._task = asyncio.current_task()
         CURRENT_CELL.set(self._cell)  # the transport runs on the private loop, where no cell is
         try:
-            return await self._dialogue.run()
+            return await self._loop.run()
         except asyncio.CancelledError:
-            reply = self._dialogue.so_far(cancelled=True)
+            reply = self._loop.partial_reply(cancelled=True)
             if not self._stopped or reply is None:  # an interrupt, which the caller raises
                 raise
             return reply
@@ -253,8 +257,8 @@ class AskRun:
         """
         answer = self._make_answer(reply)
         self._end(answer)
-        unmet = self._format is not None and self._dialogue.parsed is None
-        if unmet and reply.complete and not calls_tools(reply):
+        unmet = self._format is not None and self._loop.parsed is None
+        if unmet and reply.complete and not wants_tools(reply):
             error = self._schema_error(reply)
             error.answer = answer  # type: ignore[attr-defined]
             raise error
@@ -268,7 +272,7 @@ class AskRun:
         if reply.finish_reason == "content_filter":
             return openai.ContentFilterFinishReasonError()
         return SchemaError(
-            f"The reply does not fit the schema, also after the model was told so. {self._dialogue.misfit}"
+            f"The reply does not fit the schema, also after the model was told so. {self._loop.schema_error}"
         )
 
     def fail(self, error: BaseException) -> None:
@@ -277,9 +281,9 @@ class AskRun:
             return
         answer = None
         try:
-            reply = self._dialogue.so_far(cancelled=not isinstance(error, Exception))
+            reply = self._loop.partial_reply(cancelled=not isinstance(error, Exception))
             holds_answer = isinstance(error, (StreamCut, BadReply, ToolError))
-            if reply is not None and (reply.text or holds_answer or self._dialogue.runs):
+            if reply is not None and (reply.text or holds_answer or self._loop.runs):
                 answer = self._make_answer(reply)
             if isinstance(error, (StreamCut, BadReply, ToolError)):
                 error.answer = answer
@@ -288,21 +292,21 @@ class AskRun:
             self._end(answer if answer is not None and (answer.text or answer.tool_runs) else None)
 
     def _make_answer(self, reply: Reply) -> Answer[Any]:
-        dialogue = self._dialogue
+        loop = self._loop
         message = assistant_message(reply.completion)
         if message is not None and message.get("tool_calls"):
-            message = numbered_calls(message, max((run.round for run in dialogue.runs), default=1))
+            message = ensure_call_ids(message, max((run.round for run in loop.runs), default=1))
         return Answer(
             reply,
             _mode=self._context.config.mode,
-            _asked=dialogue.messages,
+            _asked=loop.messages,
             _images=self._images,
-            _runs=dialogue.runs,
-            _before="\n\n".join(dialogue.texts),
-            _parsed=dialogue.parsed,
+            _runs=loop.runs,
+            _before="\n\n".join(loop.earlier_texts),
+            _parsed=loop.parsed,
             _typed=self._format is not None,
             _said=message,
-            _told=[*tool_messages(dialogue.pending), *dialogue.pictures],
+            _told=[*tool_messages(loop.unhandled_runs), *loop.image_messages],
             _inherited=self._inherited(),
             _client=self._context.asker,
             _footer=self._options["footer"],

@@ -1,4 +1,7 @@
-"""One question up to the reply that ends it: requests, rounds of tools, a repair. No display, no cell; private loop."""
+"""The chat loop: request, tools, request, … up to the reply that ends an ask; no display, no cell.
+
+It runs on the private loop.
+"""
 
 from __future__ import annotations
 
@@ -13,45 +16,45 @@ from ..errors import ToolError
 from ..types import Reply, ToolRun, ToolStep
 from ..wire.clients import Clients
 from ..wire.completion import RetryPolicy, StreamedCompletion
-from .messages import assistant_message, numbered_calls, pictures, tool_messages
-from .running import Raised, in_thread
-from .tool_calls import Rounds
+from .execute import UserCodeError, run_in_thread
+from .messages import assistant_message, ensure_call_ids, image_messages, tool_messages
+from .tool_calls import ToolRunner
 
-__all__ = ["Dialogue", "calls_tools"]
+__all__ = ["ChatLoop", "wants_tools"]
 
-# Why a reply ends whose calls are the model's whole wish; what was cut or filtered is shown, and not run.
-CALLING = ("tool_calls", "function_call", "stop")
+# The finish_reasons after which tool calls are complete and may run; calls that were cut or filtered are only shown.
+COMPLETE_CALLS = ("tool_calls", "function_call", "stop")
 
 
-def calls_tools(reply: Reply) -> bool:
-    """Whether it ends in calls, and these are whole."""
+def wants_tools(reply: Reply) -> bool:
+    """Return whether the reply ends in tool calls that are complete."""
     calls = (assistant_message(reply.completion) or {}).get("tool_calls")
-    return bool(calls) and reply.finish_reason in CALLING
+    return bool(calls) and reply.finish_reason in COMPLETE_CALLS
 
 
-class Dialogue:
-    """`run` is the async core; what has come so far may be read at any time, from any thread.
+class ChatLoop:
+    """Run one ask up to its last reply; what has come so far is readable at any time, from any thread.
 
     Args:
         clients: the SDK's clients, on the mode's transport.
         session: the cassette that is recorded to or replayed from, or None.
-        messages: up to the question.
-        body: of each request, beside its messages.
-        options: the SDK's own of each request.
-        retries: makes what decides on a request's tries.
-        rounds: of the tools, where there are any.
-        max_rounds: how many of them.
-        shape: what `schema=` asks for.
-        feed: called with each piece of text.
+        messages: the conversation, which ends with the question.
+        body: of each request, without its messages.
+        options: the SDK's options of each request.
+        retry_policy: makes the retry policy of a request.
+        tool_runner: handles tool calls; None without tools.
+        max_rounds: how often the model may call tools.
+        response_format: what `schema=` asks for, or None.
+        on_text: called with each piece of text.
         rest_s: seconds between two reads.
 
     Attributes:
         messages: the conversation up to the last reply.
-        texts: of the replies before the last.
-        pending: what ran beside calls that are the caller's to run.
-        pictures: of these, where they come from a recording.
-        parsed: what the shape has read: the value, and as JSON.
-        misfit: why the last reply does not fit the shape.
+        earlier_texts: the texts of the replies before the last.
+        unhandled_runs: the runs beside calls that the caller has to run.
+        image_messages: the recorded messages with the images of these runs.
+        parsed: what the response format has read: the value, and as JSON.
+        schema_error: why the last reply does not fit the response format.
     """
 
     def __init__(
@@ -62,72 +65,72 @@ class Dialogue:
         body: dict[str, Any],
         options: Mapping[str, Any],
         *,
-        retries: Callable[[], RetryPolicy],
-        rounds: Rounds | None,
+        retry_policy: Callable[[], RetryPolicy],
+        tool_runner: ToolRunner | None,
         max_rounds: int,
-        shape: tools.ResponseFormat | None,
-        feed: Callable[[str], object] = len,
+        response_format: tools.ResponseFormat | None,
+        on_text: Callable[[str], object] = len,
         rest_s: float = 0.0,
     ) -> None:
         self.messages = messages
-        self.texts: list[str] = []
-        self.pending: list[ToolRun] = []
-        self.pictures: list[dict[str, Any]] = []
+        self.earlier_texts: list[str] = []
+        self.unhandled_runs: list[ToolRun] = []
+        self.image_messages: list[dict[str, Any]] = []
         self.parsed: tuple[Any, Any] | None = None
-        self.misfit = ""
+        self.schema_error = ""
         self._clients = clients
         self._session = session
         self._body = body
         self._options = options
-        self._retries = retries
-        self._rounds = rounds
+        self._retry_policy = retry_policy
+        self._tool_runner = tool_runner
         self._max_rounds = max_rounds
-        self._round = 0  # the last one that was begun
-        self._shape = shape
-        self._feed = feed
+        self._round = 0  # the last round that began
+        self._response_format = response_format
+        self._on_text = on_text
         self._rest_s = rest_s
         self._call: StreamedCompletion | None = None
         self._began = 0.0
         self._first_token_s: float | None = None
 
     async def run(self) -> Reply:
-        """The last reply; its times are those of all.
+        """Return the last reply, with the times of the whole ask.
 
         Raises:
-            openai.OpenAIError, StreamCut, BadReply: as `StreamedCompletion.run` does.
-            ToolError: as `Rounds.run` does, and where the model does not come to an end.
-            CassetteMiss: nothing is recorded for a request, or of what tools told.
+            openai.OpenAIError, StreamCut, BadReply: as `StreamedCompletion.run` raises them.
+            ToolError: as `ToolRunner.run` raises it, and where the model calls tools too often.
+            CassetteMiss: a request, or the result of a tool, is not recorded.
         """
         self._began = clock.monotonic()
-        reply = await self._answered()
-        if self._shape is not None and reply.complete:
-            reply = await self._fitting(self._shape, reply)
-        return self._timed(reply)
+        reply = await self._run_rounds()
+        if self._response_format is not None and reply.complete:
+            reply = await self._parse_or_repair(self._response_format, reply)
+        return self._with_times(reply)
 
-    def so_far(self, *, cancelled: bool) -> Reply | None:
-        """What has come of the last reply; None where nothing was asked yet."""
+    def partial_reply(self, *, cancelled: bool) -> Reply | None:
+        """Return what has come of the last reply; None before the first request."""
         if self._call is None:
             return None
-        reply = self._timed(self._call.reply(cancelled=cancelled))
-        # Also where the reply was whole, and its tools were running.
+        reply = self._with_times(self._call.reply(cancelled=cancelled))
+        # Also where the reply was complete, and its tools were running.
         return replace(reply, finish_reason="cancelled", complete=False) if cancelled else reply
 
     @property
     def activity(self) -> str:
-        """What goes on that adds no text."""
+        """What goes on that adds no text, for a status line."""
         return self._call.activity if self._call is not None else ""
 
     @property
     def runs(self) -> tuple[ToolRun, ...]:
-        """The calls of tools so far."""
-        return self._rounds.runs if self._rounds is not None else ()
+        """The tool calls so far."""
+        return self._tool_runner.runs if self._tool_runner is not None else ()
 
     @property
     def steps(self) -> list[ToolStep]:
-        """The same as a live view shows them, with those that the model is writing."""
-        if self._rounds is None:
+        """The tool calls as a live view shows them, with those that the model is writing."""
+        if self._tool_runner is None:
             return []
-        steps, call = list(self._rounds.steps), self._call
+        steps, call = list(self._tool_runner.steps), self._call
         if call is not None and not call.over:
             number = max((step.round for step in steps), default=0) + 1
             steps += [
@@ -136,45 +139,47 @@ class Dialogue:
             ]
         return steps
 
-    async def _answered(self) -> Reply:
-        """The reply that calls no tool any more, round after round."""
+    async def _run_rounds(self) -> Reply:
+        """Run round after round, and return the reply that calls no tool."""
         while True:
-            reply = await self._asked()
-            said = assistant_message(reply.completion)
-            if self._rounds is None or said is None or not calls_tools(reply):
+            reply = await self._request()
+            message = assistant_message(reply.completion)
+            if self._tool_runner is None or message is None or not wants_tools(reply):
                 return reply
             self._round += 1
             if self._round > self._max_rounds:
-                call = said["tool_calls"][0]["function"]
+                call = message["tool_calls"][0]["function"]
                 raise ToolError(
                     f"The model wants tools again, and max_rounds={self._max_rounds} is the limit. Raise it, or ask in "
                     "smaller steps.",
                     name=call["name"],
                     arguments=call["arguments"],
                 )
-            if not await self._used(self._rounds, said):
+            if not await self._run_tools(self._tool_runner, message):
                 return reply
-            self._go_on(reply)
+            self._keep_text(reply)
 
-    async def _used(self, rounds: Rounds, said: dict[str, Any]) -> bool:
-        """Run the tools of one reply, and go on from there; False where one of them is the caller's to run."""
-        numbered = numbered_calls(said, self._round)
-        begun = [*self.messages, numbered]
-        then = self._recorded_results(begun)
-        told = None if then is None else {one.get("tool_call_id", ""): one.get("content") or "" for one in then}
+    async def _run_tools(self, tool_runner: ToolRunner, message: dict[str, Any]) -> bool:
+        """Run the tools of one reply, and extend the messages; return False where the caller has to run a tool."""
+        message_with_ids = ensure_call_ids(message, self._round)
+        messages = [*self.messages, message_with_ids]
+        recorded = self._recorded_results(messages)
+        results = (
+            None if recorded is None else {each.get("tool_call_id", ""): each.get("content") or "" for each in recorded}
+        )
         calls = [  # with the arguments as the model wrote them
             {**call, "function": old["function"]}
-            for call, old in zip(numbered["tool_calls"], said["tool_calls"], strict=True)
+            for call, old in zip(message_with_ids["tool_calls"], message["tool_calls"], strict=True)
         ]
-        runs = await rounds.run(calls, self._round, told)
-        if rounds.leaves(runs):
-            self.pending = [run for run in runs if run.status != "not_run"]
-            self.pictures = pictures(then or (), self.pending)
+        runs = await tool_runner.run(calls, self._round, results)
+        if tool_runner.has_unhandled(runs):
+            self.unhandled_runs = [run for run in runs if run.status != "not_run"]
+            self.image_messages = image_messages(recorded or (), self.unhandled_runs)
             return False
-        if then == []:
+        if recorded == []:
             assert self._session is not None
             raise self._session.missing_results()
-        self.messages = [*begun, *(then or tool_messages(runs))]
+        self.messages = [*messages, *(recorded or tool_messages(runs))]
         if self._body.get("tool_choice") not in (None, "auto", "none"):  # it would be forced to call for ever
             self._body["tool_choice"] = "auto"
         return True
@@ -187,46 +192,48 @@ class Dialogue:
             "/chat/completions", {"model": self._body.get("model"), "messages": messages}
         )
 
-    async def _fitting(self, shape: tools.ResponseFormat, reply: Reply) -> Reply:
-        """The reply to a schema: read, and asked for once more where it does not fit."""
+    async def _parse_or_repair(self, response_format: tools.ResponseFormat, reply: Reply) -> Reply:
+        """Parse the reply to a schema, and ask the model once to correct it where it does not fit."""
         for again in (True, False):
-            if reply.refusal or calls_tools(reply) or reply.finish_reason in ("length", "content_filter"):
+            if reply.refusal or wants_tools(reply) or reply.finish_reason in ("length", "content_filter"):
                 return reply
             try:
-                self.parsed = await self._read(shape, reply.text)
+                self.parsed = await self._parse(response_format, reply.text)
                 return reply
-            except tools.ResponseMismatch as misfit:
+            except tools.ResponseMismatch as mismatch:
                 if not again:
-                    self.misfit = str(misfit)
+                    self.schema_error = str(mismatch)
                     return reply
-                said = {"role": "assistant", "content": reply.text}
-                wrong = f"This does not fit the schema. {misfit} Give the corrected JSON, and nothing else."
-                self.messages = [*self.messages, said, {"role": "user", "content": wrong}]
-            self._feed("\n\n")
-            reply = await self._answered()
+                message = {"role": "assistant", "content": reply.text}
+                correction = f"This does not fit the schema. {mismatch} Give the corrected JSON, and nothing else."
+                self.messages = [*self.messages, message, {"role": "user", "content": correction}]
+            self._on_text("\n\n")
+            reply = await self._run_rounds()
         return reply
 
-    async def _read(self, shape: tools.ResponseFormat, text: str) -> tuple[Any, Any]:
-        """In a thread: a validator may be code of the user's, and here all answers are read."""
+    async def _parse(self, response_format: tools.ResponseFormat, text: str) -> tuple[Any, Any]:
+        """Parse in a thread: a validator may be code of the user's, and this loop reads all answers."""
         try:
-            read: tuple[Any, Any] = await in_thread(contextvars.copy_context(), lambda: shape.parse(text))
-            return read
-        except Raised as raised:
-            raise raised.error from None
+            parsed: tuple[Any, Any] = await run_in_thread(
+                contextvars.copy_context(), lambda: response_format.parse(text)
+            )
+            return parsed
+        except UserCodeError as failure:
+            raise failure.error from None
 
-    def _go_on(self, reply: Reply) -> None:
+    def _keep_text(self, reply: Reply) -> None:
         if reply.text:
-            self.texts.append(reply.text)
-            self._feed("\n\n")
+            self.earlier_texts.append(reply.text)
+            self._on_text("\n\n")
 
-    def _request(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+    def _make_body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self._body, "messages": messages, "stream_options": {"include_usage": True}}
 
-    async def _asked(self) -> Reply:
-        """One request and its reply."""
-        body = self._request(self.messages)
+    async def _request(self) -> Reply:
+        """Send one request, and return its reply."""
+        body = self._make_body(self.messages)
         self._call = StreamedCompletion(
-            self._clients.private(), body, self._options, self._feed, self._rest_s, self._retries()
+            self._clients.private(), body, self._options, self._on_text, self._rest_s, self._retry_policy()
         )
         sent = clock.monotonic()
         try:
@@ -236,5 +243,5 @@ class Dialogue:
             if self._first_token_s is None and first is not None:
                 self._first_token_s = sent - self._began + first
 
-    def _timed(self, reply: Reply) -> Reply:
+    def _with_times(self, reply: Reply) -> Reply:
         return replace(reply, first_token_s=self._first_token_s, total_s=clock.monotonic() - self._began)

@@ -1,4 +1,4 @@
-"""Messages and parameters of a request, checked before anything is sent; no display."""
+"""Build and repair the messages of a request; read and write the outcome of a tool call in its message."""
 
 from __future__ import annotations
 
@@ -7,31 +7,37 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import openai  # whole, then its parts: importing `openai.resources…` by itself costs 45 ms more CPU
 
 from ..types import Message, ToolRun, encodable
 
 __all__ = [
+    "RecordedOutcome",
+    "add_images",
     "assistant_message",
-    "continued",
+    "decode_outcome",
+    "encode_denial",
+    "encode_edit",
+    "encode_result",
+    "ensure_call_ids",
+    "extend",
+    "image_messages",
     "messages_for",
-    "numbered_calls",
-    "pictures",
     "split_params",
     "tool_messages",
-    "with_images",
 ]
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
-_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 # The SDK's own options of a call, which are not part of the body.
 OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout")
-# Named otherwise by `ask`, or decided by it.
+# Parameters that `ask` names differently, or decides.
 RENAMED = {
     "messages": "the prompt (a string or a list of messages) is the first argument",
     "stream": "ask always streams; for chunks of your own use amber.openai",
@@ -41,7 +47,7 @@ RENAMED = {
 
 
 def messages_for(prompt: str | Iterable[Message], system: str | None) -> list[dict[str, Any]]:
-    """The messages to send. `system` goes first, in the role `developer`, as the vendor's page does it.
+    """Return the messages to send; `system` goes first, in the role `developer`, as the vendor's page does it.
 
     Raises:
         TypeError: the prompt is neither a string nor message dicts.
@@ -61,14 +67,14 @@ def messages_for(prompt: str | Iterable[Message], system: str | None) -> list[di
             raise TypeError(f"{wanted}; item {number} is a {type(message).__name__}")
         if message.get("role") not in ROLES:
             raise ValueError(f"message {number} needs a 'role', one of {', '.join(ROLES)}")
-        messages.append(deepcopy(dict(message)))  # what the caller does with it afterwards stays the caller's
+        messages.append(deepcopy(dict(message)))  # a copy, since the caller may change the message later
     if not messages:
         raise ValueError("the list of messages is empty")
     return first + messages
 
 
-def with_images(messages: list[dict[str, Any]], parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with images in the last of them, after its text.
+def add_images(messages: list[dict[str, Any]], parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Add images to the last message, after its text.
 
     Raises:
         ValueError: the last message is not a user's, so that no image can be part of it.
@@ -84,10 +90,10 @@ def with_images(messages: list[dict[str, Any]], parts: Sequence[Mapping[str, Any
 
 
 def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide the keywords of `ask` into the endpoint's parameters and the SDK's options.
+    """Divide keyword arguments of `ask` into the endpoint's parameters and the SDK's options.
 
     Raises:
-        TypeError: a name that the endpoint does not have, with the nearest that it has.
+        TypeError: the endpoint has no such parameter; the message names the nearest.
     """
     known = _endpoint_parameters()
     for name in params:
@@ -106,7 +112,7 @@ def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str, Any] | None:
-    """The reply as a message to go on with; None where nothing was said."""
+    """Return the reply as a message to go on with; None where it has no choice."""
     if not completion.choices:
         return None
     said = completion.choices[0].message
@@ -120,32 +126,32 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
 
 
 def _function_call(call: dict[str, Any]) -> dict[str, Any]:
-    """A tool call as a request may hold it, whatever a reply that was not streamed has left out or calls otherwise."""
-    call.pop("index", None)  # amber's replies carry it; requests have no such field
+    """Return a tool call in the form of a request; replies that are not streamed may lack or rename fields."""
+    call.pop("index", None)  # amber's replies have it, requests must not
     said = call.get("function") or call.pop("custom", None) or {}
     function = {"name": said.get("name") or "", "arguments": said.get("arguments") or said.get("input") or ""}
     return {**call, "type": "function", "function": {**(call.get("function") or {}), **function}}
 
 
-def numbered_calls(said: Mapping[str, Any], round: int) -> dict[str, Any]:
-    """An assistant's message whose tool calls have ids, each its own, names that may be sent, and arguments of JSON.
+def ensure_call_ids(said: Mapping[str, Any], round: int) -> dict[str, Any]:
+    """Return an assistant message whose tool calls have unique ids, valid names and JSON arguments.
 
-    Some gateways leave ids out or repeat them, and then no result could be told from another; and a conversation that
-    holds a name which no tool may have, or arguments which are no JSON, is turned down.
+    Some gateways leave ids out or repeat them, and then results could not be told apart; and a gateway refuses a
+    conversation that holds an invalid tool name, or arguments that are not JSON.
     """
-    given = {call.get("id") for call in said.get("tool_calls") or ()}
+    ids = {call.get("id") for call in said.get("tool_calls") or ()}
     calls, seen = [], set()
     for number, call in enumerate(said.get("tool_calls") or (), start=1):
         own = encodable(call.get("id") or "")
         if not own or own in seen:
-            made = (f"call_{round}_{number}{'_' * more}" for more in count())
-            own = next(one for one in made if one not in given)
+            candidates = (f"call_{round}_{number}{'_' * more}" for more in count())
+            own = next(candidate for candidate in candidates if candidate not in ids)
         seen.add(own)
-        said_of = call["function"]
-        # What was wrong is told in the tool's message.
-        name = _NO_NAME.sub("_", said_of["name"])[:64] or "unnamed"
-        arguments = said_of["arguments"] if _is_object(said_of["arguments"]) else "{}"
-        calls.append({**call, "id": own, "function": {**said_of, "name": name, "arguments": arguments}})
+        function = call["function"]
+        # The tool's message says what was wrong.
+        name = _NOT_IN_NAMES.sub("_", function["name"])[:64] or "unnamed"
+        arguments = function["arguments"] if _is_object(function["arguments"]) else "{}"
+        calls.append({**call, "id": own, "function": {**function, "name": name, "arguments": arguments}})
     return {**said, "tool_calls": calls}
 
 
@@ -157,7 +163,7 @@ def _is_object(arguments: Any) -> bool:
 
 
 def tool_messages(runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
-    """What the tools told, in the order of their calls; pictures follow in a message of the user's."""
+    """Return the tool messages in the order of the calls; their images follow in messages of the user."""
     messages: list[dict[str, Any]] = [
         {"role": "tool", "tool_call_id": run.call_id, "content": encodable(run.sent)} for run in runs
     ]
@@ -169,24 +175,24 @@ def tool_messages(runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
     return messages
 
 
-def pictures(messages: Sequence[Message], runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
-    """Those messages of `tool_messages` that hold pictures which these runs gave."""
+def image_messages(messages: Sequence[Message], runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
+    """Return those messages of `tool_messages` that hold the images of these runs."""
     starts = tuple(f"The picture{more} that {run.name} gave:" for run in runs for more in ("", "s"))
-    return [dict(one) for one in messages if one.get("role") == "user" and _says(one.get("content"), starts)]
+    return [dict(each) for each in messages if each.get("role") == "user" and _starts_with(each.get("content"), starts)]
 
 
-def _says(content: Any, starts: tuple[str, ...]) -> bool:
+def _starts_with(content: Any, starts: tuple[str, ...]) -> bool:
     first = content[0] if isinstance(content, list) and content else {}
     return isinstance(first, Mapping) and first.get("text") in starts
 
 
-def continued(earlier: Sequence[Message], prompt: str | Iterable[Message], *, system: bool) -> list[Message]:
-    """A conversation with more at its end.
+def extend(earlier: Sequence[Message], prompt: str | Iterable[Message], *, system: bool) -> list[Message]:
+    """Return a conversation with more messages at its end.
 
     Args:
         earlier: its messages so far.
-        prompt: what is added.
-        system: whether new instructions replace the earlier ones.
+        prompt: the question or messages to add.
+        system: whether to drop the earlier instructions, since new ones replace them.
 
     Raises:
         ValueError: the model waits for the result of a tool call, and the prompt does not give it.
@@ -194,8 +200,8 @@ def continued(earlier: Sequence[Message], prompt: str | Iterable[Message], *, sy
     more = messages_for(prompt, None)
     last = max((at for at, message in enumerate(earlier) if message.get("role") == "assistant"), default=len(earlier))
     calls = earlier[last].get("tool_calls") or () if last < len(earlier) else ()
-    given = {message.get("tool_call_id") for message in (*earlier[last:], *more) if message["role"] == "tool"}
-    if missing := [call for call in calls if call.get("id") not in given]:
+    results = {message.get("tool_call_id") for message in (*earlier[last:], *more) if message["role"] == "tool"}
+    if missing := [call for call in calls if call.get("id") not in results]:
         names = ", ".join(call.get("function", {}).get("name", "?") for call in missing)
         raise ValueError(
             f"The model waits for the result of {names}. Give it first: "
@@ -204,12 +210,75 @@ def continued(earlier: Sequence[Message], prompt: str | Iterable[Message], *, sy
     start = 1 if system and earlier and earlier[0].get("role") in ("developer", "system") else 0
     if not calls:
         return [*earlier[start:], *more]
-    # Results stand right behind the calls; what else there is, such as pictures that tools gave, comes after them.
+    # Results follow the calls at once; all else, such as images of tools, comes after them.
     ids = {call.get("id") for call in calls}
-    behind = sorted([*earlier[last + 1 :], *more], key=lambda message: message.get("tool_call_id") not in ids)
-    return [*earlier[start : last + 1], *behind]
+    rest = sorted([*earlier[last + 1 :], *more], key=lambda message: message.get("tool_call_id") not in ids)
+    return [*earlier[start : last + 1], *rest]
 
 
 @cache
 def _endpoint_parameters() -> frozenset[str]:
     return frozenset(inspect.signature(openai.resources.chat.AsyncCompletions.create).parameters) - {"self"}
+
+
+_DENIED = "Denied: this call was not allowed to run."
+_REASON = " Reason: "
+_EDITED = re.compile(r"\[The (reader|policy) changed the arguments to (\{.*?\})\]\n", re.DOTALL)
+_FAILED = "Error: "
+_RESULT = "[Result]\n"
+_TIMEOUT = re.compile(r"Error: no result within [\d.e+]+ s\.")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOutcome:
+    """The outcome of a call, read from a recorded tool message."""
+
+    status: Literal["ran", "denied", "failed", "timeout"]
+    text: str
+    by: str | None = None
+    arguments: dict[str, Any] | None = None
+    reason: str = ""
+    error: str | None = None
+
+
+def encode_denial(reason: str) -> str:
+    """Return the tool message of a call that was denied."""
+    return f"{_DENIED}{_REASON}{reason}" if reason else _DENIED
+
+
+def encode_edit(arguments: Mapping[str, Any], by: str) -> str:
+    """Return what goes before the result of a call that ran with other arguments than the model's."""
+    return f"[The {by} changed the arguments to {json.dumps(arguments, ensure_ascii=False)}]\n"
+
+
+def encode_result(text: str) -> str:
+    """Return a result as a tool message, marked where it reads like a denial, a failure or an edit."""
+    return f"{_RESULT}{text}" if text.startswith((_RESULT, _DENIED, _FAILED, "[The reader ", "[The policy ")) else text
+
+
+def decode_outcome(text: str) -> RecordedOutcome:
+    """Read the outcome of a call from its tool message."""
+    by, arguments = None, None
+    if text.startswith("[The "):
+        try:
+            end = text.index("]\n")
+            while True:  # the arguments may hold the end mark, too
+                found = _EDITED.fullmatch(text[: end + 2])
+                try:
+                    arguments = json.loads(found[2]) if found else None
+                except ValueError:
+                    end = text.index("]\n", end + 1)
+                    continue
+                by, text = (found[1], text[end + 2 :]) if found else (None, text)
+                break
+        except ValueError:  # without the end mark it is a result that begins like an edit
+            by, arguments = None, None
+    if text.startswith(_RESULT):
+        return RecordedOutcome("ran", text.removeprefix(_RESULT), by, arguments)
+    if text.startswith(_DENIED):
+        return RecordedOutcome("denied", text, by, arguments, reason=text.removeprefix(_DENIED).removeprefix(_REASON))
+    if _TIMEOUT.fullmatch(text):
+        return RecordedOutcome("timeout", text, by, arguments, error=text.removeprefix(_FAILED).rstrip("."))
+    if text.startswith(_FAILED):
+        return RecordedOutcome("failed", text, by, arguments, error=text.removeprefix(_FAILED))
+    return RecordedOutcome("ran", text, by, arguments)

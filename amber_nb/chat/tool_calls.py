@@ -1,6 +1,6 @@
-"""One round of tools: the calls of a reply, checked, decided on, run, and told to the model. No display, no HTTP.
+"""Handle the tool calls of a reply: parse, approve, run and report them; no display, no HTTP.
 
-Everything here runs on the private loop; what belongs to the cell's thread goes there through `Desk.in_cell`.
+All of it runs on the private loop; what belongs to the cell's thread goes there through `Executors.run_in_cell`.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from .. import clock
 from .. import tools as toolbox
 from ..errors import ToolError
 from ..types import Allow, Deny, ToolCall, ToolRun, ToolStep
-from .running import STILL_RUNNING, Places, Raised, in_thread, outcome
-from .verdicts import Recorded, denied_text, edited_text, recorded
+from .execute import THREAD_RUNS_ON, Executors, UserCodeError, run_in_thread, run_tool
+from .messages import RecordedOutcome, decode_outcome, encode_denial, encode_edit
 
-__all__ = ["Desk", "Rounds", "Verdict"]
+__all__ = ["Approval", "Approver", "ToolRunner"]
 
-_MOST_AT_ONCE = 100  # calls of a question; each has a thread
-_OF_A_RUN = ("sent", "result", "told", "error", "traceback")  # what the outcome of a call decides
+_MAX_PARALLEL = 100  # calls of an ask; each has a thread
+_OUTCOME_FIELDS = ("sent", "result", "told", "error", "traceback")  # the fields of a ToolRun that its outcome decides
 
 
-class Desk(Places, Protocol):
-    """Where the reader sits: what a round needs from the cell that asked."""
+class Approver(Executors, Protocol):
+    """What the tool runner needs from the cell that asks."""
 
     async def decide(
         self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
-    ) -> Verdict:
-        """Ask the reader.
+    ) -> Approval:
+        """Ask the reader whether a call may run.
 
         Args:
-            call: what the model wants, checked.
+            call: the call, its arguments checked.
             step: the call as a live view knows it.
             spec: the tool as the model knows it.
-            check: gives what is wrong with edited arguments, or "".
+            check: returns what is wrong with edited arguments, or "".
 
         Raises:
             ToolError: there is no reader.
@@ -47,8 +47,8 @@ class Desk(Places, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What was decided on a call. `always`: the same for all calls that follow."""
+class Approval:
+    """A decision on a call, and who made it; with `always` it holds for all later calls."""
 
     decision: Allow | Deny
     by: str
@@ -56,62 +56,62 @@ class Verdict:
 
 
 @dataclass(slots=True)
-class _Call:
-    """A call of a reply, on its way."""
+class _PendingCall:
+    """A call of a reply, while it is handled."""
 
     step: ToolStep
     id: str
     tool: Any  # toolbox.Tool; None where there is none of that name
     text: str
     arguments: dict[str, Any] | None = None
-    verdict: Verdict | None = None
-    wrong: str = ""
+    approval: Approval | None = None
+    mistake: str = ""
 
 
-class Rounds:
-    """The tools of one question, round after round.
+class ToolRunner:
+    """Run the tool calls of one ask, round after round.
 
     Args:
-        tools: by name, from `toolbox.tools_from`.
+        tools: by name, from `tools.tools_from`.
         approval: False, True, or a policy: `(ToolCall) -> Allow | Deny | bool | None`, sync or async.
-        desk: the cell that asked.
+        approver: the cell that asks.
     """
 
-    def __init__(self, tools: Mapping[str, Any], approval: Any, desk: Desk) -> None:
+    def __init__(self, tools: Mapping[str, Any], approval: Any, approver: Approver) -> None:
         self._tools = tools
         self._approval = approval
-        self._desk = desk
+        self._approver = approver
         self._context = contextvars.copy_context()
-        self._at_once = asyncio.Semaphore(_MOST_AT_ONCE)
-        self._wrong: set[str] = set()  # tools whose arguments were refused the last time
+        self._parallel = asyncio.Semaphore(_MAX_PARALLEL)
+        self._wrong: set[str] = set()  # tools that got wrong arguments in the last round
         self._allow_all = False
-        self._calls: list[_Call] = []
+        self._calls: list[_PendingCall] = []
 
     async def run(
-        self, calls: Sequence[Mapping[str, Any]], number: int, told: Mapping[str, str] | None = None
+        self, calls: Sequence[Mapping[str, Any]], number: int, recorded: Mapping[str, str] | None = None
     ) -> list[ToolRun]:
-        """One round.
+        """Handle the calls of one reply.
 
         Args:
-            calls: `tool_calls` of a reply, with ids that are all different.
+            calls: `tool_calls` of the reply, with unique ids.
             number: of the round, from 1.
-            told: in a replay, what each call (by its id) told the model then; nothing is run.
+            recorded: in a replay, the recorded tool message of each call, by its id; nothing is run.
 
         Raises:
             ToolError: approval is needed and nobody is there; a policy's own arguments are wrong; the model repeats
                 arguments that were refused.
             TypeError: the policy gave something else than a decision; nothing of the round has run.
         """
-        under_way = [self._begin(call, number) for call in calls]
-        for one in under_way:
-            await self._check(one)
-        self._insist(under_way)
-        if told is not None:
-            return [self._replayed(one, told.get(one.id)) for one in under_way]
-        for one in under_way:
-            await self._by_policy(one)
-        # Each runs as soon as it is decided on, whatever the others wait for.
-        tasks = [asyncio.ensure_future(self._one(one)) for one in under_way]
+        pending = [self._begin(call, number) for call in calls]
+        for call in pending:
+            await self._check(call)
+        self._raise_if_repeated(pending)
+        if recorded is not None:
+            return [self._replay(call, recorded.get(call.id)) for call in pending]
+        for call in pending:
+            await self._apply_policy(call)
+        # Each call runs as soon as it is decided on, whatever the others wait for.
+        tasks = [asyncio.ensure_future(self._handle(call)) for call in pending]
         try:
             return list(await asyncio.gather(*tasks))
         except BaseException:
@@ -120,216 +120,218 @@ class Rounds:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
-    def leaves(self, runs: Sequence[ToolRun]) -> bool:
-        """Whether one of these calls is the caller's to run: a tool that was given without a function."""
+    def has_unhandled(self, runs: Sequence[ToolRun]) -> bool:
+        """Return whether the caller has to run one of these calls: its tool has no function."""
         return any(run.name in self._tools and self._tools[run.name].function is None for run in runs)
 
     @property
     def steps(self) -> list[ToolStep]:
-        """All calls so far as a live view shows them, those under way included; from any thread."""
-        return [one.step for one in list(self._calls)]
+        """All calls so far, those under way included, as a live view shows them; readable from any thread."""
+        return [call.step for call in list(self._calls)]
 
     @property
     def runs(self) -> tuple[ToolRun, ...]:
-        """All calls so far, in the order of the model; one that is not over counts as stopped; from any thread."""
-        return tuple(one.step.run or self._stopped(one) for one in list(self._calls))
+        """All calls so far in the order of the model; a call under way counts as stopped; readable from any thread."""
+        return tuple(call.step.run or self._stopped_run(call) for call in list(self._calls))
 
-    def _begin(self, call: Mapping[str, Any], number: int) -> _Call:
-        name, text = call["function"]["name"], call["function"]["arguments"]
+    def _begin(self, raw: Mapping[str, Any], number: int) -> _PendingCall:
+        name, text = raw["function"]["name"], raw["function"]["arguments"]
         key = f"{number}.{len(self._calls)}"
         step = ToolStep(key=key, round=number, name=name, arguments=text, state="checking")
-        made = _Call(step, call["id"], self._tools.get(name), text)
-        self._calls.append(made)
-        return made
+        call = _PendingCall(step, raw["id"], self._tools.get(name), text)
+        self._calls.append(call)
+        return call
 
-    async def _check(self, one: _Call) -> None:
-        if one.tool is None:
+    async def _check(self, call: _PendingCall) -> None:
+        if call.tool is None:
             known = ", ".join(self._tools) or "none"
-            one.wrong = f"There is no tool {one.step.name[:64]!r}. There are: {known}."
+            call.mistake = f"There is no tool {call.step.name[:64]!r}. There are: {known}."
             return
-        if one.tool.function is None:
+        if call.tool.function is None:
             return
         try:
-            one.arguments = await self._checked(one, toolbox.parse_arguments(one.text))
+            call.arguments = await self._check_arguments(call, toolbox.parse_arguments(call.text))
         except toolbox.ArgumentsError as error:
-            one.wrong = str(error)
+            call.mistake = str(error)
 
-    def _insist(self, calls: Sequence[_Call]) -> None:
-        """Wrong arguments are told once: a model that repeats them would go on for ever."""
-        again = next((one for one in calls if one.wrong and one.step.name in self._wrong), None)
-        if again is not None:
-            for one in calls:
-                self._run(one, "invalid" if one.wrong else "not_run", error=one.wrong or None)
-            said = again.step.run.discreet().error if again.step.run else again.wrong
+    def _raise_if_repeated(self, calls: Sequence[_PendingCall]) -> None:
+        """Raise where a tool got wrong arguments twice in a row: such a model would go on for ever."""
+        repeated = next((call for call in calls if call.mistake and call.step.name in self._wrong), None)
+        if repeated is not None:
+            for call in calls:
+                self._finish(call, "invalid" if call.mistake else "not_run", error=call.mistake or None)
+            mistake = repeated.step.run.discreet().error if repeated.step.run else repeated.mistake
             raise ToolError(
-                f"{again.step.name[:64]}: the model was told once that its arguments are wrong, and they still are. "
-                f"{said}",
-                name=again.step.name,
-                arguments=again.text,
+                f"{repeated.step.name[:64]}: the model was told once that its arguments are wrong, and they still are. "
+                f"{mistake}",
+                name=repeated.step.name,
+                arguments=repeated.text,
             )
-        self._wrong -= {one.step.name for one in calls if not one.wrong}
-        self._wrong |= {one.step.name for one in calls if one.wrong}
+        self._wrong -= {call.step.name for call in calls if not call.mistake}
+        self._wrong |= {call.step.name for call in calls if call.mistake}
 
-    async def _by_policy(self, one: _Call) -> None:
-        if one.arguments is None:
+    async def _apply_policy(self, call: _PendingCall) -> None:
+        if call.arguments is None:
             return
-        asked = one.tool.require_approval
+        needs_reader = call.tool.require_approval
         if callable(self._approval):
-            said = await self._policy(self._as_asked(one))
-            if isinstance(said, (Allow, Deny)):
-                one.verdict = Verdict(await self._fitting(one, said), "policy")
+            decision = await self._ask_policy(self._to_tool_call(call))
+            if isinstance(decision, (Allow, Deny)):
+                call.approval = Approval(await self._check_decision(call, decision), "policy")
                 return
-            if said is True or said is False:
-                one.verdict = Verdict(Allow() if said else Deny(), "policy")
+            if decision is True or decision is False:
+                call.approval = Approval(Allow() if decision else Deny(), "policy")
                 return
-            if said is not None:
+            if decision is not None:
                 raise TypeError(
                     f"require_approval must give Allow, Deny, True, False or None (ask the reader), not "
-                    f"{type(said).__name__}; nothing was run"
+                    f"{type(decision).__name__}; nothing was run"
                 )
-            asked = True
+            needs_reader = True
         elif self._approval:
-            asked = True
-        if asked:
-            one.step.state = "waiting"
+            needs_reader = True
+        if needs_reader:
+            call.step.state = "waiting"
 
-    def _as_asked(self, one: _Call) -> ToolCall:
-        # A copy: whoever decides must not change unseen what was checked.
-        return ToolCall(id=one.id, name=one.step.name, arguments=copy.deepcopy(one.arguments or {}))
+    def _to_tool_call(self, call: _PendingCall) -> ToolCall:
+        # A copy: a policy must not change unseen what was checked.
+        return ToolCall(id=call.id, name=call.step.name, arguments=copy.deepcopy(call.arguments or {}))
 
-    async def _policy(self, call: ToolCall) -> Any:
+    async def _ask_policy(self, call: ToolCall) -> Any:
         try:
             if inspect.iscoroutinefunction(self._approval):
-                return await self._desk.on_cells_loop(lambda: self._approval(call))
-            said = await self._desk.in_cell(lambda: self._approval(call))
-            return await self._desk.on_cells_loop(lambda: said) if inspect.isawaitable(said) else said
-        except Raised as raised:
+                return await self._approver.await_on_caller_loop(lambda: self._approval(call))
+            decision = await self._approver.run_in_cell(lambda: self._approval(call))
+            if not inspect.isawaitable(decision):
+                return decision
+            return await self._approver.await_on_caller_loop(lambda: decision)
+        except UserCodeError as raised:
             raise raised.error from None
 
-    async def _one(self, one: _Call) -> ToolRun:
-        if one.wrong:
-            return self._run(one, "invalid", error=one.wrong, sent=one.wrong)
-        if one.arguments is None:
-            return self._run(one, "not_run")
-        if one.step.state == "waiting" and not self._allow_all:
-            one.verdict = await self._ask(one)
-        decision = one.verdict.decision if one.verdict else Allow()
+    async def _handle(self, call: _PendingCall) -> ToolRun:
+        if call.mistake:
+            return self._finish(call, "invalid", error=call.mistake, sent=call.mistake)
+        if call.arguments is None:
+            return self._finish(call, "not_run")
+        if call.step.state == "waiting" and not self._allow_all:
+            call.approval = await self._ask(call)
+        decision = call.approval.decision if call.approval else Allow()
         if isinstance(decision, Deny):
-            return self._run(one, "denied", sent=denied_text(decision.reason), reason=decision.reason)
-        wanted = one.arguments
+            return self._finish(call, "denied", sent=encode_denial(decision.reason), reason=decision.reason)
+        proposed = call.arguments
         if decision.arguments is not None:
             try:
-                one.arguments = await self._checked(one, decision.arguments)
-            except toolbox.ArgumentsError as error:  # of a validator that has changed its mind
-                return self._run(one, "invalid", error=str(error), sent=str(error))
-        async with self._at_once:
-            run = await self._ran(one)
-        if _as_json(one.arguments) == _as_json(wanted):
+                call.arguments = await self._check_arguments(call, decision.arguments)
+            except toolbox.ArgumentsError as error:  # from a validator that refuses what it accepted before
+                return self._finish(call, "invalid", error=str(error), sent=str(error))
+        async with self._parallel:
+            run = await self._run_call(call)
+        if _to_json(call.arguments) == _to_json(proposed):
             return run
-        by = one.verdict.by if one.verdict else "policy"
-        sent = edited_text(one.arguments, by) + run.sent
-        return self._set(one, replace(run, edited=True, proposed=wanted, sent=sent))
+        by = call.approval.by if call.approval else "policy"
+        sent = encode_edit(call.arguments, by) + run.sent
+        return self._set(call, replace(run, edited=True, proposed=proposed, sent=sent))
 
-    async def _fitting(self, one: _Call, said: Allow | Deny) -> Allow | Deny:
-        """A policy's decision, its arguments checked: the reader's are checked where they are asked for."""
-        if isinstance(said, Deny) or said.arguments is None:
-            return said
+    async def _check_decision(self, call: _PendingCall, decision: Allow | Deny) -> Allow | Deny:
+        """Check the arguments of a policy's decision; those of the reader are checked while the reader edits them."""
+        if isinstance(decision, Deny) or decision.arguments is None:
+            return decision
         try:
-            return Allow(await self._checked(one, said.arguments))
+            return Allow(await self._check_arguments(call, decision.arguments))
         except toolbox.ArgumentsError as error:
             raise ToolError(
-                f"{one.step.name}: the arguments that require_approval gave are wrong, and nothing was run. {error}",
-                name=one.step.name,
-                arguments=dict(said.arguments),
+                f"{call.step.name}: the arguments that require_approval gave are wrong, and nothing was run. {error}",
+                name=call.step.name,
+                arguments=dict(decision.arguments),
             ) from None
 
-    async def _checked(self, one: _Call, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Checked in a thread: it may hold code of the user's, and here all answers are read."""
+    async def _check_arguments(self, call: _PendingCall, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Check arguments in a thread: a validator may be code of the user's, and this loop reads all answers."""
         try:
-            checked: dict[str, Any] = await in_thread(self._context, lambda: one.tool.check(arguments))
+            checked: dict[str, Any] = await run_in_thread(self._context, lambda: call.tool.check(arguments))
             return checked
-        except Raised as raised:
+        except UserCodeError as raised:
             raise raised.error from None
 
-    async def _ask(self, one: _Call) -> Verdict:
+    async def _ask(self, call: _PendingCall) -> Approval:
         def check(arguments: Mapping[str, Any]) -> str:
             try:
-                one.tool.check(arguments)
+                call.tool.check(arguments)
             except toolbox.ArgumentsError as error:
                 return str(error)
             return ""
 
-        verdict = await self._desk.decide(self._as_asked(one), one.step, one.tool.spec, check)
-        self._allow_all = self._allow_all or verdict.always
-        return verdict
+        approval = await self._approver.decide(self._to_tool_call(call), call.step, call.tool.spec, check)
+        self._allow_all = self._allow_all or approval.always
+        return approval
 
-    async def _ran(self, one: _Call) -> ToolRun:
-        one.step.state = "checking"  # decided on; one for the cell's thread may have to wait for it
+    async def _run_call(self, call: _PendingCall) -> ToolRun:
+        call.step.state = "checking"  # it may still have to wait for the cell's thread
         try:
-            work = await in_thread(self._context, lambda: one.tool.bind(one.arguments))
-        except Raised as raised:
+            work = await run_in_thread(self._context, lambda: call.tool.bind(call.arguments))
+        except UserCodeError as raised:
             if not isinstance(raised.error, toolbox.ArgumentsError):
                 raise raised.error from None
-            return self._run(one, "invalid", error=str(raised.error), sent=str(raised.error))
+            return self._finish(call, "invalid", error=str(raised.error), sent=str(raised.error))
 
-        def begun() -> Any:
-            one.step.began, one.step.state = clock.monotonic(), "running"
+        def timed_work() -> Any:
+            call.step.began, call.step.state = clock.monotonic(), "running"
             return work()
 
-        came = await outcome(one.tool, begun, self._desk, self._context)
-        return self._run(one, came.status, **{name: getattr(came, name) for name in _OF_A_RUN})
+        outcome = await run_tool(call.tool, timed_work, self._approver, self._context)
+        return self._finish(call, outcome.status, **{name: getattr(outcome, name) for name in _OUTCOME_FIELDS})
 
-    def _stopped(self, one: _Call) -> ToolRun:
-        running = one.step.state == "running"
-        still = running and not one.tool.is_async
-        return self._made(one, "not_run", error=f"stopped; {STILL_RUNNING}" if still else "stopped")
+    def _stopped_run(self, call: _PendingCall) -> ToolRun:
+        running = call.step.state == "running"
+        runs_on = running and not call.tool.is_async
+        return self._make_run(call, "not_run", error=f"stopped; {THREAD_RUNS_ON}" if runs_on else "stopped")
 
-    def _run(self, one: _Call, status: Any, **more: Any) -> ToolRun:
-        return self._set(one, self._made(one, status, **more))
+    def _finish(self, call: _PendingCall, status: Any, **more: Any) -> ToolRun:
+        return self._set(call, self._make_run(call, status, **more))
 
-    def _made(self, one: _Call, status: Any, **more: Any) -> ToolRun:
-        began = one.step.began
+    def _make_run(self, call: _PendingCall, status: Any, **more: Any) -> ToolRun:
+        began = call.step.began
         return ToolRun(
-            name=one.step.name,
-            arguments=one.arguments if one.arguments is not None else one.text,
+            name=call.step.name,
+            arguments=call.arguments if call.arguments is not None else call.text,
             status=status,
             duration_s=clock.monotonic() - began if began else 0.0,
-            round=one.step.round,
-            call_id=one.id,
-            decided_by=one.verdict.by if one.verdict else None,
+            round=call.step.round,
+            call_id=call.id,
+            decided_by=call.approval.by if call.approval else None,
             **more,
         )
 
-    def _set(self, one: _Call, run: ToolRun) -> ToolRun:
-        one.step.run, one.step.state = run, "over"
+    def _set(self, call: _PendingCall, run: ToolRun) -> ToolRun:
+        call.step.run, call.step.state = run, "over"
         return run
 
-    def _replayed(self, one: _Call, said: str | None) -> ToolRun:
-        """What a call was when it was recorded: the message that the model was sent tells."""
-        if one.wrong:
-            return self._run(one, "invalid", error=one.wrong, sent=said or one.wrong)
-        if one.arguments is None or said is None:
-            return self._run(one, "not_run")  # what its caller told comes later
-        then: Recorded = recorded(said)
-        wanted = one.arguments
-        if then.arguments is not None:
-            one.arguments = then.arguments
-        if then.by:
-            one.verdict = Verdict(Allow(), then.by)
-        run = self._run(
-            one,
-            then.status,
-            result=then.text if then.status == "ran" else None,
-            sent=said,
-            error=then.error,
-            reason=then.reason,
-            told=toolbox.to_tool_content(then.text) if then.status == "ran" else None,
+    def _replay(self, call: _PendingCall, message: str | None) -> ToolRun:
+        """Return the recorded run of a call, read from its tool message."""
+        if call.mistake:
+            return self._finish(call, "invalid", error=call.mistake, sent=message or call.mistake)
+        if call.arguments is None or message is None:
+            return self._finish(call, "not_run")  # its result comes from the caller, later
+        outcome: RecordedOutcome = decode_outcome(message)
+        proposed = call.arguments
+        if outcome.arguments is not None:
+            call.arguments = outcome.arguments
+        if outcome.by:
+            call.approval = Approval(Allow(), outcome.by)
+        run = self._finish(
+            call,
+            outcome.status,
+            result=outcome.text if outcome.status == "ran" else None,
+            sent=message,
+            error=outcome.error,
+            reason=outcome.reason,
+            told=toolbox.to_tool_content(outcome.text) if outcome.status == "ran" else None,
         )
-        if then.arguments is None:
+        if outcome.arguments is None:
             return run
-        return self._set(one, replace(run, edited=True, proposed=wanted))
+        return self._set(call, replace(run, edited=True, proposed=proposed))
 
 
-def _as_json(arguments: Mapping[str, Any] | None) -> str:
-    """To compare: to Python 1, 1.0 and true are the same."""
+def _to_json(arguments: Mapping[str, Any] | None) -> str:
+    """Return JSON to compare arguments by: to Python, 1, 1.0 and True are equal."""
     return json.dumps(arguments, sort_keys=True)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from amber_nb.chat.tool_calls import Rounds
+from amber_nb.chat.tool_calls import ToolRunner
 from amber_nb.tools import tools_from
 
 CALLS = 20
@@ -36,10 +36,10 @@ async def wait_too(number: int) -> int:
 
 
 class Desk:
-    async def in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
+    async def run_in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
         return work()
 
-    async def on_cells_loop(self, made: Callable[[], Any]) -> Any:
+    async def await_on_caller_loop(self, made: Callable[[], Any]) -> Any:
         return await made()
 
 
@@ -50,7 +50,7 @@ def ours(tool: Callable[..., Any]) -> float:
         {"id": f"c{number}", "type": "function", "function": {"name": name, "arguments": f'{{"number": {number}}}'}}
         for number in range(CALLS)
     ]
-    rounds = Rounds(tools, False, Desk())
+    rounds = ToolRunner(tools, False, Desk())
     start = time.perf_counter()
     runs = asyncio.run(rounds.run(calls, 1))
     took = time.perf_counter() - start

@@ -231,7 +231,7 @@ def test_a_serial_tools_time_counts_from_when_it_begins(script, clock, askings):
     @tool(serial=True, timeout_s=3)
     def slow() -> str:
         begun.append(1)
-        until(lambda: [step.state for step in askings[0]._dialogue.steps].count("over") == len(begun) - 1)
+        until(lambda: [step.state for step in askings[0]._loop.steps].count("over") == len(begun) - 1)
         clock.advance(2)
         return "done"
 

@@ -10,14 +10,14 @@ from scripted import calling, scripted
 
 from amber_nb import Allow, Deny, ToolError
 from amber_nb.chat import ask as asking
-from amber_nb.chat.cell import CellDesk
-from amber_nb.chat.running import Raised
+from amber_nb.chat.cell import CellExecutor
+from amber_nb.chat.execute import UserCodeError
 from amber_nb.display import kernel as cell
 from amber_nb.wire import event_loop as loop
 
 
 def desk(**options):
-    return CellDesk(None, loop.Waker(), None, **({"typing": False, "timeout_s": None} | options))
+    return CellExecutor(None, loop.Waker(), None, **({"can_type": False, "timeout_s": None} | options))
 
 
 @pytest.fixture
@@ -206,15 +206,15 @@ def test_the_limit_counts_from_when_the_question_is_put(slowly):
 
 def test_work_is_done_where_it_is_drained():
     here = desk()
-    waiting = loop.submit(here.in_cell(threading.current_thread))
-    assert loop.wait(waiting, here.drain, 0.01) is threading.main_thread()
+    waiting = loop.submit(here.run_in_cell(threading.current_thread))
+    assert loop.wait(waiting, here.run_pending, 0.01) is threading.main_thread()
 
 
 def test_what_work_raises_comes_back_whole():
     here = desk()
-    waiting = loop.submit(here.in_cell(lambda: 1 / 0))
-    with pytest.raises(Raised) as caught:
-        loop.wait(waiting, here.drain, 0.01)
+    waiting = loop.submit(here.run_in_cell(lambda: 1 / 0))
+    with pytest.raises(UserCodeError) as caught:
+        loop.wait(waiting, here.run_pending, 0.01)
     assert isinstance(caught.value.error, ZeroDivisionError)
 
 

@@ -15,7 +15,7 @@ from scripted import calling
 from amber_nb import Allow, Deny, ToolCall, ToolError, tool
 from amber_nb.chat import tool_calls as rounds
 from amber_nb.chat.ask import AskRun
-from amber_nb.chat.running import outcome
+from amber_nb.chat.execute import run_tool
 from amber_nb.wire import event_loop as loop
 
 
@@ -52,8 +52,8 @@ def test_rounds_follow_each_other(script):
 
 
 def test_a_reply_of_many_calls_does_not_take_all_threads(script, monkeypatch):
-    assert rounds._MOST_AT_ONCE == 100
-    monkeypatch.setattr(rounds, "_MOST_AT_ONCE", 10)
+    assert rounds._MAX_PARALLEL == 100
+    monkeypatch.setattr(rounds, "_MAX_PARALLEL", 10)
     inside, most, ten, lock = 0, 0, threading.Barrier(10, timeout=PATIENCE_S), threading.Lock()
 
     def count(number: int) -> int:
@@ -79,7 +79,7 @@ def test_no_thread_is_a_tool_that_failed(script, monkeypatch):
 
     started, working = threading.Thread.start, []
     monkeypatch.setattr(threading.Thread, "start", begin)
-    monkeypatch.setattr("amber_nb.chat.tool_calls.outcome", lambda *given: working.append(1) or outcome(*given))
+    monkeypatch.setattr("amber_nb.chat.tool_calls.run_tool", lambda *given: working.append(1) or run_tool(*given))
     (run,) = script(calling(("add", {"a": 2, "b": 3})), "I see.").ask("?", tools=add).tool_runs
     assert (run.status, run.error) == ("failed", "RuntimeError: can't start new thread")
 
@@ -153,7 +153,7 @@ def test_calls_of_one_reply_run_at_once_and_come_in_order(script, askings):
 
     def wait(number: int) -> str:
         gate.wait()  # none of them goes on before all have begun
-        until(lambda: all(step.state == "over" for step in askings[0]._dialogue.steps[number + 1 :]))
+        until(lambda: all(step.state == "over" for step in askings[0]._loop.steps[number + 1 :]))
         return f"no. {number}"
 
     answer = script(calling(*[("wait", {"number": n}) for n in range(3)]), "Done.").ask("?", tools=wait)

@@ -211,7 +211,7 @@ def once_it_waits(clock, askings):
 
         def watch():
             clock.sleeper()
-            said.append(askings[0]._dialogue.activity)
+            said.append(askings[0]._loop.activity)
             act(askings[0])
 
         threads.append(threading.Thread(target=watch, daemon=True))
@@ -228,7 +228,7 @@ def test_stop_while_it_waits_gives_an_empty_answer(busy, askings, once_it_waits)
     answer = busy(Busy(LONG)).ask("Hello!")
     assert (answer.text, answer.finish_reason, answer.complete) == ("", "cancelled", False)
     assert said == ["waiting 30 s (the gateway is busy, Retry-After)"]
-    assert askings[0]._dialogue.activity == ""
+    assert askings[0]._loop.activity == ""
 
 
 def test_cancelling_while_it_waits(busy, clock):

@@ -1,0 +1,167 @@
+"""Run code of the user's: a tool within its time, in a thread, in the cell or on an event loop.
+
+Whatever that code raises, SystemExit and cancellation included, ends nothing else than its own call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Protocol
+
+from .. import clock, tools
+from ..types import ToolContent, encodable
+from .messages import encode_result
+
+__all__ = ["THREAD_RUNS_ON", "Executors", "ToolOutcome", "UserCodeError", "run_in_thread", "run_tool"]
+
+_MAX_ERROR_CHARS = 300  # of a tool's error, as the model gets it
+THREAD_RUNS_ON = "its thread cannot be stopped and is still running"
+
+
+class UserCodeError(Exception):
+    """An exception of the user's code; `error` is what it raised."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Executors(Protocol):
+    """Where code of the user's can run, beside threads of its own."""
+
+    async def run_in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
+        """Run a function on the cell's thread.
+
+        Args:
+            work: the function.
+            timeout_s: how long it may run, from when it begins there.
+
+        Raises:
+            UserCodeError: it raised something.
+            TimeoutError: it ran too long.
+        """
+
+    async def await_on_caller_loop(self, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Await what a function makes, on the caller's event loop, or on the tool loop if the caller is synchronous.
+
+        Raises:
+            UserCodeError: it raised something.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOutcome:
+    """The outcome of a call: the fields of `ToolRun` that its run decides."""
+
+    status: Literal["ran", "failed", "timeout"]
+    sent: str
+    result: Any = None
+    told: ToolContent | None = None
+    error: str | None = None
+    traceback: str | None = None
+
+
+async def run_tool(
+    tool: tools.Tool, work: Callable[[], Any], executors: Executors, context: contextvars.Context
+) -> ToolOutcome:
+    """Run a call of a tool where the tool belongs, and within its time.
+
+    Args:
+        tool: the tool.
+        work: the call, with its arguments bound.
+        executors: the cell's thread and the caller's loop.
+        context: variables of the caller, for the tool's thread.
+    """
+    try:
+        result, told = await _result(tool, work, executors, context)
+    except TimeoutError:
+        limit = f"no result within {tool.timeout_s:g} s"
+        still = "" if tool.is_async else f"; {THREAD_RUNS_ON}"
+        return ToolOutcome(status="timeout", error=limit + still, sent=f"Error: {limit}.")
+    except UserCodeError as raised:
+        error = raised.error
+        short = encodable(f"{type(error).__name__}: {_message(error)}")
+        lines = encodable("".join(traceback.format_exception(error)))
+        return ToolOutcome(status="failed", error=short, sent=f"Error: {short}", traceback=lines)
+    return ToolOutcome(status="ran", result=result, told=told, sent=encode_result(told.text))
+
+
+async def _result(
+    tool: tools.Tool, work: Callable[[], Any], executors: Executors, context: contextvars.Context
+) -> tuple[Any, ToolContent]:
+    """Return the result and its content for the model; read where it was made, since it may hold code of the user's."""
+    if tool.serial and not tool.is_async:
+        result, told = await executors.run_in_cell(lambda: _read_result(work()), tool.timeout_s)
+        if told is not None:
+            return result, told
+        work = partial(_identity, result)
+    async with clock.timeout(tool.timeout_s):
+        if not (tool.serial or tool.is_async):
+            result, told = await run_in_thread(context, lambda: _read_result(work()))
+            if told is not None:
+                return result, told
+            work = partial(_identity, result)
+        result = await executors.await_on_caller_loop(lambda: tools.resolve(work()))
+        read: tuple[Any, ToolContent] = await run_in_thread(context, lambda: _read_result(result))
+        return read
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def _read_result(result: Any) -> tuple[Any, ToolContent | None]:
+    """Return a result and its content for the model; no content where the result has to be awaited first."""
+    if tools.must_await(result):
+        return result, None
+    result = tools.materialize(result)
+    return result, tools.to_tool_content(result)
+
+
+async def run_in_thread(context: contextvars.Context, work: Callable[[], Any]) -> Any:
+    """Run a function in a thread of its own; a pool would let the seventh of twenty calls wait.
+
+    Args:
+        context: variables of the caller; the thread runs in a copy.
+        work: the function.
+
+    Raises:
+        UserCodeError: it raised something, or no thread could be started.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if done.done():  # cancelled in the meantime
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    def run() -> None:
+        try:
+            result, error = context.copy().run(work), None
+        except BaseException as raised:
+            result, error = None, UserCodeError(raised)
+        loop.call_soon_threadsafe(settle, result, error)
+
+    try:
+        threading.Thread(target=run, name="amber-tool", daemon=True).start()
+    except RuntimeError as error:  # the machine has no more threads
+        raise UserCodeError(error) from None
+    return await done
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = " ".join(str(error).split()) or "no message"
+    except BaseException as another:
+        text = f"its message failed with {type(another).__name__}"
+    return text if len(text) <= _MAX_ERROR_CHARS else text[: _MAX_ERROR_CHARS - 1] + "…"
