@@ -15,7 +15,7 @@ RED, BLUE, WHITE = (225, 30, 35), (35, 85, 215), (255, 255, 255)
 
 
 @dataclass(frozen=True)
-class Seen:
+class Report:
     """One image as the simulator reports it."""
 
     format: str
@@ -26,10 +26,10 @@ class Seen:
 _LINE = re.compile(r"\*\*Image(?: \d+)?:\*\* (\w+), ([\d,]+) × ([\d,]+) pixels, .*mostly [\w ]+ \(`#(\w{6})`\)")
 
 
-def seen(text: str) -> list[Seen]:
+def image_reports(text: str) -> list[Report]:
     """The images that a reply of the simulator tells of."""
     return [
-        Seen(kind, (int(w.replace(",", "")), int(h.replace(",", ""))), tuple(bytes.fromhex(colour)))  # type: ignore[arg-type]
+        Report(kind, (int(w.replace(",", "")), int(h.replace(",", ""))), tuple(bytes.fromhex(colour)))  # type: ignore[arg-type]
         for kind, w, h, colour in _LINE.findall(text)
     ]
 
@@ -59,10 +59,10 @@ def file(image: Image.Image, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def opened(part: dict[str, Any]) -> Image.Image:
+def decode_part(part: dict[str, Any]) -> Image.Image:
     """The image that a part carries, decoded."""
     return Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].partition(",")[2])))
 
 
-def near(one: tuple[int, ...], other: tuple[int, ...], most: int = 8) -> bool:
-    return all(abs(a - b) <= most for a, b in zip(one, other, strict=True))
+def near(first: tuple[int, ...], second: tuple[int, ...], most: int = 8) -> bool:
+    return all(abs(a - b) <= most for a, b in zip(first, second, strict=True))

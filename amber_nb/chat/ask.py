@@ -119,12 +119,12 @@ class AskRun:
         _check_options(option)
         messages = messages_for(prompt, option["system"])
         content = messages[-1].get("content")
-        parts = images.image_parts(content, thumbnails=option["thumbnails"]) if isinstance(content, list) else []
+        parts = images.find_image_parts(content, thumbnails=option["thumbnails"]) if isinstance(content, list) else []
         holders: list[Any] = []
         if option["images"] is not None:
-            collected = images.gather(option["images"], thumbnails=option["thumbnails"])
+            collected = images.collect_images(option["images"], thumbnails=option["thumbnails"])
             messages = add_images(messages, collected.parts)
-            parts, holders = [*parts, *collected.parts], collected.holders
+            parts, holders = [*parts, *collected.parts], collected.sources
         self._images = tuple(part.sent for part in parts)
         self._format = tools.response_format_of(schema) if schema is not None else None
         by_name = tools.tools_from(option["tools"], option["handlers"]) if option["tools"] is not None else {}
@@ -139,7 +139,7 @@ class AskRun:
         self._visible = _is_visible(option["show"], context.config.display)
         self._waker = event_loop.Waker()
         for holder in holders:  # only now that all arguments are known to be right
-            holder.used(thumbnails=option["thumbnails"])
+            holder.mark_used(thumbnails=option["thumbnails"])
         self._place_in_queue = _display_queue.begin()
         self._ended = False
         self._cell = current_cell()

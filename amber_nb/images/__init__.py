@@ -1,4 +1,4 @@
-"""Images for a model: read from anything, made small, shown to the reader.
+"""Images for a model: made from anything that can be seen, chosen by the reader, sent as content parts.
 
 The names load on first use, so that a client that sends no image does not import Pillow.
 """

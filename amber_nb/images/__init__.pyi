@@ -1,29 +1,14 @@
-from .charts import plotly_png
-from .dataframes import table_png
-from .download import download
-from .image_view import Entry, ImageView
+from .decode import pixel_digest
 from .input import ImageInput
-from .part import HoldsImages, ImagePart, gather, image_part, image_parts
-from .pixels import pixel_digest
-from .prepare import check_options, prepare
-from .source import several
-from .vega import altair_png
+from .part import CollectedImages, ImagePart, ImageSource, collect_images, find_image_parts, image_part
 
 __all__ = [
-    "Entry",
-    "HoldsImages",
+    "CollectedImages",
     "ImageInput",
     "ImagePart",
-    "ImageView",
-    "altair_png",
-    "check_options",
-    "download",
-    "gather",
+    "ImageSource",
+    "collect_images",
+    "find_image_parts",
     "image_part",
-    "image_parts",
     "pixel_digest",
-    "plotly_png",
-    "prepare",
-    "several",
-    "table_png",
 ]

@@ -1,44 +1,60 @@
-"""Images as parts of a message: `image_part` for one, and what `ask(images=…)` makes of one or many."""
+"""Images as content parts of a message: `image_part` makes one, `collect_images` those of `ask(images=…)`."""
 
 from __future__ import annotations
 
+import base64
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import ceil
 from typing import Any
 
 from ..display.strip import strip_html
 from ..errors import ImageError
 from ..types import SentImage
-from .prepare import prepare
-from .source import several
+from .decode import open_bytes
+from .encode import FORMATS, encode_image
+from .source import Link, download, iter_sources, open_source
 
 __all__ = [
-    "Gathered",
-    "HoldsImages",
+    "CollectedImages",
     "ImagePart",
-    "file_part",
-    "gather",
+    "ImageSource",
+    "check_options",
+    "collect_images",
+    "estimate_tokens",
+    "find_image_parts",
     "image_part",
-    "image_parts",
+    "make_part",
     "without_thumbnail",
 ]
 
-MOST_IMAGES = 500  # of one question: an iterable without an end is no endless loop
+_DETAILS = ("auto", "low", "high", "original")
+_MAX_SIDE_PX = 16_000
+_MAX_IMAGES = 500  # of one question: an iterable without an end is no endless loop
+# Published measurements of GPT-5.5: 1.2 tokens a patch of 32 × 32 pixels (77 for 256 × 256, 1,229 for 1024 × 1024), and
+# about so many patches at most.
+_PATCH_PX = 32
+_TOKENS_PER_PATCH = 1.2
+_MAX_PATCHES = {"auto": 2_500, "low": 256, "high": 2_500, "original": 10_000}
 
 
 class ImagePart(dict[str, Any]):
     """An image as a content part of a message: `{"type": "image_url", "image_url": {"url": …}}`.
 
-    A dict, for `amber.ask(images=…)`, for a message of your own and for the SDK; shown as a thumbnail with what is
-    known of it, and never as base64.
+    It is a dict, for `amber.ask(images=…)`, for a message of your own and for the SDK. A notebook shows it as a
+    thumbnail with what is known of it, never as base64.
+
+    Args:
+        part: the dict, as the wire has it.
+        sent: what a reader is told of it.
 
     Attributes:
         sent: name, pixels before and after, format, bytes, estimated tokens, and what was done to it.
     """
 
-    def __init__(self, part: dict[str, Any], sent: SentImage) -> None:
+    def __init__(self, part: Mapping[str, Any], sent: SentImage) -> None:
         super().__init__(part)
         self.sent = sent
 
@@ -55,58 +71,60 @@ class ImagePart(dict[str, Any]):
         return {"text/html": strip_html([self.sent]), "text/plain": repr(self)}
 
 
-class HoldsImages(ABC):
-    """What holds images for `ask`, as an `ImageInput` does."""
+class ImageSource(ABC):
+    """An object that holds images for `ask`, as an `ImageInput` does."""
 
     @property
     @abstractmethod
     def images(self) -> list[ImagePart]:
-        """Its images."""
+        """The images that it holds now."""
 
     @abstractmethod
-    def check(self) -> None:
-        """See whether they are all there.
+    def check_ready(self) -> None:
+        """Check that no image is still on its way.
 
         Raises:
-            ImageError: one is still on its way.
+            ImageError: one is.
         """
 
     @abstractmethod
-    def used(self, *, thumbnails: bool = True) -> None:
-        """A question is about to be sent with them."""
+    def mark_used(self, *, thumbnails: bool = True) -> None:
+        """Take note that a question is about to be sent with the images.
+
+        Args:
+            thumbnails: False if the pictures themselves must not be kept for showing.
+        """
 
 
 @dataclass(slots=True)
-class Gathered:
-    """The images of a question, and what held some of them."""
+class CollectedImages:
+    """The images of a question, and the objects that held some of them."""
 
     parts: list[ImagePart] = field(default_factory=list)
-    holders: list[HoldsImages] = field(default_factory=list)
+    sources: list[ImageSource] = field(default_factory=list)
 
 
 def image_part(
-    source: Any,
-    *,
-    max_side_px: int = 2048,
-    detail: str = "auto",
-    format: str | None = None,
-    inline: bool = False,
+    source: Any, *, max_side_px: int = 2048, detail: str = "auto", format: str | None = None, inline: bool = False
 ) -> ImagePart:
-    """Anything that can be seen, as a content part of a message.
+    """Make a content part of a message from anything that can be seen.
 
-    Turned upright, shrunk, brought to sRGB and encoded anew without any metadata (no place, no camera, no comment); a
-    file is 3.7 MB at most. The source itself stays as it is.
+    The image is turned upright, shrunk, brought to sRGB and encoded anew without any metadata (no place, no camera, no
+    comment), as a file of 3.7 MB at most. The source itself stays as it is.
 
     Args:
         source: an http(s) URL (sent as it is; the gateway fetches it), a path, bytes or a file object, a PIL image, a
             numpy array (height, width[, 1, 3 or 4] of uint8, uint16, bool or float in 0..1), a matplotlib figure or
-            axes, a plotly or altair chart, a DataFrame or Styler (needs `amber_nb[pictures]`), `Out[n]`, whatever has
+            axes, a plotly or altair chart, a DataFrame or Styler (needs `amber_nb[pictures]`), `Out[n]`, an object with
             `_repr_png_` or `_repr_jpeg_`, an `ImageInput` with one image, a content part.
         max_side_px: the longer side of what is sent, at most, in pixels.
         detail: `"auto"`, `"low"` (few tokens), `"high"` or `"original"`, as the endpoint has it.
         format: `"png"`, `"jpeg"` or `"webp"`; None: PNG for drawings, the source's own or JPEG for photos, WebP for
             photos with transparency.
         inline: fetch a URL here and send its bytes, for a gateway that cannot reach it.
+
+    Returns:
+        The content part, a dict that shows itself as a thumbnail.
 
     Raises:
         ImageError: it is no image, broken, empty, or too large; says what was given, the limit and the remedy.
@@ -116,75 +134,140 @@ def image_part(
         >>> image_part("photo.jpg", detail="low")  # doctest: +SKIP
         ImagePart('photo.jpg', 2048 × 1536 JPEG)
     """
-    if isinstance(source, HoldsImages):
-        held = source.images
-        if len(held) != 1:
-            raise ImageError(f"This ImageInput holds {len(held)} images, not one: take one of its .images.")
-        source = held[0]
+    if isinstance(source, ImageSource):
+        images = source.images
+        if len(images) != 1:
+            raise ImageError(f"This ImageInput holds {len(images)} images, not one: take one of its .images.")
+        source = images[0]
     if isinstance(source, ImagePart) and (max_side_px, detail, format, inline) == (2048, "auto", None, False):
         return source
     name = source.sent.name if isinstance(source, ImagePart) else None
-    made = prepare(source, name=name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
-    return ImagePart(made.part, made.sent)
+    return make_part(source, name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
 
 
-def file_part(data: bytes, name: str, *, before: tuple[int, int] | None = None, **options: Any) -> ImagePart:
-    """A file that came from the browser, which may have shrunk it from `before` pixels; else as `image_part`."""
-    made = prepare(data, name=name, **options)
-    return ImagePart(made.part, replace(made.sent, before=before) if before else made.sent)
+def make_part(
+    source: Any, name: str | None, *, max_side_px: int, detail: str, format: str | None = None, inline: bool = False
+) -> ImagePart:
+    """Make a content part of a source that is no ImageSource; `name`, if any, is what to call the image.
+
+    Parameters and errors are otherwise those of `image_part`.
+    """
+    if isinstance(source, Mapping) and isinstance(image := source.get("image_url"), Mapping) and detail == "auto":
+        detail = image.get("detail", detail)  # a part keeps its own
+    check_options(max_side_px=max_side_px, detail=detail)
+    format = _normalize_format(format)
+    opened = open_source(source, name)
+    if isinstance(opened, Link):
+        if not inline:
+            return ImagePart(_wire_part(opened.url, detail), SentImage(name=opened.name))
+        opened = open_bytes(download(opened), opened.name)
+    encoded = encode_image(opened, max_side_px=max_side_px, format=format)
+    url = f"data:image/{encoded.format.lower()};base64,{base64.b64encode(encoded.data).decode('ascii')}"
+    sent = SentImage(
+        name=opened.name,
+        before=encoded.before,
+        after=encoded.after,
+        format=encoded.format,
+        n_bytes=len(encoded.data),
+        tokens=estimate_tokens(encoded.after, detail),
+        notes=encoded.notes,
+        thumbnail=encoded.thumbnail,
+    )
+    return ImagePart(_wire_part(url, detail), sent)
 
 
-def gather(images: Any, *, thumbnails: bool = True, **options: Any) -> Gathered:
-    """One source or an iterable of them as content parts; None and an empty iterable are no images.
+def collect_images(images: Any, *, thumbnails: bool = True, **options: Any) -> CollectedImages:
+    """Make content parts from one source or an iterable of them; None and an empty iterable are no images.
 
     Args:
         images: what `image_part` takes, or an iterable of such.
-        thumbnails: False: the pictures themselves are not kept for showing.
+        thumbnails: False if the pictures themselves must not be kept for showing.
         **options: those of `image_part`.
 
     Raises:
-        ImageError: as `image_part`; with sources it says which.
+        ImageError: as `image_part` does; of several sources the message says which.
     """
-    gathered = Gathered()
+    collected = CollectedImages()
     if images is None:
-        return gathered
-    if isinstance(images, HoldsImages):
-        _add(gathered, images, options)
-    elif (sources := several(images)) is not None:
-        sources = list(islice(sources, MOST_IMAGES + 1))
-        if len(sources) > MOST_IMAGES:
-            raise ImageError(f"More than {MOST_IMAGES} images for one question; ask in several.")
+        return collected
+    if isinstance(images, ImageSource) or (sources := iter_sources(images)) is None:
+        _add_source(collected, images, options)
+    else:
+        sources = list(islice(sources, _MAX_IMAGES + 1))
+        if len(sources) > _MAX_IMAGES:
+            raise ImageError(f"More than {_MAX_IMAGES} images for one question; ask in several.")
         for number, source in enumerate(sources, start=1):
             try:
-                _add(gathered, source, options)
+                _add_source(collected, source, options)
             except ImageError as error:
                 error.args = (f"Image {number} of {len(sources)}: {error}",)
                 raise
-    else:
-        _add(gathered, images, options)
     if not thumbnails:
-        gathered.parts = [without_thumbnail(part) for part in gathered.parts]
-    return gathered
+        collected.parts = [without_thumbnail(part) for part in collected.parts]
+    return collected
 
 
-def image_parts(content: Sequence[Any], *, thumbnails: bool) -> list[ImagePart]:
-    """The images that the caller has put into the content of a message."""
+def find_image_parts(content: Sequence[Any], *, thumbnails: bool) -> list[ImagePart]:
+    """Return the images that the caller has put into the content of a message.
+
+    Args:
+        content: the parts of the message.
+        thumbnails: False if the pictures themselves must not be kept for showing.
+    """
     parts = [part for part in content if isinstance(part, ImagePart)]
     return parts if thumbnails else [without_thumbnail(part) for part in parts]
 
 
 def without_thumbnail(part: ImagePart) -> ImagePart:
-    """The same part, whose picture is not to be shown."""
-    return ImagePart(dict(part), replace(part.sent, thumbnail=b""))
+    """Return the same part without the picture that a reader would be shown."""
+    return ImagePart(part, replace(part.sent, thumbnail=b""))
 
 
-def _add(gathered: Gathered, source: Any, options: dict[str, Any]) -> None:
-    if not isinstance(source, HoldsImages):
-        gathered.parts.append(image_part(source, **options))
+def check_options(*, max_side_px: int, detail: str) -> None:
+    """Check the options of `image_part` before there is an image.
+
+    Raises:
+        ValueError: one has a value that is not allowed.
+    """
+    if detail not in _DETAILS:
+        raise ValueError(f"detail must be one of {', '.join(_DETAILS)}; it is {detail!r}.")
+    if isinstance(max_side_px, bool) or not isinstance(max_side_px, int) or not 1 <= max_side_px <= _MAX_SIDE_PX:
+        raise ValueError(f"max_side_px must be a whole number of pixels, 1 to {_MAX_SIDE_PX:,}.")
+
+
+def estimate_tokens(size: tuple[int, int], detail: str = "auto") -> int:
+    """Estimate what an image costs, in tokens of the prompt; models differ, and the answer's usage has the truth.
+
+    Args:
+        size: (width, height) in pixels.
+        detail: as in the request.
+    """
+    patches = ceil(size[0] / _PATCH_PX) * ceil(size[1] / _PATCH_PX)
+    return ceil(_TOKENS_PER_PATCH * min(patches, _MAX_PATCHES[detail]))
+
+
+def _wire_part(url: str, detail: str) -> dict[str, Any]:
+    image = {"url": url} if detail == "auto" else {"url": url, "detail": detail}  # as the vendor's page has it
+    return {"type": "image_url", "image_url": image}
+
+
+def _normalize_format(format: str | None) -> str | None:
+    if format is None:
+        return None
+    name = str(format).upper().lstrip(".")
+    name = "JPEG" if name == "JPG" else name
+    if name not in FORMATS:
+        raise ValueError(f"format must be png, jpeg or webp, or None for the one that fits; it is {format!r}.")
+    return name
+
+
+def _add_source(collected: CollectedImages, source: Any, options: dict[str, Any]) -> None:
+    if not isinstance(source, ImageSource):
+        collected.parts.append(image_part(source, **options))
         return
-    source.check()
-    held = source.images
-    if not held:
+    source.check_ready()
+    images = source.images
+    if not images:
         raise ImageError("This ImageInput holds no image yet: choose, drop or paste one first.")
-    gathered.parts += held
-    gathered.holders.append(source)
+    collected.parts += images
+    collected.sources.append(source)

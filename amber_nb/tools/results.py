@@ -164,8 +164,8 @@ class _ImageCollector:
             if isinstance(sent := getattr(value, "sent", None), SentImage):
                 self.images.append((dict(value), sent))  # an image_part is ready
             else:
-                prepared = images.prepare(value)
-                self.images.append((prepared.part, prepared.sent))
+                part = images.image_part(value)
+                self.images.append((dict(part), part.sent))
         except ImageError as error:
             self.notes.append(f"it could not be sent as an image: {error}")
             return safe_repr(value)
@@ -223,7 +223,7 @@ def _shows_image(value: Any) -> bool:
                 if getattr(value, name)() is not None:
                     return True
             except Exception:
-                return True  # which `prepare` then says in words
+                return True  # which `image_part` then says in words
     if not callable(getattr(cls, "_repr_mimebundle_", None)):
         return False
     try:

@@ -23,13 +23,13 @@ import hashlib, io, json, pathlib, time
 from IPython.display import display
 from PIL import Image
 from amber_nb.errors import AmberError
-from amber_nb.images.image_view import Entry, ImageView
+from amber_nb.images.input import ImageEntry, ImageView
 
 class Spy(ImageView):
     sizes = []
-    def _heard(self, widget, content, buffers):
+    def _on_message(self, widget, content, buffers):
         self.sizes.extend(len(buffer) for buffer in buffers)
-        super()._heard(widget, content, buffers)
+        super()._on_message(widget, content, buffers)
 
 class Owner:
     def __init__(self, **settings):
@@ -61,7 +61,7 @@ class Owner:
         self.add(address, ("a link: the gateway fetches it",), b"")
 
     def add(self, name, facts, thumbnail):
-        self.entries.append(Entry(len(self.got) + 100 * len(self.entries), name, facts, thumbnail))
+        self.entries.append(ImageEntry(len(self.got) + 100 * len(self.entries), name, facts, thumbnail))
         self.view.show(self.entries)
 
     def arrange(self, ids):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from amber_nb import Amber, CassetteMiss, ImageError, ImageInput, image_part
 from amber_nb.errors import explain
-from amber_nb.images.part import gather
+from amber_nb.images.part import collect_images
 
 ORANGE = Image.new("RGB", (320, 180), "#f28c28")
 WIDE = Image.new("RGB", (4_096, 100), "#2355d7")
@@ -197,6 +197,6 @@ def test_where_nobody_can_choose_it_is_a_strip(capsys):
 
 def test_the_pictures_of_a_confidential_question_leave_the_inputs_strip_too():
     photos = ImageInput([ORANGE])
-    photos.used(thumbnails=False)
-    assert gather(photos).parts[0].sent.thumbnail == b""
+    photos.mark_used(thumbnails=False)
+    assert collect_images(photos).parts[0].sent.thumbnail == b""
     assert "<img" not in photos._repr_mimebundle_()["text/html"]

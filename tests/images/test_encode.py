@@ -5,12 +5,12 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from samples import BLUE, file, near, opened, photo, quarters
+from samples import BLUE, decode_part, file, near, photo, quarters
 
 from amber_nb import ImageError, image_part
-from amber_nb.images.encode import MOST_BYTES_SENT, encode
-from amber_nb.images.opened import open_image
-from amber_nb.images.prepare import estimated_tokens
+from amber_nb.images.decode import OpenedImage
+from amber_nb.images.encode import MAX_SENT_BYTES, encode_image
+from amber_nb.images.part import estimate_tokens
 
 
 def drawing(size=(1_200, 800)):
@@ -23,70 +23,70 @@ def drawing(size=(1_200, 800)):
     return image
 
 
-def sent(image, **options):
+def send(image, **options):
     part = image_part(image, **options)
-    return part.sent, opened(part)
+    return part.sent, decode_part(part)
 
 
 def test_a_drawing_is_kept_without_loss_and_a_photo_is_not():
-    told, image = sent(drawing())
-    assert told.format == "PNG"
+    info, image = send(drawing())
+    assert info.format == "PNG"
     assert np.array_equal(np.asarray(image), np.asarray(drawing()))
-    assert sent(photo((1_200, 800)))[0].format == "JPEG"
-    assert sent(file(photo((1_200, 800)), "PNG"))[0].format == "JPEG"
-    assert sent(np.asarray(photo((1_200, 800))))[0].format == "JPEG"
+    assert send(photo((1_200, 800)))[0].format == "JPEG"
+    assert send(file(photo((1_200, 800)), "PNG"))[0].format == "JPEG"
+    assert send(np.asarray(photo((1_200, 800))))[0].format == "JPEG"
 
 
 def test_a_drawing_with_one_photo_in_it_is_judged_by_all_of_it():
     page = drawing((1_600, 1_600))
     page.paste(photo((1_600, 1_200)), (0, 0))
-    assert sent(page)[0].format == "JPEG"
+    assert send(page)[0].format == "JPEG"
 
 
 def test_a_webp_stays_one_as_exact_as_it_was():
-    told, image = sent(file(drawing(), "WEBP", lossless=True))
-    assert told.format == "WEBP"
+    info, image = send(file(drawing(), "WEBP", lossless=True))
+    assert info.format == "WEBP"
     assert np.array_equal(np.asarray(image), np.asarray(drawing()))
-    told, _ = sent(file(photo((1_200, 800)), "WEBP"))
-    assert (told.format, told.n_bytes < 300_000) == ("WEBP", True)
+    info, _ = send(file(photo((1_200, 800)), "WEBP"))
+    assert (info.format, info.n_bytes < 300_000) == ("WEBP", True)
 
 
 def test_a_photo_with_transparency_becomes_webp_and_keeps_it():
     image = photo((600, 400)).convert("RGBA")
     image.putalpha(Image.linear_gradient("L").resize(image.size))
-    told, found = sent(image)
-    assert (told.format, found.mode) == ("WEBP", "RGBA")
-    assert abs(found.getpixel((10, 200))[3] - image.getpixel((10, 200))[3]) < 8
+    info, result = send(image)
+    assert (info.format, result.mode) == ("WEBP", "RGBA")
+    assert abs(result.getpixel((10, 200))[3] - image.getpixel((10, 200))[3]) < 8
 
 
 def test_transparency_is_white_where_a_format_has_none():
     image = Image.new("RGBA", (64, 64), (*BLUE, 0))
     image.paste((*BLUE, 128), (0, 0, 64, 32))
-    told, found = sent(image, format="jpg")
-    assert (told.format, found.mode, told.notes) == ("JPEG", "RGB", ("transparency on white",))
-    assert near(found.getpixel((32, 60)), (255, 255, 255))
-    assert near(found.getpixel((32, 4)), (145, 170, 235))
-    told, found = sent(image)
-    assert (told.format, found.mode) == ("PNG", "RGBA")
+    info, result = send(image, format="jpg")
+    assert (info.format, result.mode, info.notes) == ("JPEG", "RGB", ("transparency on white",))
+    assert near(result.getpixel((32, 60)), (255, 255, 255))
+    assert near(result.getpixel((32, 4)), (145, 170, 235))
+    info, result = send(image)
+    assert (info.format, result.mode) == ("PNG", "RGBA")
 
 
 def test_a_shrunk_edge_of_transparency_has_no_dark_fringe():
     image = Image.new("RGBA", (400, 400), (0, 0, 0, 0))
     image.paste((255, 0, 0, 255), (0, 0, 201, 400))
-    _, found = sent(image, max_side_px=100)
-    edge = [found.getpixel((x, 50)) for x in range(47, 54)]
+    _, result = send(image, max_side_px=100)
+    edge = [result.getpixel((x, 50)) for x in range(47, 54)]
     assert any(0 < pixel[3] < 255 for pixel in edge)
     assert all(pixel[0] > 240 for pixel in edge if pixel[3] > 0)
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "PNG", ".jpg"])
 def test_a_format_may_be_named(format):
-    told, image = sent(photo((100, 80)), format=format)
-    assert told.format == image.format == {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WEBP", ".JPG": "JPEG"}[format.upper()]
+    info, image = send(photo((100, 80)), format=format)
+    assert info.format == image.format == {"PNG": "PNG", "JPEG": "JPEG", "WEBP": "WEBP", ".JPG": "JPEG"}[format.upper()]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"format": "gif"}, "png, jpeg or webp"),
         ({"format": 3}, "png, jpeg or webp"),
@@ -97,24 +97,26 @@ def test_a_format_may_be_named(format):
         ({"max_side_px": 512.0}, "whole number"),
     ],
 )
-def test_a_wrong_parameter_is_named(options, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_parameter_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
         image_part(quarters(), **options)
 
 
-def fitted(image, max_bytes, format=None, max_side_px=2048):
-    return encode(open_image(image, "it", ours=True), max_side_px=max_side_px, format=format, max_bytes=max_bytes)
+def encode_within(image, max_bytes, format=None, max_side_px=2048):
+    return encode_image(
+        OpenedImage(image, "it", exclusive=True), max_side_px=max_side_px, format=format, max_bytes=max_bytes
+    )
 
 
 def test_quality_goes_down_before_pixels_do():
     image = photo((800, 600))
-    whole = fitted(image, 10_000_000)
+    whole = encode_within(image, 10_000_000)
     assert whole.notes == ()
-    less = fitted(image, len(whole.data) * 2 // 3)
+    less = encode_within(image, len(whole.data) * 2 // 3)
     assert less.after == (800, 600)
     assert len(less.data) <= len(whole.data) * 2 // 3
     assert less.notes[0].startswith("JPEG quality ")
-    tiny = fitted(image, 8_000)
+    tiny = encode_within(image, 8_000)
     assert len(tiny.data) <= 8_000
     assert tiny.after < (800, 600)
     assert tiny.before == (800, 600)
@@ -123,34 +125,36 @@ def test_quality_goes_down_before_pixels_do():
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 def test_a_named_format_is_kept_whatever_the_limit(format):
-    found = fitted(photo((800, 600)), 30_000, format)
-    assert (found.format, len(found.data) <= 30_000) == (format, True)
-    assert Image.open(io.BytesIO(found.data)).format == format
+    result = encode_within(photo((800, 600)), 30_000, format)
+    assert (result.format, len(result.data) <= 30_000) == (format, True)
+    assert Image.open(io.BytesIO(result.data)).format == format
 
 
 def test_a_drawing_too_rich_for_png_becomes_jpeg():
     def plot(max_bytes):
-        return encode(
-            open_image(photo((900, 900)), "plot", ours=True, drawn=True), max_side_px=2048, max_bytes=max_bytes
+        return encode_image(
+            OpenedImage(photo((900, 900)), "plot", exclusive=True, is_drawing=True),
+            max_side_px=2048,
+            max_bytes=max_bytes,
         )
 
     whole = plot(10_000_000)
     assert (whole.format, whole.notes) == ("PNG", ())
-    found = plot(len(whole.data) - 1)
-    assert (found.format, found.after) == ("JPEG", (900, 900))
-    assert len(found.data) < len(whole.data)
+    result = plot(len(whole.data) - 1)
+    assert (result.format, result.after) == ("JPEG", (900, 900))
+    assert len(result.data) < len(whole.data)
 
 
 def test_an_impossible_limit_is_told():
     with pytest.raises(ImageError, match="it does not fit into 100 bytes as PNG"):
-        fitted(photo((400, 300)), 100, "PNG")
+        encode_within(photo((400, 300)), 100, "PNG")
 
 
 def test_the_limit_holds_for_the_largest_noise():
     noise = np.random.default_rng(0).integers(0, 256, (2_048, 2_048, 3), dtype="uint8")
-    told, _ = sent(noise)
-    assert told.n_bytes <= MOST_BYTES_SENT
-    assert told.after == (2_048, 2_048)
+    info, _ = send(noise)
+    assert info.n_bytes <= MAX_SENT_BYTES
+    assert info.after == (2_048, 2_048)
 
 
 @pytest.mark.parametrize(
@@ -159,14 +163,14 @@ def test_the_limit_holds_for_the_largest_noise():
      ((5_000, 1), (2_048, 1)), ((2_049, 2_049), (2_048, 2_048))],
 )  # fmt: skip
 def test_the_longer_side_fits(before, after):
-    told, image = sent(Image.new("L", before, 200))
-    assert (told.before, told.after, image.size) == (before, after, after)
+    info, image = send(Image.new("L", before, 200))
+    assert (info.before, info.after, image.size) == (before, after, after)
 
 
 def test_tokens_are_estimated_by_patches():
-    assert estimated_tokens((1_024, 1_024)) == 1_229
-    assert estimated_tokens((256, 256)) == 77
-    assert estimated_tokens((33, 1)) == 3
-    assert estimated_tokens((2_048, 2_048)) == 3_000
-    assert estimated_tokens((2_048, 2_048), "original") == 4_916
-    assert estimated_tokens((2_048, 2_048), "low") == 308
+    assert estimate_tokens((1_024, 1_024)) == 1_229
+    assert estimate_tokens((256, 256)) == 77
+    assert estimate_tokens((33, 1)) == 3
+    assert estimate_tokens((2_048, 2_048)) == 3_000
+    assert estimate_tokens((2_048, 2_048), "original") == 4_916
+    assert estimate_tokens((2_048, 2_048), "low") == 308

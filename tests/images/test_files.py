@@ -11,9 +11,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, features
-from samples import BLUE, WHITE, Seen, file, near, opened, photo, quarters, seen
+from samples import BLUE, WHITE, Report, decode_part, file, image_reports, near, photo, quarters
 
 from amber_nb import ImageError, image_part
+from amber_nb.images import pixel_digest
 
 SIZE = (96, 64)
 AVIF = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
@@ -88,42 +89,42 @@ def transparent_palette():
 
 # name → the file, and what the simulator is to tell of it
 FILES = {
-    **{f"exif-{value}.jpg": (lambda value=value: oriented(value), Seen("JPEG", SIZE, BLUE)) for value in range(1, 9)},
-    "plain.png": (lambda: file(quarters(SIZE), "PNG"), Seen("PNG", SIZE, BLUE)),
-    "plain.jpg": (lambda: file(quarters(SIZE), "JPEG", quality=95), Seen("JPEG", SIZE, BLUE)),
-    "progressive.jpg": (lambda: file(quarters(SIZE), "JPEG", progressive=True), Seen("JPEG", SIZE, BLUE)),
-    "grey.jpg": (lambda: file(quarters(SIZE, "#b0b0b0").convert("L"), "JPEG"), Seen("JPEG", SIZE, (176,) * 3)),
-    "cmyk.jpg": (lambda: file(quarters(SIZE, WHITE).convert("CMYK"), "JPEG"), Seen("JPEG", SIZE, WHITE)),
-    "cmyk.tif": (lambda: file(quarters(SIZE).convert("CMYK"), "TIFF"), Seen("PNG", SIZE, BLUE)),
-    "16-bit.png": (sixteen_bit, Seen("PNG", SIZE, (176,) * 3)),
-    "16-bit-rgb.png": (sixteen_bit_rgb, Seen("PNG", SIZE, BLUE)),
-    "float.tif": (float_tiff, Seen("PNG", SIZE, (85,) * 3)),
-    "palette.png": (lambda: file(quarters(SIZE).quantize(8), "PNG"), Seen("PNG", SIZE, BLUE)),
-    "palette-alpha.png": (transparent_palette, Seen("PNG", SIZE, WHITE)),
-    "bilevel.png": (lambda: file(quarters(SIZE, "white").convert("1"), "PNG"), Seen("PNG", SIZE, WHITE)),
-    "alpha.png": (lambda: file(with_hole(), "PNG"), Seen("PNG", SIZE, WHITE)),
-    "grey-alpha.png": (lambda: file(with_hole().convert("LA"), "PNG"), Seen("PNG", SIZE, WHITE)),
-    "opaque-alpha.png": (lambda: file(quarters(SIZE, (*BLUE, 255), "RGBA"), "PNG"), Seen("PNG", SIZE, BLUE)),
-    "interlaced.gif": (lambda: file(quarters(SIZE), "GIF", interlace=1), Seen("PNG", SIZE, BLUE)),
-    "animated.gif": (lambda: animated("GIF"), Seen("PNG", SIZE, BLUE)),
-    "animated.png": (lambda: animated("PNG"), Seen("PNG", SIZE, BLUE)),
-    "lossy.webp": (lambda: file(quarters(SIZE), "WEBP", quality=90), Seen("WEBP", SIZE, BLUE)),
-    "lossless.webp": (lambda: file(quarters(SIZE), "WEBP", lossless=True), Seen("WEBP", SIZE, BLUE)),
-    "alpha.webp": (lambda: file(with_hole(), "WEBP", lossless=True), Seen("WEBP", SIZE, WHITE)),
-    "animated.webp": (lambda: animated("WEBP"), Seen("WEBP", SIZE, BLUE)),
-    "pages.tif": (lambda: animated("TIFF"), Seen("PNG", SIZE, BLUE)),
-    "plain.bmp": (lambda: file(quarters(SIZE), "BMP"), Seen("PNG", SIZE, BLUE)),
-    "plain.jp2": (lambda: file(quarters(SIZE), "JPEG2000"), Seen("PNG", SIZE, BLUE)),
-    "plain.ppm": (lambda: file(quarters(SIZE), "PPM"), Seen("PNG", SIZE, BLUE)),
-    "plain.ico": (lambda: file(quarters((64, 64)), "ICO", sizes=[(64, 64)]), Seen("PNG", (64, 64), BLUE)),
-    "wide.png": (lambda: file(quarters((3_000, 30)), "PNG"), Seen("PNG", (2_048, 20), BLUE)),
-    "large.jpg": (lambda: file(quarters((4_000, 3_000)), "JPEG"), Seen("JPEG", (2_048, 1_536), BLUE)),
-    "two-pixels.png": (lambda: file(Image.new("RGB", (2, 1), BLUE), "PNG"), Seen("PNG", (2, 1), BLUE)),
-    "misnamed.txt": (lambda: file(quarters(SIZE), "PNG"), Seen("PNG", SIZE, BLUE)),
+    **{f"exif-{value}.jpg": (lambda value=value: oriented(value), Report("JPEG", SIZE, BLUE)) for value in range(1, 9)},
+    "plain.png": (lambda: file(quarters(SIZE), "PNG"), Report("PNG", SIZE, BLUE)),
+    "plain.jpg": (lambda: file(quarters(SIZE), "JPEG", quality=95), Report("JPEG", SIZE, BLUE)),
+    "progressive.jpg": (lambda: file(quarters(SIZE), "JPEG", progressive=True), Report("JPEG", SIZE, BLUE)),
+    "grey.jpg": (lambda: file(quarters(SIZE, "#b0b0b0").convert("L"), "JPEG"), Report("JPEG", SIZE, (176,) * 3)),
+    "cmyk.jpg": (lambda: file(quarters(SIZE, WHITE).convert("CMYK"), "JPEG"), Report("JPEG", SIZE, WHITE)),
+    "cmyk.tif": (lambda: file(quarters(SIZE).convert("CMYK"), "TIFF"), Report("PNG", SIZE, BLUE)),
+    "16-bit.png": (sixteen_bit, Report("PNG", SIZE, (176,) * 3)),
+    "16-bit-rgb.png": (sixteen_bit_rgb, Report("PNG", SIZE, BLUE)),
+    "float.tif": (float_tiff, Report("PNG", SIZE, (85,) * 3)),
+    "palette.png": (lambda: file(quarters(SIZE).quantize(8), "PNG"), Report("PNG", SIZE, BLUE)),
+    "palette-alpha.png": (transparent_palette, Report("PNG", SIZE, WHITE)),
+    "bilevel.png": (lambda: file(quarters(SIZE, "white").convert("1"), "PNG"), Report("PNG", SIZE, WHITE)),
+    "alpha.png": (lambda: file(with_hole(), "PNG"), Report("PNG", SIZE, WHITE)),
+    "grey-alpha.png": (lambda: file(with_hole().convert("LA"), "PNG"), Report("PNG", SIZE, WHITE)),
+    "opaque-alpha.png": (lambda: file(quarters(SIZE, (*BLUE, 255), "RGBA"), "PNG"), Report("PNG", SIZE, BLUE)),
+    "interlaced.gif": (lambda: file(quarters(SIZE), "GIF", interlace=1), Report("PNG", SIZE, BLUE)),
+    "animated.gif": (lambda: animated("GIF"), Report("PNG", SIZE, BLUE)),
+    "animated.png": (lambda: animated("PNG"), Report("PNG", SIZE, BLUE)),
+    "lossy.webp": (lambda: file(quarters(SIZE), "WEBP", quality=90), Report("WEBP", SIZE, BLUE)),
+    "lossless.webp": (lambda: file(quarters(SIZE), "WEBP", lossless=True), Report("WEBP", SIZE, BLUE)),
+    "alpha.webp": (lambda: file(with_hole(), "WEBP", lossless=True), Report("WEBP", SIZE, WHITE)),
+    "animated.webp": (lambda: animated("WEBP"), Report("WEBP", SIZE, BLUE)),
+    "pages.tif": (lambda: animated("TIFF"), Report("PNG", SIZE, BLUE)),
+    "plain.bmp": (lambda: file(quarters(SIZE), "BMP"), Report("PNG", SIZE, BLUE)),
+    "plain.jp2": (lambda: file(quarters(SIZE), "JPEG2000"), Report("PNG", SIZE, BLUE)),
+    "plain.ppm": (lambda: file(quarters(SIZE), "PPM"), Report("PNG", SIZE, BLUE)),
+    "plain.ico": (lambda: file(quarters((64, 64)), "ICO", sizes=[(64, 64)]), Report("PNG", (64, 64), BLUE)),
+    "wide.png": (lambda: file(quarters((3_000, 30)), "PNG"), Report("PNG", (2_048, 20), BLUE)),
+    "large.jpg": (lambda: file(quarters((4_000, 3_000)), "JPEG"), Report("JPEG", (2_048, 1_536), BLUE)),
+    "two-pixels.png": (lambda: file(Image.new("RGB", (2, 1), BLUE), "PNG"), Report("PNG", (2, 1), BLUE)),
+    "misnamed.txt": (lambda: file(quarters(SIZE), "PNG"), Report("PNG", SIZE, BLUE)),
     "mpo.jpg": (lambda: file(quarters(SIZE), "MPO", save_all=True, append_images=[quarters(SIZE)]),
-                Seen("JPEG", SIZE, BLUE)),
+                Report("JPEG", SIZE, BLUE)),
     "plain.avif": pytest.param(
-        "plain.avif", lambda: file(quarters(SIZE), "AVIF", quality=95), Seen("PNG", SIZE, BLUE), marks=AVIF
+        "plain.avif", lambda: file(quarters(SIZE), "AVIF", quality=95), Report("PNG", SIZE, BLUE), marks=AVIF
     ),
 }  # fmt: skip
 ROWS = [row if hasattr(row, "marks") else pytest.param(name, *row, id=name) for name, row in FILES.items()]
@@ -134,10 +135,10 @@ def test_a_file_arrives(amber, tmp_path, name, make, expected):
     path = tmp_path / name
     path.write_bytes(make())
     answer = amber.ask("What is it?", images=path)
-    assert (len(seen(answer.text)), answer._images[0].name) == (1, name)
-    (found,) = seen(answer.text)
-    assert (found.format, found.size) == (expected.format, expected.size)
-    assert near(found.colour, expected.colour, most=14 if "avif" in name or "cmyk" in name else 8), found
+    assert (len(image_reports(answer.text)), answer._images[0].name) == (1, name)
+    (result,) = image_reports(answer.text)
+    assert (result.format, result.size) == (expected.format, expected.size)
+    assert near(result.colour, expected.colour, most=14 if "avif" in name or "cmyk" in name else 8), result
 
 
 @pytest.mark.parametrize("value", range(1, 9))
@@ -146,10 +147,10 @@ def test_it_is_turned_upright(value, max_side_px):
     part = image_part(oriented(value), max_side_px=max_side_px)
     whole = quarters(SIZE)
     expected = whole if max_side_px > 96 else whole.resize((48, 32), Image.Resampling.LANCZOS)
-    found = opened(part).convert("RGB")
-    assert found.size == expected.size == part.sent.after
+    result = decode_part(part).convert("RGB")
+    assert result.size == expected.size == part.sent.after
     assert part.sent.before == SIZE
-    difference = np.abs(np.asarray(found, dtype="int16") - np.asarray(expected, dtype="int16"))
+    difference = np.abs(np.asarray(result, dtype="int16") - np.asarray(expected, dtype="int16"))
     assert difference.mean() < 6
 
 
@@ -160,7 +161,7 @@ def test_a_png_and_a_webp_are_turned_too():
     for kind in ("PNG", "WEBP", "TIFF"):
         part = image_part(file(stored, kind, exif=exif))
         assert (part.sent.before, part.sent.after) == (SIZE, SIZE), kind
-        assert near(opened(part).convert("RGB").getpixel((3, 3)), (220, 30, 30), 20), kind
+        assert near(decode_part(part).convert("RGB").getpixel((3, 3)), (220, 30, 30), 20), kind
 
 
 def test_what_was_done_is_told():
@@ -180,8 +181,8 @@ def test_what_was_done_is_told():
 
 def test_sixteen_bits_keep_their_brightness():
     grey = np.linspace(0, 65_535, 64, dtype="uint16").reshape(8, 8)
-    found = np.asarray(opened(image_part(file(Image.fromarray(grey), "PNG"))).convert("L"), dtype=float)
-    assert np.abs(found - grey / 257).max() <= 1
+    result = np.asarray(decode_part(image_part(file(Image.fromarray(grey), "PNG"))).convert("L"), dtype=float)
+    assert np.abs(result - grey / 257).max() <= 1
 
 
 def exif_of_everything():
@@ -219,12 +220,12 @@ KINDS = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", pytest.param("AVIF", marks=AVIF)]
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("format", [None, "png", "jpeg", "webp"])
-@pytest.mark.parametrize("held", ["file", "PIL image"])
-def test_no_metadata_survives(kind, format, held):
+@pytest.mark.parametrize("wrapping", ["file", "PIL image"])
+def test_no_metadata_survives(kind, format, wrapping):
     data = all_metadata(kind)
     assert data.count(b"SECRET") >= 2
-    part = image_part(data if held == "file" else Image.open(io.BytesIO(data)), format=format)
-    image = opened(part)
+    part = image_part(data if wrapping == "file" else Image.open(io.BytesIO(data)), format=format)
+    image = decode_part(part)
     image.load()
     assert dict(image.getexif()) == {}
     assert image.getexif().get_ifd(0x8825) == {}
@@ -242,16 +243,26 @@ def test_a_wide_gamut_is_brought_to_srgb():
     """What is seen stays, when the profile that says how is dropped."""
     srgb = ImageCms.createProfile("sRGB")
     data = wide_gamut()
-    held = Image.open(io.BytesIO(data))
-    profile = ImageCms.ImageCmsProfile(io.BytesIO(held.info["icc_profile"]))
-    expected = ImageCms.profileToProfile(held, profile, srgb, outputMode="RGB")
-    found = opened(image_part(data))
-    assert near(found.getpixel((48, 40)), expected.getpixel((48, 40)))
-    assert near(found.getpixel((48, 40)), BLUE[::-1], 12)
+    image = Image.open(io.BytesIO(data))
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    expected = ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB")
+    result = decode_part(image_part(data))
+    assert near(result.getpixel((48, 40)), expected.getpixel((48, 40)))
+    assert near(result.getpixel((48, 40)), BLUE[::-1], 12)
 
 
 def test_a_broken_profile_is_no_reason_to_refuse():
     assert image_part(file(quarters(SIZE), "JPEG", icc_profile=b"no profile at all")).sent.after == SIZE
+
+
+def test_a_digest_is_of_the_pixels_whatever_the_format():
+    image = quarters(SIZE)
+    digest = pixel_digest(file(image, "PNG"))
+    assert digest == pixel_digest(file(image, "WEBP", lossless=True)) == pixel_digest(file(image, "BMP"))
+    assert digest != pixel_digest(file(image.transpose(Image.Transpose.ROTATE_180), "PNG"))
+    assert digest != pixel_digest(file(image.resize(SIZE[::-1]), "PNG"))
+    assert pixel_digest(b"no image") is None
+    assert pixel_digest(bomb()) is None  # more than is decoded for a digest
 
 
 def bomb():
@@ -286,12 +297,12 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_refused(tmp_path, name):
-    make, said = BAD[name]
+    make, message = BAD[name]
     path = tmp_path / name
     path.write_bytes(make())
     with pytest.raises(ImageError) as caught:
         image_part(path)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(tmp_path) not in str(caught.value)  # a path says more than a reader needs
 
 
@@ -324,7 +335,7 @@ def test_a_flipped_byte_is_refused_or_an_image():
                 part = image_part(bytes(data))
             except ImageError:
                 continue
-            assert opened(part).size == part.sent.after
+            assert decode_part(part).size == part.sent.after
 
 
 def test_a_file_is_left_as_it_is(tmp_path):

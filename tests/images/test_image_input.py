@@ -12,24 +12,24 @@ from PIL import Image
 
 from amber_nb import ImageError, ImageInput
 from amber_nb.display import kernel as cell
-from amber_nb.images.image_view import ImageView
+from amber_nb.images.input import ImageView
 
 
 @pytest.fixture
 def page(monkeypatch):
     """A notebook's page: what is shown on it, and what it says."""
-    shown = []
+    displays = []
 
     def display(thing, display_id):
-        place = len(shown)
-        shown.append([thing])
-        return SimpleNamespace(update=lambda bundle, raw: shown[place].append(bundle))
+        place = len(displays)
+        displays.append([thing])
+        return SimpleNamespace(update=lambda bundle, raw: displays[place].append(bundle))
 
     monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
     monkeypatch.setattr(cell, "in_kernel", lambda: True)
     monkeypatch.setattr(cell, "front_end", lambda: True)
     monkeypatch.setattr(IPython.display, "display", display)
-    return shown
+    return displays
 
 
 def png(size=(60, 40), colour="blue"):
@@ -38,14 +38,14 @@ def png(size=(60, 40), colour="blue"):
     return out.getvalue()
 
 
-def put(view, number, data, name="sky.png", upto=None, before=None):
+def send_file(view, number, data, name="sky.png", upto=None, before=None):
     """A file, or its beginning, as the page sends it."""
     head = {"line": "v-files", "put": number, "turn": 1, "name": name, "size": len(data), "at": 0, "before": before}
     view.comm.hear(head, data[:upto])
     return view.comm.contents()[-1]
 
 
-def opened(page, photos):
+def open_view(page, photos):
     photos._ipython_display_()
     (view,) = page[-1]
     view.comm.hear({"hello": "v"})
@@ -54,26 +54,26 @@ def opened(page, photos):
 
 def test_a_file_is_taken_in_and_listed(page):
     photos = ImageInput()
-    view = opened(page, photos)
-    put(view, 1, png(), before=[6_000, 4_000])
+    view = open_view(page, photos)
+    send_file(view, 1, png(), before=[6_000, 4_000])
     (part,) = photos.images
     assert (part.sent.name, part.sent.before, part.sent.after) == ("sky.png", (6_000, 4_000), (60, 40))
-    entries = next(said["entries"] for said in reversed(view.comm.contents()) if "entries" in said)
+    entries = next(message["entries"] for message in reversed(view.comm.contents()) if "entries" in message)
     assert [entry[1:3] for entry in entries] == [("sky.png", ["6000 × 4000 → 60 × 40", "PNG · 1 kB · ≈ 5 tokens"])]
     assert repr(photos) == "ImageInput('sky.png')"
 
 
 def test_a_wrong_file_is_told_by_its_name_once(page):
     photos = ImageInput()
-    view = opened(page, photos)
-    said = put(view, 1, b"Dear diary", name="notes.png")
-    assert said["said"] == "notes.png holds text, not an image (10 bytes)."
+    view = open_view(page, photos)
+    message = send_file(view, 1, b"Dear diary", name="notes.png")
+    assert message["said"] == "notes.png holds text, not an image (10 bytes)."
     assert photos.images == []
 
 
 def test_a_link_is_kept_as_one(page):
     photos = ImageInput()
-    view = opened(page, photos)
+    view = open_view(page, photos)
     view.comm.hear({"line": "v-files", "put": 1, "turn": 1, "link": "https://a.example/b.png?sig=1"})
     (part,) = photos.images
     assert part["image_url"]["url"] == "https://a.example/b.png?sig=1"
@@ -82,14 +82,14 @@ def test_a_link_is_kept_as_one(page):
 
 def test_they_are_moved_and_removed(page):
     photos = ImageInput([Image.new("RGB", (n, 9)) for n in (1, 2, 3)])
-    view = opened(page, photos)
+    view = open_view(page, photos)
     view.comm.hear({"line": "v-words", "put": 1, "turn": 1, "order": [2, 0], "removed": [1]})
     assert [part.sent.after for part in photos.images] == [(3, 9), (1, 9)]
 
 
 def test_what_the_page_does_not_know_yet_is_not_removed_by_it(page, monkeypatch):
     photos = ImageInput(Image.new("RGB", (1, 9)))
-    opened(page, photos)
+    open_view(page, photos)
     monkeypatch.setattr(photos, "_refresh", lambda: None)  # the page is told later
     photos._link("https://a.example/b.png")
     photos._arrange([])
@@ -98,9 +98,9 @@ def test_what_the_page_does_not_know_yet_is_not_removed_by_it(page, monkeypatch)
 
 def test_no_more_are_taken_than_were_wished(page):
     photos = ImageInput(most=1)
-    view = opened(page, photos)
-    put(view, 1, png())
-    assert "at most 1 images are taken" in put(view, 2, png())["said"]
+    view = open_view(page, photos)
+    send_file(view, 1, png())
+    assert "at most 1 images are taken" in send_file(view, 2, png())["said"]
     assert len(photos) == 1
 
 
@@ -108,22 +108,22 @@ def test_done_and_the_first_use_make_it_a_strip(page, simulated):
     for end in (lambda photos: photos.done(), lambda photos: simulated.ask("What?", images=photos, show=False)):
         page.clear()
         photos = ImageInput()
-        view = opened(page, photos)
-        put(view, 1, png())
+        view = open_view(page, photos)
+        send_file(view, 1, png())
         end(photos)
         _, bundle = page[0]
         assert "<img" in bundle["text/html"]
         assert bundle["text/plain"] == "ImageInput('sky.png')"
         assert view.comm.contents()[-1]["finished"] is True
-        assert "no more" in put(view, 2, png())["said"]
+        assert "no more" in send_file(view, 2, png())["said"]
         photos.done()  # again, and nothing happens
         assert len(page[0]) == 2
 
 
 def test_what_is_on_its_way_is_waited_for(page, simulated):
     photos = ImageInput(Image.new("RGB", (9, 9)))
-    view = opened(page, photos)
-    put(view, 1, png(), upto=20)
+    view = open_view(page, photos)
+    send_file(view, 1, png(), upto=20)
     with pytest.raises(ImageError, match="still on its way"):
         simulated.ask("What?", images=photos, show=False)
     assert len(page[0]) == 1  # it is still there, and takes the rest
@@ -134,8 +134,8 @@ def test_what_is_on_its_way_is_waited_for(page, simulated):
 
 def test_it_is_edited_again(page):
     photos = ImageInput()
-    first = opened(page, photos)
-    put(first, 1, png())
+    first = open_view(page, photos)
+    send_file(first, 1, png())
     photos.done()
     photos.edit()
     (second,) = page[1]
@@ -154,35 +154,35 @@ def test_it_is_edited_again(page):
 def test_where_nobody_looks_there_is_no_widget(page, monkeypatch, variable, front_end, live):
     monkeypatch.setenv("AMBER_DISPLAY", variable)
     monkeypatch.setattr(cell, "front_end", lambda: front_end)
-    static = []
-    monkeypatch.setattr(cell, "show", static.append)
+    bundles = []
+    monkeypatch.setattr(cell, "show", bundles.append)
     ImageInput(Image.new("RGB", (9, 9)))._ipython_display_()
-    assert (len(page), len(static)) == ((1, 0) if live else (0, 1))
+    assert (len(page), len(bundles)) == ((1, 0) if live else (0, 1))
 
 
 def test_a_file_that_comes_while_ask_uses_it_locks_nothing(page):
     photos = ImageInput(Image.new("RGB", (9, 9)), most=100_000)
-    views = [opened(page, photos)]
+    views = [open_view(page, photos)]
     over = threading.Event()
-    taken = []
+    results = []
 
-    def come():
+    def keep_sending():
         while not over.is_set():
-            taken.append(put(views[-1], len(taken) + 1, png(size=(4, 4)))["said"])
+            results.append(send_file(views[-1], len(results) + 1, png(size=(4, 4)))["said"])
 
-    thread = threading.Thread(target=come, daemon=True)
+    thread = threading.Thread(target=keep_sending, daemon=True)
     thread.start()
     for _ in range(40):
         before = len(photos)
         while len(photos) < before + 3:  # each view takes some, and is ended while more come
             pass
-        photos.used()
-        views.append(opened(page, photos))
+        photos.mark_used()
+        views.append(open_view(page, photos))
     over.set()
     thread.join(10)
     assert not thread.is_alive()
-    assert set(taken) <= {"", "no more images are taken here"}
-    assert len(photos) == 1 + taken.count("")
+    assert set(results) <= {"", "no more images are taken here"}
+    assert len(photos) == 1 + results.count("")
 
 
 def test_what_is_saved_is_small(page):

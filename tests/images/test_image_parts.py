@@ -15,16 +15,16 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageCms, TiffImagePlugin
-from samples import file, near, opened, quarters
+from samples import decode_part, file, near, quarters
 
 from amber_nb import ImageError, ImageInput, image_part
 from amber_nb.images import encode
-from amber_nb.images.part import gather
+from amber_nb.images.part import collect_images
 
 PNG = file(quarters(), "PNG")
 
 
-def refused(source, **options):
+def error_message(source, **options):
     with pytest.raises(ImageError) as caught:
         image_part(source, **options)
     return str(caught.value)
@@ -33,40 +33,40 @@ def refused(source, **options):
 @pytest.mark.parametrize("column", ["dtype", "shape", "data", "read", "figure", "images", "url"])
 def test_a_table_may_have_any_column(column):
     frame = pd.DataFrame({column: [1, 2], "b": [3, 4]})
-    assert [part.sent.name for part in gather(frame).parts] == ["table of 2 rows"]
+    assert [part.sent.name for part in collect_images(frame).parts] == ["table of 2 rows"]
     assert image_part(frame.style).sent.name == "table of 2 rows"
 
 
 def test_what_is_secret_in_an_address_stays_out_of_the_errors():
     assert image_part(" https://a.example/x.png?tok=SECRET\n").sent.name == "x.png (a.example)"
     for source in ("git+ssh://u:pw@h/SECRET", "ftp://u:pw@h/x.png?SECRET", "https://u:pw@/x.png?SECRET"):
-        said = refused(source)
-        assert "SECRET" not in said
-        assert "pw" not in said
+        message = error_message(source)
+        assert "SECRET" not in message
+        assert "pw" not in message
 
 
 def test_a_prompt_or_base64_in_the_wrong_place_is_not_said_again():
     prompt = "What is in this picture? my secret password is hunter2"
     assert (
-        refused(prompt)
+        error_message(prompt)
         == f"This str of {len(prompt)} characters is neither a path of a file nor an http(s) or data URL."
     )
-    assert "iVBOR" not in refused("iVBORw0KGgo/" * 20)
-    assert "cairosvg" in refused("<svg xmlns='x'/>")
-    assert refused("").startswith("This str of 0 characters")
+    assert "iVBOR" not in error_message("iVBORw0KGgo/" * 20)
+    assert "cairosvg" in error_message("<svg xmlns='x'/>")
+    assert error_message("").startswith("This str of 0 characters")
 
 
 def test_numbers_that_are_not_finite_are_refused():
     for wrong in (np.nan, np.inf, -np.inf):
         pixels = np.full((4, 6), 0.5, dtype="float32")
         pixels[0, 0] = wrong
-        assert "not finite" in refused(Image.fromarray(pixels))
-        assert "not finite" in refused(file(Image.fromarray(pixels), "TIFF"))
+        assert "not finite" in error_message(Image.fromarray(pixels))
+        assert "not finite" in error_message(file(Image.fromarray(pixels), "TIFF"))
 
 
 def test_an_image_of_one_number_is_not_black():
     part = image_part(Image.fromarray(np.full((4, 6), 100.0, dtype="float32")))
-    assert opened(part).getpixel((0, 0)) == 128
+    assert decode_part(part).getpixel((0, 0)) == 128
 
 
 def linear_profile(name):
@@ -85,14 +85,14 @@ def linear_profile(name):
 
 def test_a_linear_profile_counts_whatever_it_is_called():
     image = Image.new("RGB", (8, 8), (55, 55, 55))
-    found = opened(image_part(file(image, "PNG", icc_profile=linear_profile("Linear sRGB  "))))
-    assert near(found.getpixel((4, 4)), (128, 128, 128))
-    assert near(opened(image_part(file(image, "PNG"))).getpixel((4, 4)), (55, 55, 55))
+    result = decode_part(image_part(file(image, "PNG", icc_profile=linear_profile("Linear sRGB  "))))
+    assert near(result.getpixel((4, 4)), (128, 128, 128))
+    assert near(decode_part(image_part(file(image, "PNG"))).getpixel((4, 4)), (55, 55, 55))
 
 
 def test_a_palette_keeps_its_transparency():
     image = Image.new("RGBA", (60, 40), (255, 0, 0, 0)).quantize(8, method=Image.Quantize.FASTOCTREE)
-    assert opened(image_part(image)).getpixel((5, 5))[3] == 0
+    assert decode_part(image_part(image)).getpixel((5, 5))[3] == 0
 
 
 def tiff(pixels, **tags):
@@ -104,36 +104,36 @@ def tiff(pixels, **tags):
 
 def test_where_white_is_zero():
     pixels = np.full((4, 6), 200 * 257, dtype="uint16")
-    assert opened(image_part(tiff(pixels))).getpixel((0, 0)) == 200
-    assert opened(image_part(tiff(pixels, t262=0))).getpixel((0, 0)) == 55
+    assert decode_part(image_part(tiff(pixels))).getpixel((0, 0)) == 200
+    assert decode_part(image_part(tiff(pixels, t262=0))).getpixel((0, 0)) == 55
 
 
 def test_an_enormous_array_is_measured_before_it_is_copied():
     """A copy of it would fill any memory."""
     huge = np.broadcast_to(np.uint8(3), (500_000, 200_000))
-    assert "100,000 million pixels; at most 150 million" in refused(huge)
-    assert "at most 150 million" in refused(np.broadcast_to(0.5, (500_000, 200_000)))
+    assert "100,000 million pixels; at most 150 million" in error_message(huge)
+    assert "at most 150 million" in error_message(np.broadcast_to(0.5, (500_000, 200_000)))
 
 
 def test_an_enormous_figure_is_measured_before_it_is_drawn():
-    said = refused(Figure(figsize=(200, 200), dpi=100))
-    assert said.startswith("This figure is 20,000 × 20,000 pixels; at most 150 million are drawn.")
+    message = error_message(Figure(figsize=(200, 200), dpi=100))
+    assert message.startswith("This figure is 20,000 × 20,000 pixels; at most 150 million are drawn.")
 
 
 def test_a_strip_of_enormous_length_is_refused():
-    assert "a side of more than 100,000 is not decoded" in refused(Image.new("1", (1, 200_000)))
+    assert "a side of more than 100,000 is not decoded" in error_message(Image.new("1", (1, 200_000)))
 
 
 def test_the_pages_of_a_tiff_are_not_counted(monkeypatch):
     """To look at thousands of them took half a minute, growing with the square of their number."""
-    sought = []
+    positions = []
     seek = TiffImagePlugin.TiffImageFile._seek
-    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "_seek", lambda self, at: sought.append(at) or seek(self, at))
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "_seek", lambda self, at: positions.append(at) or seek(self, at))
     page = Image.new("L", (1, 1))
     many = file(page, "TIFF", save_all=True, append_images=[page] * 50)
-    sought.clear()
+    positions.clear()
     assert image_part(many).sent.notes == ("first page of several",)
-    assert max(sought) == 1
+    assert max(positions) == 1
 
 
 def test_threads_leave_the_warnings_filters_alone():
@@ -154,26 +154,26 @@ def test_threads_draw_figures_and_leave_rcparams_alone():
 
 
 def at_once(work, threads, rounds):
-    failed = []
+    errors = []
 
     def run():
         try:
             for _ in range(rounds):
                 work()
         except Exception as error:
-            failed.append(error)
+            errors.append(error)
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         running = [threading.Thread(target=run) for _ in range(threads)]
-        for one in running:
-            one.start()
-        for one in running:
-            one.join()
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
     finally:
         sys.setswitchinterval(interval)
-    assert failed == []
+    assert errors == []
 
 
 def test_a_figure_with_titles_and_an_aspect_is_as_it_was():
@@ -208,9 +208,9 @@ def test_a_figure_that_was_drawn_is_not_stale_afterwards():
 def test_erased_colours_are_not_sent():
     image = Image.new("RGBA", (20, 20), (1, 2, 3, 0))
     image.paste((200, 0, 0, 255), (0, 0, 5, 5))
-    found = opened(image_part(image))
-    assert found.getpixel((10, 10)) == (0, 0, 0, 0)
-    assert found.getpixel((2, 2)) == (200, 0, 0, 255)
+    result = decode_part(image_part(image))
+    assert result.getpixel((10, 10)) == (0, 0, 0, 0)
+    assert result.getpixel((2, 2)) == (200, 0, 0, 255)
 
 
 def test_the_readers_frame_is_the_one_that_is_sent():
@@ -219,7 +219,7 @@ def test_the_readers_frame_is_the_one_that_is_sent():
     image.seek(1)
     part = image_part(image)
     assert part.sent.notes == ("one frame of an animation",)
-    assert opened(part).convert("RGB").getpixel((4, 4)) == (0, 0, 255)
+    assert decode_part(part).convert("RGB").getpixel((4, 4)) == (0, 0, 255)
     assert image.tell() == 1
 
 
@@ -244,24 +244,24 @@ class Raises:
 
 @pytest.mark.parametrize("names", [("read",), ("figure",), ("url",), ("shape",), ("__array__", "shape", "dtype")])
 def test_an_object_that_raises_is_no_image(names):
-    assert "Raises" in refused(Raises(*names))
+    assert "Raises" in error_message(Raises(*names))
     with pytest.raises(ImageError, match="Image 2 of 2"):
-        gather([PNG, Raises(*names)])
+        collect_images([PNG, Raises(*names)])
 
 
 def test_other_strange_sources():
     closed = io.BytesIO(PNG)
     closed.close()
-    assert "cannot be read as an image (ValueError)" in refused(closed)
-    assert "cannot be read as an image" in refused("file://[")
-    assert "cannot be read" in refused("https://h/\ud800.png")
-    refused("\ud800.png").encode()
-    assert refused("/dev/zero") == "zero is no regular file: read it yourself, and give its bytes."
+    assert "cannot be read as an image (ValueError)" in error_message(closed)
+    assert "cannot be read as an image" in error_message("file://[")
+    assert "cannot be read" in error_message("https://h/\ud800.png")
+    error_message("\ud800.png").encode()
+    assert error_message("/dev/zero") == "zero is no regular file: read it yourself, and give its bytes."
     assert image_part(np.full((4, 5), 77 * 257, dtype=">u2")).sent.after == (5, 4)
-    assert "transpose" not in refused(np.zeros((4, 4, 2)))
+    assert "transpose" not in error_message(np.zeros((4, 4, 2)))
     assert image_part(Image.new("RGBA", (9, 9), (1, 2, 3, 128)).convert("LA").convert("La")).sent.after == (9, 9)
     lies = {"shape": (2, 2), "dtype": object, "__array__": lambda self, *_, **__: np.zeros(3)}
-    assert "shape (3,)" in refused(type("Lying", (), lies)())
+    assert "shape (3,)" in error_message(type("Lying", (), lies)())
 
 
 def test_a_file_objects_place_is_put_back_even_when_it_fails():
@@ -272,7 +272,7 @@ def test_a_file_objects_place_is_put_back_even_when_it_fails():
     stream = Half(PNG)
     stream.__class__ = type("Stream", (Half,), {"getvalue": None})
     stream.seek(3)
-    refused(stream)
+    error_message(stream)
     assert stream.tell() == 3
 
 
@@ -295,7 +295,7 @@ def test_what_else_is_several(tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
     path = tmp_path / "a.png"
     for many in (deque([path]), {path: 1}.keys(), np.array([str(path)]), pd.array([str(path)]), frozenset([path])):
-        assert len(gather(many).parts) == 1
+        assert len(collect_images(many).parts) == 1
 
 
 def test_an_inputs_parameters_are_looked_at_at_once():

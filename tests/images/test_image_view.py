@@ -10,7 +10,7 @@ import pytest
 from fakecomm import Comm
 
 from amber_nb.errors import AmberError
-from amber_nb.images.image_view import MAX_FILE, MAX_PIECE, Entry, ImageView
+from amber_nb.images.input import MAX_FILE_BYTES, MAX_PIECE_BYTES, ImageEntry, ImageView
 
 
 class Owner:
@@ -19,11 +19,11 @@ class Owner:
     def __init__(self, most: int = 5) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.error: Exception | None = None
-        settings: dict[str, Any] = {name: self.called(name) for name in ("take", "link", "arrange", "done")}
+        settings: dict[str, Any] = {name: self.callback(name) for name in ("take", "link", "arrange", "done")}
         self.view = ImageView(**settings, max_side_px=2048, most=most)
         self.comm: Comm = self.view.comm
 
-    def called(self, name: str) -> Any:
+    def callback(self, name: str) -> Any:
         def call(*arguments: object) -> None:
             self.calls.append((name, *arguments))
             if self.error:
@@ -50,14 +50,14 @@ def piece_of(put: int, at: int, size: int, name: str = "a.png", before: object =
 @pytest.fixture
 def owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
     monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
-    one = Owner()
-    one.say({"hello": "v"})
-    one.comm.sent.clear()
-    yield one
-    one.view.close()
+    owner = Owner()
+    owner.say({"hello": "v"})
+    owner.comm.sent.clear()
+    yield owner
+    owner.view.close()
 
 
-ENTRIES = [Entry(3, "a.png", ("2 × 3", "PNG · 1 kB"), b"webp"), Entry(4, "https://example.org")]
+ENTRIES = [ImageEntry(3, "a.png", ("2 × 3", "PNG · 1 kB"), b"webp"), ImageEntry(4, "https://example.org")]
 
 
 def test_a_file_is_put_together_and_taken_once(owner: Owner) -> None:
@@ -99,7 +99,7 @@ def test_the_next_file_ends_half_a_file(owner: Owner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (AmberError("this is no image"), "a.png: this is no image"),
         (AmberError("a.png is no image"), "a.png is no image"),
@@ -107,10 +107,12 @@ def test_the_next_file_ends_half_a_file(owner: Owner) -> None:
         (ZeroDivisionError("secret"), "a.png: ZeroDivisionError"),
     ],
 )
-def test_what_goes_wrong_is_told(owner: Owner, error: Exception, said: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_goes_wrong_is_told(
+    owner: Owner, error: Exception, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
     owner.error = error
     answer = owner.put(1, 0, b"x", 1)
-    assert answer["said"].startswith(said)
+    assert answer["said"].startswith(message)
     assert len(answer["said"]) < 650
     assert ("ZeroDivisionError" in caplog.text) == isinstance(error, ZeroDivisionError)
     owner.error = None
@@ -118,25 +120,27 @@ def test_what_goes_wrong_is_told(owner: Owner, error: Exception, said: str, capl
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        ({"size": MAX_FILE + 1}, "a.png: more than 64 MB"),
+        ({"size": MAX_FILE_BYTES + 1}, "a.png: more than 64 MB"),
         ({"size": "1"}, "a.png: the browser sent something else"),
         ({"at": None}, "a.png: the browser sent something else"),
         ({"name": "../../etc/p\x1b.png", "size": "1"}, "p␛.png: the browser sent something else"),
         ({"name": None, "size": "1"}, "image: the browser sent something else"),
     ],
 )
-def test_odd_pieces_are_refused(owner: Owner, content: dict[str, Any], said: str) -> None:
+def test_odd_pieces_are_refused(owner: Owner, content: dict[str, Any], message: str) -> None:
     [answer] = owner.say(piece_of(1, 0, 1) | content, b"x")
-    assert answer["said"] == said
+    assert answer["said"] == message
     assert owner.calls == []
 
 
 def test_pieces_have_a_size_too(owner: Owner) -> None:
-    assert owner.put(1, 0, bytes(MAX_PIECE), MAX_PIECE + 1) == {"have": MAX_PIECE}
-    assert owner.put(1, MAX_PIECE, b"xx", MAX_PIECE + 1) == {"have": MAX_PIECE}  # more than there is to come
-    assert owner.put(2, 0, bytes(MAX_PIECE + 1), MAX_PIECE + 1)["said"]
+    assert owner.put(1, 0, bytes(MAX_PIECE_BYTES), MAX_PIECE_BYTES + 1) == {"have": MAX_PIECE_BYTES}
+    assert owner.put(1, MAX_PIECE_BYTES, b"xx", MAX_PIECE_BYTES + 1) == {
+        "have": MAX_PIECE_BYTES
+    }  # more than there is to come
+    assert owner.put(2, 0, bytes(MAX_PIECE_BYTES + 1), MAX_PIECE_BYTES + 1)["said"]
     assert owner.say(piece_of(3, 0, 1))[0]["said"]  # no bytes at all
     assert owner.calls == []
 
@@ -158,10 +162,10 @@ def test_the_list_is_told_with_each_thumbnail_once_a_greeting(owner: Owner) -> N
     rows = [[3, "a.png", ["2 × 3", "PNG · 1 kB"], 0], [4, "https://example.org", [], None]]
     sent = [([list(row) for row in content["entries"]], buffers) for content, buffers in owner.comm.sent]
     assert sent == [([rows[0]], [b"webp"]), ([[*rows[0][:3], None], rows[1]], [])]
-    [told] = owner.say({"hello": "w"})
-    assert [list(row) for row in told["entries"]] == rows
+    [listing] = owner.say({"hello": "w"})
+    assert [list(row) for row in listing["entries"]] == rows
     assert owner.comm.sent[-1][1] == [b"webp"]
-    assert told["finished"] is False
+    assert listing["finished"] is False
 
 
 def test_nothing_is_told_before_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +180,7 @@ def test_nothing_is_told_before_somebody_listens(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_the_reader_arranged_keeps_what_has_just_come(owner: Owner) -> None:
-    owner.view.show([Entry(id, f"{id}.png") for id in (1, 2, 3, 4)])
+    owner.view.show([ImageEntry(id, f"{id}.png") for id in (1, 2, 3, 4)])
     owner.comm.sent.clear()
     order = {"line": "v-words", "put": 1, "turn": 1, "order": [3, 1, 9, 3], "removed": [2]}
     assert owner.say(order)[0]["said"] == ""
@@ -196,7 +200,7 @@ def test_links_and_done(owner: Owner) -> None:
 
 
 def test_it_takes_no_more_than_it_may(owner: Owner) -> None:
-    owner.view.show([Entry(id, "x") for id in range(5)])
+    owner.view.show([ImageEntry(id, "x") for id in range(5)])
     owner.comm.sent.clear()
     assert owner.put(1, 0, b"x", 1)["said"] == "a.png: at most 5 images are taken"
     link = {"line": "v-files", "put": 2, "turn": 1, "link": "https://example.org"}
@@ -237,8 +241,8 @@ def test_it_may_be_shown_from_any_thread_while_a_file_is_taken(owner: Owner) -> 
         owner.view.show(ENTRIES)
 
     owner.view._take = take
-    told = owner.say(piece_of(1, 0, 1), b"x")
-    assert ["entries" in content for content in told] == [True, True, False]  # the list comes before the end
+    messages = owner.say(piece_of(1, 0, 1), b"x")
+    assert ["entries" in content for content in messages] == [True, True, False]  # the list comes before the end
 
 
 def test_repr_and_state(owner: Owner) -> None:
@@ -248,7 +252,7 @@ def test_repr_and_state(owner: Owner) -> None:
     assert "webp" not in repr({name: value for name, value in state.items() if name not in ("_esm", "_css")})
     assert (state["max_side_px"], state["most"], state["layout"]) == (2048, 5, None)
     assert len(state["_esm"]) + len(state["_css"]) <= 14_000
-    assert f"{MAX_PIECE // 1_000_000}e6" in state["_esm"]  # the page's pieces are as large
+    assert f"{MAX_PIECE_BYTES // 1_000_000}e6" in state["_esm"]  # the page's pieces are as large
 
 
 def test_it_is_busy_until_a_file_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
-from samples import BLUE, RED, WHITE, Seen, file, near, opened, photo, quarters, seen
+from samples import BLUE, RED, WHITE, Report, decode_part, file, image_reports, near, photo, quarters
 
 from amber_nb import ImageError, image_part
-from amber_nb.images.part import gather
+from amber_nb.images.part import collect_images
 from amber_nb.simulator import IMAGE_REPLY, IMAGE_URL
 
 SIZE = (96, 64)
@@ -90,10 +90,10 @@ def at_end(buffer):
 @pytest.mark.parametrize("name", HERE)
 def test_it_arrives(amber, name):
     answer = amber.ask("What is it?", images=HERE[name]())
-    (found,) = seen(answer.text)
-    assert found.size == SIZE
-    assert found.format == ("JPEG" if "jpeg" in name else "PNG")
-    assert near(found.colour, BLUE, most=4)
+    (result,) = image_reports(answer.text)
+    assert result.size == SIZE
+    assert result.format == ("JPEG" if "jpeg" in name else "PNG")
+    assert near(result.colour, BLUE, most=4)
 
 
 @pytest.mark.parametrize("name", ["grey", "bool", "one channel", "masked"])
@@ -104,8 +104,8 @@ def test_grey_arrives(amber, name):
         "one channel": GREY[:, :, None],
         "masked": np.ma.masked_array(GREY, mask=np.arange(96) < 20 + 0 * GREY),
     }[name]
-    (found,) = seen(amber.ask("What is it?", images=source).text)
-    assert found == Seen("PNG", SIZE, WHITE if name == "bool" else (176,) * 3)
+    (result,) = image_reports(amber.ask("What is it?", images=source).text)
+    assert result == Report("PNG", SIZE, WHITE if name == "bool" else (176,) * 3)
 
 
 def test_paths_arrive(amber, tmp_path, monkeypatch):
@@ -120,8 +120,8 @@ def test_paths_arrive(amber, tmp_path, monkeypatch):
         sources = [path, str(path), "photo 1.png", "~/photo 1.png", path.as_uri(), stream, pathlib.PurePosixPath(path)]
         answer = amber.ask("What is it?", images=sources)
         assert stream.tell() == 10
-    assert [one.size for one in seen(answer.text)] == [SIZE] * 7
-    assert [one.name for one in answer._images] == ["photo 1.png"] * 5 + ["image", "photo 1.png"]
+    assert [image.size for image in image_reports(answer.text)] == [SIZE] * 7
+    assert [image.name for image in answer._images] == ["photo 1.png"] * 5 + ["image", "photo 1.png"]
 
 
 def test_a_figure_arrives_and_is_as_it_was(amber):
@@ -129,7 +129,7 @@ def test_a_figure_arrives_and_is_as_it_was(amber):
     before = state(fig)
     with matplotlib.rc_context({"savefig.dpi": 300, "savefig.bbox": "tight", "savefig.facecolor": "red"}):
         answer = amber.ask("What is it?", images=[fig, fig.axes[0]])
-    whole, part = seen(answer.text)
+    whole, part = image_reports(answer.text)
     assert (whole.format, whole.size) == ("PNG", (320, 240))
     assert part.size[0] < 200
     assert part.size[1] < 260
@@ -156,8 +156,8 @@ def test_every_layout_is_as_it_was(layout):
 
 
 def test_the_facecolor_is_the_figures(amber):
-    (found,) = seen(amber.ask("What is it?", images=figure("#e11e23")).text)
-    assert near(found.colour, RED)
+    (result,) = image_reports(amber.ask("What is it?", images=figure("#e11e23")).text)
+    assert near(result.colour, RED)
 
 
 def test_a_subfigure_and_a_grid_of_axes(amber):
@@ -166,8 +166,8 @@ def test_a_subfigure_and_a_grid_of_axes(amber):
     grid = np.array([left.subplots(), *right.subplots(1, 2)], dtype=object)
     sources = image_part(left).sent.after
     assert sources[0] < 250
-    assert len(seen(amber.ask("What is it?", images=grid).text)) == 3
-    assert len(seen(amber.ask("What is it?", images=grid.reshape(3, 1)).text)) == 3
+    assert len(image_reports(amber.ask("What is it?", images=grid).text)) == 3
+    assert len(image_reports(amber.ask("What is it?", images=grid.reshape(3, 1)).text)) == 3
     assert image_part(SimpleNamespace(figure=fig)).sent.after == (400, 200)  # as seaborn's grids hold theirs
 
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_drawn():
 
 def test_tables_arrive(amber):
     answer = amber.ask("What is it?", images=[FRAME, FRAME.style.highlight_max(subset=["temp"])])
-    plain, styled = seen(answer.text)
+    plain, styled = image_reports(answer.text)
     assert plain.format == styled.format == "PNG"
     assert min(plain.size) > 60
     assert answer._images[0].name == "table of 2 rows"
@@ -201,15 +201,15 @@ def test_a_column_of_paths_is_many(amber, tmp_path):
         (tmp_path / f"{number}.png").write_bytes(PNG)
     paths = pd.Series([str(tmp_path / "1.png"), tmp_path / "2.png"], name="path")
     for many in (paths, paths.to_numpy(), list(paths), tuple(paths), iter(paths), tmp_path.glob("*.png")):
-        assert len(seen(amber.ask("What is it?", images=many).text)) == 2
+        assert len(image_reports(amber.ask("What is it?", images=many).text)) == 2
 
 
 def test_altair_arrives(amber):
     chart = altair.Chart(FRAME).mark_bar().encode(x="city", y="temp")
     answer = amber.ask("What is it?", images=chart)
-    (found,) = seen(answer.text)
-    assert found.format == "PNG"
-    assert near(found.colour, WHITE)
+    (result,) = image_reports(answer.text)
+    assert result.format == "PNG"
+    assert near(result.colour, WHITE)
     assert answer._images[0].name == "altair chart"
 
 
@@ -225,19 +225,18 @@ class Missing:
 
 
 @pytest.mark.parametrize(
-    ("module", "room", "source", "said"),
+    ("module", "source", "message"),
     [
-        ("dataframe_image", "dataframes", FRAME, r"pip install 'amber_nb\[pictures\]'"),
-        ("vl_convert", "vega", altair.Chart(FRAME).mark_bar(), "pip install vl-convert-python"),
-        ("kaleido", "charts", type("Figure", (), {"__module__": "plotly.x", "to_plotly_json": dict})(), "kaleido"),
+        ("dataframe_image", FRAME, r"pip install 'amber_nb\[pictures\]'"),
+        ("vl_convert", altair.Chart(FRAME).mark_bar(), "pip install vl-convert-python"),
+        ("kaleido", type("Figure", (), {"__module__": "plotly.x", "to_plotly_json": dict})(), "kaleido"),
     ],
 )
-def test_what_is_missing_is_named(monkeypatch, module, room, source, said):
+def test_what_is_missing_is_named(monkeypatch, module, source, message):
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, f"amber_nb.images.{room}", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Missing(module), *sys.meta_path])
-    with pytest.raises(ImageError, match=said):
+    with pytest.raises(ImageError, match=message):
         image_part(source)
 
 
@@ -267,9 +266,9 @@ def test_a_links_secrets_are_not_shown():
 
 def test_a_link_is_fetched_where_that_was_asked(gateway, served):
     part = image_part(f"{served}/a/photo.png", inline=True)
-    assert opened(part).size == SIZE
+    assert decode_part(part).size == SIZE
     assert part.sent.name == "photo.png (127.0.0.1)"
-    for path, said in {
+    for path, message in {
         "missing.png": "missing.png (127.0.0.1) could not be fetched: its server said 404",
         "endless.png": "has more than the 50 MB",
         "page.png": "page.png (127.0.0.1) holds text",
@@ -277,7 +276,7 @@ def test_a_link_is_fetched_where_that_was_asked(gateway, served):
     }.items():
         with pytest.raises(ImageError) as caught:
             image_part(f"{served}/{path}", inline=True)
-        assert said in str(caught.value)
+        assert message in str(caught.value)
         assert "s3cret" not in str(caught.value)
     with pytest.raises(ImageError, match="could not be fetched: ConnectError"):
         image_part("http://127.0.0.1:9/photo.png", inline=True)
@@ -289,14 +288,14 @@ def served():
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            found = {"photo.png": PNG, "page.png": b"<html>", "endless.png": None}
+            files = {"photo.png": PNG, "page.png": b"<html>", "endless.png": None}
             name = self.path.rpartition("/")[2].partition("?")[0]
-            status = 500 if "status=500" in self.path else 200 if name in found else 404
+            status = 500 if "status=500" in self.path else 200 if name in files else 404
             self.send_response(status)
             self.end_headers()
             try:
                 for _ in range(60 if name == "endless.png" else 1):
-                    self.wfile.write(found.get(name) or bytes(1_000_000))
+                    self.wfile.write(files.get(name) or bytes(1_000_000))
             except OSError:
                 pass
 
@@ -354,10 +353,10 @@ NO_IMAGES = {
 
 @pytest.mark.parametrize("name", NO_IMAGES)
 def test_what_is_no_image_is_told(name):
-    source, said = NO_IMAGES[name]
+    source, message = NO_IMAGES[name]
     with pytest.raises(ImageError) as caught:
         image_part(source)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value)) < 500
 
 
@@ -373,7 +372,7 @@ def test_one_bad_image_of_five_is_named_before_any_request(amber, tmp_path):
 
 def test_too_many_are_refused():
     with pytest.raises(ImageError, match="More than 500 images"):
-        gather(PNG for _ in iter(int, 1))
+        collect_images(PNG for _ in iter(int, 1))
 
 
 def test_a_mock_is_no_image():

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import BaseModel, Field, RootModel, SecretStr
-from samples import opened, quarters
+from samples import decode_part, quarters
 
 from amber_nb import image_part
 from amber_nb.tools import to_tool_content
@@ -503,7 +503,7 @@ def test_images(value, size):
     content = to_tool_content(value())
     assert content.text == f"An image ({size[0]} × {size[1]} pixels) follows."
     ((part, sent),) = content.images
-    assert opened(part).size == size == sent.after
+    assert decode_part(part).size == size == sent.after
     assert content.notes == ()
 
 

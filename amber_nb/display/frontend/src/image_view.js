@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Images chosen, dropped or pasted: shrunk here, brought to the kernel one after the other, and listed as the kernel
- * has them. How they travel: upload.js; the whole protocol: ../../image_view.py.
+ * has them. How they travel: upload.js; the whole protocol: ../../../images/input.py.
  */
 
 import { box, button, disable } from "./box.js";

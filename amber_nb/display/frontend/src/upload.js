@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * What is brought to the kernel, one thing after the other and each until it was heard; files in pieces. The protocol
- * is in ../../image_view.py. Pure: no DOM.
+ * is in ../../../images/input.py. Pure: no DOM.
  */
 
 export const PIECE = 4_000_000; // bytes: Jupyter loses messages over 10 MB without a word
