@@ -42,7 +42,9 @@ def send_file(view, number, data, name="sky.png", upto=None, before=None):
     """A file, or its beginning, as the page sends it."""
     head = {"line": "v-files", "put": number, "turn": 1, "name": name, "size": len(data), "at": 0, "before": before}
     view.comm.hear(head, data[:upto])
-    return view.comm.contents()[-1]
+    contents = view.comm.contents()
+    # Another thread may have had the view send something since.
+    return next((answer for answer in reversed(contents) if answer.get("put") == number), contents[-1])
 
 
 def open_view(page, photos):
