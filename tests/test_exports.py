@@ -43,7 +43,7 @@ def test_a_stub_names_what_its_package_has(stub):
 
 @pytest.mark.parametrize(
     "module",
-    ["amber_nb", "amber_nb.testing.pytest_plugin", "amber_nb.testing.notebooks", "amber_nb.errors", "amber_nb.config"],
+    ["amber_nb", "amber_nb.testing.plugin", "amber_nb.testing.notebooks", "amber_nb.errors", "amber_nb.config"],
 )
 def test_importing_loads_nothing_heavy(module):
     loaded = run(f"import sys, json, {module}; print(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))")

@@ -13,7 +13,7 @@ from amber_nb.testing.report import Row, write_report
 
 pytestmark = pytest.mark.browser
 
-CORPUS = [item["text"] for item in json.loads((Path(__file__).parents[1] / "show/hostile.json").read_text("utf-8"))]
+CORPUS = [item["text"] for item in json.loads((Path(__file__).parents[1] / "display/hostile.json").read_text("utf-8"))]
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)"
 ANSWER = """The method fits a **curve** to the series, see https://example.org/docs.
 

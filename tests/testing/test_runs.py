@@ -18,7 +18,7 @@ from amber_nb.testing.notebooks import (
     load_results,
     save_result,
 )
-from amber_nb.testing.pytest_plugin import _Plugin, pytest_configure
+from amber_nb.testing.plugin import _Plugin, pytest_configure
 from amber_nb.testing.runs import (
     CassetteRun,
     Result,
