@@ -196,8 +196,8 @@ class Answer(Generic[T]):
 
     def _ipython_display_(self) -> None:
         # An empty _repr_mimebundle_ would still show text/plain: only this method can show nothing.
-        if self._shown_in is None or self._shown_in != cell.current():
-            cell.show(self._repr_mimebundle_())
+        if self._shown_in is None or self._shown_in != cell.execution_id():
+            cell.show_bundle(self._repr_mimebundle_())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """`text/html`, safe whatever the model said, and `text/plain`."""

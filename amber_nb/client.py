@@ -17,7 +17,7 @@ from .cassettes.transport import CassetteTransports
 from .chat.ask import AskContext, AskRun, current_cell, show_parameters
 from .chat.messages import extend
 from .display import kernel as cell
-from .display.notebook import holds_real_answers
+from .display.kernel import holds_real_answers
 from .errors import CassetteMiss, explain
 from .redact import Secret
 from .types import AskOptions, Message
@@ -95,7 +95,7 @@ class Amber:
             max_wait_s=max_wait_s,
             headers=headers,
             kernel=cell.in_kernel(),
-            person=cell.front_end(),
+            person=cell.has_front_end(),
             notebook=notebook,
             holds_real_answers=lambda: notebook is not None and holds_real_answers(notebook),
             stored_login=credentials.load,
@@ -118,7 +118,7 @@ class Amber:
             remember=self._remember,
         )
         if session is not None and config.mode != "replay":
-            cell.at_end(session.checkpoint)
+            cell.after_each_cell(session.checkpoint)
             weakref.finalize(self, session.checkpoint)  # at the end of a script, too
         # Not at exit: the private loop sees to that itself, in the right order.
         weakref.finalize(self, self._clients.close).atexit = False

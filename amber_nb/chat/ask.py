@@ -37,7 +37,7 @@ INHERITED = ("require_approval", "approval_timeout_s", "max_rounds", "model", "t
 EMPTY = {"text/html": "", "text/plain": ""}
 TOOLS_TICK_S = 0.1  # seconds between two ticks where there are tools: arguments appear while the model writes them
 
-_display_queue = kernel.Turns()
+_display_queue = kernel.DisplayQueue()
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -152,7 +152,7 @@ class AskRun:
                     self._display,
                     self._waker,
                     caller_loop,
-                    can_type=kernel.keyboard(),
+                    can_type=kernel.can_prompt(),
                     timeout_s=option["approval_timeout_s"],
                 )
                 tool_runner = ToolRunner(by_name, option["require_approval"], self._executor)
@@ -220,7 +220,7 @@ class AskRun:
         if kernel.in_terminal():
             head = display.strip_text(self._images) if self._images else ""
             return display.TextStage(head=head) if setting in ("auto", "live") else None
-        if setting == "live" or (setting == "auto" and kernel.front_end()):
+        if setting == "live" or (setting == "auto" and kernel.has_front_end()):
             badge = {"simulate": "simulated", "replay": "replayed"}.get(self._context.config.mode)
             return display.Stage(
                 model=str(model),
@@ -326,14 +326,14 @@ class AskRun:
             if self._display is not None:
                 self._display.settle(answer._repr_mimebundle_() if answer is not None else EMPTY)
             elif self._visible and answer is not None:
-                show = partial(kernel.show, answer._repr_mimebundle_())
+                show = partial(kernel.show_bundle, answer._repr_mimebundle_())
         finally:  # also after an interrupt: those that wait in the queue get their turn
             _display_queue.end(self._place_in_queue, show)
 
 
 def current_cell() -> Cell:
     """Return the cell that is running, and which run of it this is."""
-    return Cell(kernel.cell_id(), kernel.current())
+    return Cell(kernel.cell_id(), kernel.execution_id())
 
 
 def _check_options(option: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from .. import clock, display
-from ..display.escape import shorten, visible
+from ..display.escape import shorten, show_controls
 from ..errors import ToolError
 from ..redact import HIDDEN, masked, unmasked
 from ..types import Allow, Deny, ToolCall, ToolStep
@@ -183,7 +183,7 @@ class CellExecutor:
 
 def _describe_call(name: str, arguments: Any) -> str:
     text = shorten(json.dumps(arguments, ensure_ascii=False), _MAX_ARGUMENT_CHARS)
-    return visible(f"amber: the model wants to call {name}({text})")
+    return show_controls(f"amber: the model wants to call {name}({text})")
 
 
 def _ask_at_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) -> Approval:
@@ -216,6 +216,6 @@ def _ask_at_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) 
             print(f"Write the secrets out where {HIDDEN} stands: it cannot be told which one belongs there.")
             continue
         if wrong := check(edited):
-            print(visible(wrong))
+            print(show_controls(wrong))
             continue
         return Approval(Allow(edited), "reader")

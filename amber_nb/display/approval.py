@@ -9,7 +9,7 @@ from typing import Any
 
 from ..redact import is_secret
 from ..types import ToolCall, encodable
-from .escape import shorten, visible
+from .escape import shorten, show_controls
 
 __all__ = ["MOST_EDITED", "edited", "fields"]
 
@@ -72,7 +72,7 @@ def _field(
         kind = "json"
     start = schema.get("default") if isinstance(schema, Mapping) else None
     text = value if isinstance(value, str) else _json(value)
-    shown = visible(text)
+    shown = show_controls(text)
     return {
         "name": encodable(name),
         "kind": kind,
@@ -80,7 +80,7 @@ def _field(
         "start": _json(start, 2) if _fits(kind, start, options) and start is not None else None,
         "needed": needed,
         "secret": is_secret(name),
-        "about": visible(shorten(about, _LONGEST_HINT)),
+        "about": show_controls(shorten(about, _LONGEST_HINT)),
         "options": options if kind == "choice" else [],
         "odd": shorten(shown, _LONGEST_HINT) if given and shown != text else "",
     }
@@ -124,7 +124,7 @@ def _options(schema: Mapping[str, Any]) -> list[tuple[str, str]]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if not isinstance(values, list) or not 0 < len(values) <= _MOST_OPTIONS:
         return []
-    return [(visible(one if isinstance(one, str) else _json(one)), _json(one)) for one in values]
+    return [(show_controls(one if isinstance(one, str) else _json(one)), _json(one)) for one in values]
 
 
 def _fits(kind: str, value: Any, options: list[tuple[str, str]]) -> bool:

@@ -1,10 +1,10 @@
-"""Text of a model to HTML text: nothing passes that could be markup, typeset by accident or turn the line around."""
+"""Escape the text of a model, so that none of it is markup, is typeset by accident or reverses the line."""
 
 import re
 from html import escape
 from urllib.parse import quote
 
-__all__ = ["code_text", "host_hint", "link_target", "prose", "shorten", "utf8_size", "visible"]
+__all__ = ["escape_code", "escape_text", "host_hint", "link_target", "shorten", "show_controls", "utf8_size"]
 
 # Controls, lone surrogates, non-characters, and the bidi embeddings, overrides and isolates (U+202A–202E, U+2066–2069).
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -20,7 +20,7 @@ _NAMES_A_HOST = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.[^\W\d_]{2,24}"
 _LONGEST_URL = 8_000
 
 
-def _visible(match: re.Match[str]) -> str:
+def _sign_of(match: re.Match[str]) -> str:
     character = match[0]
     if character in "\x00\ufffe\uffff" or "\ud800" <= character <= "\udfff":
         return "\ufffd"
@@ -29,33 +29,33 @@ def _visible(match: re.Match[str]) -> str:
     return f"[U+{ord(character):04X}]"
 
 
-def visible(text: str) -> str:
-    """The text with a sign for each character that would act, on a terminal or on the line it stands in."""
-    return _UNSAFE.sub(_visible, text)
+def show_controls(text: str) -> str:
+    """Replace each control character, which would act on a terminal or on its line, with a sign for it."""
+    return _UNSAFE.sub(_sign_of, text)
 
 
-def code_text(text: str) -> str:
+def escape_code(text: str) -> str:
     """Escape text for `<code>` and `<pre>`, where nothing is typeset."""
-    return visible(escape(text, quote=False))
+    return show_controls(escape(text, quote=False))
 
 
-def prose(text: str) -> str:
-    """Escape text for everywhere else: every dollar and backslash stands alone, so that Lab typesets none of it."""
-    return _DELIMITER.sub(r"<span>\g<0></span>", code_text(text))
+def escape_text(text: str) -> str:
+    """Escape text for outside of code: each dollar and backslash gets an element, so that Lab typesets none of it."""
+    return _DELIMITER.sub(r"<span>\g<0></span>", escape_code(text))
 
 
-def shorten(text: str, most: int) -> str:
-    """The text, or its head and an ellipsis: at most `most` characters."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+def shorten(text: str, limit: int) -> str:
+    """Return the text, or its start and an ellipsis: at most `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def utf8_size(html: str) -> int:
-    """Size in bytes, as the notebook file will hold it."""
+    """Return the size in bytes that the notebook file will hold."""
     return len(html) if html.isascii() else len(html.encode())
 
 
 def link_target(raw: str) -> tuple[str, str] | None:
-    """Read an address as a browser would, and keep it only if it is plainly http, https or mailto.
+    """Return a URL as a browser reads it, if it is plainly http, https or mailto.
 
     Relative and protocol-relative addresses, user names before the host, odd hosts and every other scheme are no links.
 
@@ -88,7 +88,7 @@ def _ascii_host(host: str) -> str:
 
 
 def host_hint(label: str, host: str) -> str:
-    """The real host, when a link's label names another one, or it has foreign letters; else nothing."""
+    """Return the real host where a link's label names another host, or it has foreign letters; else ""."""
     if "xn--" in host:
         return host
     for match in _NAMES_A_HOST.finditer(label[:2_000]):

@@ -7,7 +7,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String
 from pygments.util import ClassNotFound
 
-from .escape import code_text
+from .escape import escape_code
 
 __all__ = ["COLOURS", "LANGUAGES", "code_html", "colouring_cost", "theme_colours"]
 
@@ -81,7 +81,7 @@ def code_html(code: str, language: str = "") -> tuple[str, str]:
     Returns:
         HTML for inside `<code>`, and the letters of the colours it uses (see `theme_colours`).
     """
-    plain = code_text(code)
+    plain = escape_code(code)
     if not colouring_cost(code, language):
         return plain, ""
     runs = _runs(code, _lexer(language.lower()))
@@ -135,7 +135,7 @@ def _runs(code: str, lexer: Lexer | None) -> list[tuple[str, str]]:
 def _join(runs: list[tuple[str, str]], wanted: frozenset[str]) -> tuple[str, str]:
     pieces, used = [], set()
     for kind, text in runs:
-        html = code_text(text)
+        html = escape_code(text)
         if kind in wanted and (bare := html.rstrip()):
             literal, _, element = COLOURS[kind]
             html = f'<{element} style="color:{literal};color:var(--{kind})">{bare}</{element}>{html[len(bare) :]}'

@@ -1,12 +1,11 @@
-"""An answer's static form: HTML that may stand in any notebook, trusted or not."""
+"""Render the static form of an answer: HTML that is safe in any notebook, trusted or not."""
 
 from collections.abc import Sequence
 
-from .escape import code_text, prose, shorten
+from .cards import format_arguments
+from .escape import escape_code, escape_text, shorten
 from .highlight import code_html, theme_colours
-from .markdown import STYLES, Writer, blocks, normalized
-from .paper import Paper, PaperFull
-from .toolcards import pretty
+from .markdown import STYLES, BoundedHtml, HtmlFull, HtmlRenderer, normalize_newlines, parse_blocks
 
 __all__ = ["answer_html", "markdown_html"]
 
@@ -22,7 +21,7 @@ _ASIDE = "margin:0 0 1em;padding:0 0 0 12px;border-left:3px solid rgba(128,128,1
 
 
 def markdown_html(text: str, *, max_bytes: int = 500_000) -> str:
-    """Turn a model's Markdown into safe HTML.
+    """Render a model's Markdown as safe HTML.
 
     Args:
         text: CommonMark with GFM tables, strikethrough, task lists, and maths.
@@ -46,7 +45,7 @@ def answer_html(
     footer: str | None = None,
     max_bytes: int = 500_000,
 ) -> str:
-    """Show a whole answer.
+    """Render a whole answer.
 
     Args:
         text: The answer's Markdown.
@@ -67,11 +66,11 @@ def answer_html(
     """
     size = max(max_bytes, _SMALLEST)
     tail = [
-        f'<div style="{_ASIDE}">{prose(shorten(refusal, size // 32))}</div>' if refusal else "",
-        f'<div style="{_SMALL}">{prose(shorten(notice, 300))}</div>' if notice else "",
-        f'<div style="{_SMALL}">{prose(shorten(footer, 300))}</div>' if footer else "",
+        f'<div style="{_ASIDE}">{escape_text(shorten(refusal, size // 32))}</div>' if refusal else "",
+        f'<div style="{_SMALL}">{escape_text(shorten(notice, 300))}</div>' if notice else "",
+        f'<div style="{_SMALL}">{escape_text(shorten(footer, 300))}</div>' if footer else "",
     ]
-    above = [f'<div><span style="{_PILL}">{prose(shorten(badge, 60))}</span></div>' if badge else "", head]
+    above = [f'<div><span style="{_PILL}">{escape_text(shorten(badge, 60))}</span></div>' if badge else "", head]
     if reasoning:
         body = _body(reasoning, size // 4, "amber-reasoning", STYLES["muted"])
         above.append(f'<details style="{_ASIDE}"><summary>Reasoning</summary>{body}</details>')
@@ -83,31 +82,31 @@ def answer_html(
 
 def _body(text: str, size: int, name: str, style: str = "") -> str:
     head = _head(text)
-    source = normalized(head)
-    paper = Paper(size - _NOTE_ROOM - 1_000)  # the colours' declarations take up to 600 bytes
-    writer = Writer(paper)
-    half, mark, line, full = paper.left // 2, paper.mark(), 0, False
+    source = normalize_newlines(head)
+    output = BoundedHtml(size - _NOTE_ROOM - 1_000)  # the declarations of the colours take up to 600 bytes
+    renderer = HtmlRenderer(output)
+    half, checkpoint, line, full = output.left // 2, output.checkpoint(), 0, False
     try:
-        for block in blocks(source):
-            mark, line = paper.mark(), block[0].map[0] if block[0].map else line
-            writer.write(block)
-            paper.put("\n")
-    except PaperFull:
+        for block in parse_blocks(source):
+            checkpoint, line = output.checkpoint(), block[0].map[0] if block[0].map else line
+            renderer.render(block)
+            output.append("\n")
+    except HtmlFull:
         full = True
-        if mark[2] < half:  # plenty is shown already: end it between two blocks
-            paper.back_to(mark)
-            writer.line = line
+        if checkpoint[2] < half:  # much is shown already: cut between two blocks
+            output.rollback(checkpoint)
+            renderer.line = line
     note = ""
     if full or len(head) < len(text):
-        shown = _offset(source, writer.line) if full else len(head)
+        shown = _offset(source, renderer.line) if full else len(head)
         note = _note(len(text) - shown, len(text))
-    declared = ";".join(part for part in (style, theme_colours(writer.colours)) if part)
+    declared = ";".join(part for part in (style, theme_colours(renderer.colours)) if part)
     attributes = f' style="{declared}"' if declared else ""
-    return f'<div class="{name}" dir="auto"{attributes}>{paper.html()}{note}</div>'
+    return f'<div class="{name}" dir="auto"{attributes}>{output.html()}{note}</div>'
 
 
 def _head(text: str) -> str:
-    """As much of the text as can become HTML in bearable time, up to a line's end if there is one."""
+    """Return as much of the text as renders in a few seconds, up to the end of a line if there is one."""
     if len(text) <= _MOST_PARSED:
         return text
     end = text.rfind("\n", _MOST_PARSED // 2, _MOST_PARSED)
@@ -115,7 +114,7 @@ def _head(text: str) -> str:
 
 
 def _offset(source: str, line: int) -> int:
-    """Where a line begins."""
+    """Return where a line begins."""
     return sum(len(row) + 1 for row in source.split("\n", line)[:line])
 
 
@@ -129,12 +128,12 @@ def _note(left_out: int, total: int) -> str:
 def _calls_html(calls: Sequence[tuple[str, str]], size: int) -> str:
     pieces: list[str] = []
     for number, (name, arguments) in enumerate(calls):
-        text = pretty(arguments)
+        text = format_arguments(arguments)
         cut = shorten(text, size // 8)
         html, used = code_html(cut, "json" if cut is text else "")
         colours = f' style="{theme_colours(used)}"' if used else ""
         piece = (
-            f'<details style="{_ASIDE}"><summary>Calls <code>{code_text(shorten(name, 100))}</code></summary>'
+            f'<details style="{_ASIDE}"><summary>Calls <code>{escape_code(shorten(name, 100))}</code></summary>'
             f'<pre dir="ltr" style="{STYLES["code"]}"><code{colours}>{html}</code></pre></details>'
         )
         size -= len(piece.encode())

@@ -1,4 +1,4 @@
-"""The cell that is running: whether a person sees it, and how something is shown in it.
+"""The kernel and its running cell: whether a person sees it, how to show something in it, what its file holds.
 
 IPython is never imported here, only found where it already runs: a script must not pay for it.
 """
@@ -6,23 +6,41 @@ IPython is never imported here, only found where it already runs: a script must 
 from __future__ import annotations
 
 import contextvars
+import json
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-from .escape import visible
+from .escape import show_controls
 
-__all__ = ["Turns", "at_end", "cell_id", "current", "front_end", "in_kernel", "in_terminal", "keyboard", "show"]
+__all__ = [
+    "DisplayQueue",
+    "after_each_cell",
+    "can_prompt",
+    "cell_id",
+    "execution_id",
+    "has_front_end",
+    "holds_real_answers",
+    "in_kernel",
+    "in_terminal",
+    "is_answer",
+    "show_bundle",
+]
+
+_ANSWER_START = '<div class="amber-answer">'
+_SIMULATED = ">simulated</span>"
+_BADGE_CHARS = 1_000  # at the start of an answer, where its badge is
 
 
-def front_end() -> bool:
-    """Whether a person's front end sent the running cell.
+def has_front_end() -> bool:
+    """Return whether a person's front end sent the running cell.
 
     Lab, Notebook and VS Code name the cell in the request's metadata; nbclient, nbval and papermill send none. The
-    environment tells nothing: children of a Lab kernel inherit it.
+    environment is no sign: children of a Lab kernel inherit it.
     """
     if "google.colab" in sys.modules:
         return True
@@ -30,24 +48,24 @@ def front_end() -> bool:
 
 
 def in_kernel() -> bool:
-    """Whether this is a Jupyter kernel, with or without a person."""
+    """Return whether this is a Jupyter kernel, with or without a person."""
     return getattr(_shell(), "kernel", None) is not None
 
 
 def in_terminal() -> bool:
-    """Whether this is an interactive IPython without a kernel."""
+    """Return whether this is an interactive IPython without a kernel."""
     return _shell() is not None and not in_kernel()
 
 
-def keyboard() -> bool:
-    """Whether `input` reaches a person: in an IPython, at a front end of a kernel, or on a script's terminal."""
+def can_prompt() -> bool:
+    """Return whether `input` reaches a person: in an IPython, at a front end of a kernel, or on a script's terminal."""
     if in_kernel():
-        return front_end()
+        return has_front_end()
     return in_terminal() or (sys.stdin is not None and sys.stdin.isatty())
 
 
-def current() -> str | None:
-    """The id of the running execution, the same for all that one cell or prompt does; None outside IPython."""
+def execution_id() -> str | None:
+    """Return the id of the running execution, the same throughout a run of a cell; None outside IPython."""
     if in_terminal():
         return f"In [{_shell().execution_count}]"
     message_id = _request().get("header", {}).get("msg_id")
@@ -55,32 +73,32 @@ def current() -> str | None:
 
 
 def cell_id() -> str | None:
-    """The id of the notebook's cell that is running, the same whenever it runs; None where no front end tells it."""
+    """Return the id of the running cell, the same in each run; None where no front end sends it."""
     found = _request().get("metadata", {}).get("cellId")
     return found if isinstance(found, str) else None
 
 
-def at_end(callback: Callable[[], None]) -> None:
-    """Have a method called when a cell has run, for as long as its object lives; nothing without a kernel."""
+def after_each_cell(callback: Callable[[], None]) -> None:
+    """Call a method after each cell, as long as its object lives; without a kernel, never."""
     if not in_kernel():
         return
     method = weakref.WeakMethod(callback)
 
-    def ended(*_: object) -> None:
+    def call(*_: object) -> None:
         alive = method()
         if alive is not None:
             alive()
         else:
-            shell.events.unregister("post_run_cell", ended)
+            shell.events.unregister("post_run_cell", call)
 
     shell = _shell()
-    shell.events.register("post_run_cell", ended)
+    shell.events.register("post_run_cell", call)
 
 
-def show(bundle: Mapping[str, str]) -> None:
-    """Show a mime bundle as one display of the running cell; without a kernel its text is printed."""
+def show_bundle(bundle: Mapping[str, str]) -> None:
+    """Show a mime bundle as one display of the running cell; print its text where there is no kernel."""
     if not in_kernel():
-        print(visible(bundle["text/plain"].replace("\r\n", "\n")))
+        print(show_controls(bundle["text/plain"].replace("\r\n", "\n")))
     else:
         sys.modules["IPython"].display.display(dict(bundle), raw=True)
 
@@ -97,48 +115,76 @@ def _request() -> Mapping[str, Any]:
     return shell.get_parent() or {}
 
 
-class Turns:
-    """Lets the displays of one cell appear in the order in which they were begun, however their work ends.
+class DisplayQueue:
+    """Show the displays of one cell in the order in which they begin, in whatever order they are ready.
 
-    Three questions asked at once would otherwise be shown in the order of their answers, another one at each run, and
-    no notebook could be compared with its last run.
+    Three questions asked at once would otherwise be shown in the order of their answers, which differs from run to
+    run, and no notebook could be compared with its last run.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # what a display calls may ask again
-        self._waiting: dict[str, list[_Turn]] = {}
+        self._lock = threading.RLock()  # a display may begin another
+        self._waiting: dict[str, list[_Place]] = {}
 
-    def begin(self) -> _Turn:
-        """Take a place in the running cell's queue."""
-        turn = _Turn(current(), contextvars.copy_context())
-        if turn.cell is not None:
+    def begin(self) -> _Place:
+        """Take a place in the queue of the running cell."""
+        place = _Place(execution_id(), contextvars.copy_context())
+        if place.cell is not None:
             with self._lock:
-                self._waiting.setdefault(turn.cell, []).append(turn)
-        return turn
+                self._waiting.setdefault(place.cell, []).append(place)
+        return place
 
-    def end(self, turn: _Turn, display: Callable[[], None] | None) -> None:
-        """Show now, or as soon as those begun earlier in the cell have ended; None shows nothing."""
-        turn.display, turn.ended = display, True
-        if turn.cell is None:  # no cell whose order could be kept
+    def end(self, place: _Place, display: Callable[[], None] | None) -> None:
+        """Show now, or as soon as all earlier displays of the cell have ended; None shows nothing."""
+        place.display, place.ended = display, True
+        if place.cell is None:  # outside a cell there is no order to keep
             if display is not None:
                 display()
             return
         with self._lock, ExitStack() as shows:  # the stack runs them all, also when one of them fails
-            queue = self._waiting[turn.cell]
+            queue = self._waiting[place.cell]
             ready = []
             while queue and queue[0].ended:
                 ready.append(queue.pop(0))
             if not queue:
-                del self._waiting[turn.cell]
-            for one in reversed(ready):
-                if one.display is not None:
-                    # Its own context, so that it reaches the cell that began it.
-                    shows.callback(one.context.run, one.display)
+                del self._waiting[place.cell]
+            for each in reversed(ready):
+                if each.display is not None:
+                    # In its own context, so that it reaches the cell that began it.
+                    shows.callback(each.context.run, each.display)
 
 
-class _Turn:
+class _Place:
     def __init__(self, cell: str | None, context: contextvars.Context) -> None:
         self.cell = cell
         self.context = context
         self.display: Callable[[], None] | None = None
         self.ended = False
+
+
+def is_answer(data: Mapping[str, Any]) -> bool:
+    """Return whether a mime bundle of a notebook is the static form of an answer."""
+    return _html(data).startswith(_ANSWER_START)
+
+
+def holds_real_answers(path: Path) -> bool:
+    """Return whether a notebook's file holds an answer of a real gateway; False where it cannot be read."""
+    try:
+        notebook = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return any(is_answer(data) and _SIMULATED not in _html(data)[:_BADGE_CHARS] for data in _bundles(notebook))
+
+
+def _bundles(notebook: Any) -> Iterator[Mapping[str, Any]]:
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    for cell in cells if isinstance(cells, list) else ():
+        outputs = cell.get("outputs") if isinstance(cell, dict) else None
+        for output in outputs if isinstance(outputs, list) else ():
+            if isinstance(output, dict) and isinstance(output.get("data"), dict):
+                yield output["data"]
+
+
+def _html(data: Mapping[str, Any]) -> str:
+    html = data.get("text/html", "")
+    return "".join(map(str, html)) if isinstance(html, list) else str(html)

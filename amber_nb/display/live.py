@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
+from .cards import StripItem
 from .feed import Feed, pump
 from .hearing import Ear, let_through
-from .strip import StripItem
 
 __all__ = ["StreamView"]
 

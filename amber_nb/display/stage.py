@@ -12,12 +12,11 @@ import traitlets
 
 from .. import clock
 from ..types import Allow, Deny, ToolCall, ToolStep, encodable
-from .escape import shorten, visible
+from .cards import StripItem, tools_html
+from .escape import shorten, show_controls
 from .html import answer_html
 from .inspector import ToolInspector
 from .live import StreamView
-from .strip import StripItem
-from .toolcards import tools_html
 
 __all__ = ["Stage"]
 
@@ -84,7 +83,7 @@ class Stage:
         activity = _doing(steps) or activity
         if activity != self._activity:
             self._activity = activity
-            self._view.note(visible(shorten(activity, 60)))
+            self._view.note(show_controls(shorten(activity, 60)))
         hears = self._view.listen()
         if self._inspector is not None:
             self._inspector.show(steps)

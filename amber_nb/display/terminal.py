@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from ..types import ToolStep, encodable
-from .escape import visible
-from .toolcards import tools_text
+from .cards import tools_text
+from .escape import show_controls
 
 __all__ = ["TextStage"]
 
@@ -55,7 +55,7 @@ class TextStage:
                 print(f"amber: {tools_text([step.run])}", file=sys.stderr, flush=True)
             waits = activity.startswith("waiting")
             if waits and not self._waits:
-                print(f"amber: {visible(activity)}", file=sys.stderr, flush=True)
+                print(f"amber: {show_controls(activity)}", file=sys.stderr, flush=True)
             self._waits = waits
 
     def settle(self, bundle: Mapping[str, str]) -> None:
@@ -89,7 +89,7 @@ class TextStage:
     def _write(self, text: str) -> None:
         if not text:
             return
-        shown = visible(encodable(text).replace("\r\n", "\n"))
+        shown = show_controls(encodable(text).replace("\r\n", "\n"))
         sys.stdout.write(shown)
         sys.stdout.flush()
         self._column = 0 if shown.endswith("\n") else 1

@@ -10,8 +10,8 @@ from typing import Any
 from .. import clock
 from ..redact import masked_text
 from ..types import ToolStep, encodable
-from .escape import shorten, visible
-from .toolcards import WORDS, facts, gist, pretty, preview
+from .cards import STATUS_WORDS, format_arguments, preview, run_facts, summarize_arguments
+from .escape import shorten, show_controls
 
 __all__ = ["change", "row", "shown"]
 
@@ -32,15 +32,15 @@ def row(step: ToolStep, changed: Mapping[str, Any] | None, card: Mapping[str, An
     run = step.run.discreet() if step.run is not None else None
     writing = run is None and step.state == "writing"
     arguments = run.arguments if run is not None else step.arguments if changed is None else changed
-    text = masked_text(step.arguments[:_LONGEST]) if writing else pretty(arguments)
+    text = masked_text(step.arguments[:_LONGEST]) if writing else format_arguments(arguments)
     began = step.began if run is None and step.state == "running" else None
     return {
         "name": shown(step.name, 100) or "?",
         "round": step.round,
         "state": step.state if run is None else run.status,
-        "word": _LIVE.get(step.state, "") if run is None else facts(run),
-        "sign": WORDS[run.status][0] if run is not None else "",
-        "gist": "" if writing else shown(gist(_object(arguments), _LONGEST_GIST), _LONGEST_GIST),
+        "word": _LIVE.get(step.state, "") if run is None else run_facts(run),
+        "sign": STATUS_WORDS[run.status][0] if run is not None else "",
+        "gist": "" if writing else shown(summarize_arguments(_object(arguments), _LONGEST_GIST), _LONGEST_GIST),
         "said": shown(preview(run, _LONGEST_SAID), _LONGEST_SAID) if run is not None else "",
         "ran": None if began is None else round(max(0.0, clock.monotonic() - began), 1) if began else 0.0,
         "ask": card,
@@ -59,7 +59,7 @@ def change(had: Mapping[str, Any], has: Mapping[str, Any]) -> dict[str, Any]:
 
 def shown(text: str, most: int) -> str:
     """Text that can travel, and of which every character is seen."""
-    return visible(shorten(encodable(text), most))
+    return show_controls(shorten(encodable(text), most))
 
 
 def _object(arguments: Mapping[str, Any] | str) -> Mapping[str, Any] | str:

@@ -35,9 +35,9 @@ import traitlets
 
 from .. import config
 from ..display import kernel
-from ..display.escape import shorten, visible
+from ..display.cards import image_facts, strip_html
+from ..display.escape import shorten, show_controls
 from ..display.hearing import let_through
-from ..display.strip import facts, strip_html
 from ..errors import AmberError, ImageError
 from ..types import encodable
 from .part import ImagePart, ImageSource, check_options, collect_images, image_part, make_part, without_thumbnail
@@ -162,8 +162,8 @@ class ImageInput(ImageSource):
 
     def _ipython_display_(self) -> None:
         setting = config.read_display()
-        if not kernel.in_kernel() or not (setting == "live" or (setting == "auto" and kernel.front_end())):
-            kernel.show(self._repr_mimebundle_())
+        if not kernel.in_kernel() or not (setting == "live" or (setting == "auto" and kernel.has_front_end())):
+            kernel.show_bundle(self._repr_mimebundle_())
             return
         with self._lock:
             if self._view is None:
@@ -213,7 +213,7 @@ class ImageInput(ImageSource):
             self._listed_ids = set(self._parts)
             if self._view is not None:
                 sent = [(id, part.sent) for id, part in self._parts.items()]
-                self._view.show([ImageEntry(id, image.name, facts(image), image.thumbnail) for id, image in sent])
+                self._view.show([ImageEntry(id, image.name, image_facts(image), image.thumbnail) for id, image in sent])
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +429,7 @@ class ImageView(anywidget.AnyWidget):
 
 
 def _clean(text: str, max_length: int) -> str:
-    return visible(shorten(text, max_length))
+    return show_controls(shorten(text, max_length))
 
 
 def _file_name(value: object) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 from math import ceil
 from typing import Any
 
-from ..display.strip import strip_html
+from ..display.cards import strip_html
 from ..errors import ImageError
 from ..types import SentImage
 from .decode import open_bytes

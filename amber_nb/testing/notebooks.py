@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from ..config import cassette_path
-from ..display.notebook import is_answer
+from ..display.kernel import is_answer
 from ..errors import AmberError, ConfigError
 from .runs import (
     FRESH,

@@ -30,7 +30,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..display.escape import code_text, shorten
+from ..display.escape import escape_code, shorten
 from ..display.html import answer_html
 from ..types import encodable
 from .diff import Call, Line, call_key, diff_texts, format_json
@@ -270,7 +270,7 @@ class _Budget:
 
 def _escape(value: Any) -> Any:
     """Escape each value that the template writes, but for HTML of our own: controls become visible signs."""
-    return value if isinstance(value, Markup) else Markup(code_text(str(value)))
+    return value if isinstance(value, Markup) else Markup(escape_code(str(value)))
 
 
 def _environment() -> Environment:

@@ -77,7 +77,7 @@ SETTLE = """
 import io
 from PIL import Image
 from amber_nb.display.html import answer_html
-from amber_nb.display.strip import strip_html, strip_items
+from amber_nb.display.cards import strip_html, strip_items
 from amber_nb.types import SentImage
 
 def image(i):

@@ -33,7 +33,7 @@ def keyboard(monkeypatch):
         return line
 
     monkeypatch.setattr("builtins.input", typed)
-    monkeypatch.setattr(cell, "keyboard", lambda: True)  # of a kernel that has no live display: AMBER_DISPLAY=static
+    monkeypatch.setattr(cell, "can_prompt", lambda: True)  # of a kernel that has no live display: AMBER_DISPLAY=static
     monkeypatch.setenv("AMBER_DISPLAY", "static")
     return lines
 

@@ -418,7 +418,7 @@ class TestDecisions:
         ("policy", "options"), [(True, {}), (lambda call: None, {}), (False, {"require_approval": True})]
     )
     def test_with_nobody_there_it_is_an_error_before_the_call(self, script, policy, options, monkeypatch):
-        monkeypatch.setattr("amber_nb.display.kernel.keyboard", lambda: False)  # also with pytest -s
+        monkeypatch.setattr("amber_nb.display.kernel.can_prompt", lambda: False)  # also with pytest -s
         with pytest.raises(ToolError, match="needs approval, and nobody is here") as caught:
             self.run(script, policy, **options)
         assert caught.value.answer.tool_runs[0].status == "not_run"

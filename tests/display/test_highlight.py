@@ -7,7 +7,7 @@ from allowed import read
 from pygments.lexers import find_lexer_class_by_name
 
 from amber_nb.display import highlight
-from amber_nb.display.escape import code_text
+from amber_nb.display.escape import escape_code
 from amber_nb.display.highlight import COLOURS, LANGUAGES, code_html
 from amber_nb.display.html import markdown_html
 
@@ -105,7 +105,7 @@ def test_code_that_a_lexer_may_take_long_over_is_not_given_to_it(
 ) -> None:
     monkeypatch.setattr(highlight, "_lexer", lambda name: pytest.fail(f"{name} is read"))
     code = unit * (3_500 // len(unit))
-    assert code_html(code, language) == (code_text(code), "")
+    assert code_html(code, language) == (escape_code(code), "")
 
 
 def test_bidi_controls_show_in_code() -> None:

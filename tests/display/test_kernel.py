@@ -18,7 +18,7 @@ from amber_nb.display import kernel as cell
 def test_a_script_is_neither_kernel_nor_front_end():
     code = (
         "from amber_nb.display import kernel as cell\n"
-        "print(cell.front_end(), cell.in_kernel(), cell.in_terminal(), cell.current())"
+        "print(cell.has_front_end(), cell.in_kernel(), cell.in_terminal(), cell.execution_id())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "False", "None"]
@@ -31,8 +31,8 @@ def test_a_keyboard_is_a_terminals_or_a_front_ends(monkeypatch, shell, person):
     monkeypatch.setattr(cell.sys, "stdin", stdin if shell != "kernel" else SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(cell, "in_kernel", lambda: shell == "kernel")
     monkeypatch.setattr(cell, "in_terminal", lambda: shell == "terminal")
-    monkeypatch.setattr(cell, "front_end", lambda: shell == "kernel" and person)
-    assert cell.keyboard() is (person or shell == "terminal")
+    monkeypatch.setattr(cell, "has_front_end", lambda: shell == "kernel" and person)
+    assert cell.can_prompt() is (person or shell == "terminal")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ START = "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\nfrom amber_nb im
 def test_lab_and_vscode_name_the_cell_and_nbclient_does_not(kernel):
     code = (
         "from amber_nb.display import kernel as cell\nfrom IPython.display import display\n"
-        "display({'text/plain': str(cell.front_end())}, raw=True)"
+        "display({'text/plain': str(cell.has_front_end())}, raw=True)"
     )
     assert execute(kernel, code, cellId="abc")[0]["text/plain"] == "True"
     assert execute(kernel, code)[0]["text/plain"] == "False"
@@ -200,11 +200,11 @@ def test_ten_runs_of_one_notebook_are_the_same(kernel):
 
 @pytest.fixture
 def one_cell(monkeypatch):
-    monkeypatch.setattr(cell, "current", lambda: "a cell")
+    monkeypatch.setattr(cell, "execution_id", lambda: "a cell")
 
 
 def test_turns_keep_the_order_of_their_begin(one_cell):
-    turns, order = cell.Turns(), []
+    turns, order = cell.DisplayQueue(), []
     first, second, third = turns.begin(), turns.begin(), turns.begin()
     turns.end(third, lambda: order.append(3))
     turns.end(first, lambda: order.append(1))
@@ -217,7 +217,7 @@ def test_turns_keep_the_order_of_their_begin(one_cell):
 
 
 def test_turns_go_on_after_a_display_that_fails(one_cell):
-    turns, order = cell.Turns(), []
+    turns, order = cell.DisplayQueue(), []
     first, second = turns.begin(), turns.begin()
     turns.end(second, lambda: order.append(2))
     with pytest.raises(ZeroDivisionError):
@@ -226,7 +226,7 @@ def test_turns_go_on_after_a_display_that_fails(one_cell):
 
 
 def test_turns_from_many_threads(one_cell):
-    turns, order = cell.Turns(), []
+    turns, order = cell.DisplayQueue(), []
     begun = [turns.begin() for _ in range(200)]
     threads = [
         threading.Thread(target=turns.end, args=(turn, lambda n=n: order.append(n))) for n, turn in enumerate(begun)
@@ -253,7 +253,7 @@ def test_what_is_registered_for_the_end_of_cells_lives_as_long_as_its_object(mon
             Recorder.kept += 1
 
     recorder = Recorder()
-    cell.at_end(recorder.checkpoint)
+    cell.after_each_cell(recorder.checkpoint)
     ((name, ended),) = registered
     ended(None)
     ended(None)
@@ -265,4 +265,4 @@ def test_what_is_registered_for_the_end_of_cells_lives_as_long_as_its_object(mon
 
 def test_without_a_kernel_nothing_is_registered(monkeypatch):
     monkeypatch.setattr(cell, "_shell", lambda: None)
-    cell.at_end([].copy)
+    cell.after_each_cell([].copy)

@@ -16,8 +16,8 @@ from patience import until
 from virtual_clock import VirtualClock
 
 from amber_nb.display import feed, hearing, live
+from amber_nb.display.cards import strip_html, strip_items
 from amber_nb.display.live import StreamView
-from amber_nb.display.strip import strip_html, strip_items
 from amber_nb.types import SentImage
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from allowed import read
 
-from amber_nb.display.strip import MOST_SHOWN, facts, strip_html, strip_text
+from amber_nb.display.cards import MAX_THUMBNAILS, image_facts, strip_html, strip_text
 from amber_nb.types import SentImage
 
 PHOTO = SentImage(
@@ -24,16 +24,16 @@ HOSTILE = ["<script>alert(1)</script>.png", '" onerror="x', "$x$ \\(y\\).png", "
 
 
 def test_what_is_told():
-    assert facts(PHOTO) == (
+    assert image_facts(PHOTO) == (
         "4000 × 3000 → 2048 × 1536",
         "JPEG · 412 kB · ≈ 3,000 tokens",
         "first frame of an animation",
     )
-    assert facts(LINK) == ("a link: the gateway fetches it",)
+    assert image_facts(LINK) == ("a link: the gateway fetches it",)
     small = SentImage(name="a", before=(2, 1), after=(2, 1), format="PNG", n_bytes=70)
-    assert facts(small) == ("2 × 1", "PNG · 1 kB")
+    assert image_facts(small) == ("2 × 1", "PNG · 1 kB")
     large = SentImage(name="a", before=(2, 1), after=(2, 1), format="PNG", n_bytes=2_345_678)
-    assert facts(large)[1] == "PNG · 2.3 MB"
+    assert image_facts(large)[1] == "PNG · 2.3 MB"
 
 
 def test_a_thumbnail_is_a_picture_in_the_file():
@@ -55,7 +55,7 @@ def test_an_image_without_a_thumbnail_is_told_all_the_same():
 
 def test_twelve_are_shown_and_the_others_counted():
     html = strip_html([PHOTO] * 15)
-    assert html.count("<img") == MOST_SHOWN == 12
+    assert html.count("<img") == MAX_THUMBNAILS == 12
     assert "and 3 more" in html
     assert "more" not in strip_html([PHOTO] * 12)
     assert strip_text([PHOTO] * 15).splitlines()[-1] == "and 3 more"

@@ -27,7 +27,7 @@ def page(monkeypatch):
 
     monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
     monkeypatch.setattr(cell, "in_kernel", lambda: True)
-    monkeypatch.setattr(cell, "front_end", lambda: True)
+    monkeypatch.setattr(cell, "has_front_end", lambda: True)
     monkeypatch.setattr(IPython.display, "display", display)
     return displays
 
@@ -155,9 +155,9 @@ def test_it_is_edited_again(page):
 )
 def test_where_nobody_looks_there_is_no_widget(page, monkeypatch, variable, front_end, live):
     monkeypatch.setenv("AMBER_DISPLAY", variable)
-    monkeypatch.setattr(cell, "front_end", lambda: front_end)
+    monkeypatch.setattr(cell, "has_front_end", lambda: front_end)
     bundles = []
-    monkeypatch.setattr(cell, "show", bundles.append)
+    monkeypatch.setattr(cell, "show_bundle", bundles.append)
     ImageInput(Image.new("RGB", (9, 9)))._ipython_display_()
     assert (len(page), len(bundles)) == ((1, 0) if live else (0, 1))
 

@@ -267,7 +267,7 @@ def test_the_wait_is_counted_down_on_the_page(busy, clock, monkeypatch):
             notes.append(bundle["text/plain"])
 
     monkeypatch.setattr("amber_nb.chat.ask.display.Stage", Stage)
-    monkeypatch.setattr("amber_nb.chat.ask.kernel.front_end", lambda: True)
+    monkeypatch.setattr("amber_nb.chat.ask.kernel.has_front_end", lambda: True)
     busy(Busy({"retry-after": "2.5"})).ask("Hello!", show=True)
     assert notes == [f"waiting {left} s (the gateway is busy, Retry-After)" for left in (3, 2, 1)] + ["Hi"]
 

@@ -1,20 +1,21 @@
-r"""Maths in Markdown: two markdown-it rules that take it out of the text whole, and the judge of what is typeset.
+r"""Math in Markdown: two markdown-it rules that find formulas, and the check of which may be typeset.
 
-`$…$` and `$$…$$` follow Pandoc's rule for dollars (`$5 and then $10` is no maths), `\(…\)` and `\[…\]` always are.
+`$…$` and `$$…$$` follow Pandoc's rule for dollars (`$5 and then $10` is no formula), `\(…\)` and `\[…\]` always are.
 """
 
 import re
+from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.utils import EnvType
 
-from .maths_words import COMMANDS, ENVIRONMENTS
+__all__ = ["CLOSERS", "add_math_rules", "is_safe_math"]
 
-__all__ = ["add_maths", "may_typeset"]
-
-_LONGEST = 5_000  # characters of one formula
+_MAX_CHARS = 5_000  # of one formula
+_ALLOWED = (Path(__file__).parent / "mathjax_allowed.txt").read_text(encoding="utf-8")
+COMMANDS, ENVIRONMENTS = (frozenset(part.split()) for part in re.split(r"\[\w+\]\n", _ALLOWED)[1:])
 _STEP = re.compile(r"\\(?:[a-zA-Z]+\*?|.)|[{}$`]|\n[ \t]*\n", re.DOTALL)
 _COMMAND = re.compile(r"\\(?:([a-zA-Z]+\*?)|(.))", re.DOTALL)
 _SAFE_PUNCTUATION = frozenset(",:>;!{}|\\$%&#_ \n-")
@@ -23,7 +24,7 @@ _LENGTH = r"\d{0,2}(?:\.\d{1,3})?\s*(?:em|ex|pt|mu|cm|mm|in|px)"
 _ARGUMENTS = [
     (re.compile(rf"\\{name}"), re.compile(follows))
     for name, follows in (
-        (r"(?:begin|end)(?![a-zA-Z])", rf"\s*\{{(?:{'|'.join(map(re.escape, ENVIRONMENTS))})\}}"),
+        (r"(?:begin|end)(?![a-zA-Z])", rf"\s*\{{(?:{'|'.join(map(re.escape, sorted(ENVIRONMENTS)))})\}}"),
         (r"begin\s*\{\w*alignat\w*\*?\}", r"\s*\{\d\}"),
         (r"(?:text)?color(?![a-zA-Z])", r"\s*\{(?:[a-zA-Z]{1,20}|#[0-9a-fA-F]{3,6})\}"),
         (r"colorbox(?![a-zA-Z])", r"\s*\{(?:[a-zA-Z]{1,20}|#[0-9a-fA-F]{3,6})\}"),
@@ -33,12 +34,13 @@ _ARGUMENTS = [
 ]
 
 
-def may_typeset(formula: str) -> bool:
-    r"""Whether a formula holds only commands known to draw: no links, styles, markup, macros, no leaving its place.
+def is_safe_math(formula: str) -> bool:
+    r"""Return whether a formula holds only commands that draw, and no links, styles, markup, macros or moves.
 
-    MathJax's commands run for every reader (`\href`, `\style`, `\require`, `\def` …), so the list names what is good.
+    MathJax's commands run for every reader (`\href`, `\style`, `\require`, `\def` …), so the list names the
+    harmless ones.
     """
-    if len(formula) > _LONGEST:
+    if len(formula) > _MAX_CHARS:
         return False
     depth = 0
     for step in _STEP.finditer(formula):
@@ -52,25 +54,25 @@ def may_typeset(formula: str) -> bool:
         if (word.rstrip("*") not in COMMANDS) if word else (mark not in _SAFE_PUNCTUATION):
             return False
     trailing = len(formula) - len(formula.rstrip("\\"))
-    return trailing % 2 == 0 and all(_obeyed(formula, *rule) for rule in _ARGUMENTS)
+    return trailing % 2 == 0 and all(_arguments_allowed(formula, *rule) for rule in _ARGUMENTS)
 
 
-def _obeyed(formula: str, command: re.Pattern[str], follows: re.Pattern[str]) -> bool:
+def _arguments_allowed(formula: str, command: re.Pattern[str], follows: re.Pattern[str]) -> bool:
     # Two-step, so that the `\\` of `\\begin` is not taken for a line end followed by a word.
     starts = {match.start() for match in _COMMAND.finditer(formula)}
     return all(follows.match(formula, match.end()) for match in command.finditer(formula) if match.start() in starts)
 
 
-def add_maths(md: MarkdownIt) -> None:
-    """Teach a parser the tokens `math_inline` and `math_block` (content: the formula; markup: its opener)."""
-    md.inline.ruler.before("escape", "math_inline", _inline)
-    md.block.ruler.before("fence", "math_block", _block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+def add_math_rules(md: MarkdownIt) -> None:
+    """Add to a parser the tokens `math_inline` and `math_block` (content: the formula; markup: its opener)."""
+    md.inline.ruler.before("escape", "math_inline", _inline_rule)
+    md.block.ruler.before("fence", "math_block", _block_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]})
 
 
 CLOSERS = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 
 
-def _inline(state: StateInline, silent: bool) -> bool:
+def _inline_rule(state: StateInline, silent: bool) -> bool:
     source, start = state.src, state.pos
     if source[start] not in "$\\":
         return False
@@ -79,7 +81,7 @@ def _inline(state: StateInline, silent: bool) -> bool:
         opener = source[start]
         if opener == "\\":
             return False
-    end = _closing(source, start + len(opener), state.posMax, opener, state.env)
+    end = _find_end(source, start + len(opener), state.posMax, opener, state.env)
     if end < 0:
         return False
     closer = CLOSERS[opener]
@@ -90,10 +92,10 @@ def _inline(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _closing(source: str, start: int, stop: int, opener: str, env: EnvType) -> int:
-    """Where the formula ends, as MathJax will see it: outside braces, not escaped; or -1."""
+def _find_end(source: str, start: int, stop: int, opener: str, env: EnvType) -> int:
+    """Return where the formula ends for MathJax, outside braces and not escaped; or -1."""
     closer, depth, end = CLOSERS[opener], 0, -1
-    stop = min(stop, start + _LONGEST)
+    stop = min(stop, start + _MAX_CHARS)
     if env.setdefault("maths", 0) < 0 or start >= stop or (opener == "$" and source[start].isspace()):
         return -1
     position = start
@@ -117,7 +119,7 @@ def _closing(source: str, start: int, stop: int, opener: str, env: EnvType) -> i
     return end
 
 
-def _block(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
+def _block_rule(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
     if state.is_code_block(first):
         return False
     begin = state.bMarks[first] + state.tShift[first]
@@ -128,7 +130,7 @@ def _block(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
     for line in range(first, stop):
         left, right = state.bMarks[line] + state.tShift[line], state.eMarks[line]
         if (
-            size > _LONGEST
+            size > _MAX_CHARS
             or state.env.setdefault("maths", 0) < 0
             or (line > first and state.sCount[line] < state.blkIndent)
         ):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from allowed import StripReader, read
 
-from amber_nb.display.toolcards import tools_html, tools_text
+from amber_nb.display.cards import tools_html, tools_text
 from amber_nb.redact import HIDDEN, is_secret, masked
 from amber_nb.types import SentImage, ToolContent, ToolRun
 
