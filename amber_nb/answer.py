@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 from . import display, tables
 from .display import kernel as cell
-from .redact import masked_text
-from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, encodable
+from .redact import redact_json_text
+from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, replace_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,10 +221,10 @@ class Answer(Generic[T]):
 
     def _plain(self) -> str:
         ran = display.tools_text(self._runs) if self._runs else ""
-        calls = [f"{call['name']}({masked_text(call['arguments'])})" for call in self._calls()]
+        calls = [f"{call['name']}({redact_json_text(call['arguments'])})" for call in self._calls()]
         notice = self._notice()
         parts = [ran, self._whole() or self.refusal or "", *calls, f"[{notice}]" if notice else ""]
-        return encodable("\n".join(part for part in parts if part))
+        return replace_surrogates("\n".join(part for part in parts if part))
 
     def _calls(self) -> list[dict[str, str]]:
         if any(run.status == "not_run" for run in self._runs):  # they are among the runs

@@ -1,4 +1,4 @@
-"""Values that are secrets by their name are not shown: they would stay in the notebook's file. No import of ours."""
+"""Redact secrets: values whose name says that they are secret would else stay in the notebook's file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = [
     "HIDDEN",
     "MASK",
     "Secret",
+    "collect_secrets",
     "is_secret",
-    "masked",
-    "masked_table",
-    "masked_text",
-    "masked_within",
-    "secrets_in",
-    "unmasked",
-    "without",
+    "redact",
+    "redact_embedded",
+    "redact_json_text",
+    "redact_table",
+    "restore",
+    "scrub",
 ]
 
 HIDDEN = "•••"  # in place of a value that is a secret by its name
@@ -32,15 +32,15 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _COUNT = re.compile(r"(?:(?:max|min|n|num|total|prompt|completion|cached|input|output)_)*tokens", re.IGNORECASE)
-_NUMBER = re.compile(r"[\d.]{1,5}")  # stands for other things than the secret, too
+_NUMBER = re.compile(r"[\d.]{1,5}")  # a short number means other things, too
 _WORD = re.compile(r"[\w.-]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_DEEPEST = 30
-_CUT = re.compile(r"…|\n\(")  # where a text may have been cut: there, or before what is said of it
-_MOST_CUTS, _LONGEST_BEGINNING = 50, 2_000
-_MOST_LOOKED_FOR = 100  # texts; each is looked for in each
-_SHORTEST = 4  # characters of a secret that is looked for in other texts: shorter ones are everywhere
-# What JSON consists of, also what is only half written: its last string may have no end yet.
+_MAX_DEPTH = 30
+_CUT = re.compile(r"…|\n\(")  # where a text may have been cut: there, or before what is text of it
+_MAX_CUTS, _MAX_PREFIX = 50, 2_000
+_MAX_SECRETS = 100  # each is searched in each text
+_MIN_CHARS = 4  # of a secret that is searched in other texts: shorter texts are everywhere
+# The tokens of JSON that may be cut: its last string may have no end.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}\[\]:,]|[^"{}\[\]:,]+', re.DOTALL)
 
 
@@ -64,27 +64,27 @@ class Secret:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a value of that name is one."""
+    """Return whether a value of that name is a secret."""
     name = _CAMEL.sub("_", name)
     return _NAME.search(name) is not None and _COUNT.fullmatch(name) is None
 
 
-def masked(value: Any, depth: int = 0) -> Any:
-    """A JSON value, with what is secret in it replaced."""
-    if depth > _DEEPEST:
+def redact(value: Any, depth: int = 0) -> Any:
+    """Replace the secrets in a JSON value."""
+    if depth > _MAX_DEPTH:
         return "…"
     if isinstance(value, Mapping):
         return {
-            name: HIDDEN if is_secret(str(name)) and item not in (None, "") else masked(item, depth + 1)
+            name: HIDDEN if is_secret(str(name)) and item not in (None, "") else redact(item, depth + 1)
             for name, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [masked(item, depth + 1) for item in value]
-    return masked_within(value) if isinstance(value, str) else value
+        return [redact(item, depth + 1) for item in value]
+    return redact_embedded(value) if isinstance(value, str) else value
 
 
-def masked_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[list[str]]:
-    """The rows of a table without its secrets: below the name of one, and to the right of it, as in a record."""
+def redact_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Replace the secrets in the rows of a table: the cells below the name of a secret, and to the right of it."""
     below = [is_secret(name) for name in columns]
     return [
         [
@@ -95,23 +95,23 @@ def masked_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
     ]
 
 
-def masked_within(text: str) -> str:
-    """A text without the secrets of the JSON or the table in it."""
+def redact_embedded(text: str) -> str:
+    """Replace the secrets in the JSON or the table that a text holds."""
     start = text.find("{")  # a list alone names nothing
     if start >= 0:
-        text = text[:start] + _masked_leaves(masked_text(text[start:]))
+        text = text[:start] + _masked_leaves(redact_json_text(text[start:]))
     return _masked_csv(text) if "\n" in text else text
 
 
 def _masked_leaves(text: str) -> str:
-    """JSON without the secrets of the tables in its strings."""
+    """Replace the secrets in the tables that the strings of a JSON text hold."""
     if "\\n" not in text:
         return text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    hidden = masked(value)
+    hidden = redact(value)
     return text if hidden == value else json.dumps(hidden, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -121,13 +121,13 @@ def _masked_csv(text: str) -> str:
         columns, *rows = csv.reader(io.StringIO(text, newline=""))
     except (csv.Error, ValueError):
         columns, rows = head.split(","), [[]]
-    body = rows[:-1] if rows and rows[-1] and rows[-1][0].startswith("(") else rows  # what was left out is said below
+    body = rows[:-1] if rows and rows[-1] and rows[-1][0].startswith("(") else rows  # what was left out is text below
     if len(columns) == 1 and not _WORD.fullmatch(head.strip()):
         return text  # a sentence
     if any(len(row) != len(columns) for row in body):  # no table that can be hidden in part
         names = all(_WORD.fullmatch(name) for name in columns) and any(map(is_secret, columns))
         return f"{head}\n{HIDDEN}" if names else text
-    hidden = masked_table(columns, body)
+    hidden = redact_table(columns, body)
     if hidden == body:
         return text
     out = io.StringIO()
@@ -135,98 +135,110 @@ def _masked_csv(text: str) -> str:
     return out.getvalue().rstrip("\n")
 
 
-def unmasked(value: Any, original: Any) -> Any:
-    """A JSON value that was shown masked, and came back, with the secrets that were hidden in it."""
+def restore(value: Any, original: Any) -> Any:
+    """Put the secrets back into a JSON value that was shown redacted.
+
+    Args:
+        value: the redacted value, edited perhaps.
+        original: the value before it was redacted.
+    """
     if isinstance(value, Mapping) and isinstance(original, Mapping):
         return {
             name: original[name]
             if item == HIDDEN and is_secret(str(name)) and name in original
-            else unmasked(item, original.get(name))
+            else restore(item, original.get(name))
             for name, item in value.items()
         }
     if isinstance(value, list) and isinstance(original, list) and len(value) == len(original):
-        return [  # by place only where nothing but the secret is hidden: items may have been put in another order
-            unmasked(item, before) if item == masked(before) or len(value) == 1 else item
+        return [  # by position only where nothing but the secret is hidden: the items may have another order
+            restore(item, before) if item == redact(before) or len(value) == 1 else item
             for item, before in zip(value, original, strict=True)
         ]
-    if isinstance(value, str) and (value == "…" or HIDDEN in value):  # too deep to be shown; hidden within a text
-        return original if value in ("…", masked(original)) and original is not None else value
+    if isinstance(value, str) and (value == "…" or HIDDEN in value):  # too deep to be shown, or hidden within a text
+        return original if value in ("…", redact(original)) and original is not None else value
     return value
 
 
-def secrets_in(value: Any, depth: int = 0, *, hidden: bool = False, shortest: int = _SHORTEST) -> set[str]:
-    """The texts in a JSON value that are secrets by their name, as they would stand in other texts."""
-    if depth > _DEEPEST:
+def collect_secrets(value: Any, depth: int = 0, *, hidden: bool = False, shortest: int = _MIN_CHARS) -> set[str]:
+    """Return the texts in a JSON value that are secrets by their name, in each form that other texts may repeat them.
+
+    Args:
+        value: the JSON value.
+        depth: of the value within its container.
+        hidden: whether the name of the value says that it is secret.
+        shortest: characters below which a text is not collected.
+    """
+    if depth > _MAX_DEPTH:
         return set()
     if isinstance(value, Mapping):
-        pairs = [(hidden or is_secret(str(name)), one) for name, one in value.items()]
+        pairs = [(hidden or is_secret(str(name)), item) for name, item in value.items()]
     elif isinstance(value, (list, tuple)):
-        pairs = [(hidden, one) for one in value]
+        pairs = [(hidden, item) for item in value]
     else:
         text = str(value) if hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
         found = len(text) >= shortest and not _NUMBER.fullmatch(text)
-        # Also as JSON, CSV and Python write it.
-        return {text, *_written(text)} if found else set()
-    return set().union(*(secrets_in(one, depth + 1, hidden=under, shortest=shortest) for under, one in pairs))
+        # In the forms of JSON, CSV and Python, too.
+        return {text, *_spellings(text)} if found else set()
+    return set().union(*(collect_secrets(item, depth + 1, hidden=under, shortest=shortest) for under, item in pairs))
 
 
-def _written(text: str) -> Iterator[str]:
+def _spellings(text: str) -> Iterator[str]:
     yield from (json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
     yield from (text.replace('"', '""'), repr(text)[1:-1], " ".join(text.split()))
 
 
-def without(value: Any, secrets: set[str]) -> Any:
-    """A text, or a JSON value, in which these secrets are replaced wherever they stand.
+def scrub(value: Any, secrets: set[str]) -> Any:
+    """Replace secrets wherever they are in a text or a JSON value.
 
-    More than 100, which a model may send, are not looked for: all texts of some length are hidden.
+    Where there are more than 100, which only a hostile model sends, all but short texts are hidden instead.
     """
-    ordered = sorted(secrets, key=len, reverse=True)  # one may begin with another
-    return _without(value, ordered, min(map(len, ordered), default=0), 0) if ordered else value
+    ordered = sorted(secrets, key=len, reverse=True)  # a secret may begin with another
+    return _scrub(value, ordered, min(map(len, ordered), default=0), 0) if ordered else value
 
 
-def _without(value: Any, secrets: list[str], shortest: int, depth: int) -> Any:
+def _scrub(value: Any, secrets: list[str], shortest: int, depth: int) -> Any:
     if isinstance(value, str):
-        if len(value) < shortest and (len(value) <= _SHORTEST or len(secrets) > _MOST_LOOKED_FOR):
+        if len(value) < shortest and (len(value) <= _MIN_CHARS or len(secrets) > _MAX_SECRETS):
             return value
-        if len(secrets) > _MOST_LOOKED_FOR:
+        if len(secrets) > _MAX_SECRETS:
             return HIDDEN
-        for one in secrets:
-            value = value.replace(one, HIDDEN)
-        return _without_beginnings(value, secrets)
-    if isinstance(value, Mapping) and depth <= _DEEPEST:
+        for secret in secrets:
+            value = value.replace(secret, HIDDEN)
+        return _scrub_cut_secrets(value, secrets)
+    if isinstance(value, Mapping) and depth <= _MAX_DEPTH:
         return {
-            _without(name, secrets, shortest, depth): _without(one, secrets, shortest, depth + 1)
-            for name, one in value.items()
+            _scrub(name, secrets, shortest, depth): _scrub(item, secrets, shortest, depth + 1)
+            for name, item in value.items()
         }
-    if isinstance(value, (list, tuple)) and depth <= _DEEPEST:
-        return [_without(one, secrets, shortest, depth + 1) for one in value]
+    if isinstance(value, (list, tuple)) and depth <= _MAX_DEPTH:
+        return [_scrub(item, secrets, shortest, depth + 1) for item in value]
     return value
 
 
-def _without_beginnings(text: str, secrets: list[str]) -> str:
-    """A text that was cut, without the secret that it was cut in."""
-    for cut in reversed([one.start() for one in islice(_CUT.finditer(text), _MOST_CUTS)]):
-        tail = text[max(0, cut - _LONGEST_BEGINNING) : cut]
-        left = max((_common(tail, one) for one in secrets), default=0)
+def _scrub_cut_secrets(text: str, secrets: list[str]) -> str:
+    """Replace the beginning of a secret where the text was cut within it."""
+    for cut in reversed([item.start() for item in islice(_CUT.finditer(text), _MAX_CUTS)]):
+        tail = text[max(0, cut - _MAX_PREFIX) : cut]
+        left = max((_common(tail, item) for item in secrets), default=0)
         if left:
             text = text[: cut - left] + HIDDEN + text[cut:]
     return text
 
 
 def _common(tail: str, secret: str) -> int:
-    """How many characters at the end of a text are the beginning of a secret; fewer than four say nothing."""
-    start = tail.find(secret[:_SHORTEST])
+    """Return how many characters at the end of a text begin a secret; fewer than four do not count."""
+    start = tail.find(secret[:_MIN_CHARS])
     while start >= 0:
         if secret.startswith(tail[start:]):
             return len(tail) - start
-        start = tail.find(secret[:_SHORTEST], start + 1)
+        start = tail.find(secret[:_MIN_CHARS], start + 1)
     return 0
 
 
-def masked_text(text: str) -> str:
-    """JSON as far as it is written, with what is secret in it replaced; of a longer text this is a beginning too.
+def redact_json_text(text: str) -> str:
+    """Replace the secrets in JSON that may be cut.
 
-    Where the text is no JSON, what looks like a name before a colon is taken for one.
+    In a text that is not JSON, a word before a colon counts as a name.
     """
     out: list[str] = []
     name = ""
@@ -247,14 +259,14 @@ def masked_text(text: str) -> str:
         out.append(token)
         if token == ":" and is_secret(name):
             hiding, begun, depth = True, False, 0
-        name = "" if token in "{}[]:," else _named(token) if token.strip() else name
+        name = "" if token in "{}[]:," else _string_value(token) if token.strip() else name
     return "".join(out)
 
 
-def _named(token: str) -> str:
-    """What a string in a JSON text says, its escapes read."""
+def _string_value(token: str) -> str:
+    """Return the value of a string token of JSON."""
     try:
-        said = json.loads(token)
+        text = json.loads(token)
     except ValueError:
-        said = None
-    return said if isinstance(said, str) else token.strip("'\"` \t\n\r")
+        text = None
+    return text if isinstance(text, str) else token.strip("'\"` \t\n\r")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
-from .redact import masked, masked_table, masked_text, masked_within, secrets_in, without
+from .redact import collect_secrets, redact, redact_embedded, redact_json_text, redact_table, scrub
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
@@ -28,7 +28,7 @@ __all__ = [
     "ToolContent",
     "ToolRun",
     "ToolStep",
-    "encodable",
+    "replace_surrogates",
 ]
 
 Message: TypeAlias = Mapping[str, Any]  # a message as the wire has it: role, content, …
@@ -36,7 +36,7 @@ Message: TypeAlias = Mapping[str, Any]  # a message as the wire has it: role, co
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One finished (or given up) reply. Times in seconds since the request was sent."""
+    """A reply, complete or as far as it came; times in seconds since the request was sent."""
 
     completion: ChatCompletion
     text: str
@@ -50,7 +50,7 @@ class Reply:
 
 @dataclass(slots=True, kw_only=True)
 class RequestRow:
-    """One request as the usage log keeps it; filled while its reply arrives. Seconds; `time` since the epoch."""
+    """A request in the usage log, filled while its reply arrives; durations in seconds, `time` is a Unix time."""
 
     time: float
     mode: str
@@ -67,7 +67,7 @@ class RequestRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentImage:
-    """What a reader is told of one image of a request. Sizes are (width, height) in pixels."""
+    """What a reader is told about an image of a request; sizes are (width, height) in pixels."""
 
     name: str  # a file's name without its folders, or what it was: "figure", "array"
     before: tuple[int, int] | None = None  # as it was given, upright
@@ -81,7 +81,7 @@ class SentImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """A call that the model asks for, its arguments checked; what a policy for approvals is given."""
+    """A call that the model asks for, with checked arguments; the argument of an approval policy."""
 
     id: str
     name: str
@@ -90,7 +90,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Let a call run, with other arguments if some are given."""
+    """Allow a call, with other arguments if there are any."""
 
     arguments: Mapping[str, Any] | None = None
 
@@ -101,7 +101,7 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """Do not let a call run; the model is told why."""
+    """Deny a call; the model is told the reason."""
 
     reason: str = ""
 
@@ -204,7 +204,7 @@ class ToolContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ToolRun:
-    """One call of a tool: what the model wanted, what was done, and what the model was told. Times in seconds."""
+    """A call of a tool: what the model asked for, what was done, and what the model was told; times in seconds."""
 
     name: str
     arguments: Mapping[str, Any] | str  # as it ran; the model's own text where that is no JSON object
@@ -222,36 +222,36 @@ class ToolRun:
     traceback: str | None = field(default=None, repr=False)
     told: ToolContent | None = field(default=None, repr=False)
 
-    def discreet(self) -> ToolRun:
-        """The same without what is a secret by its name, also where an error or a result repeats it; for displays."""
+    def redacted(self) -> ToolRun:
+        """Return the run without its secrets, also where an error or a result repeats them; for displays."""
         secrets = _secrets(self.arguments) | _secrets(self.proposed)
         texts: dict[str, Any] = {
-            name: text and masked_within(without(text, secrets))
+            name: text and redact_embedded(scrub(text, secrets))
             for name, text in (("error", self.error), ("reason", self.reason), ("traceback", self.traceback))
         }
-        texts["sent"] = masked_within(without(self.sent, secrets))
+        texts["sent"] = redact_embedded(scrub(self.sent, secrets))
         told = self.told
         if told is not None:
             columns, rows = told.table or ((), ())
-            hidden = masked_table(columns, without(rows, secrets))
-            table = (tuple(without(columns, secrets)), tuple(map(tuple, hidden)))
-            text, notes = masked_within(without(told.text, secrets)), tuple(without(told.notes, secrets))
+            hidden = redact_table(columns, scrub(rows, secrets))
+            table = (tuple(scrub(columns, secrets)), tuple(map(tuple, hidden)))
+            text, notes = redact_embedded(scrub(told.text, secrets)), tuple(scrub(told.notes, secrets))
             told = replace(told, text=text, table=told.table and table, notes=notes)
         wrong = self.arguments if isinstance(self.arguments, str) else None
-        arguments = without(masked_text(wrong) if wrong is not None else masked(self.arguments), secrets)
-        proposed = self.proposed and without(masked(self.proposed), secrets)
+        arguments = scrub(redact_json_text(wrong) if wrong is not None else redact(self.arguments), secrets)
+        proposed = self.proposed and scrub(redact(self.proposed), secrets)
         return replace(self, arguments=arguments, proposed=proposed, told=told, **texts)
 
     def __repr__(self) -> str:
-        one = self.discreet()
-        told = ((each.name, getattr(one, each.name)) for each in fields(one) if each.repr)
+        run = self.redacted()
+        shown = ((each.name, getattr(run, each.name)) for each in fields(run) if each.repr)
         secrets = _secrets(self.arguments) | _secrets(self.proposed)
-        return f"ToolRun({', '.join(f'{name}={_repr(value, secrets)}' for name, value in told)})"
+        return f"ToolRun({', '.join(f'{name}={_repr(value, secrets)}' for name, value in shown)})"
 
 
 @dataclass(slots=True, kw_only=True)
 class ToolStep:
-    """A call as a live view shows it, from its first letter to its end."""
+    """A call as a live view shows it, from its first character to its end."""
 
     key: str  # of this call among those of the answer
     round: int
@@ -268,17 +268,17 @@ def _secrets(arguments: Mapping[str, Any] | str | None) -> set[str]:
             arguments = json.loads(arguments)
         except (ValueError, RecursionError):
             return set()
-    return secrets_in(arguments)
+    return collect_secrets(arguments)
 
 
 def _repr(value: Any, secrets: set[str]) -> str:
     if isinstance(value, str):
-        value = masked_within(value)
+        value = redact_embedded(value)
     elif type(value) in (dict, list, tuple) and _is_json(value):
-        value = masked(value)
+        value = redact(value)
     elif value is not None and not isinstance(value, (bool, int, float)):
         return f"<{type(value).__name__}>"  # which says what it likes of itself
-    return str(without(repr(value), secrets))
+    return str(scrub(repr(value), secrets))
 
 
 def _is_json(value: Any) -> bool:
@@ -289,6 +289,6 @@ def _is_json(value: Any) -> bool:
     return True
 
 
-def encodable(text: str) -> str:
-    """The text with U+FFFD for lone surrogates, which JSON can carry, but neither UTF-8 nor a kernel's messages."""
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates with U+FFFD: JSON can hold them, UTF-8 and a kernel's messages cannot."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

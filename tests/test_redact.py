@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from amber_nb.redact import HIDDEN, masked, secrets_in, unmasked, without
+from amber_nb.redact import HIDDEN, collect_secrets, redact, restore, scrub
 from amber_nb.types import ToolContent, ToolRun
 
 
@@ -23,25 +23,27 @@ def as_csv(text):
     ids=["as it is", "JSON", "JSON, not ASCII", "CSV", "Python"],
 )
 def test_a_secret_is_found_however_it_is_written(secret, written):
-    hidden = without(f"before {written(secret)} behind", secrets_in({"password": secret}))
+    hidden = scrub(f"before {written(secret)} behind", collect_secrets({"password": secret}))
     assert HIDDEN in hidden
     assert written(secret).strip("\"' \r\n").removesuffix(",x") not in hidden
 
 
 def test_more_secrets_than_can_be_looked_for_hide_everything():
     arguments = {"options": {"token": [f"secret{n}" for n in range(101)]}, "text": "some words"}
-    secrets = secrets_in(arguments)
-    assert without(["some text", "abc", 5, {"name": "another"}], secrets) == [HIDDEN, "abc", 5, {"name": HIDDEN}]
+    secrets = collect_secrets(arguments)
+    assert scrub(["some text", "abc", 5, {"name": "another"}], secrets) == [HIDDEN, "abc", 5, {"name": HIDDEN}]
 
 
 @pytest.mark.parametrize("number", [2_000, pytest.param(45_000, marks=pytest.mark.slow)])  # a megabyte of arguments
 def test_any_number_of_secrets_is_hidden(number):
     arguments = {"token": [f"aaaa{n}" for n in range(number)], "x": [f"b{n}" for n in range(number)]}
     run = ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=ToolContent(text="done aaaa7"))
-    assert "aaaa" not in repr(run.discreet())
+    assert "aaaa" not in repr(run.redacted())
 
 
-SECRETS = secrets_in({"password": "hunter2secret", "private_key": "-----BEGIN KEY-----\nabcdefg\n-----END KEY-----"})
+SECRETS = collect_secrets(
+    {"password": "hunter2secret", "private_key": "-----BEGIN KEY-----\nabcdefg\n-----END KEY-----"}
+)
 
 
 @pytest.mark.parametrize(
@@ -56,26 +58,26 @@ SECRETS = secrets_in({"password": "hunter2secret", "private_key": "-----BEGIN KE
     ],
 )
 def test_a_secret_that_was_cut_or_wrapped_is_one(text):
-    hidden = without(text, SECRETS)
+    hidden = scrub(text, SECRETS)
     assert HIDDEN in hidden
     assert not any(part in hidden for part in ("hunt", "BEGIN"))
 
 
 @pytest.mark.parametrize("text", ["the hunter…", "…", "hun…", "a list (of\n(some)"])
 def test_what_is_no_secret_stays(text):
-    assert without(text, SECRETS - {"hunter2secret"} if "hunter" in text else SECRETS) == text
+    assert scrub(text, SECRETS - {"hunter2secret"} if "hunter" in text else SECRETS) == text
 
 
 def test_arguments_that_are_no_json_hide_what_they_repeat():
     text = '{"password": "hunter2secret", "url": "http://x?p=hunter2secret", "n": "zz"}'
     run = ToolRun(name="login", arguments=text, status="invalid", sent="n: wrong", error="not http://x?p=hunter2secret")
-    assert "hunter2" not in repr(run.discreet())
+    assert "hunter2" not in repr(run.redacted())
 
 
 @pytest.mark.parametrize("where", ["error", "reason", "traceback", "sent"])
 def test_json_in_what_is_said_is_hidden(where):
     said = {"sent": "", where: 'HTTP 401 {"access_token": "another-secret-one"}'}
-    run = ToolRun(name="f", arguments={}, status="failed", **said).discreet()
+    run = ToolRun(name="f", arguments={}, status="failed", **said).redacted()
     assert getattr(run, where) == 'HTTP 401 {"access_token": "•••"}'
 
 
@@ -84,6 +86,6 @@ def test_what_was_hidden_within_a_text_comes_back():
     for _ in range(40):
         deep = {"x": deep}
     original = {**original, "x": deep}
-    shown = json.loads(json.dumps(masked(original), ensure_ascii=False))
+    shown = json.loads(json.dumps(redact(original), ensure_ascii=False))
     assert "hunter2" not in json.dumps(shown)
-    assert unmasked({**shown, "url": "b"}, original) == {**original, "url": "b"}
+    assert restore({**shown, "url": "b"}, original) == {**original, "url": "b"}

@@ -13,7 +13,7 @@ from typing import Any
 from .. import clock, display
 from ..display.escape import shorten, show_controls
 from ..errors import ToolError
-from ..redact import HIDDEN, masked, unmasked
+from ..redact import HIDDEN, redact, restore
 from ..types import Allow, Deny, ToolCall, ToolStep
 from ..wire import event_loop
 from ..wire.event_loop import Waker
@@ -188,7 +188,7 @@ def _describe_call(name: str, arguments: Any) -> str:
 
 def _ask_at_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) -> Approval:
     """Ask with `input`: allow, deny, or other arguments as JSON."""
-    hidden_arguments = masked(call.arguments)
+    hidden_arguments = redact(call.arguments)
     print(_describe_call(call.name, hidden_arguments))
     hidden = hidden_arguments != call.arguments
     show = "[s]how what is hidden (the output keeps it), " if hidden else ""
@@ -210,7 +210,7 @@ def _ask_at_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) 
         except ValueError as error:
             print(f"This is no JSON: {error}")
             continue
-        edited = unmasked(edited, call.arguments)
+        edited = restore(edited, call.arguments)
         before, after = (json.dumps(each, ensure_ascii=False) for each in (call.arguments, edited))
         if HIDDEN in after and HIDDEN not in before:
             print(f"Write the secrets out where {HIDDEN} stands: it cannot be told which one belongs there.")

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from .. import clock, tools
-from ..types import ToolContent, encodable
+from ..types import ToolContent, replace_surrogates
 from .messages import encode_result
 
 __all__ = ["THREAD_RUNS_ON", "Executors", "ToolOutcome", "UserCodeError", "run_in_thread", "run_tool"]
@@ -86,8 +86,8 @@ async def run_tool(
         return ToolOutcome(status="timeout", error=limit + still, sent=f"Error: {limit}.")
     except UserCodeError as raised:
         error = raised.error
-        short = encodable(f"{type(error).__name__}: {_message(error)}")
-        lines = encodable("".join(traceback.format_exception(error)))
+        short = replace_surrogates(f"{type(error).__name__}: {_message(error)}")
+        lines = replace_surrogates("".join(traceback.format_exception(error)))
         return ToolOutcome(status="failed", error=short, sent=f"Error: {short}", traceback=lines)
     return ToolOutcome(status="ran", result=result, told=told, sent=encode_result(told.text))
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import openai  # whole, then its parts: importing `openai.resources…` by itself costs 45 ms more CPU
 
-from ..types import Message, ToolRun, encodable
+from ..types import Message, ToolRun, replace_surrogates
 
 __all__ = [
     "RecordedOutcome",
@@ -116,10 +116,10 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
     if not completion.choices:
         return None
     said = completion.choices[0].message
-    content = None if said.content is None else encodable(said.content)
+    content = None if said.content is None else replace_surrogates(said.content)
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if said.refusal:
-        message["refusal"] = encodable(said.refusal)
+        message["refusal"] = replace_surrogates(said.refusal)
     if said.tool_calls:
         message["tool_calls"] = [_function_call(call.to_dict(exclude_unset=True)) for call in said.tool_calls]
     return message
@@ -142,7 +142,7 @@ def ensure_call_ids(said: Mapping[str, Any], round: int) -> dict[str, Any]:
     ids = {call.get("id") for call in said.get("tool_calls") or ()}
     calls, seen = [], set()
     for number, call in enumerate(said.get("tool_calls") or (), start=1):
-        own = encodable(call.get("id") or "")
+        own = replace_surrogates(call.get("id") or "")
         if not own or own in seen:
             candidates = (f"call_{round}_{number}{'_' * more}" for more in count())
             own = next(candidate for candidate in candidates if candidate not in ids)
@@ -157,7 +157,7 @@ def ensure_call_ids(said: Mapping[str, Any], round: int) -> dict[str, Any]:
 
 def _is_object(arguments: Any) -> bool:
     try:
-        return isinstance(json.loads(arguments), dict) and encodable(arguments) == arguments
+        return isinstance(json.loads(arguments), dict) and replace_surrogates(arguments) == arguments
     except (TypeError, ValueError, RecursionError):
         return False
 
@@ -165,7 +165,7 @@ def _is_object(arguments: Any) -> bool:
 def tool_messages(runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
     """Return the tool messages in the order of the calls; their images follow in messages of the user."""
     messages: list[dict[str, Any]] = [
-        {"role": "tool", "tool_call_id": run.call_id, "content": encodable(run.sent)} for run in runs
+        {"role": "tool", "tool_call_id": run.call_id, "content": replace_surrogates(run.sent)} for run in runs
     ]
     for run in runs:
         if run.told is not None and run.told.images:

@@ -160,7 +160,7 @@ class ToolRunner:
         if repeated is not None:
             for call in calls:
                 self._finish(call, "invalid" if call.mistake else "not_run", error=call.mistake or None)
-            mistake = repeated.step.run.discreet().error if repeated.step.run else repeated.mistake
+            mistake = repeated.step.run.redacted().error if repeated.step.run else repeated.mistake
             raise ToolError(
                 f"{repeated.step.name[:64]}: the model was told once that its arguments are wrong, and they still are. "
                 f"{mistake}",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..redact import is_secret
-from ..types import ToolCall, encodable
+from ..types import ToolCall, replace_surrogates
 from .escape import shorten, show_controls
 
 __all__ = ["MOST_EDITED", "edited", "fields"]
@@ -74,7 +74,7 @@ def _field(
     text = value if isinstance(value, str) else _json(value)
     shown = show_controls(text)
     return {
-        "name": encodable(name),
+        "name": replace_surrogates(name),
         "kind": kind,
         "raw": _json(value, 2) if given else None,
         "start": _json(start, 2) if _fits(kind, start, options) and start is not None else None,
@@ -141,7 +141,7 @@ def _fits(kind: str, value: Any, options: list[tuple[str, str]]) -> bool:
 def _json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     # Lone surrogates would not travel; escaped, they do.
-    return text if encodable(text) == text else json.dumps(value, indent=indent)
+    return text if replace_surrogates(text) == text else json.dumps(value, indent=indent)
 
 
 def _no_constant(name: str) -> Any:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..redact import masked, masked_table, masked_text, masked_within
-from ..types import SentImage, ToolRun, encodable
+from ..redact import redact, redact_embedded, redact_json_text, redact_table
+from ..types import SentImage, ToolRun, replace_surrogates
 from .escape import escape_code, escape_text, shorten, show_controls
 from .highlight import code_html, theme_colours
 from .markdown import STYLES
@@ -81,7 +81,7 @@ def tools_html(runs: Sequence[ToolRun], *, max_bytes: int = 200_000) -> str:
     pieces: list[str] = []
     left = max_bytes
     for number, run in enumerate(runs):
-        piece = _card(run.discreet(), rounds)
+        piece = _card(run.redacted(), rounds)
         left -= len(piece.encode())
         if left < 0:
             pieces.append(f'<div style="{_LABEL_STYLE}">and {len(runs) - number:,} more calls</div>')
@@ -92,14 +92,14 @@ def tools_html(runs: Sequence[ToolRun], *, max_bytes: int = 200_000) -> str:
 
 def tools_text(runs: Sequence[ToolRun]) -> str:
     """Return a line for each call, without times, so that the same run gives the same text."""
-    return "\n".join(_line(run.discreet()) for run in runs)
+    return "\n".join(_line(run.redacted()) for run in runs)
 
 
 def summarize_arguments(arguments: Mapping[str, Any] | str, limit: int) -> str:
     """Return arguments as they are written in a call, at most `limit` characters."""
     if isinstance(arguments, str):
-        return shorten(" ".join(masked_text(arguments[: 4 * limit]).split()), limit)
-    listed = (f"{name}={_short(value)}" for name, value in masked(arguments).items())
+        return shorten(" ".join(redact_json_text(arguments[: 4 * limit]).split()), limit)
+    listed = (f"{name}={_short(value)}" for name, value in redact(arguments).items())
     return shorten(", ".join(listed), limit)
 
 
@@ -116,14 +116,14 @@ def _line(run: ToolRun) -> str:
         end = f"{STATUS_WORDS['denied'][0]} denied" + (f": {run.reason}" if run.reason else "")
     else:
         end = " ".join(STATUS_WORDS[run.status]) + (f": {run.error}" if run.error else "")
-    return encodable(show_controls(shorten(" ".join(f"{call}{edited} {end}".split()), _MAX_LINE_CHARS)))
+    return replace_surrogates(show_controls(shorten(" ".join(f"{call}{edited} {end}".split()), _MAX_LINE_CHARS)))
 
 
 def _result(run: ToolRun) -> str:
     """Return what the model was told; JSON without its secrets."""
     text = _sent_text(run)
     value = _parse_container(text)
-    return text if value is None else _json(masked(value))
+    return text if value is None else _json(redact(value))
 
 
 def run_facts(run: ToolRun) -> str:
@@ -142,12 +142,12 @@ def preview(run: ToolRun, limit: int) -> str:
 def format_arguments(arguments: Mapping[str, Any] | Sequence[Any] | str) -> str:
     """Return arguments as indented JSON without secrets; as they came where they are no JSON, or very long."""
     if isinstance(arguments, str) and len(arguments) > _MAX_JSON_CHARS:
-        return masked_text(arguments)
+        return redact_json_text(arguments)
     try:
         value = json.loads(arguments, object_pairs_hook=_no_duplicates) if isinstance(arguments, str) else arguments
-        return json.dumps(masked(value), indent=2, ensure_ascii=False)
+        return json.dumps(redact(value), indent=2, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
-        return masked_text(arguments if isinstance(arguments, str) else str(arguments))
+        return redact_json_text(arguments if isinstance(arguments, str) else str(arguments))
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -175,7 +175,7 @@ def _parts(run: ToolRun) -> list[str]:
         parts.append(_with_label("Error", _block_html(run.error)))
     content = run.told
     if content is not None and content.table is not None:
-        parts.append(_with_label("Result", table_html(content.table[0], masked_table(*content.table))))
+        parts.append(_with_label("Result", table_html(content.table[0], redact_table(*content.table))))
     elif content is not None and content.images:
         parts.append(_with_label("Result", strip_html([sent for _, sent in content.images])))
     elif run.status == "ran":
@@ -189,7 +189,9 @@ def _parts(run: ToolRun) -> list[str]:
         )
     elif run.sent and run.sent != run.error:
         # An edited call is in this text, as JSON.
-        parts.append(_with_label("The model was told", _block_html(masked_text(run.sent) if run.edited else run.sent)))
+        parts.append(
+            _with_label("The model was told", _block_html(redact_json_text(run.sent) if run.edited else run.sent))
+        )
     if content is not None and content.notes:
         parts.append(f'<div style="{_LABEL_STYLE}">{escape_text(shorten("; ".join(content.notes), 300))}</div>')
     if run.traceback:
@@ -200,7 +202,7 @@ def _parts(run: ToolRun) -> list[str]:
 
 
 def _sent_text(run: ToolRun) -> str:
-    return masked_within(run.told.text if run.told is not None else run.sent)
+    return redact_embedded(run.told.text if run.told is not None else run.sent)
 
 
 def _with_label(label: str, html: str) -> str:
@@ -209,12 +211,12 @@ def _with_label(label: str, html: str) -> str:
 
 def _arguments_html(value: Mapping[str, Any] | Sequence[Any] | str) -> str:
     if isinstance(value, str):
-        return _block_html(masked_text(value))
+        return _block_html(redact_json_text(value))
     return _block_html(format_arguments(value), "json")
 
 
 def _block_html(text: str, language: str = "", limit: int = _MAX_VALUE_CHARS) -> str:
-    text = encodable(text)
+    text = replace_surrogates(text)
     cut = shorten(text, limit)
     html, used = code_html(cut, language if cut is text else "")
     colours = f' style="{theme_colours(used)}"' if used else ""

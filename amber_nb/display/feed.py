@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import clock
-from ..types import encodable
+from ..types import replace_surrogates
 
 __all__ = ["Feed", "Message", "Pump", "pump"]
 
@@ -126,7 +126,7 @@ class Feed:
         if not text.isascii():
             if "\ud800" <= text[-1] <= "\udbff":  # half a character: the other half comes with the next chunk
                 self._half, text = text[-1], text[:-1]
-            text = encodable(text)
+            text = replace_surrogates(text)
         if text:
             self._first = clock.monotonic() if self._first is None else self._first
             self._note = None  # text has come: nothing is being waited for

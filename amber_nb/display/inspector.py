@@ -35,7 +35,7 @@ import anywidget
 import traitlets
 
 from .. import clock
-from ..types import Allow, Deny, ToolCall, ToolStep, encodable
+from ..types import Allow, Deny, ToolCall, ToolStep, replace_surrogates
 from .approval import edited, fields
 from .escape import shorten
 from .hearing import Ear, let_through
@@ -255,7 +255,7 @@ class ToolInspector(anywidget.AnyWidget):
         """Pass the decision on; or say what is wrong with it."""
         decision: Allow | Deny = Allow()
         if isinstance(content.get("deny"), str):
-            decision = Deny(encodable(shorten(content["deny"].strip(), _LONGEST)))
+            decision = Deny(replace_surrogates(shorten(content["deny"].strip(), _LONGEST)))
         elif isinstance(content.get("arguments"), str):
             try:
                 changed = edited(content["arguments"], card.call)

@@ -11,7 +11,7 @@ import ipywidgets  # type: ignore[import-untyped]
 import traitlets
 
 from .. import clock
-from ..types import Allow, Deny, ToolCall, ToolStep, encodable
+from ..types import Allow, Deny, ToolCall, ToolStep, replace_surrogates
 from .cards import StripItem, tools_html
 from .escape import shorten, show_controls
 from .html import answer_html
@@ -106,7 +106,7 @@ class Stage:
         text = "".join(self._pieces[:count])
         head = self._head + (tools_html(runs) if runs else "")
         html = answer_html(text, badge=self._badge, head=head, notice=NO_VIEW)
-        self._handle.update({"text/html": html, "text/plain": encodable(text[-2_000:])}, raw=True)
+        self._handle.update({"text/html": html, "text/plain": replace_surrogates(text[-2_000:])}, raw=True)
         took = clock.monotonic() - now  # of a long answer, seconds: most of the time belongs to the reading
         self._refresh_at = now + max(REFRESH_S, 10 * took)
 

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from ..types import ToolStep, encodable
+from ..types import ToolStep, replace_surrogates
 from .cards import tools_text
 from .escape import show_controls
 
@@ -78,7 +78,7 @@ class TextStage:
     def _finish(self, whole: str) -> None:
         self._write_fresh()
         self._write(self._held)
-        written = encodable("".join(self._whole))
+        written = replace_surrogates("".join(self._whole))
         if whole.startswith(written):
             self._write(whole[len(written) :])
         elif whole:
@@ -89,7 +89,7 @@ class TextStage:
     def _write(self, text: str) -> None:
         if not text:
             return
-        shown = show_controls(encodable(text).replace("\r\n", "\n"))
+        shown = show_controls(replace_surrogates(text).replace("\r\n", "\n"))
         sys.stdout.write(shown)
         sys.stdout.flush()
         self._column = 0 if shown.endswith("\n") else 1

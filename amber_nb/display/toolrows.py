@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import clock
-from ..redact import masked_text
-from ..types import ToolStep, encodable
+from ..redact import redact_json_text
+from ..types import ToolStep, replace_surrogates
 from .cards import STATUS_WORDS, format_arguments, preview, run_facts, summarize_arguments
 from .escape import shorten, show_controls
 
@@ -29,10 +29,10 @@ def row(step: ToolStep, changed: Mapping[str, Any] | None, card: Mapping[str, An
         changed: its arguments, where the reader has edited them.
         card: what the page needs to ask the reader, while it does.
     """
-    run = step.run.discreet() if step.run is not None else None
+    run = step.run.redacted() if step.run is not None else None
     writing = run is None and step.state == "writing"
     arguments = run.arguments if run is not None else step.arguments if changed is None else changed
-    text = masked_text(step.arguments[:_LONGEST]) if writing else format_arguments(arguments)
+    text = redact_json_text(step.arguments[:_LONGEST]) if writing else format_arguments(arguments)
     began = step.began if run is None and step.state == "running" else None
     return {
         "name": shown(step.name, 100) or "?",
@@ -59,7 +59,7 @@ def change(had: Mapping[str, Any], has: Mapping[str, Any]) -> dict[str, Any]:
 
 def shown(text: str, most: int) -> str:
     """Text that can travel, and of which every character is seen."""
-    return show_controls(shorten(encodable(text), most))
+    return show_controls(shorten(replace_surrogates(text), most))
 
 
 def _object(arguments: Mapping[str, Any] | str) -> Mapping[str, Any] | str:

@@ -39,7 +39,7 @@ from ..display.cards import image_facts, strip_html
 from ..display.escape import shorten, show_controls
 from ..display.hearing import let_through
 from ..errors import AmberError, ImageError
-from ..types import encodable
+from ..types import replace_surrogates
 from .part import ImagePart, ImageSource, check_options, collect_images, image_part, make_part, without_thumbnail
 
 __all__ = ["MAX_FILE_BYTES", "MAX_PIECE_BYTES", "ImageEntry", "ImageInput", "ImageView"]
@@ -435,7 +435,7 @@ def _clean(text: str, max_length: int) -> str:
 def _file_name(value: object) -> str:
     """Return a file's name without folders, whatever the page sent."""
     name = re.split(r"[/\\]", value if isinstance(value, str) else "")[-1]
-    return encodable(shorten(name, _MAX_NAME)) or "image"
+    return replace_surrogates(shorten(name, _MAX_NAME)) or "image"
 
 
 def _integers(value: object) -> list[int]:

@@ -19,7 +19,7 @@ from urllib.request import url2pathname
 from PIL import Image
 
 from ..errors import ImageError
-from ..types import encodable
+from ..types import replace_surrogates
 from . import plots
 from .decode import MAX_BYTES, OpenedImage, open_bytes, svg_message
 
@@ -208,7 +208,7 @@ def _link(url: str) -> Link:
         host = parts.hostname
     except ValueError:
         host = None
-    if not host or any(character <= " " for character in url) or encodable(url) != url:
+    if not host or any(character <= " " for character in url) or replace_surrogates(url) != url:
         raise ImageError("This URL cannot be read: https://host/picture.jpg is what one looks like.")
     # Neither the query nor a password: both may be secrets that open the picture to everybody.
     file = unquote(parts.path.rpartition("/")[2])

@@ -60,7 +60,7 @@ def tools_frame(runs: Iterable[ToolRun]) -> pd.DataFrame:
     `arguments` (dict, as it ran), `result` (the function's own), `sent` (what the model was told), `error`, `edited`,
     `decided_by`, `duration_s`. What is a secret by its name stands as ••• in all but `result`, since a frame is shown.
     """
-    listed = [run.discreet() for run in runs]
+    listed = [run.redacted() for run in runs]
     columns: dict[str, Any] = {name: [getattr(run, name) for run in listed] for name in TOOLS}
     for name in ("arguments", "result"):  # dicts and arrays, each in a cell of its own
         column = pd.Series(index=range(len(listed)), dtype="object")

@@ -32,7 +32,7 @@ from markupsafe import Markup
 
 from ..display.escape import escape_code, shorten
 from ..display.html import answer_html
-from ..types import encodable
+from ..types import replace_surrogates
 from .diff import Call, Line, call_key, diff_texts, format_json
 from .drift import ReplySummary, Row
 from .runs import replace_files
@@ -78,7 +78,7 @@ def render_html(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
         first=next((number for number, status in enumerate(statuses, 1) if status != "same"), None),
         budget=_Budget(_MAX_HTML),
     )
-    return encodable(page)
+    return replace_surrogates(page)
 
 
 def render_json(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
@@ -92,7 +92,7 @@ def render_json(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
         "rows": [_row_fields(row) for row in ordered],
     }
     text = json.dumps(_round(report), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return encodable(text) + "\n"
+    return replace_surrogates(text) + "\n"
 
 
 def write_report(path: str | os.PathLike[str], rows: Iterable[Row], *, title: str, subtitle: str) -> tuple[Path, Path]:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from pydantic import AliasChoices, TypeAdapter, ValidationError
 
-from ..redact import is_secret, masked, secrets_in, without
-from ..types import encodable
+from ..redact import collect_secrets, is_secret, redact, scrub
+from ..types import replace_surrogates
 
 __all__ = [
     "ArgumentsError",
@@ -144,7 +144,7 @@ def _copy_json(value: Any, path: Path) -> Any:
         return value
     kind = type(value)
     if kind is str:
-        if encodable(value) != value:
+        if replace_surrogates(value) != value:
             raise ArgumentsError(f"{format_path(path)}: holds half a character (a lone surrogate).")
         return value
     if kind is int:
@@ -167,7 +167,7 @@ def _copy_json(value: Any, path: Path) -> Any:
 def _check_name(name: Any, where: str) -> None:
     if type(name) is not str:
         raise ArgumentsError(f"{where}: the name {preview(name)} is no text.")
-    if encodable(name) != name:
+    if replace_surrogates(name) != name:
         raise ArgumentsError(f"{where}: a name holds half a character (a lone surrogate).")
 
 
@@ -228,8 +228,8 @@ def _validate(adapter: TypeAdapter[Any], holder: list[Any], path: Path, *, stric
         details = error.errors(include_url=False, include_context=False)
         return [_locate(detail, holder, path) for detail in details[:1_000]], None
     except Exception as error:  # of a validator of the user's
-        secrets = secrets_in({path[-1]: holder[0]} if path else holder[0])
-        message = f"{type(error).__name__}: {without(str(error), secrets)}"
+        secrets = collect_secrets({path[-1]: holder[0]} if path else holder[0])
+        message = f"{type(error).__name__}: {scrub(str(error), secrets)}"
         raise ArgumentsError(f"{format_path(path)}: cannot be checked ({message})"[:300]) from error
 
 
@@ -328,7 +328,7 @@ def _describe(problems: list[_Problem]) -> str:
         if problem.type in ("value_error", "assertion_error") and not actual:
             message = "is not accepted"  # the message of a user's validator may repeat a secret
         messages.append(_SUBJECT.sub("should ", message))
-    text: str = without(" or ".join(dict.fromkeys(messages)), secrets_in(first.value))
+    text: str = scrub(" or ".join(dict.fromkeys(messages)), collect_secrets(first.value))
     return f"{text[:400]}{actual}"
 
 
@@ -341,13 +341,13 @@ def format_path(path: Path) -> str:
         else:
             name = step if len(step) <= _PREVIEW_CHARACTERS else step[: _PREVIEW_CHARACTERS - 1] + "…"
             text += f".{name}" if text else name
-    return encodable(text) or "the arguments"
+    return replace_surrogates(text) or "the arguments"
 
 
 def format_actual(path: Path, value: Any) -> str:
     """Format the end of an error, such as `, not 3`; empty where the path says that the value is a secret."""
     is_hidden = any(isinstance(step, str) and is_secret(step) for step in path)
-    return "" if is_hidden else f", not {preview(masked(value))}"
+    return "" if is_hidden else f", not {preview(redact(value))}"
 
 
 def preview(value: Any) -> str:
@@ -360,7 +360,7 @@ def preview(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return f"a {type(value).__name__}"
-    return encodable(text if len(text) <= _PREVIEW_CHARACTERS else text[: _PREVIEW_CHARACTERS - 1] + "…")
+    return replace_surrogates(text if len(text) <= _PREVIEW_CHARACTERS else text[: _PREVIEW_CHARACTERS - 1] + "…")
 
 
 def describe_unknown(name: str, known: list[str], part: str = "argument") -> str:

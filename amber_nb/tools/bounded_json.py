@@ -19,7 +19,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, RootModel
 
-from ..types import encodable
+from ..types import replace_surrogates
 
 __all__ = ["BoundedJson", "Truncated", "is_from_library", "safe_repr", "scalar_text", "unwrap"]
 
@@ -154,7 +154,7 @@ class BoundedJson:
 
     def _write_text(self, text: str) -> None:
         room = self._max_characters - self._length - len(self._ancestors) - 2
-        written = json.dumps(encodable(text[: max(room, 0) + 1]), ensure_ascii=False)
+        written = json.dumps(replace_surrogates(text[: max(room, 0) + 1]), ensure_ascii=False)
         if len(text) <= room and len(written) <= room + 2:
             self._put(written)
             return
@@ -164,7 +164,7 @@ class BoundedJson:
         text = text[: room + 1]
         while len(written) > room + 2:
             text = text[: min(len(text) * room // len(written), len(text) - 1)]
-            written = json.dumps(encodable(text) + "…", ensure_ascii=False)
+            written = json.dumps(replace_surrogates(text) + "…", ensure_ascii=False)
         self._is_full = True
         self._note("a long text was cut, where it ends in …")
         self._put(written)
@@ -229,7 +229,7 @@ def safe_repr(value: Any) -> str:
     except Exception as error:
         return f"<{type(value).__name__}, whose repr failed with {type(error).__name__}>"
     text = _ADDRESS.sub("", str.__str__(text))  # it differs each time: no recording would fit again
-    return encodable(text if len(text) <= _MAX_REPR else text[: _MAX_REPR - 1] + "…")
+    return replace_surrogates(text if len(text) <= _MAX_REPR else text[: _MAX_REPR - 1] + "…")
 
 
 def _read_content(value: Any) -> Mapping[Any, Any] | tuple[Iterable[Any], int | None] | None:

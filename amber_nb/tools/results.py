@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import images
 from ..errors import ImageError
-from ..types import SentImage, ToolContent, encodable
+from ..types import SentImage, ToolContent, replace_surrogates
 from .bounded_json import BoundedJson, Truncated, is_from_library, safe_repr, scalar_text, unwrap
 
 __all__ = ["MAX_CHARACTERS", "MAX_IMAGES", "MAX_ITEMS", "materialize", "must_await", "resolve", "to_tool_content"]
@@ -85,7 +85,7 @@ def _convert(value: Any) -> ToolContent:
     if (frame := _frame_of(value)) is not None:
         return _frame_csv(frame, MAX_CHARACTERS)
     if (text := scalar_text(value)) is not None:
-        return ToolContent(text=encodable(text)) if len(text) <= MAX_CHARACTERS else _with_notes(text, [])
+        return ToolContent(text=replace_surrogates(text)) if len(text) <= MAX_CHARACTERS else _with_notes(text, [])
     collector = _ImageCollector()
     if (placeholder := collector.add(value)) is not None:
         return _with_notes(collector.announce() or placeholder, collector.notes, collector)
@@ -110,8 +110,8 @@ def _with_notes(text: str, notes: list[str], collector: _ImageCollector | None =
     if len(text) > room and len(text) + sum(len(note) + 2 for note in notes) > MAX_CHARACTERS:
         notes = [*notes, f"the first {room:,} of {len(text):,} characters"]
         text = text[:room]
-    notes = [encodable(note) for note in dict.fromkeys(notes)]
-    text = encodable(text)
+    notes = [replace_surrogates(note) for note in dict.fromkeys(notes)]
+    text = replace_surrogates(text)
     if notes:
         suffix = f"\n({'; '.join(notes)})"
         suffix = suffix if len(suffix) <= _NOTES_ROOM else suffix[: _NOTES_ROOM - 2] + "…)"
@@ -371,11 +371,11 @@ def _cell_text(value: Any) -> str:
     except Exception:  # of a user's str
         text = None
     if text is not None:
-        return encodable(text)
+        return replace_surrogates(text)
     if isinstance(value, (dict, list, tuple, set, frozenset)):
         return BoundedJson(_MAX_CELL).dumps(value)
     try:
-        return encodable(str(value))
+        return replace_surrogates(str(value))
     except Exception:
         return safe_repr(value)
 

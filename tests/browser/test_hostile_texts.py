@@ -20,7 +20,7 @@ from witness import Watch
 
 from amber_nb import Amber
 from amber_nb.display import ToolInspector, answer_html, tools_html, tools_text
-from amber_nb.types import ToolCall, ToolContent, ToolRun, ToolStep, encodable
+from amber_nb.types import ToolCall, ToolContent, ToolRun, ToolStep, replace_surrogates
 
 SHOW = pathlib.Path(__file__).parents[1] / "display"
 pytestmark = pytest.mark.browser
@@ -41,7 +41,7 @@ def browser(browser):
 
 def test_live_views_run_nothing(static_page, browser):
     view = static_page(clock=True)
-    texts = [encodable(text) for text in CORPUS]
+    texts = [replace_surrogates(text) for text in CORPUS]
     views = [[f"view-{n} {text}", text] for n, text in enumerate(texts)]
     view.page.evaluate(
         """views => {
@@ -174,7 +174,7 @@ def settled():
     with serve(said) as url:
         amber = Amber(base_url=url, api_key="ambrs-exampletoken", max_retries=0)
         bundles = [
-            amber.ask(f"{way} {n}", model=f"{way}-{n} {encodable(text)}", show=False)._repr_mimebundle_()
+            amber.ask(f"{way} {n}", model=f"{way}-{n} {replace_surrogates(text)}", show=False)._repr_mimebundle_()
             for way in ("content", "around")
             for n, text in enumerate(CORPUS)
         ]
@@ -253,8 +253,8 @@ def test_exported(settled, browser, tmp_path):
 START = """
 import asyncio, json
 from amber_nb import Amber
-from amber_nb.types import encodable
-corpus = [encodable(item["text"]) for item in json.load(open({corpus!r}))]
+from amber_nb.types import replace_surrogates
+corpus = [replace_surrogates(item["text"]) for item in json.load(open({corpus!r}))]
 amber = Amber(base_url={url!r}, api_key="ambrs-exampletoken", max_retries=0)
 """
 ASK = """

@@ -7,7 +7,7 @@ import pytest
 from allowed import StripReader, read
 
 from amber_nb.display.cards import tools_html, tools_text
-from amber_nb.redact import HIDDEN, is_secret, masked
+from amber_nb.redact import HIDDEN, is_secret, redact
 from amber_nb.types import SentImage, ToolContent, ToolRun
 
 HOSTILE = [one["text"] for one in json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))]
@@ -152,7 +152,7 @@ def test_a_text_that_is_no_such_table_stays(text):
 def test_other_names_are_no_secrets():
     for name in ("monkey", "keyword", "keys", "author", "pinned", "passenger", "location"):
         assert not is_secret(name), name
-    assert masked({"key": None, "token": ""}) == {"key": None, "token": ""}
+    assert redact({"key": None, "token": ""}) == {"key": None, "token": ""}
 
 
 @pytest.mark.parametrize(

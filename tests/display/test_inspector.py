@@ -16,7 +16,7 @@ from virtual_clock import VirtualClock
 
 from amber_nb.display.approval import MOST_EDITED, edited, fields
 from amber_nb.display.inspector import MOST_CALLS, MOST_OF_ALL, ToolInspector
-from amber_nb.redact import masked_text
+from amber_nb.redact import redact_json_text
 from amber_nb.types import Allow, Deny, ToolCall, ToolContent, ToolRun, ToolStep
 
 HOSTILE = [one["text"] for one in json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))]
@@ -246,8 +246,8 @@ def test_secrets_never_travel_but_to_the_card(page: Page, clock: VirtualClock) -
     ],
 )
 def test_half_written_json_is_masked_and_only_grows(text: str, shown: str) -> None:
-    assert masked_text(text) == shown
-    grown = [masked_text(text[:at]) for at in range(len(text) + 1)]
+    assert redact_json_text(text) == shown
+    grown = [redact_json_text(text[:at]) for at in range(len(text) + 1)]
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(grown))
 
 

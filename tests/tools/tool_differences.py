@@ -38,7 +38,7 @@ def side_by_side(change, theirs, ours):
             side_by_side(change, item, other)
 
 
-def without(*keys):
+def scrub(*keys):
     return lambda theirs, ours: everywhere(lambda item: {k: v for k, v in item.items() if k not in keys}, theirs)
 
 
@@ -153,12 +153,12 @@ RULES = {
     "**kwargs are other names": var_keyword_is_other_names,
     "refs inlined": refs_inlined,
     "a model stays one argument": one_argument,
-    "no title": without("title"),
+    "no title": scrub("title"),
     "*args may be empty": var_positional_may_be_empty,
     "optional is not nullable": optional_is_not_nullable,
     "optional is not required": optional_is_not_required,
-    "no default": without("default"),
-    "no discriminator": without("discriminator"),
+    "no default": scrub("default"),
+    "no discriminator": scrub("discriminator"),
     "arguments stay open": arguments_stay_open,
     "objects stay open": objects_stay_open,
     "docstrings describe parameters": only_texts_that_both_have,
