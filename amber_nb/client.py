@@ -18,7 +18,7 @@ from .chat.ask import AskContext, AskRun, current_cell, show_parameters
 from .chat.messages import extend
 from .display import kernel as cell
 from .display.kernel import holds_real_answers
-from .errors import CassetteMiss, explain
+from .errors import CassetteMiss, annotate
 from .redact import Secret
 from .types import AskOptions, Message
 from .wire import event_loop as loop
@@ -114,7 +114,7 @@ class Amber:
             clients=self._clients,
             session=session,
             asker=self,
-            annotate=self._explain,
+            annotate=self._annotate,
             remember=self._remember,
         )
         if session is not None and config.mode != "replay":
@@ -245,7 +245,7 @@ class Amber:
         try:
             listed = [model.to_dict() for model in self.openai.models.list()]
         except Exception as error:
-            self._explain(error)
+            self._annotate(error)
             raise
         return tables.models_frame(listed)
 
@@ -281,9 +281,9 @@ class Amber:
     def _remember(self, answer: Answer[Any]) -> None:
         self._last = answer
 
-    def _explain(self, error: BaseException) -> None:
+    def _annotate(self, error: BaseException) -> None:
         key = self._config.api_key.reveal()
-        explain(error, base_url=self._config.base_url, key=key)
+        annotate(error, base_url=self._config.base_url, key=key)
 
 
 def _pixels(data: bytes) -> str | None:

@@ -11,7 +11,7 @@
     └── CassetteMiss    the nearest recorded exchange, what differs, the command that records again
 
 Everything else that can go wrong on the wire is an `openai.OpenAIError` and passes through,
-with the remedy added by `explain` (a traceback shows an exception's notes).
+with the remedy added by `annotate` (a traceback shows an exception's notes).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = [
     "SchemaError",
     "StreamCut",
     "ToolError",
-    "explain",
-    "out_of_quota",
+    "annotate",
+    "is_out_of_quota",
 ]
 
 
 class AmberError(Exception):
-    """Base of the errors that are ours; the SDK's own pass through as they are."""
+    """Base of the errors of amber_nb; those of the SDK pass through as they are."""
 
 
 class ConfigError(AmberError):
@@ -48,25 +48,28 @@ class ConfigError(AmberError):
 
 
 class StreamCut(AmberError):
-    """The reply ended early. `.answer` holds the text that had arrived."""
+    """The reply ended early; `.answer` holds the text so far."""
 
     answer: PartialAnswer | None = None
 
 
 class BadReply(AmberError):
-    """The gateway said 200, but what came is not a chat completion. `.answer` holds any text so far."""
+    """The gateway answered 200, but not with a chat completion; `.answer` holds any text so far."""
 
     answer: PartialAnswer | None = None
 
 
 class ImageError(AmberError):
-    """What was given cannot be sent as an image; the message names it, the limit and the remedy. Nothing was sent."""
+    """An image cannot be sent; the message names it, the limit and the remedy. Nothing was sent."""
 
 
 class ToolError(AmberError):
-    """A tool cannot be run, or the model does not come to an end with its tools. `.name` and `.arguments` say of which.
+    """A tool cannot be run, or the model calls tools without end.
 
-    `.answer` holds what had come, with its `tool_runs`.
+    Attributes:
+        name: of the tool, or None.
+        arguments: of the call, as the model wrote them or as checked.
+        answer: what had come, with its `tool_runs`.
     """
 
     answer: PartialAnswer | None = None
@@ -78,13 +81,13 @@ class ToolError(AmberError):
 
 
 class RefusalError(AmberError):
-    """The model refused to give what the schema asks for. `.answer` holds its words."""
+    """The model refused what the schema asks for; `.answer` holds its words."""
 
     answer: PartialAnswer | None = None
 
 
 class SchemaError(AmberError):
-    """What the model gave does not fit the schema, also after it was told so once. `.answer` holds it."""
+    """The reply does not fit the schema, after one correction either; `.answer` holds it."""
 
     answer: PartialAnswer | None = None
 
@@ -93,26 +96,26 @@ class CassetteMiss(AmberError):
     """Nothing is recorded for this request; the message shows the nearest recording, and how to record again."""
 
 
-def explain(error: BaseException, *, base_url: str, key: str | None) -> None:
-    """Add the remedy to an SDK error in place, and mask the key should the gateway have echoed it.
+def annotate(error: BaseException, *, base_url: str, key: str | None) -> None:
+    """Add the remedy to an SDK error as a note, and mask the key where the gateway has echoed it.
 
     Args:
-        error: what was raised; the key is masked along its causes too, and lone surrogates become U+FFFD.
+        error: the exception, changed in place; the key is masked in its causes, too, and lone surrogates become U+FFFD.
         base_url: where the request went, without credentials.
         key: the key in use, to be masked, or None.
     """
-    for one in _causes(error):
-        _mask(one, key or "")
+    for cause in _causes(error):
+        _mask(cause, key or "")
     note = _remedy(error, base_url)
     if note and note not in getattr(error, "__notes__", ()):
         error.add_note(note)
 
 
-def out_of_quota(error: BaseException) -> bool:
-    """Whether an SDK error says that the quota or the budget is used up, which no waiting changes."""
+def is_out_of_quota(error: BaseException) -> bool:
+    """Return whether an SDK error says that the quota or the budget is used up, which waiting does not change."""
     if {getattr(error, "code", None), getattr(error, "type", None)} & _QUOTA_CODES:
         return True
-    # LiteLLM passes on the words alone. A rate limit mentions quotas too: only those of OpenAI's own message count.
+    # LiteLLM passes on the words alone. A rate limit mentions quotas, too: only the words of OpenAI's message count.
     return getattr(error, "status_code", None) == 429 and any(sign in str(error) for sign in _QUOTA_SIGNS)
 
 
@@ -121,19 +124,19 @@ _QUOTA_SIGNS = ("insufficient_quota", "exceeded your current quota", "check your
 
 
 def _remedy(error: BaseException, base_url: str) -> str | None:
-    # The SDK's classes are told by their attributes: importing openai here would cost every user of this leaf 0.5 s.
+    # The SDK's classes are recognized by their attributes: importing openai would cost each user of this leaf 0.5 s.
     status = getattr(error, "status_code", None)
-    said = str(error)
+    text = str(error)
     if isinstance(status, int) and 300 <= status < 400:
         return _redirect_remedy(error, base_url)
-    if out_of_quota(error):
+    if is_out_of_quota(error):
         return (
             "amber: the quota is used up, and trying again does not help. Ask your amber administrator for more, or "
             "take another model (see amber.models())."
         )
-    if status == 400 and ("content_filter" in said + str(getattr(error, "code", "")) or "content management" in said):
+    if status == 400 and ("content_filter" in text + str(getattr(error, "code", "")) or "content management" in text):
         return "amber: the content filter refused the prompt, and nothing was answered. Say it in other words."
-    if status == 401 or (status == 400 and "No connected db" in said):  # LiteLLM's, for a key that it does not know
+    if status == 401 or (status == 400 and "No connected db" in text):  # LiteLLM's message for an unknown key
         return (
             f"amber: {base_url} does not accept the key. Keys begin with 'ambrs-' and belong to one domain: compare "
             "AMBER_API_KEY with the key in amber's settings, or store a new one with amber.login() or `amber-nb login`."
@@ -175,7 +178,7 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
 def _redirect_remedy(error: BaseException, base_url: str) -> str:
     location = getattr(getattr(error, "response", None), "headers", {}).get("location", "")
     try:
-        host = urlsplit(location).hostname  # alone: a path or a query may carry what is nobody's business
+        host = urlsplit(location).hostname  # only the host: a path or a query may hold secrets
     except ValueError:
         host = None
     return (
@@ -220,7 +223,7 @@ def _retry_after(error: BaseException) -> str | None:
 
 
 def _mask(error: BaseException, key: str) -> None:
-    # Past a class of the user's that lets nothing be set, such as a frozen dataclass.
+    # Not by assignment: a class of the user's may forbid it, as a frozen dataclass does.
     BaseException.args.__set__(error, tuple(_masked(arg, key) for arg in error.args))  # type: ignore[attr-defined]
     for name in ("message", "body"):
         if hasattr(error, name):
@@ -231,7 +234,7 @@ def _mask(error: BaseException, key: str) -> None:
 def _masked(value: Any, key: str) -> Any:
     if isinstance(value, str):
         value = value.replace(key, MASK) if key else value
-        # A kernel cannot send a lone surrogate: the cell would fail without a word.
+        # A kernel cannot send a lone surrogate: the cell would fail without a message.
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, dict):
         return {name: _masked(item, key) for name, item in value.items()}

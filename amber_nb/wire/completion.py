@@ -16,7 +16,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from .. import clock
-from ..errors import BadReply, StreamCut, out_of_quota
+from ..errors import BadReply, StreamCut, is_out_of_quota
 from ..types import Reply
 from .stream import (
     CompletionAccumulator,
@@ -383,7 +383,7 @@ def _may_pass(error: openai.APIError) -> bool:
     """Return whether the error may not come again at the next try."""
     if not isinstance(error, openai.APIStatusError):
         return isinstance(error, openai.APIConnectionError)
-    if out_of_quota(error):
+    if is_out_of_quota(error):
         return False
     advice = error.response.headers.get("x-should-retry")
     if advice in ("true", "false"):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from amber_nb import Amber, CassetteMiss, ImageError, ImageInput, image_part
-from amber_nb.errors import explain
+from amber_nb.errors import annotate
 from amber_nb.images.part import collect_images
 
 ORANGE = Image.new("RGB", (320, 180), "#f28c28")
@@ -156,7 +156,7 @@ def test_an_image_loads_neither_matplotlib_nor_pandas_nor_a_widget():
 def test_too_large_a_request_says_how_to_shrink_it():
     error = RuntimeError("Request Entity Too Large")
     error.status_code = 413
-    explain(error, base_url="https://a.example/v1", key=None)
+    annotate(error, base_url="https://a.example/v1", key=None)
     assert "image_part(…, max_side_px=1024)" in error.__notes__[0]
 
 
