@@ -1,4 +1,4 @@
-"""Answer: what `ask` gives back."""
+"""Answer: what `ask` returns."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, repr=False)
 class Answer(Generic[T]):
-    """A reply of the model, whole or as far as it came. Immutable; `str(answer)` is its text.
+    """A reply of the model, complete or as far as it came; immutable; `str(answer)` is its text.
 
     Shown as HTML with plain text beside it; as the last expression of the cell that asked, it is not shown twice.
-    Pickles without the client and the key: what comes back can be read, but not asked on.
+    A pickle holds neither the client nor the key: an unpickled answer can be read, but cannot be asked on.
 
     Attributes:
         text: the reply's text, "" where there is none.
         refusal: the model's refusal, or None.
         reasoning: the model's reasoning, where the gateway sends it.
-        completion: the `openai` `ChatCompletion`, as one that was not streamed.
+        completion: the `openai` `ChatCompletion`, as if it had not been streamed.
         messages: the conversation with this reply at its end, as dicts to go on with.
         finish_reason: the wire's (`"stop"`, `"length"`, `"tool_calls"`, `"content_filter"`), or `"cancelled"`.
         complete: whether the reply came to its end.
-        usage: `openai` `CompletionUsage` in tokens, or None where the gateway told none.
-        parsed: the value that `schema=` asked for, typed; None where no schema was.
-        tool_runs: the calls of tools, a `ToolRun` each, in the model's order.
+        usage: `openai` `CompletionUsage` in tokens, or None where the gateway sent none.
+        parsed: the typed value that `schema=` asked for; None without a schema.
+        tool_runs: a `ToolRun` for each tool call, in the order of the model.
         mode: the client's: `"live"`, `"record"`, `"replay"`, `"cache"` or `"simulate"`.
         first_token_s: seconds to the first text, None where none came.
         total_s: seconds to the end of the reply.
@@ -50,17 +50,17 @@ class Answer(Generic[T]):
     _reply: Reply
     _: KW_ONLY
     _mode: str
-    _asked: list[dict[str, Any]]
+    _earlier_messages: list[dict[str, Any]]
     _images: tuple[SentImage, ...] = ()
-    _runs: tuple[ToolRun, ...] = ()
-    _before: str = ""
+    _tool_runs: tuple[ToolRun, ...] = ()
+    _earlier_text: str = ""
     _parsed: tuple[Any, Any] | None = None  # the value, and as JSON
-    _typed: bool = False
-    _told: list[dict[str, Any]] = field(default_factory=list)
-    _said: dict[str, Any] | None
-    _inherited: Mapping[str, Any] = field(compare=False)
+    _has_schema: bool = False
+    _later_messages: list[dict[str, Any]] = field(default_factory=list)
+    _message: dict[str, Any] | None
+    _options: Mapping[str, Any] = field(compare=False)
     _footer: bool
-    _client: Asker | None = field(compare=False)
+    _asker: Asker | None = field(compare=False)
     _shown_in: str | None = field(compare=False)
 
     @property
@@ -69,17 +69,24 @@ class Answer(Generic[T]):
 
     @property
     def parsed(self) -> T:
-        if self._parsed is None and self._typed:
+        if self._parsed is None and self._has_schema:
             raise RuntimeError(f"The answer is not whole ({self._notice() or 'it calls a tool'}): nothing was parsed.")
         return cast(T, self._parsed[0] if self._parsed is not None else None)
 
     @property
     def tool_runs(self) -> list[ToolRun]:
-        return list(self._runs)
+        return list(self._tool_runs)
 
     def tools_frame(self) -> pd.DataFrame:
-        """One row a call of a tool; columns in `tables.logs.tools_frame`."""
-        return tables.tools_frame(self._runs)
+        """Return the tool calls as a frame, a row for each, in the order of the model.
+
+        Returns:
+            Columns `round` (from 1), `name`, `status` (`ran`, `denied`, `invalid`, `failed`, `timeout`, `not_run`),
+            `arguments` (dict, as it ran), `result` (as the function returned it), `sent` (what the model was told),
+            `error`, `edited` (bool), `decided_by` (`reader`, `policy`, `timeout`), `duration_s`. Secrets are shown as
+            ••• in all columns but `result`.
+        """
+        return tables.tools_frame(self._tool_runs)
 
     @property
     def refusal(self) -> str | None:
@@ -95,7 +102,7 @@ class Answer(Generic[T]):
 
     @property
     def messages(self) -> list[Message]:
-        return deepcopy([*self._asked, *([self._said] if self._said else []), *self._told])
+        return deepcopy([*self._earlier_messages, *([self._message] if self._message else []), *self._later_messages])
 
     @property
     def finish_reason(self) -> str | None:
@@ -138,7 +145,7 @@ class Answer(Generic[T]):
         Raises:
             RuntimeError: the answer was unpickled and has no client.
         """
-        answer: Answer[Any] = self._asker()._continue(self, prompt, {**changes, "schema": schema})
+        answer: Answer[Any] = self._require_asker()._continue(self, prompt, {**changes, "schema": schema})
         return answer
 
     @overload
@@ -153,22 +160,22 @@ class Answer(Generic[T]):
         self, prompt: str | list[Message], *, schema: Any = None, **changes: Unpack[AskOptions]
     ) -> Answer[Any]:
         """Go on as `ask` does, without blocking the event loop."""
-        answer: Answer[Any] = await self._asker()._continue_async(self, prompt, {**changes, "schema": schema})
+        answer: Answer[Any] = await self._require_asker()._continue_async(self, prompt, {**changes, "schema": schema})
         return answer
 
-    def _asker(self) -> Asker:
-        if self._client is None:
+    def _require_asker(self) -> Asker:
+        if self._asker is None:
             raise RuntimeError(
                 "This answer was unpickled and has no client; go on with "
                 "amber.ask([*answer.messages, {'role': 'user', 'content': …}])."
             )
-        return self._client
+        return self._asker
 
     def __str__(self) -> str:
         return self.text
 
     def __repr__(self) -> str:
-        text = self._plain()
+        text = self._plain_text()
         start = text if len(text) <= 60 else text[:59] + "…"
         return f"Answer({start!r}, finish_reason={self.finish_reason!r}, mode={self._mode!r})"
 
@@ -176,10 +183,12 @@ class Answer(Generic[T]):
         return hash((self.text, self.finish_reason, self._mode))
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {one.name: getattr(self, one.name) for one in fields(self)}
-        state |= {"_client": None, "_shown_in": None, "_inherited": {}}  # headers of a call may hold a key
-        # What a tool returned, and a value of a class of the notebook's own, may be anything.
-        state["_runs"] = tuple(run if _pickles(run.result) else replace(run, result=None) for run in self._runs)
+        state = {each.name: getattr(self, each.name) for each in fields(self)}
+        state |= {"_asker": None, "_shown_in": None, "_options": {}}  # extra headers may hold a key
+        # A tool's result, and a value of a class that the notebook defines, may be anything.
+        state["_tool_runs"] = tuple(
+            run if _pickles(run.result) else replace(run, result=None) for run in self._tool_runs
+        )
         if self._parsed is not None and not _pickles(self._parsed[0]):
             state["_parsed"] = (self._parsed[1], self._parsed[1])
         return state
@@ -200,36 +209,36 @@ class Answer(Generic[T]):
             cell.show_bundle(self._repr_mimebundle_())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """`text/html`, safe whatever the model said, and `text/plain`."""
+        """Return `text/html`, safe whatever the model wrote, and `text/plain`."""
         head = display.strip_html(self._images) if self._images else ""
         value = display.value_html(self._parsed[1]) if self._parsed is not None else ""
         html = display.answer_html(
-            "" if value else self._whole(),
+            "" if value else self._full_text(),
             refusal=self.refusal,
             reasoning=self.reasoning,
-            tool_calls=[(call["name"], call["arguments"]) for call in self._calls()],
+            tool_calls=[(call["name"], call["arguments"]) for call in self._open_calls()],
             badge="simulated" if self._mode == "simulate" else None,
-            head=head + (display.tools_html(self._runs) if self._runs else "") + value,
+            head=head + (display.tools_html(self._tool_runs) if self._tool_runs else "") + value,
             notice=self._notice(),
-            footer=self._line() if self._footer and self._mode == "live" else None,
+            footer=self._footer_text() if self._footer and self._mode == "live" else None,
         )
-        return {"text/html": html, "text/plain": self._plain()}
+        return {"text/html": html, "text/plain": self._plain_text()}
 
-    def _whole(self) -> str:
-        """The text of all rounds; `text` is that of the last."""
-        return "\n\n".join(text for text in (self._before, self.text) if text)
+    def _full_text(self) -> str:
+        """Return the text of all rounds; `text` is the text of the last."""
+        return "\n\n".join(text for text in (self._earlier_text, self.text) if text)
 
-    def _plain(self) -> str:
-        ran = display.tools_text(self._runs) if self._runs else ""
-        calls = [f"{call['name']}({redact_json_text(call['arguments'])})" for call in self._calls()]
+    def _plain_text(self) -> str:
+        runs = display.tools_text(self._tool_runs) if self._tool_runs else ""
+        calls = [f"{call['name']}({redact_json_text(call['arguments'])})" for call in self._open_calls()]
         notice = self._notice()
-        parts = [ran, self._whole() or self.refusal or "", *calls, f"[{notice}]" if notice else ""]
+        parts = [runs, self._full_text() or self.refusal or "", *calls, f"[{notice}]" if notice else ""]
         return replace_surrogates("\n".join(part for part in parts if part))
 
-    def _calls(self) -> list[dict[str, str]]:
-        if any(run.status == "not_run" for run in self._runs):  # they are among the runs
+    def _open_calls(self) -> list[dict[str, str]]:
+        if any(run.status == "not_run" for run in self._tool_runs):  # then the runs show them
             return []
-        return [call["function"] for call in (self._said or {}).get("tool_calls", ())]
+        return [call["function"] for call in (self._message or {}).get("tool_calls", ())]
 
     def _notice(self) -> str | None:
         if self.finish_reason == "cancelled":
@@ -242,7 +251,7 @@ class Answer(Generic[T]):
             return "cut off by the content filter"
         return None
 
-    def _line(self) -> str:
+    def _footer_text(self) -> str:
         parts = [self.completion.model]
         if self.usage is not None:
             parts.append(f"{self.usage.total_tokens:,} tokens")

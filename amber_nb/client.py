@@ -237,7 +237,10 @@ class Amber:
             raise
 
     def models(self) -> pd.DataFrame:
-        """The models that the key may use: one row each, `id`, `owned_by`, `created` (UTC).
+        """Return the models that the key may use, in the order of the gateway.
+
+        Returns:
+            A row for each model: `id` (the name to ask with), `owned_by`, `created` (UTC).
 
         Raises:
             openai.NotFoundError: the gateway does not list its models.
@@ -251,7 +254,12 @@ class Amber:
 
     @property
     def usage_log(self) -> pd.DataFrame:
-        """One row a request of this client, those of `.openai` too; columns in `tables.logs.usage_frame`."""
+        """The requests of this client as a frame, those of `.openai` too; a row for each, oldest first.
+
+        Columns: `time` (UTC, when it was sent), `mode`, `model` (of the reply, else of the request), `tokens`,
+        `prompt_tokens`, `completion_tokens`, `cached_tokens`, `latency_s` (until the end of the reply),
+        `first_token_s` (of a streamed reply), `status` (HTTP). A value that the gateway did not send is <NA>.
+        """
         return tables.usage_frame(self._log.rows)
 
     @property
@@ -291,6 +299,6 @@ def _pixels(data: bytes) -> str | None:
 
 
 def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = {**answer._inherited, **changes}
+    wanted = {**answer._options, **changes}
     # None is what `ask` would do by itself; of approvals it says nothing, and is a mistake there.
     return {name: value for name, value in wanted.items() if value is not None or name == "require_approval"}

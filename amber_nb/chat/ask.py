@@ -299,21 +299,21 @@ class AskRun:
         return Answer(
             reply,
             _mode=self._context.config.mode,
-            _asked=loop.messages,
+            _earlier_messages=loop.messages,
             _images=self._images,
-            _runs=loop.runs,
-            _before="\n\n".join(loop.earlier_texts),
+            _tool_runs=loop.runs,
+            _earlier_text="\n\n".join(loop.earlier_texts),
             _parsed=loop.parsed,
-            _typed=self._format is not None,
-            _said=message,
-            _told=[*tool_messages(loop.unhandled_runs), *loop.image_messages],
-            _inherited=self._inherited(),
-            _client=self._context.asker,
+            _has_schema=self._format is not None,
+            _message=message,
+            _later_messages=[*tool_messages(loop.unhandled_runs), *loop.image_messages],
+            _options=self._inherited_options(),
+            _asker=self._context.asker,
             _footer=self._options["footer"],
             _shown_in=self._place_in_queue.cell if self._visible else None,
         )
 
-    def _inherited(self) -> dict[str, Any]:
+    def _inherited_options(self) -> dict[str, Any]:
         kept = {name: self._options[name] for name in (*INHERITED, "extra_body")}
         return {"tools": self._tools or None, **kept, **self._params}
 

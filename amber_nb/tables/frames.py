@@ -1,4 +1,4 @@
-"""The usage log and the list of models as DataFrames."""
+"""Make DataFrames of the usage log, the tool runs and the list of models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..types import RequestRow, ToolRun
 
 __all__ = ["models_frame", "tools_frame", "usage_frame"]
 
-# column → dtype; the nullable ones are <NA> where the gateway told nothing
+# column → dtype; nullable where the gateway may send nothing
 USAGE = {
     "time": "datetime64[ms, UTC]",
     "mode": "str",
@@ -39,12 +39,7 @@ TOOLS = {
 
 
 def usage_frame(rows: Iterable[RequestRow]) -> pd.DataFrame:
-    """One row a request, oldest first.
-
-    Columns: `time` (UTC, when it was sent), `mode`, `model` (the reply's; the request's where none came), `tokens`,
-    `prompt_tokens`, `completion_tokens`, `cached_tokens`, `latency_s` (to the end of the reply), `first_token_s`
-    (streamed replies), `status` (HTTP; <NA> where no answer came).
-    """
+    """Return a frame with a row for each request; `Amber.usage_log` describes its columns."""
     listed = list(rows)
     columns: dict[str, Any] = {
         name: [getattr(row, "total_tokens" if name == "tokens" else name) for row in listed] for name in USAGE
@@ -54,24 +49,19 @@ def usage_frame(rows: Iterable[RequestRow]) -> pd.DataFrame:
 
 
 def tools_frame(runs: Iterable[ToolRun]) -> pd.DataFrame:
-    """One row a call of a tool, in the model's order.
-
-    Columns: `round` (from 1), `name`, `status` (`ran`, `denied`, `invalid`, `failed`, `timeout`, `not_run`),
-    `arguments` (dict, as it ran), `result` (the function's own), `sent` (what the model was told), `error`, `edited`,
-    `decided_by`, `duration_s`. What is a secret by its name stands as ••• in all but `result`, since a frame is shown.
-    """
+    """Return a frame with a row for each tool call; `Answer.tools_frame` describes its columns."""
     listed = [run.redacted() for run in runs]
     columns: dict[str, Any] = {name: [getattr(run, name) for run in listed] for name in TOOLS}
     for name in ("arguments", "result"):  # dicts and arrays, each in a cell of its own
         column = pd.Series(index=range(len(listed)), dtype="object")
-        for place, value in enumerate(columns[name]):
-            column.at[place] = value
+        for row, value in enumerate(columns[name]):
+            column.at[row] = value
         columns[name] = column
     return pd.DataFrame(columns).astype(TOOLS)
 
 
 def models_frame(models: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a model: `id` (the name to ask with), `owned_by`, `created` (UTC), in the gateway's order."""
+    """Return a frame with a row for each model; `Amber.models` describes its columns."""
     listed = list(models)
     created = pd.to_datetime(pd.Series([model.get("created") for model in listed], dtype="Float64"), unit="s", utc=True)
     return pd.DataFrame(
