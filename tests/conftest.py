@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import signal
 import ssl
 import sys
 from collections import deque
@@ -38,6 +39,9 @@ def pytest_configure(config) -> None:
     # Else each of many children would compile the package anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # A shell has what it runs in the background ignore interrupts, and so would all that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Each client loads all certificates (30 ms), and no test speaks TLS.
     ssl.create_default_context = functools.cache(ssl.create_default_context)
     # A busy machine makes any example a late one. In CI the seed is always the same.

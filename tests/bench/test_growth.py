@@ -158,7 +158,7 @@ def recorded(n):
         kept = []
         tape = Recording(draft, kept.append)
         for piece in pieces:
-            tape.see(piece)
+            tape.add(piece)
         tape.end()
         return dumps(kept[0])
 
