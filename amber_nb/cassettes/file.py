@@ -7,23 +7,19 @@ and two processes may record to one file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
-import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from ..config import display_path
 from ..errors import ConfigError
+from ..files import lock_file, replace_files
 from .interaction import HEADER, Interaction, loads, number_lines
-
-try:
-    import fcntl
-except ImportError:  # Windows: processes are not kept apart there, threads are
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Cassette"]
 
@@ -75,12 +71,13 @@ class Cassette:
         """Read the file again if it has changed, and return whether it had."""
         with self._lock:
             try:
-                with self.path.open("rb") as file:
-                    _lock(file, exclusive=False)  # else half of what another process writes would be read
-                    signature = _signature(file)
+                with contextlib.ExitStack() as stack:
+                    with contextlib.suppress(OSError):  # where no lock can be made, nothing is recorded either
+                        stack.enter_context(lock_file(self.path))  # else half of a write would be read
+                    signature = _signature(self.path)
                     if signature == self._signature:
                         return False
-                    content = file.read()[: self._sound_size()]
+                    content = self.path.read_bytes()[: self._sound_size()]
             except FileNotFoundError:
                 changed = self._signature is not None
                 self._signature, self._interactions, self._blocks, self._current = None, [], [], None
@@ -99,8 +96,8 @@ class Cassette:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._open():
-                pass
+            with lock_file(self.path):
+                self._repair()
         except OSError as error:
             raise ConfigError(
                 f"The cassette {self.name} cannot be written ({error.strerror or type(error).__name__})."
@@ -118,12 +115,12 @@ class Cassette:
         Raises:
             OSError: it cannot be written; the file is as it was.
         """
-        with self._lock, self._open() as file:
+        with self._lock, lock_file(self.path):
+            self._repair()
             self._current = None
             interaction = replace(interaction, steps=())
-            if _signature(file) != self._signature:
-                file.seek(0)
-                self._interactions, self._blocks = loads(file.read(), self.name)
+            if _signature(self.path) != self._signature:
+                self._interactions, self._blocks = loads(self.path.read_bytes(), self.name)
             gone = {(old.request.exact, old.n, old.attempt, old.cell) for old in stale}
             kept = [
                 at
@@ -141,10 +138,9 @@ class Cassette:
                 block = block.replace(b'"n": %d' % interaction.n, b'"n": %d' % number, 1)
                 interaction = replace(interaction, n=number)
             if len(kept) == len(self._interactions):
-                self._append(file, block)
+                self._append(block)
                 self._interactions.append(replace(interaction, line=2 + sum(old.count(b"\n") for old in self._blocks)))
                 self._blocks.append(block)
-                self._signature = _signature(file)
             else:
                 # In the place of the first stale interaction: a recording made anew changes only its own lines in git.
                 at = min(set(range(len(self._interactions))) - set(kept))
@@ -153,46 +149,34 @@ class Cassette:
                 blocks = [self._blocks[index] for index in kept]
                 interactions.insert(where, interaction)
                 blocks.insert(where, block)
-                self._signature = _replace(self.path, HEADER + b"".join(blocks))
+                replace_files({self.path: HEADER + b"".join(blocks)})
                 self._interactions, self._blocks = number_lines(interactions, blocks), blocks
+            self._signature = _signature(self.path)
             return interaction
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[IO[bytes]]:
-        """Open the file with its header, locked against other processes."""
-        while True:
-            file = self.path.open("ab+", buffering=0)
-            try:
-                _lock(file, exclusive=True)
-                try:
-                    current = os.path.samestat(os.fstat(file.fileno()), self.path.stat())
-                except FileNotFoundError:
-                    current = False
-                if not current:  # another process has replaced the file while this one waited
-                    continue
-                if self._sound_size() < os.fstat(file.fileno()).st_size:
-                    file.truncate(self._sound_size())
-                if not os.fstat(file.fileno()).st_size:
-                    self._append(file, HEADER)
-                yield file
-                return
-            finally:
-                file.close()
+    def _repair(self) -> None:
+        """Cut off what a killed process has written in part, and write the header; called under the lock."""
+        with self.path.open("ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if self._sound_size() < size:
+                file.truncate(size := self._sound_size())
+        if not size:
+            self._append(HEADER)
 
-    def _append(self, file: IO[bytes], block: bytes) -> None:
-        size = os.fstat(file.fileno()).st_size
-        self._write_mark.write_text(str(size))
-        try:
-            written = _write(file, block)
-            if written != len(block):
-                raise OSError(28, "No space left on device")
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(size)  # half an interaction would spoil the whole file
-            raise
-        finally:
-            with contextlib.suppress(OSError):
-                self._write_mark.unlink()
+    def _append(self, block: bytes) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            self._write_mark.write_text(str(size))
+            try:
+                if _write(file, block) != len(block):
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(size)  # half an interaction would spoil the whole file
+                raise
+            finally:
+                with contextlib.suppress(OSError):
+                    self._write_mark.unlink()
 
     def _sound_size(self) -> int:
         """Return how many bytes of the file were written whole; called under its lock.
@@ -205,38 +189,10 @@ class Cassette:
             return sys.maxsize
 
 
-def _lock(file: IO[bytes], *, exclusive: bool) -> None:
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-        except OSError:  # a file system without locks
-            if exclusive:
-                raise
-
-
 def _write(file: IO[bytes], block: bytes) -> int:
     return file.write(block)
 
 
-def _signature(file: IO[bytes]) -> tuple[int, int, int]:
-    stat = os.fstat(file.fileno())
+def _signature(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def _replace(path: Path, content: bytes) -> tuple[int, int, int]:
-    path = path.resolve()  # a link stays one
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            if hasattr(os, "fchmod"):
-                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
-            os.fsync(file.fileno())
-            signature = _signature(file)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    return signature

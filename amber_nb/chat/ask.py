@@ -21,7 +21,7 @@ from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut
 from ..types import Asker, AskOptions, ChatParams, Message, Reply
 from ..wire import event_loop
 from ..wire.clients import Clients
-from ..wire.completion import RetryPolicy
+from ..wire.retry import RetryPolicy
 from .cell import CellExecutor
 from .loop import ChatLoop, wants_tools
 from .messages import add_images, assistant_message, ensure_call_ids, messages_for, split_params, tool_messages

@@ -15,7 +15,8 @@ from ..cassettes.session import CassetteSession
 from ..errors import ToolError
 from ..types import Reply, ToolRun, ToolStep
 from ..wire.clients import Clients
-from ..wire.completion import RetryPolicy, StreamedCompletion
+from ..wire.completion import StreamedCompletion
+from ..wire.retry import RetryPolicy
 from .execute import UserCodeError, run_in_thread
 from .messages import assistant_message, ensure_call_ids, image_messages, tool_messages
 from .tool_calls import ToolRunner

@@ -32,10 +32,10 @@ from markupsafe import Markup
 
 from ..display.escape import escape_code, shorten
 from ..display.html import answer_html
+from ..files import replace_files
 from ..types import replace_surrogates
 from .diff import Call, Line, call_key, diff_texts, format_json
 from .drift import ReplySummary, Row
-from .runs import replace_files
 
 __all__ = ["STYLE", "VERSION", "Row", "format_change", "format_seconds", "render_html", "render_json", "write_report"]
 

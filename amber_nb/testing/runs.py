@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +18,7 @@ from ..cassettes.file import Cassette
 from ..cassettes.interaction import Interaction
 from ..config import CASSETTE_FOLDER, CASSETTE_SUFFIX, display_path
 from ..errors import ConfigError
+from ..files import replace_files
 
 if TYPE_CHECKING:
     from .drift import Row
@@ -35,7 +33,6 @@ __all__ = [
     "dump_notebook",
     "format_result",
     "mirror_folder",
-    "replace_files",
 ]
 
 CellExchange = tuple[int | None, Interaction]  # number of the code cell that asked, from 1, and the exchange
@@ -272,60 +269,3 @@ def dump_notebook(book: Any) -> bytes:
     """Serialize a notebook as Jupyter writes its file."""
     text: str = nbformat.writes(book)
     return (text.rstrip("\n") + "\n").encode()
-
-
-def replace_files(contents: Mapping[Path, bytes]) -> None:
-    """Replace files, each atomically; where one cannot be replaced, those before it get their old content back.
-
-    All are written out beside their targets first, so that a full disk changes nothing. A link stays one: what it
-    points to is replaced.
-
-    Raises:
-        OSError: a file cannot be written, or is read-only; all are as they were.
-    """
-    staged: dict[Path, Path] = {}
-    before: dict[Path, bytes | None] = {}
-    try:
-        for name, content in contents.items():
-            path = name.resolve()
-            if path.exists() and not os.access(path, os.W_OK):
-                raise PermissionError(errno.EACCES, f"{name.name} is read-only", str(path))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            before[path] = path.read_bytes() if path.exists() else None
-            staged[path] = _write_beside(path, content)
-        for number, (path, fresh) in enumerate(staged.items()):
-            try:
-                os.replace(fresh, path)
-            except OSError:
-                for done in list(staged)[:number]:
-                    _restore(done, before[done])
-                raise
-    finally:
-        for fresh in staged.values():
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-
-
-def _write_beside(path: Path, content: bytes) -> Path:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    fresh = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp's 0600 would lock a team out; the umask cannot be read without setting it.
-        fresh.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise
-    return fresh
-
-
-def _restore(path: Path, content: bytes | None) -> None:
-    with contextlib.suppress(OSError):
-        if content is None:
-            path.unlink()
-        else:
-            os.replace(_write_beside(path, content), path)

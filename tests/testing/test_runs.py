@@ -10,6 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from amber_nb.cassettes.interaction import HEADER
 from amber_nb.errors import ConfigError
+from amber_nb.files import replace_files
 from amber_nb.testing.notebooks import (
     NotebookUnderTest,
     PytestSession,
@@ -27,7 +28,6 @@ from amber_nb.testing.runs import (
     digest,
     format_result,
     mirror_folder,
-    replace_files,
 )
 
 

@@ -15,7 +15,7 @@ from amber_nb import Amber, ConfigError
 from amber_nb import clock as the_clock
 from amber_nb.chat.ask import AskRun
 from amber_nb.simulator import Server
-from amber_nb.wire.completion import RetryPolicy
+from amber_nb.wire.retry import RetryPolicy
 
 KEY = "ambrs-exampletoken"
 REQUEST = httpx2.Request("POST", "https://gateway.invalid/v1/chat/completions")
