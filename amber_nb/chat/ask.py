@@ -22,6 +22,7 @@ from ..types import Asker, AskOptions, ChatParams, Message, Reply
 from ..wire import event_loop
 from ..wire.clients import Clients
 from ..wire.retry import RetryPolicy
+from .approval import ApprovalPrompt
 from .cell import CellExecutor
 from .loop import ChatLoop, wants_tools
 from .messages import add_images, assistant_message, ensure_call_ids, messages_for, split_params, tool_messages
@@ -148,14 +149,11 @@ class AskRun:
                 self._display = self._open_display(body["model"])
             tool_runner: ToolRunner | None = None
             if by_name:
-                self._executor = CellExecutor(
-                    self._display,
-                    self._waker,
-                    caller_loop,
-                    can_type=kernel.can_prompt(),
-                    timeout_s=option["approval_timeout_s"],
+                self._executor = CellExecutor(self._waker, caller_loop)
+                prompt_reader = ApprovalPrompt(
+                    self._executor, self._display, can_type=kernel.can_prompt(), timeout_s=option["approval_timeout_s"]
                 )
-                tool_runner = ToolRunner(by_name, option["require_approval"], self._executor)
+                tool_runner = ToolRunner(by_name, option["require_approval"], self._executor, prompt_reader)
             self._loop = self._make_loop(messages, body, sdk_options, tool_runner)
         except BaseException:
             self._end(None)

@@ -27,8 +27,8 @@ _MAX_PARALLEL = 100  # calls of an ask; each has a thread
 _OUTCOME_FIELDS = ("sent", "result", "told", "error", "traceback")  # the fields of a ToolRun that its outcome decides
 
 
-class Approver(Executors, Protocol):
-    """What the tool runner needs from the cell that asks."""
+class Approver(Protocol):
+    """Ask the reader for approval."""
 
     async def decide(
         self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
@@ -74,12 +74,14 @@ class ToolRunner:
     Args:
         tools: by name, from `tools.tools_from`.
         approval: False, True, or a policy: `(ToolCall) -> Allow | Deny | bool | None`, sync or async.
-        approver: the cell that asks.
+        executors: run code of the user's.
+        approver: asks the reader.
     """
 
-    def __init__(self, tools: Mapping[str, Any], approval: Any, approver: Approver) -> None:
+    def __init__(self, tools: Mapping[str, Any], approval: Any, executors: Executors, approver: Approver) -> None:
         self._tools = tools
         self._approval = approval
+        self._executors = executors
         self._approver = approver
         self._context = contextvars.copy_context()
         self._parallel = asyncio.Semaphore(_MAX_PARALLEL)
@@ -200,11 +202,11 @@ class ToolRunner:
     async def _ask_policy(self, call: ToolCall) -> Any:
         try:
             if inspect.iscoroutinefunction(self._approval):
-                return await self._approver.await_on_caller_loop(lambda: self._approval(call))
-            decision = await self._approver.run_in_cell(lambda: self._approval(call))
+                return await self._executors.await_on_caller_loop(lambda: self._approval(call))
+            decision = await self._executors.run_in_cell(lambda: self._approval(call))
             if not inspect.isawaitable(decision):
                 return decision
-            return await self._approver.await_on_caller_loop(lambda: decision)
+            return await self._executors.await_on_caller_loop(lambda: decision)
         except UserCodeError as raised:
             raise raised.error from None
 
@@ -278,7 +280,7 @@ class ToolRunner:
             call.step.began, call.step.state = clock.monotonic(), "running"
             return work()
 
-        outcome = await run_tool(call.tool, timed_work, self._approver, self._context)
+        outcome = await run_tool(call.tool, timed_work, self._executors, self._context)
         return self._finish(call, outcome.status, **{name: getattr(outcome, name) for name in _OUTCOME_FIELDS})
 
     def _stopped_run(self, call: _PendingCall) -> ToolRun:

@@ -36,7 +36,7 @@ import traitlets
 
 from .. import clock
 from ..types import Allow, Deny, ToolCall, ToolStep, replace_surrogates
-from .approval import edited, fields
+from .approval_form import edited, fields
 from .escape import shorten
 from .hearing import Ear, let_through
 from .toolrows import change, row, shown

@@ -35,12 +35,12 @@ async def wait_too(number: int) -> int:
     return number
 
 
-class Desk:
+class Executors:
     async def run_in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
         return work()
 
-    async def await_on_caller_loop(self, made: Callable[[], Any]) -> Any:
-        return await made()
+    async def await_on_caller_loop(self, make: Callable[[], Any]) -> Any:
+        return await make()
 
 
 def ours(tool: Callable[..., Any]) -> float:
@@ -50,7 +50,7 @@ def ours(tool: Callable[..., Any]) -> float:
         {"id": f"c{number}", "type": "function", "function": {"name": name, "arguments": f'{{"number": {number}}}'}}
         for number in range(CALLS)
     ]
-    rounds = ToolRunner(tools, False, Desk())
+    rounds = ToolRunner(tools, False, Executors(), None)
     start = time.perf_counter()
     runs = asyncio.run(rounds.run(calls, 1))
     took = time.perf_counter() - start

@@ -16,8 +16,8 @@ from amber_nb.display import kernel as cell
 from amber_nb.wire import event_loop as loop
 
 
-def desk(**options):
-    return CellExecutor(None, loop.Waker(), None, **({"can_type": False, "timeout_s": None} | options))
+def executor():
+    return CellExecutor(loop.Waker(), None)
 
 
 @pytest.fixture
@@ -205,13 +205,13 @@ def test_the_limit_counts_from_when_the_question_is_put(slowly):
 
 
 def test_work_is_done_where_it_is_drained():
-    here = desk()
+    here = executor()
     waiting = loop.submit(here.run_in_cell(threading.current_thread))
     assert loop.wait(waiting, here.run_pending, 0.01) is threading.main_thread()
 
 
 def test_what_work_raises_comes_back_whole():
-    here = desk()
+    here = executor()
     waiting = loop.submit(here.run_in_cell(lambda: 1 / 0))
     with pytest.raises(UserCodeError) as caught:
         loop.wait(waiting, here.run_pending, 0.01)

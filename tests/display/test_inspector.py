@@ -14,7 +14,7 @@ import pytest
 from patience import PATIENCE_S, until
 from virtual_clock import VirtualClock
 
-from amber_nb.display.approval import MOST_EDITED, edited, fields
+from amber_nb.display.approval_form import MOST_EDITED, edited, fields
 from amber_nb.display.inspector import MOST_CALLS, MOST_OF_ALL, ToolInspector
 from amber_nb.redact import redact_json_text
 from amber_nb.types import Allow, Deny, ToolCall, ToolContent, ToolRun, ToolStep
