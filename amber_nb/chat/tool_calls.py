@@ -11,7 +11,7 @@ import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .. import clock
@@ -66,6 +66,9 @@ class _PendingCall:
     arguments: dict[str, Any] | None = None
     approval: Approval | None = None
     mistake: str = ""
+    prepared: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = field(
+        default_factory=dict
+    )  # by the arguments' JSON
 
 
 class ToolRunner:
@@ -250,7 +253,7 @@ class ToolRunner:
     async def _check_arguments(self, call: _PendingCall, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Check arguments in a thread: a validator may be code of the user's, and this loop reads all answers."""
         try:
-            checked: dict[str, Any] = await run_in_thread(self._context, lambda: call.tool.check(arguments))
+            checked: dict[str, Any] = await run_in_thread(self._context, lambda: _prepare(call, arguments)[0])
             return checked
         except UserCodeError as raised:
             raise raised.error from None
@@ -258,7 +261,7 @@ class ToolRunner:
     async def _ask(self, call: _PendingCall) -> Approval:
         def check(arguments: Mapping[str, Any]) -> str:
             try:
-                call.tool.check(arguments)
+                _prepare(call, arguments)
             except toolbox.ArgumentsError as error:
                 return str(error)
             return ""
@@ -269,12 +272,8 @@ class ToolRunner:
 
     async def _run_call(self, call: _PendingCall) -> ToolRun:
         call.step.state = "checking"  # it may still have to wait for the cell's thread
-        try:
-            work = await run_in_thread(self._context, lambda: call.tool.bind(call.arguments))
-        except UserCodeError as raised:
-            if not isinstance(raised.error, toolbox.ArgumentsError):
-                raise raised.error from None
-            return self._finish(call, "invalid", error=str(raised.error), sent=str(raised.error))
+        assert call.arguments is not None
+        _, work = _prepare(call, call.arguments)  # prepared already, when they were checked
 
         def timed_work() -> Any:
             call.step.began, call.step.state = clock.monotonic(), "running"
@@ -332,6 +331,21 @@ class ToolRunner:
         if outcome.arguments is None:
             return run
         return self._set(call, replace(run, edited=True, proposed=proposed))
+
+
+def _prepare(call: _PendingCall, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any]]:
+    """Validate arguments once, whoever proposes the same again: a validator may ask a database."""
+    try:
+        key = _to_json(arguments)
+    except (TypeError, ValueError, RecursionError):  # no JSON: the tool says what is wrong with it
+        prepared: tuple[dict[str, Any], Callable[[], Any]] = call.tool.prepare(arguments)
+        return prepared
+    if key not in call.prepared:
+        call.prepared[key] = call.tool.prepare(arguments)
+        checked = call.prepared[key][0]
+        call.prepared.setdefault(_to_json(checked), call.prepared[key])
+    checked, work = call.prepared[key]
+    return copy.deepcopy(checked), work
 
 
 def _to_json(arguments: Mapping[str, Any] | None) -> str:

@@ -165,35 +165,33 @@ class Tool:
     binder: Binder = field(repr=False, compare=False)
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Check arguments.
+        """Check arguments, and return a copy of them; see `prepare`."""
+        return self.prepare(arguments)[0]
+
+    def bind(self, arguments: Mapping[str, Any]) -> Call:
+        """Bind the function to arguments without calling it; see `prepare`.
+
+        Raises:
+            TypeError: there is no function.
+        """
+        call = self.prepare(arguments)[1]
+        if call is None:
+            raise TypeError(f"{self.name} has no function: give handlers={{{self.name!r}: function}}.")
+        return call
+
+    def prepare(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Call | None]:
+        """Check arguments and bind the function to them, typed as its hints say, in one validation.
 
         Args:
             arguments: JSON values by name.
 
         Returns:
-            A copy of the arguments that were given; `3.0` is `3` where an integer is wanted.
+            A copy of the arguments, in which `3.0` is `3` where an integer is wanted; and the call, None without a
+            function.
 
         Raises:
             ArgumentsError: they do not fit.
         """
-        return self._bind(arguments)[0]
-
-    def bind(self, arguments: Mapping[str, Any]) -> Call:
-        """Bind the function to arguments, typed as its hints say, without calling it.
-
-        Args:
-            arguments: JSON values by name.
-
-        Raises:
-            ArgumentsError: they do not fit.
-            TypeError: there is no function.
-        """
-        call = self._bind(arguments)[1]
-        if call is None:
-            raise TypeError(f"{self.name} has no function: give handlers={{{self.name!r}: function}}.")
-        return call
-
-    def _bind(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Call | None]:
         try:
             return self.binder.bind(arguments, strict=self.spec["function"].get("strict") is True)
         except (ArgumentsError, KeyboardInterrupt):

@@ -169,6 +169,28 @@ def test_what_blocks_in_an_async_tool_holds_up_no_other_answer(script):
     assert [run.result for run in answer.tool_runs] == ["over", "Meanwhile."]
 
 
+@pytest.mark.parametrize(
+    ("decide", "validated"),
+    [
+        (False, ["a"]),
+        (lambda call: True, ["a"]),
+        (lambda call: Allow(call.arguments), ["a"]),
+        (lambda call: Allow({"name": "b"}), ["a", "b"]),
+    ],
+    ids=["no approval", "allowed", "allowed as it is", "edited"],
+)
+def test_arguments_are_validated_once(script, decide, validated):
+    """A validator may ask a database."""
+    seen = []
+
+    def look_up(name: Annotated[str, AfterValidator(lambda name: seen.append(name) or name)]) -> str:
+        return name
+
+    answer = script(calling(("look_up", {"name": "a"})), "Done.").ask("?", tools=look_up, require_approval=decide)
+    assert answer.tool_runs[0].result == validated[-1]
+    assert seen == validated
+
+
 @pytest.mark.parametrize("place", ["tool", "schema"])
 def test_a_validator_that_takes_its_time_holds_up_no_other_answer(script, place):
     begun, over, waited = threading.Event(), threading.Event(), []
