@@ -160,6 +160,8 @@ class Cassette:
             size = os.fstat(file.fileno()).st_size
             if self._sound_size() < size:
                 file.truncate(size := self._sound_size())
+        with contextlib.suppress(OSError):
+            self._write_mark.unlink()  # else it would cut the file again, once it has been replaced by a longer one
         if not size:
             self._append(HEADER)
 

@@ -10,6 +10,9 @@ from gateway import DONE, Said, chunk, serve, spoken
 from patience import so_far, until
 
 from amber_nb import Amber, CassetteMiss, ConfigError
+from amber_nb.cassettes.file import Cassette
+from amber_nb.cassettes.interaction import Interaction, dumps
+from amber_nb.cassettes.match import fingerprint
 from amber_nb.simulator import Server
 
 KEY = "ambrs-exampletoken"
@@ -285,3 +288,21 @@ def test_fields_of_the_wrong_kind_are_refused(tape, old, new):
     tape.write_text(content.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ConfigError, match="line"):
         player(tape)
+
+
+def test_what_a_killed_process_left_cuts_the_file_once(tape):
+    """Its mark says how long the file was; a recording that replaces an earlier one makes it longer."""
+
+    def interaction(text):
+        steps = ((0.1, f'{{"text": "{text}"}}'.encode()),)
+        return Interaction(request=fingerprint("POST", "/chat/completions", b"{}"), n=1, status=200, steps=steps)
+
+    tape.parent.mkdir(parents=True, exist_ok=True)
+    first = Cassette(tape)
+    old = first.add(interaction("short"), dumps(interaction("short")))
+    tape.with_name(f".{tape.name}.begun").write_text(str(tape.stat().st_size))
+    tape.write_bytes(tape.read_bytes() + b'{"request": {"meth')
+    longer = interaction("long " * 100)
+    Cassette(tape).add(longer, dumps(longer), stale=[old])
+    (kept,) = Cassette(tape).interactions
+    assert kept.steps == longer.steps
