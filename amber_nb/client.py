@@ -202,7 +202,7 @@ class Amber:
         """
         run = AskRun(self._context, prompt, schema, options)
         try:
-            return run.finish(loop.wait(loop.submit(run.run()), *run.ticking))
+            return run.finish(loop.wait(loop.submit(run.run()), run.inbox))
         except KeyboardInterrupt as interrupt:
             run.fail(interrupt)
             raise KeyboardInterrupt from None  # without the frames of the waiting, which say nothing to a reader
@@ -228,7 +228,7 @@ class Amber:
         """Ask as `ask` does, without blocking the event loop; several may run at once."""
         run = AskRun(self._context, prompt, schema, options, asyncio.get_running_loop())
         try:
-            return run.finish(await loop.wait_async(loop.submit(run.run()), *run.ticking))
+            return run.finish(await loop.wait_async(loop.submit(run.run()), run.inbox))
         except CassetteMiss as miss:
             run.fail(miss)
             raise miss.with_traceback(None) from None

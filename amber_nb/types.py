@@ -1,4 +1,4 @@
-"""The types that the rooms share: messages, replies, tool calls, and the parameters of `ask`."""
+"""The types that the rooms share: messages, replies, tool calls, events, and the parameters of `ask`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,25 @@ __all__ = [
     "Allow",
     "AskOptions",
     "Asker",
+    "ChatEvent",
     "ChatParams",
+    "Delta",
     "Deny",
     "Message",
     "PartialAnswer",
     "Policy",
+    "ReasoningDelta",
     "Reply",
     "RequestRow",
+    "RequestSent",
     "SentImage",
+    "TextDelta",
     "ToolCall",
+    "ToolCallDelta",
     "ToolContent",
+    "ToolProgress",
     "ToolRun",
-    "ToolStep",
+    "Waiting",
     "replace_surrogates",
 ]
 
@@ -249,17 +256,58 @@ class ToolRun:
         return f"ToolRun({', '.join(f'{name}={_repr(value, secrets)}' for name, value in shown)})"
 
 
-@dataclass(slots=True, kw_only=True)
-class ToolStep:
-    """A call as a live view shows it, from its first character to its end."""
+@dataclass(frozen=True, slots=True)
+class RequestSent:
+    """Event: a request goes out, the first one or another try."""
 
-    key: str  # of this call among those of the answer
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Event: the next try waits; sent again each second, with the seconds that are left."""
+
+    seconds: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Event: the model has written a piece of its text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """Event: the model has written a piece of its reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """Event: the model has written a piece of a tool call."""
+
+    index: int  # of the call among those of the answer, from 0
+    name: str  # as far as it is known
+    arguments: str  # the piece that was added
+    round: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolProgress:
+    """Event: a tool call, which the model has written to its end, has come to a state."""
+
+    index: int
     round: int
     name: str
-    arguments: str  # JSON, as far as the model has written it
-    state: Literal["writing", "checking", "waiting", "running", "over"]
+    arguments: str  # JSON, as the model wrote it
+    state: Literal["checking", "waiting", "running", "over"]
     began: float = 0.0  # when it began to run; the monotonic clock, in seconds
     run: ToolRun | None = None  # once it is over
+
+
+Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta
+ChatEvent: TypeAlias = RequestSent | Waiting | Delta | ToolProgress
 
 
 def _secrets(arguments: Mapping[str, Any] | str | None) -> set[str]:

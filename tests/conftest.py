@@ -6,7 +6,6 @@ import os
 import signal
 import ssl
 import sys
-from collections import deque
 from pathlib import Path
 
 import hypothesis
@@ -54,14 +53,10 @@ def pytest_configure(config) -> None:
 @contextlib.contextmanager
 def _replaced_by(virtual):
     """Whatever keeps times for all live views of a process is one of its own, for the times of this clock."""
-    modules = (sys.modules.get(f"amber_nb.display.{name}") for name in ("feed", "live", "inspector"))
-    feed, live, inspector = modules
+    comm = sys.modules.get("amber_nb.display.comm")
     with machine.use(virtual), pytest.MonkeyPatch.context() as patch:
-        if live is not None:
-            patch.setattr(feed, "pump", feed.Pump())
-            patch.setattr(live, "pump", feed.pump)
-        if inspector is not None:
-            patch.setattr(inspector.ToolInspector, "_sends", deque(maxlen=inspector.MOST_OF_ALL))
+        if comm is not None:
+            patch.setattr(comm, "scheduler", comm.SendScheduler())
         yield virtual
 
 

@@ -36,5 +36,10 @@ async def until_async(condition: Callable[[], T]) -> T:
 
 def so_far(asking) -> str:
     """The text that an ask has read by now."""
-    come = asking._loop.partial_reply(cancelled=False)
+    come = asking._loop.partial_result(cancelled=False).reply
     return "" if come is None else come.text
+
+
+def runs_so_far(asking):
+    """Return the tool runs of an ask under way; a call that has not ended counts as not run."""
+    return asking._loop.partial_result(cancelled=False).tool_runs

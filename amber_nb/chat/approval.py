@@ -11,9 +11,8 @@ from .. import clock, display
 from ..display.escape import shorten, show_controls
 from ..errors import ToolError
 from ..redact import HIDDEN, redact, restore
-from ..types import Allow, Deny, ToolCall, ToolStep
-from .cell import CellExecutor
-from .execute import UserCodeError
+from ..types import Allow, Deny, ToolCall
+from .execute import CellExecutor, UserCodeError
 from .tool_calls import Approval
 
 __all__ = ["ApprovalPrompt"]
@@ -35,7 +34,7 @@ class ApprovalPrompt:
     def __init__(
         self,
         executor: CellExecutor,
-        view: display.Stage | display.TextStage | None,
+        view: display.NotebookDisplay | display.TerminalDisplay | None,
         *,
         can_type: bool,
         timeout_s: float | None,
@@ -48,7 +47,7 @@ class ApprovalPrompt:
         self._allowed_all = False  # then the questions that wait for the keyboard are not asked
 
     async def decide(
-        self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
+        self, call: ToolCall, index: int, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
     ) -> Approval:
         """Ask the reader: with a card in the cell, or at the keyboard where no page shows a card.
 
@@ -56,15 +55,15 @@ class ApprovalPrompt:
             ToolError: there is no reader.
         """
         try:
-            return await self._ask(call, step, spec, check)
+            return await self._ask(call, index, spec, check)
         except TimeoutError:
             return Approval(Deny(f"nobody decided within {self._timeout_s:g} s"), "timeout")
 
     async def _ask(
-        self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
+        self, call: ToolCall, index: int, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
     ) -> Approval:
-        if isinstance(self._view, display.Stage):
-            approval = await self._ask_on_page(self._view, call, step, spec, check)
+        if isinstance(self._view, display.NotebookDisplay):
+            approval = await self._ask_on_page(self._view, call, index, spec, check)
             if approval is not None:
                 return approval
         if not self._can_type:
@@ -93,18 +92,18 @@ class ApprovalPrompt:
 
     async def _ask_on_page(
         self,
-        view: display.Stage,
+        view: display.NotebookDisplay,
         call: ToolCall,
-        step: ToolStep,
+        index: int,
         spec: Mapping[str, Any],
         check: Callable[[Mapping[str, Any]], str],
     ) -> Approval | None:
         """Return the decision of the reader on the page; None where no page has shown the card in time."""
-        future = view.ask(call, step, spec=spec, check=check)
+        future = view.ask(call, index, spec=spec, check=check)
         until = clock.monotonic() + view.patience_s
-        while not (future.done() or view.heard(step.key)):
+        while not (future.done() or view.is_seen(index)):
             if clock.monotonic() > until:
-                view.withdraw(step.key)
+                view.withdraw(index)
                 return None
             await clock.sleep_async(_CARD_CHECK_S)
         async with clock.timeout(self._timeout_s):  # counted from when the reader can see the card

@@ -18,14 +18,14 @@ from ..cassettes.session import CURRENT_CELL, CassetteSession
 from ..config import Config, check_seconds
 from ..display import kernel
 from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
-from ..types import Asker, AskOptions, ChatParams, Message, Reply
+from ..types import Asker, AskOptions, ChatEvent, ChatParams, Message, Reply
 from ..wire import event_loop
 from ..wire.clients import Clients
 from ..wire.retry import RetryPolicy
 from .approval import ApprovalPrompt
-from .cell import CellExecutor
-from .loop import ChatLoop, wants_tools
-from .messages import add_images, assistant_message, ensure_call_ids, messages_for, split_params, tool_messages
+from .execute import CellExecutor
+from .loop import ChatLoop, ChatResult, wants_tools
+from .messages import add_images, assistant_message, ensure_call_ids, messages_for, split_params
 from .tool_calls import ToolRunner
 
 __all__ = ["AskContext", "AskRun", "current_cell", "show_parameters"]
@@ -36,7 +36,8 @@ OPTIONS = tuple(name for name in AskOptions.__annotations__ if name not in ChatP
 INHERITED = ("require_approval", "approval_timeout_s", "max_rounds", "model", "timeout_s", "max_wait_s", "footer")
 # What replaces the live view when no text came: the error below it says the rest.
 EMPTY = {"text/html": "", "text/plain": ""}
-TOOLS_TICK_S = 0.1  # seconds between two ticks where there are tools: arguments appear while the model writes them
+
+_WAKE_S = 0.25  # how long an interrupt of a cell that awaits may take
 
 _display_queue = kernel.DisplayQueue()
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,6 +91,9 @@ class AskContext:
 class AskRun:
     """One `ask`: checked when it is made, run on the private loop, finished in the caller's thread.
 
+    Attributes:
+        inbox: what the caller's thread is to call while it waits.
+
     Args:
         context: what the client lends.
         prompt: a question, or messages.
@@ -133,12 +137,11 @@ class AskRun:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
         self._tools = list(by_name.values())
         body, sdk_options = self._request()
-        self._display: display.Stage | display.TextStage | None = None
-        self._executor: CellExecutor | None = None
+        self._display: display.NotebookDisplay | display.TerminalDisplay | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stopped = False
         self._visible = _is_visible(option["show"], context.config.display)
-        self._waker = event_loop.Waker()
+        self.inbox = event_loop.Inbox(wake_s=_WAKE_S if kernel.in_kernel() else None)
         for holder in holders:  # only now that all arguments are known to be right
             holder.mark_used(thumbnails=option["thumbnails"])
         self._place_in_queue = _display_queue.begin()
@@ -149,11 +152,11 @@ class AskRun:
                 self._display = self._open_display(body["model"])
             tool_runner: ToolRunner | None = None
             if by_name:
-                self._executor = CellExecutor(self._waker, caller_loop)
+                executor = CellExecutor(self.inbox, caller_loop)
                 prompt_reader = ApprovalPrompt(
-                    self._executor, self._display, can_type=kernel.can_prompt(), timeout_s=option["approval_timeout_s"]
+                    executor, self._display, can_type=kernel.can_prompt(), timeout_s=option["approval_timeout_s"]
                 )
-                tool_runner = ToolRunner(by_name, option["require_approval"], self._executor, prompt_reader)
+                tool_runner = ToolRunner(by_name, option["require_approval"], executor, prompt_reader, self._emit)
             self._loop = self._make_loop(messages, body, sdk_options, tool_runner)
         except BaseException:
             self._end(None)
@@ -195,32 +198,22 @@ class AskRun:
             tool_runner=tool_runner,
             max_rounds=option["max_rounds"],
             response_format=self._format,
-            on_text=view.feed if view is not None else len,
+            emit=self._emit,
             rest_s=rest_s,
         )
 
     @property
-    def ticking(self) -> tuple[Callable[[], None] | None, float, event_loop.Waker]:
-        """What the caller's thread calls while it waits, the seconds between two calls, and what wakes it sooner."""
-        if self._display is None and self._executor is None:
-            return None, 0.0, self._waker
-        tick_s = self._display.every_s if self._display is not None else 1.0
-        return self._tick, min(tick_s, TOOLS_TICK_S) if self._executor is not None else tick_s, self._waker
+    def _emit(self) -> Callable[[ChatEvent], object]:
+        return self._display.handle if self._display is not None else bool
 
-    def _tick(self) -> None:
-        if self._executor is not None:
-            self._executor.run_pending()
-        if self._display is not None:
-            self._display.tick(self._loop.activity, self._loop.steps)
-
-    def _open_display(self, model: str) -> display.Stage | display.TextStage | None:
+    def _open_display(self, model: str) -> display.NotebookDisplay | display.TerminalDisplay | None:
         setting = self._context.config.display
         if kernel.in_terminal():
             head = display.strip_text(self._images) if self._images else ""
-            return display.TextStage(head=head) if setting in ("auto", "live") else None
+            return display.TerminalDisplay(self.inbox.put, head) if setting in ("auto", "live") else None
         if setting == "live" or (setting == "auto" and kernel.has_front_end()):
             badge = {"simulate": "simulated", "replay": "replayed"}.get(self._context.config.mode)
-            return display.Stage(
+            view = display.NotebookDisplay(
                 model=str(model),
                 badge=badge,
                 on_stop=self._stop,
@@ -228,50 +221,52 @@ class AskRun:
                 head=display.strip_html(self._images) if self._images else "",
                 tools=bool(self._tools),
             )
+            if view.poll_s:
+                self.inbox.poll(view.listen, view.poll_s)
+            return view
         return None
 
     def _stop(self) -> None:
         self._stopped = True
         event_loop.call_soon(lambda: self._task.cancel() if self._task is not None else None)
 
-    async def run(self) -> Reply:
-        """Return the reply; the async core, which runs on the private loop."""
+    async def run(self) -> ChatResult:
+        """Run to the last reply; the async core, which runs on the private loop."""
         self._task = asyncio.current_task()
         CURRENT_CELL.set(self._cell)  # the transport runs on the private loop, where no cell is
         try:
             return await self._loop.run()
         except asyncio.CancelledError:
-            reply = self._loop.partial_reply(cancelled=True)
-            if not self._stopped or reply is None:  # an interrupt, which the caller raises
+            result = self._loop.partial_result(cancelled=True)
+            if not self._stopped or result.reply is None:  # an interrupt, which the caller raises
                 raise
-            return reply
+            return result
 
-    def finish(self, reply: Reply) -> Answer[Any]:
+    def finish(self, result: ChatResult) -> Answer[Any]:
         """Make the Answer of a whole reply, remember it and show it.
 
         Raises:
             RefusalError, SchemaError: a schema was asked for and is not met; `.answer` has what came.
             openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError: the same, because it was cut.
         """
-        answer = self._make_answer(reply)
+        assert result.reply is not None
+        answer = self._make_answer(result, result.reply)
         self._end(answer)
-        unmet = self._format is not None and self._loop.parsed is None
-        if unmet and reply.complete and not wants_tools(reply):
-            error = self._schema_error(reply)
+        unmet = self._format is not None and result.parsed is None
+        if unmet and result.reply.complete and not wants_tools(result.reply):
+            error = self._schema_error(result.reply, result.schema_error)
             error.answer = answer  # type: ignore[attr-defined]
             raise error
         return answer
 
-    def _schema_error(self, reply: Reply) -> Exception:
+    def _schema_error(self, reply: Reply, mismatch: str) -> Exception:
         if reply.refusal:
             return RefusalError(f"The model refused: {reply.refusal[:300]}")
         if reply.finish_reason == "length":
             return openai.LengthFinishReasonError(completion=reply.completion)
         if reply.finish_reason == "content_filter":
             return openai.ContentFilterFinishReasonError()
-        return SchemaError(
-            f"The reply does not fit the schema, also after the model was told so. {self._loop.schema_error}"
-        )
+        return SchemaError(f"The reply does not fit the schema, also after the model was told so. {mismatch}")
 
     def fail(self, error: BaseException) -> None:
         """End with an error: keep and show the text that came, and add the remedy to the error."""
@@ -279,32 +274,31 @@ class AskRun:
             return
         answer = None
         try:
-            reply = self._loop.partial_reply(cancelled=not isinstance(error, Exception))
+            result = self._loop.partial_result(cancelled=not isinstance(error, Exception))
             holds_answer = isinstance(error, (StreamCut, BadReply, ToolError))
-            if reply is not None and (reply.text or holds_answer or self._loop.runs):
-                answer = self._make_answer(reply)
+            if result.reply is not None and (result.reply.text or holds_answer or result.tool_runs):
+                answer = self._make_answer(result, result.reply)
             if isinstance(error, (StreamCut, BadReply, ToolError)):
                 error.answer = answer
             self._context.annotate(error)
         finally:  # whatever happens, those that wait in the queue get their turn
             self._end(answer if answer is not None and (answer.text or answer.tool_runs) else None)
 
-    def _make_answer(self, reply: Reply) -> Answer[Any]:
-        loop = self._loop
+    def _make_answer(self, result: ChatResult, reply: Reply) -> Answer[Any]:
         message = assistant_message(reply.completion)
         if message is not None and message.get("tool_calls"):
-            message = ensure_call_ids(message, max((run.round for run in loop.runs), default=1))
+            message = ensure_call_ids(message, max((run.round for run in result.tool_runs), default=1))
         return Answer(
             reply,
             _mode=self._context.config.mode,
-            _earlier_messages=loop.messages,
+            _earlier_messages=result.messages,
             _images=self._images,
-            _tool_runs=loop.runs,
-            _earlier_text="\n\n".join(loop.earlier_texts),
-            _parsed=loop.parsed,
+            _tool_runs=result.tool_runs,
+            _earlier_text="\n\n".join(result.earlier_texts),
+            _parsed=result.parsed,
             _has_schema=self._format is not None,
             _message=message,
-            _later_messages=[*tool_messages(loop.unhandled_runs), *loop.image_messages],
+            _later_messages=result.later_messages,
             _options=self._inherited_options(),
             _asker=self._context.asker,
             _footer=self._options["footer"],

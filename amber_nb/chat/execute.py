@@ -6,19 +6,22 @@ Whatever that code raises, SystemExit and cancellation included, ends nothing el
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
 
 from .. import clock, tools
 from ..types import ToolContent, replace_surrogates
+from ..wire import event_loop
 from .messages import encode_result
 
-__all__ = ["THREAD_RUNS_ON", "Executors", "ToolOutcome", "UserCodeError", "run_in_thread", "run_tool"]
+__all__ = ["THREAD_RUNS_ON", "CellExecutor", "Executors", "ToolOutcome", "UserCodeError", "run_in_thread", "run_tool"]
 
 _MAX_ERROR_CHARS = 300  # of a tool's error, as the model gets it
 THREAD_RUNS_ON = "its thread cannot be stopped and is still running"
@@ -165,3 +168,75 @@ def _message(error: BaseException) -> str:
     except BaseException as another:
         text = f"its message failed with {type(another).__name__}"
     return text if len(text) <= _MAX_ERROR_CHARS else text[: _MAX_ERROR_CHARS - 1] + "…"
+
+
+class CellExecutor:
+    """Run code in the cell that asks: on its thread, and on its event loop.
+
+    Args:
+        inbox: has functions called on the cell's thread, which waits for the answer.
+        loop: the event loop of a caller that awaits; None for a sync caller.
+    """
+
+    def __init__(self, inbox: event_loop.Inbox, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._inbox = inbox
+        self._loop = loop
+
+    async def run_in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
+        """Run a function on the cell's thread; its time counts from when it begins there."""
+        here = asyncio.get_running_loop()
+        future: Future[Any] = Future()
+        async with clock.timeout(None) as limit:
+
+            def count(seconds: float) -> None:
+                with contextlib.suppress(RuntimeError):  # it has ended already
+                    limit.extend(seconds)
+
+            def timed_work() -> Any:
+                if timeout_s is not None:
+                    here.call_soon_threadsafe(count, timeout_s)
+                return work()
+
+            self._inbox.put(partial(_run_job, timed_work, future))
+            return await asyncio.wrap_future(future)
+
+    async def await_on_caller_loop(self, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Await what a function makes, on the caller's event loop, or on the tool loop if the caller is synchronous."""
+        cancelled_here = False  # the user's code may also cancel itself, which is its own failure
+
+        async def there() -> Any:
+            if cancelled_here:
+                raise asyncio.CancelledError
+            try:
+                return await make()
+            except BaseException as error:
+                if cancelled_here:
+                    raise
+                raise UserCodeError(error) from None
+
+        coroutine = there()
+        if self._loop is None:
+            future = event_loop.submit_user_code(coroutine)
+        else:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            # Shielded, so that `cancelled_here` is set before the coroutine is cancelled.
+            return await asyncio.shield(asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            cancelled_here = True
+            future.cancel()
+            raise
+
+
+def _run_job(work: Callable[[], Any], future: Future[Any]) -> None:
+    """Run a function for a future; an interrupt is the reader's, and ends the whole ask."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        future.set_exception(UserCodeError(error))
+    else:
+        future.set_result(result)

@@ -1,19 +1,19 @@
 """The chat loop: request, tools, request, … up to the reply that ends an ask; no display, no cell.
 
-It runs on the private loop.
+It runs on the private loop, and tells what happens in events.
 """
 
 from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import clock, tools
 from ..cassettes.session import CassetteSession
 from ..errors import ToolError
-from ..types import Reply, ToolRun, ToolStep
+from ..types import ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun
 from ..wire.clients import Clients
 from ..wire.completion import StreamedCompletion
 from ..wire.retry import RetryPolicy
@@ -21,7 +21,7 @@ from .execute import UserCodeError, run_in_thread
 from .messages import assistant_message, ensure_call_ids, image_messages, tool_messages
 from .tool_calls import ToolRunner
 
-__all__ = ["ChatLoop", "wants_tools"]
+__all__ = ["ChatLoop", "ChatResult", "wants_tools"]
 
 # The finish_reasons after which tool calls are complete and may run; calls that were cut or filtered are only shown.
 COMPLETE_CALLS = ("tool_calls", "function_call", "stop")
@@ -33,8 +33,31 @@ def wants_tools(reply: Reply) -> bool:
     return bool(calls) and reply.finish_reason in COMPLETE_CALLS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatResult:
+    """What an ask has come to, at its end or as far as it came.
+
+    Attributes:
+        reply: the last reply, with the times of the whole ask; None where no request was sent.
+        messages: the conversation up to that reply.
+        later_messages: the messages that follow it: results of tools that ran beside calls that the caller has to run.
+        earlier_texts: the texts of the replies before it.
+        tool_runs: the tool calls of all replies.
+        parsed: what `schema=` asked for: the value, and as JSON.
+        schema_error: why the reply does not fit the schema.
+    """
+
+    reply: Reply | None
+    messages: list[dict[str, Any]]
+    later_messages: list[dict[str, Any]]
+    earlier_texts: tuple[str, ...]
+    tool_runs: tuple[ToolRun, ...]
+    parsed: tuple[Any, Any] | None
+    schema_error: str
+
+
 class ChatLoop:
-    """Run one ask up to its last reply; what has come so far is readable at any time, from any thread.
+    """Run one ask up to its last reply.
 
     Args:
         clients: the SDK's clients, on the mode's transport.
@@ -46,16 +69,8 @@ class ChatLoop:
         tool_runner: handles tool calls; None without tools.
         max_rounds: how often the model may call tools.
         response_format: what `schema=` asks for, or None.
-        on_text: called with each piece of text.
+        emit: called with each event, on the private loop, and on the thread of a tool that begins to run.
         rest_s: seconds between two reads.
-
-    Attributes:
-        messages: the conversation up to the last reply.
-        earlier_texts: the texts of the replies before the last.
-        unhandled_runs: the runs beside calls that the caller has to run.
-        image_messages: the recorded messages with the images of these runs.
-        parsed: what the response format has read: the value, and as JSON.
-        schema_error: why the last reply does not fit the response format.
     """
 
     def __init__(
@@ -70,15 +85,14 @@ class ChatLoop:
         tool_runner: ToolRunner | None,
         max_rounds: int,
         response_format: tools.ResponseFormat | None,
-        on_text: Callable[[str], object] = len,
+        emit: Callable[[ChatEvent], object] = bool,
         rest_s: float = 0.0,
     ) -> None:
-        self.messages = messages
-        self.earlier_texts: list[str] = []
-        self.unhandled_runs: list[ToolRun] = []
-        self.image_messages: list[dict[str, Any]] = []
-        self.parsed: tuple[Any, Any] | None = None
-        self.schema_error = ""
+        self._messages = messages
+        self._later_messages: list[dict[str, Any]] = []
+        self._earlier_texts: list[str] = []
+        self._parsed: tuple[Any, Any] | None = None
+        self._schema_error = ""
         self._clients = clients
         self._session = session
         self._body = body
@@ -87,15 +101,16 @@ class ChatLoop:
         self._tool_runner = tool_runner
         self._max_rounds = max_rounds
         self._round = 0  # the last round that began
+        self._earlier_calls = 0  # of the rounds before
         self._response_format = response_format
-        self._on_text = on_text
+        self._emit = emit
         self._rest_s = rest_s
         self._call: StreamedCompletion | None = None
         self._began = 0.0
         self._first_token_s: float | None = None
 
-    async def run(self) -> Reply:
-        """Return the last reply, with the times of the whole ask.
+    async def run(self) -> ChatResult:
+        """Run to the last reply.
 
         Raises:
             openai.OpenAIError, StreamCut, BadReply: as `StreamedCompletion.run` raises them.
@@ -106,39 +121,30 @@ class ChatLoop:
         reply = await self._run_rounds()
         if self._response_format is not None and reply.complete:
             reply = await self._parse_or_repair(self._response_format, reply)
-        return self._with_times(reply)
+        return self._result(reply)
 
-    def partial_reply(self, *, cancelled: bool) -> Reply | None:
-        """Return what has come of the last reply; None before the first request."""
+    def partial_result(self, *, cancelled: bool) -> ChatResult:
+        """Return what has come of an ask that did not end well; on any thread.
+
+        Args:
+            cancelled: whether the reader stopped it.
+        """
         if self._call is None:
-            return None
-        reply = self._with_times(self._call.reply(cancelled=cancelled))
+            return self._result(None)
+        reply = self._call.reply(cancelled=cancelled)
         # Also where the reply was complete, and its tools were running.
-        return replace(reply, finish_reason="cancelled", complete=False) if cancelled else reply
+        return self._result(replace(reply, finish_reason="cancelled", complete=False) if cancelled else reply)
 
-    @property
-    def activity(self) -> str:
-        """What goes on that adds no text, for a status line."""
-        return self._call.activity if self._call is not None else ""
-
-    @property
-    def runs(self) -> tuple[ToolRun, ...]:
-        """The tool calls so far."""
-        return self._tool_runner.runs if self._tool_runner is not None else ()
-
-    @property
-    def steps(self) -> list[ToolStep]:
-        """The tool calls as a live view shows them, with those that the model is writing."""
-        if self._tool_runner is None:
-            return []
-        steps, call = list(self._tool_runner.steps), self._call
-        if call is not None and not call.over:
-            number = max((step.round for step in steps), default=0) + 1
-            steps += [
-                ToolStep(key=f"{number}.{place}", round=number, name=name, arguments=text, state="writing")
-                for place, (name, text) in enumerate(call.calls, start=len(steps))
-            ]
-        return steps
+    def _result(self, reply: Reply | None) -> ChatResult:
+        return ChatResult(
+            reply=reply and self._with_times(reply),
+            messages=self._messages,
+            later_messages=self._later_messages,
+            earlier_texts=tuple(self._earlier_texts),
+            tool_runs=self._tool_runner.runs if self._tool_runner is not None else (),
+            parsed=self._parsed,
+            schema_error=self._schema_error,
+        )
 
     async def _run_rounds(self) -> Reply:
         """Run round after round, and return the reply that calls no tool."""
@@ -163,7 +169,7 @@ class ChatLoop:
     async def _run_tools(self, tool_runner: ToolRunner, message: dict[str, Any]) -> bool:
         """Run the tools of one reply, and extend the messages; return False where the caller has to run a tool."""
         message_with_ids = ensure_call_ids(message, self._round)
-        messages = [*self.messages, message_with_ids]
+        messages = [*self._messages, message_with_ids]
         recorded = self._recorded_results(messages)
         results = (
             None if recorded is None else {each.get("tool_call_id", ""): each.get("content") or "" for each in recorded}
@@ -174,13 +180,13 @@ class ChatLoop:
         ]
         runs = await tool_runner.run(calls, self._round, results)
         if tool_runner.has_unhandled(runs):
-            self.unhandled_runs = [run for run in runs if run.status != "not_run"]
-            self.image_messages = image_messages(recorded or (), self.unhandled_runs)
+            handled = [run for run in runs if run.status != "not_run"]
+            self._later_messages = [*tool_messages(handled), *image_messages(recorded or (), handled)]
             return False
         if recorded == []:
             assert self._session is not None
             raise self._session.missing_results()
-        self.messages = [*messages, *(recorded or tool_messages(runs))]
+        self._messages = [*messages, *(recorded or tool_messages(runs))]
         if self._body.get("tool_choice") not in (None, "auto", "none"):  # it would be forced to call for ever
             self._body["tool_choice"] = "auto"
         return True
@@ -199,16 +205,16 @@ class ChatLoop:
             if reply.refusal or wants_tools(reply) or reply.finish_reason in ("length", "content_filter"):
                 return reply
             try:
-                self.parsed = await self._parse(response_format, reply.text)
+                self._parsed = await self._parse(response_format, reply.text)
                 return reply
             except tools.ResponseMismatch as mismatch:
                 if not again:
-                    self.schema_error = str(mismatch)
+                    self._schema_error = str(mismatch)
                     return reply
                 message = {"role": "assistant", "content": reply.text}
                 correction = f"This does not fit the schema. {mismatch} Give the corrected JSON, and nothing else."
-                self.messages = [*self.messages, message, {"role": "user", "content": correction}]
-            self._on_text("\n\n")
+                self._messages = [*self._messages, message, {"role": "user", "content": correction}]
+            self._emit(TextDelta("\n\n"))
             reply = await self._run_rounds()
         return reply
 
@@ -224,17 +230,18 @@ class ChatLoop:
 
     def _keep_text(self, reply: Reply) -> None:
         if reply.text:
-            self.earlier_texts.append(reply.text)
-            self._on_text("\n\n")
+            self._earlier_texts.append(reply.text)
+            self._emit(TextDelta("\n\n"))
 
     def _make_body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self._body, "messages": messages, "stream_options": {"include_usage": True}}
 
     async def _request(self) -> Reply:
         """Send one request, and return its reply."""
-        body = self._make_body(self.messages)
+        body = self._make_body(self._messages)
+        self._earlier_calls = len(self._tool_runner.runs) if self._tool_runner is not None else 0
         self._call = StreamedCompletion(
-            self._clients.private(), body, self._options, self._on_text, self._rest_s, self._retry_policy()
+            self._clients.private(), body, self._options, self._emit_with_place, self._rest_s, self._retry_policy()
         )
         sent = clock.monotonic()
         try:
@@ -243,6 +250,12 @@ class ChatLoop:
             first = self._call.reply().first_token_s
             if self._first_token_s is None and first is not None:
                 self._first_token_s = sent - self._began + first
+
+    def _emit_with_place(self, event: ChatEvent) -> None:
+        """Emit an event of a request; the calls of its reply are counted on from those of the replies before."""
+        if type(event) is ToolCallDelta:
+            event = replace(event, index=self._earlier_calls + event.index, round=self._round + 1)
+        self._emit(event)
 
     def _with_times(self, reply: Reply) -> Reply:
         return replace(reply, first_token_s=self._first_token_s, total_s=clock.monotonic() - self._began)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from .. import clock
 from .. import tools as toolbox
 from ..errors import ToolError
-from ..types import Allow, Deny, ToolCall, ToolRun, ToolStep
+from ..types import Allow, Deny, ToolCall, ToolProgress, ToolRun
 from .execute import THREAD_RUNS_ON, Executors, UserCodeError, run_in_thread, run_tool
 from .messages import RecordedOutcome, decode_outcome, encode_denial, encode_edit
 
@@ -31,13 +31,13 @@ class Approver(Protocol):
     """Ask the reader for approval."""
 
     async def decide(
-        self, call: ToolCall, step: ToolStep, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
+        self, call: ToolCall, index: int, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
     ) -> Approval:
         """Ask the reader whether a call may run.
 
         Args:
             call: the call, its arguments checked.
-            step: the call as a live view knows it.
+            index: of the call, in its `ToolProgress`.
             spec: the tool as the model knows it.
             check: returns what is wrong with edited arguments, or "".
 
@@ -59,7 +59,7 @@ class Approval:
 class _PendingCall:
     """A call of a reply, while it is handled."""
 
-    step: ToolStep
+    progress: ToolProgress
     id: str
     tool: Any  # toolbox.Tool; None where there is none of that name
     text: str
@@ -79,13 +79,22 @@ class ToolRunner:
         approval: False, True, or a policy: `(ToolCall) -> Allow | Deny | bool | None`, sync or async.
         executors: run code of the user's.
         approver: asks the reader.
+        emit: called with a `ToolProgress` whenever a call comes to another state; from any thread.
     """
 
-    def __init__(self, tools: Mapping[str, Any], approval: Any, executors: Executors, approver: Approver) -> None:
+    def __init__(
+        self,
+        tools: Mapping[str, Any],
+        approval: Any,
+        executors: Executors,
+        approver: Approver,
+        emit: Callable[[ToolProgress], object] = bool,
+    ) -> None:
         self._tools = tools
         self._approval = approval
         self._executors = executors
         self._approver = approver
+        self._emit = emit
         self._context = contextvars.copy_context()
         self._parallel = asyncio.Semaphore(_MAX_PARALLEL)
         self._wrong: set[str] = set()  # tools that got wrong arguments in the last round
@@ -130,27 +139,27 @@ class ToolRunner:
         return any(run.name in self._tools and self._tools[run.name].function is None for run in runs)
 
     @property
-    def steps(self) -> list[ToolStep]:
-        """All calls so far, those under way included, as a live view shows them; readable from any thread."""
-        return [call.step for call in list(self._calls)]
-
-    @property
     def runs(self) -> tuple[ToolRun, ...]:
         """All calls so far in the order of the model; a call under way counts as stopped; readable from any thread."""
-        return tuple(call.step.run or self._stopped_run(call) for call in list(self._calls))
+        return tuple(call.progress.run or self._stopped_run(call) for call in list(self._calls))
 
     def _begin(self, raw: Mapping[str, Any], number: int) -> _PendingCall:
         name, text = raw["function"]["name"], raw["function"]["arguments"]
-        key = f"{number}.{len(self._calls)}"
-        step = ToolStep(key=key, round=number, name=name, arguments=text, state="checking")
-        call = _PendingCall(step, raw["id"], self._tools.get(name), text)
+        index = len(self._calls)
+        progress = ToolProgress(index=index, round=number, name=name, arguments=text, state="checking")
+        call = _PendingCall(progress, raw["id"], self._tools.get(name), text)
         self._calls.append(call)
+        self._emit(progress)
         return call
+
+    def _update(self, call: _PendingCall, **changes: Any) -> None:
+        call.progress = replace(call.progress, **changes)
+        self._emit(call.progress)
 
     async def _check(self, call: _PendingCall) -> None:
         if call.tool is None:
             known = ", ".join(self._tools) or "none"
-            call.mistake = f"There is no tool {call.step.name[:64]!r}. There are: {known}."
+            call.mistake = f"There is no tool {call.progress.name[:64]!r}. There are: {known}."
             return
         if call.tool.function is None:
             return
@@ -161,19 +170,20 @@ class ToolRunner:
 
     def _raise_if_repeated(self, calls: Sequence[_PendingCall]) -> None:
         """Raise where a tool got wrong arguments twice in a row: such a model would go on for ever."""
-        repeated = next((call for call in calls if call.mistake and call.step.name in self._wrong), None)
+        repeated = next((call for call in calls if call.mistake and call.progress.name in self._wrong), None)
         if repeated is not None:
             for call in calls:
                 self._finish(call, "invalid" if call.mistake else "not_run", error=call.mistake or None)
-            mistake = repeated.step.run.redacted().error if repeated.step.run else repeated.mistake
+            progress = repeated.progress
+            mistake = progress.run.redacted().error if progress.run else repeated.mistake
             raise ToolError(
-                f"{repeated.step.name[:64]}: the model was told once that its arguments are wrong, and they still are. "
+                f"{progress.name[:64]}: the model was told once that its arguments are wrong, and they still are. "
                 f"{mistake}",
-                name=repeated.step.name,
+                name=progress.name,
                 arguments=repeated.text,
             )
-        self._wrong -= {call.step.name for call in calls if not call.mistake}
-        self._wrong |= {call.step.name for call in calls if call.mistake}
+        self._wrong -= {call.progress.name for call in calls if not call.mistake}
+        self._wrong |= {call.progress.name for call in calls if call.mistake}
 
     async def _apply_policy(self, call: _PendingCall) -> None:
         if call.arguments is None:
@@ -196,11 +206,11 @@ class ToolRunner:
         elif self._approval:
             needs_reader = True
         if needs_reader:
-            call.step.state = "waiting"
+            self._update(call, state="waiting")
 
     def _to_tool_call(self, call: _PendingCall) -> ToolCall:
         # A copy: a policy must not change unseen what was checked.
-        return ToolCall(id=call.id, name=call.step.name, arguments=copy.deepcopy(call.arguments or {}))
+        return ToolCall(id=call.id, name=call.progress.name, arguments=copy.deepcopy(call.arguments or {}))
 
     async def _ask_policy(self, call: ToolCall) -> Any:
         try:
@@ -218,7 +228,7 @@ class ToolRunner:
             return self._finish(call, "invalid", error=call.mistake, sent=call.mistake)
         if call.arguments is None:
             return self._finish(call, "not_run")
-        if call.step.state == "waiting" and not self._allow_all:
+        if call.progress.state == "waiting" and not self._allow_all:
             call.approval = await self._ask(call)
         decision = call.approval.decision if call.approval else Allow()
         if isinstance(decision, Deny):
@@ -231,11 +241,10 @@ class ToolRunner:
                 return self._finish(call, "invalid", error=str(error), sent=str(error))
         async with self._parallel:
             run = await self._run_call(call)
-        if _to_json(call.arguments) == _to_json(proposed):
-            return run
-        by = call.approval.by if call.approval else "policy"
-        sent = encode_edit(call.arguments, by) + run.sent
-        return self._set(call, replace(run, edited=True, proposed=proposed, sent=sent))
+        if _to_json(call.arguments) != _to_json(proposed):
+            by = call.approval.by if call.approval else "policy"
+            run = replace(run, edited=True, proposed=proposed, sent=encode_edit(call.arguments, by) + run.sent)
+        return self._set(call, run)
 
     async def _check_decision(self, call: _PendingCall, decision: Allow | Deny) -> Allow | Deny:
         """Check the arguments of a policy's decision; those of the reader are checked while the reader edits them."""
@@ -245,8 +254,9 @@ class ToolRunner:
             return Allow(await self._check_arguments(call, decision.arguments))
         except toolbox.ArgumentsError as error:
             raise ToolError(
-                f"{call.step.name}: the arguments that require_approval gave are wrong, and nothing was run. {error}",
-                name=call.step.name,
+                f"{call.progress.name}: the arguments that require_approval gave are wrong, and nothing was run. "
+                f"{error}",
+                name=call.progress.name,
                 arguments=dict(decision.arguments),
             ) from None
 
@@ -266,24 +276,24 @@ class ToolRunner:
                 return str(error)
             return ""
 
-        approval = await self._approver.decide(self._to_tool_call(call), call.step, call.tool.spec, check)
+        approval = await self._approver.decide(self._to_tool_call(call), call.progress.index, call.tool.spec, check)
         self._allow_all = self._allow_all or approval.always
         return approval
 
     async def _run_call(self, call: _PendingCall) -> ToolRun:
-        call.step.state = "checking"  # it may still have to wait for the cell's thread
+        self._update(call, state="checking")  # it may still have to wait for the cell's thread
         assert call.arguments is not None
         _, work = _prepare(call, call.arguments)  # prepared already, when they were checked
 
         def timed_work() -> Any:
-            call.step.began, call.step.state = clock.monotonic(), "running"
+            self._update(call, state="running", began=clock.monotonic())
             return work()
 
         outcome = await run_tool(call.tool, timed_work, self._executors, self._context)
-        return self._finish(call, outcome.status, **{name: getattr(outcome, name) for name in _OUTCOME_FIELDS})
+        return self._make_run(call, outcome.status, **{name: getattr(outcome, name) for name in _OUTCOME_FIELDS})
 
     def _stopped_run(self, call: _PendingCall) -> ToolRun:
-        running = call.step.state == "running"
+        running = call.progress.state == "running"
         runs_on = running and not call.tool.is_async
         return self._make_run(call, "not_run", error=f"stopped; {THREAD_RUNS_ON}" if runs_on else "stopped")
 
@@ -291,20 +301,20 @@ class ToolRunner:
         return self._set(call, self._make_run(call, status, **more))
 
     def _make_run(self, call: _PendingCall, status: Any, **more: Any) -> ToolRun:
-        began = call.step.began
+        began = call.progress.began
         return ToolRun(
-            name=call.step.name,
+            name=call.progress.name,
             arguments=call.arguments if call.arguments is not None else call.text,
             status=status,
             duration_s=clock.monotonic() - began if began else 0.0,
-            round=call.step.round,
+            round=call.progress.round,
             call_id=call.id,
             decided_by=call.approval.by if call.approval else None,
             **more,
         )
 
     def _set(self, call: _PendingCall, run: ToolRun) -> ToolRun:
-        call.step.run, call.step.state = run, "over"
+        self._update(call, run=run, state="over")
         return run
 
     def _replay(self, call: _PendingCall, message: str | None) -> ToolRun:
@@ -319,7 +329,7 @@ class ToolRunner:
             call.arguments = outcome.arguments
         if outcome.by:
             call.approval = Approval(Allow(), outcome.by)
-        run = self._finish(
+        run = self._make_run(
             call,
             outcome.status,
             result=outcome.text if outcome.status == "ran" else None,
@@ -328,9 +338,9 @@ class ToolRunner:
             reason=outcome.reason,
             told=toolbox.to_tool_content(outcome.text) if outcome.status == "ran" else None,
         )
-        if outcome.arguments is None:
-            return run
-        return self._set(call, replace(run, edited=True, proposed=proposed))
+        if outcome.arguments is not None:
+            run = replace(run, edited=True, proposed=proposed)
+        return self._set(call, run)
 
 
 def _prepare(call: _PendingCall, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any]]:

@@ -1,12 +1,12 @@
 from .cards import strip_html, strip_items, strip_text, tools_html, tools_text, value_html
 from .html import answer_html
-from .inspector import ToolInspector
-from .stage import Stage
-from .terminal import TextStage
+from .live import NotebookDisplay
+from .terminal import TerminalDisplay
+from .tool_inspector import ToolInspector
 
 __all__ = [
-    "Stage",
-    "TextStage",
+    "NotebookDisplay",
+    "TerminalDisplay",
     "ToolInspector",
     "answer_html",
     "strip_html",

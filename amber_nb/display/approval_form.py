@@ -1,4 +1,4 @@
-"""What a reader decides on a call: its arguments as fields of a form, and the arguments that come back from it."""
+"""The form in which a reader edits the arguments of a tool call."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..redact import is_secret
 from ..types import ToolCall, replace_surrogates
 from .escape import shorten, show_controls
 
-__all__ = ["MOST_EDITED", "edited", "fields"]
+__all__ = ["MAX_EDITED_CHARS", "form_fields", "parse_edited"]
 
-MOST_EDITED = 200_000  # characters of all arguments; longer ones are allowed or denied as they are
-_LONGEST_HINT = 300
-_MOST_OPTIONS = 200
+MAX_EDITED_CHARS = 200_000  # characters of all arguments; longer ones are allowed or denied as they are
+_MAX_HINT_CHARS = 300
+_MAX_OPTIONS = 200
 _KINDS = {"string": "text", "integer": "integer", "number": "number", "boolean": "flag"}
 
 
-def fields(call: ToolCall, spec: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The form's fields, those of the schema first; None where the arguments are too long to be edited.
+def form_fields(call: ToolCall, spec: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """Return the fields of the form, those of the schema first; None where the arguments are too long to be edited.
 
     Args:
-        call: what is to be decided on.
+        call: the call to decide on.
         spec: the tool as the model knows it.
 
     Returns:
@@ -31,7 +31,7 @@ def fields(call: ToolCall, spec: Mapping[str, Any]) -> list[dict[str, Any]] | No
         JSON; None: not given), `start` (the value it is added with), `needed`, `secret`, `about`, `options` (label and
         JSON of each), `odd` (the value with signs for what a reader would not see in it).
     """
-    if len(_json(call.arguments)) > MOST_EDITED:
+    if len(_json(call.arguments)) > MAX_EDITED_CHARS:
         return None
     root = spec.get("function", spec).get("parameters")
     root = root if isinstance(root, Mapping) else {}
@@ -43,8 +43,8 @@ def fields(call: ToolCall, spec: Mapping[str, Any]) -> list[dict[str, Any]] | No
     return [_field(name, call.arguments, described.get(name), root, name in needed) for name in names]
 
 
-def edited(text: str, call: ToolCall) -> dict[str, Any] | None:
-    """The arguments that the form gives back; None where nothing was changed.
+def parse_edited(text: str, call: ToolCall) -> dict[str, Any] | None:
+    """Return the arguments that the form sends back; None where nothing was changed.
 
     Raises:
         ValueError: this is no JSON object.
@@ -80,19 +80,20 @@ def _field(
         "start": _json(start, 2) if _fits(kind, start, options) and start is not None else None,
         "needed": needed,
         "secret": is_secret(name),
-        "about": show_controls(shorten(about, _LONGEST_HINT)),
+        "about": show_controls(shorten(about, _MAX_HINT_CHARS)),
         "options": options if kind == "choice" else [],
-        "odd": shorten(shown, _LONGEST_HINT) if given and shown != text else "",
+        "odd": shorten(shown, _MAX_HINT_CHARS) if given and shown != text else "",
     }
 
 
 def _resolved(schema: Any, root: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """A field's description and its schema: references followed, "or null" left out, where only one thing is left."""
+    """Return a field's description and its schema, with references followed and "or null" left out."""
     about = ""
     for _ in range(10):
         if not isinstance(schema, Mapping):
             return about, {}
-        about = about or (said if isinstance(said := schema.get("description"), str) else "")
+        description = schema.get("description")
+        about = about or (description if isinstance(description, str) else "")
         kinds = schema.get("type")
         if isinstance(kinds, list):
             left = [kind for kind in kinds if kind != "null"]
@@ -114,17 +115,17 @@ def _inner(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Any]:
     for word in ("anyOf", "oneOf", "allOf"):
         several = schema.get(word)
         if isinstance(several, list):
-            left = [one for one in several if not (isinstance(one, Mapping) and one.get("type") == "null")]
+            left = [each for each in several if not (isinstance(each, Mapping) and each.get("type") == "null")]
             if len(left) == 1:
                 yield left[0]
 
 
 def _options(schema: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Label and JSON of each value that there is to choose from."""
+    """Return label and JSON of each value that there is to choose from."""
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    if not isinstance(values, list) or not 0 < len(values) <= _MOST_OPTIONS:
+    if not isinstance(values, list) or not 0 < len(values) <= _MAX_OPTIONS:
         return []
-    return [(show_controls(one if isinstance(one, str) else _json(one)), _json(one)) for one in values]
+    return [(show_controls(each if isinstance(each, str) else _json(each)), _json(each)) for each in values]
 
 
 def _fits(kind: str, value: Any, options: list[tuple[str, str]]) -> bool:

@@ -1,69 +1,87 @@
-"""An answer in a terminal while it is written: its text, as text."""
+"""Show an answer in a terminal while it is written: its text, as text."""
 
 from __future__ import annotations
 
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from ..types import ToolStep, replace_surrogates
+from ..types import ChatEvent, TextDelta, ToolProgress, ToolRun, Waiting, replace_surrogates
 from .cards import tools_text
 from .escape import show_controls
 
-__all__ = ["TextStage"]
+__all__ = ["TerminalDisplay"]
 
 _lock = threading.RLock()  # an interrupt may come while it is held, and settle
-_waiting: deque[TextStage] = deque()  # there is one page for all: the answer asked for first is written first
+_queue: deque[TerminalDisplay] = deque()  # there is one page for all: the first answer is written first
 
 
-class TextStage:
-    """Fed from any thread; written, by `tick` and `settle`, in the thread of the one who asked.
+class TerminalDisplay:
+    """An answer in a terminal, as text.
 
-    Control characters are shown as signs: a model's text may not move the cursor, set the window's title or write to
-    the clipboard.
+    Written in the thread that asks. Control characters are shown as signs: a model's text may not move the cursor, set
+    the window's title or write to the clipboard.
+
+    Args:
+        call_in_cell: has a function called in the thread that asks.
+        head: what is written before the answer, and is no part of it.
     """
 
-    every_s = 0.05  # seconds between two ticks
-    rest_s = 0.05  # and between two reads: nothing smooths the steps here
+    rest_s = 0.05  # seconds between two reads: nothing smooths the steps here
 
-    def __init__(self, head: str = "") -> None:
-        self._head = f"{head}\n" if head else ""  # what is told before the answer, and is no part of it
+    def __init__(self, call_in_cell: Callable[[Callable[[], None]], object], head: str = "") -> None:
+        self._call_in_cell = call_in_cell
+        self._head = f"{head}\n" if head else ""
         self._fresh: list[str] = []
+        self._notices: deque[str] = deque()
+        self._write_is_due = False
         self._whole: list[str] = []
         self._held = ""
         self._end: str | None = None
         self._column = 0
-        self._waits = False
-        self._told = 0  # calls of tools
+        self._is_waiting = False
+        self._runs: dict[int, ToolRun] = {}
+        self._next_run = 0  # runs are listed in the order of the model
         with _lock:
-            _waiting.append(self)
+            _queue.append(self)
 
-    def feed(self, text: str) -> None:
-        """Add text."""
-        self._fresh.append(text)
-
-    def tick(self, activity: str = "", steps: Sequence[ToolStep] = ()) -> None:
-        """Write what has come, if it is this one's turn; of what adds no text only that there is a wait, once."""
-        with _lock:
-            if _waiting and _waiting[0] is self:
-                self._write_fresh()
-            for step in steps[self._told :]:
-                if step.run is None:
-                    break
-                self._told += 1
-                print(f"amber: {tools_text([step.run])}", file=sys.stderr, flush=True)
-            waits = activity.startswith("waiting")
-            if waits and not self._waits:
-                print(f"amber: {show_controls(activity)}", file=sys.stderr, flush=True)
-            self._waits = waits
+    def handle(self, event: ChatEvent) -> None:
+        """Show an event: text, the end of a tool call, and once that there is a wait; from any thread."""
+        if type(event) is TextDelta:
+            self._fresh.append(event.text)
+        elif isinstance(event, ToolProgress) and event.run is not None:
+            self._runs[event.index] = event.run
+            while (run := self._runs.get(self._next_run)) is not None:
+                self._next_run += 1
+                self._notices.append(tools_text([run]))
+        elif isinstance(event, Waiting) and not self._is_waiting:
+            self._notices.append(show_controls(f"waiting {event.seconds} s ({event.reason})"))
+        self._is_waiting = isinstance(event, Waiting)
+        if not self._write_is_due and (self._fresh or self._notices):
+            self._write_is_due = True
+            self._call_in_cell(self._write_pending)
 
     def settle(self, bundle: Mapping[str, str]) -> None:
         """Write the rest, and then the answers that have waited for it."""
         with _lock:
+            self._write_notices()
             self._end = bundle["text/plain"]
-            while _waiting and (end := _waiting[0]._end) is not None:
-                _waiting.popleft()._finish(end)
+            while _queue and (end := _queue[0]._end) is not None:
+                _queue.popleft()._finish(end)
+            if _queue:
+                _queue[0]._write_fresh()
+
+    def _write_pending(self) -> None:
+        self._write_is_due = False  # before the reading: what comes from here on is due again
+        with _lock:
+            if _queue and _queue[0] is self:
+                self._write_fresh()
+            self._write_notices()
+
+    def _write_notices(self) -> None:
+        while self._notices:
+            print(f"amber: {self._notices.popleft()}", file=sys.stderr, flush=True)
 
     def _write_fresh(self) -> None:
         self._write(self._head)

@@ -36,8 +36,8 @@ import traitlets
 from .. import config
 from ..display import kernel
 from ..display.cards import image_facts, strip_html
+from ..display.comm import allow_messages_while_busy
 from ..display.escape import shorten, show_controls
-from ..display.hearing import let_through
 from ..errors import AmberError, ImageError
 from ..types import replace_surrogates
 from .part import ImagePart, ImageSource, check_options, collect_images, image_part, make_part, without_thumbnail
@@ -282,7 +282,7 @@ class ImageView(anywidget.AnyWidget):
         self._sent_thumbnails: set[int] = set()  # ids, since the last hello
         self._finished = False
         super().__init__(max_side_px=max_side_px, most=most)
-        let_through(self.comm)
+        allow_messages_while_busy(self.comm)
         self.on_msg(self._on_message)
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ from ..cassettes.file import Cassette
 from ..cassettes.interaction import Interaction
 from ..config import cassette_path, display_path
 from ..errors import AmberError, ConfigError
+from ..types import TextDelta
 from ..wire.stream import (
     CompletionAccumulator,
     GatewayError,
@@ -270,7 +271,8 @@ def summarize_reply(exchange: Interaction) -> ReplySummary:
     try:
         for t, piece in exchange.steps:
             for event in decoder.feed(piece):
-                if fold.feed(event) and first_token_s is None:
+                adds_text = any(isinstance(delta, TextDelta) for delta in fold.feed(event))
+                if adds_text and first_token_s is None:
                     first_token_s = t
         if last := decoder.close():
             fold.feed(last)

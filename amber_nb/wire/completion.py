@@ -14,7 +14,7 @@ from openai.types.chat import ChatCompletion
 
 from .. import clock
 from ..errors import BadReply, StreamCut
-from ..types import Reply
+from ..types import ChatEvent, Delta, Reply, RequestSent, TextDelta, Waiting
 from .retry import RetryDelay, RetryPolicy
 from .stream import (
     CompletionAccumulator,
@@ -57,7 +57,7 @@ class StreamedCompletion:
         client: the SDK's client, for its auth and connection pool; it must not retry by itself.
         body: the request body, without `stream`.
         options: the SDK's request options (`extra_headers`, `timeout`, …).
-        on_text: called on the private loop with each piece of the first choice's text.
+        emit: called on the private loop with each event: what the first choice adds, and the tries.
         rest_s: seconds between two reads once text has come, a third of it while much comes: to wake up for each chunk
             of a slow stream costs twenty times what reading it does, and a reader sees no difference.
         retry_policy: decides whether the request is tried again, until a reply begins.
@@ -68,17 +68,16 @@ class StreamedCompletion:
         client: openai.AsyncOpenAI,
         body: Mapping[str, Any],
         options: Mapping[str, Any],
-        on_text: Callable[[str], object] = len,
+        emit: Callable[[ChatEvent], object] = bool,
         rest_s: float = 0.0,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
         self._client = client
         self._body = body
         self._options = options
-        self._on_text = on_text
+        self._emit = emit
         self._rest_s = rest_s
         self._retry_policy = retry_policy or RetryPolicy()
-        self._delay: tuple[RetryDelay | None, float] = (None, 0.0)  # and the monotonic time when it ends
         timeout = options.get("timeout", client.timeout)
         self._idle_s: float | None = timeout.read if isinstance(timeout, httpx2.Timeout) else timeout
         self._decoder = SSEDecoder()
@@ -131,24 +130,6 @@ class StreamedCompletion:
         self._complete = True
         return self.reply()
 
-    @property
-    def activity(self) -> str:
-        """What goes on that adds no text, such as "thinking" or a wait; readable from any thread."""
-        delay, until = self._delay
-        if delay is not None:
-            return f"waiting {max(1, math.ceil(until - clock.monotonic()))} s ({delay.reason})"
-        return self._accumulator.activity
-
-    @property
-    def over(self) -> bool:
-        """Whether the reply has ended."""
-        return self._total_s is not None
-
-    @property
-    def calls(self) -> list[tuple[str, str]]:
-        """Name and arguments of the tool calls, as far as they are written; readable from any thread."""
-        return self._accumulator.calls
-
     def reply(self, *, cancelled: bool = False) -> Reply:
         """Return what has arrived; `cancelled` where the reader stopped it."""
         accumulator = self._accumulator
@@ -168,6 +149,7 @@ class StreamedCompletion:
         """Send the request, again where the retry policy says so, and return the response."""
         create = self._client.chat.completions.with_streaming_response.create
         while True:
+            self._emit(RequestSent())
             request = create(**self._body, stream=True, **self._options_with_count())
             try:
                 return await stack.enter_async_context(request)
@@ -180,11 +162,14 @@ class StreamedCompletion:
                 delay = self._retry_policy.next(failed)
                 if delay is None:
                     raise failed from error
-            self._delay = (delay, clock.monotonic() + delay.seconds)
-            try:
-                await clock.sleep_async(delay.seconds)
-            finally:
-                self._delay = (None, 0.0)
+            await self._wait(delay)
+
+    async def _wait(self, delay: RetryDelay) -> None:
+        """Wait for the next try, and tell each second how long that still takes."""
+        until = clock.monotonic() + delay.seconds
+        while (left := until - clock.monotonic()) > 0:
+            self._emit(Waiting(math.ceil(left), delay.reason))
+            await clock.sleep_async(min(left, left % 1 or 1.0))
 
     def _options_with_count(self) -> dict[str, Any]:
         """Return the options with the header by which the SDK tells the gateway which try this is."""
@@ -235,19 +220,23 @@ class StreamedCompletion:
             self._read_whole(event.data)
             return 0
         try:
-            text = self._accumulator.feed(event)
+            deltas = self._accumulator.feed(event)
         except MalformedEvent:
             if b"\n" in event.data:
                 self._salvage(event)
             raise
-        self._emit(text)
-        return len(text)
+        return self._emit_all(deltas)
 
-    def _emit(self, text: str) -> None:
-        if text:
-            if self._first_token_s is None:
-                self._first_token_s = clock.monotonic() - self._started
-            self._on_text(text)
+    def _emit_all(self, deltas: list[Delta]) -> int:
+        """Emit deltas, and return how many characters of text they add."""
+        chars = 0
+        for delta in deltas:
+            if type(delta) is TextDelta:
+                chars += len(delta.text)
+                if self._first_token_s is None:
+                    self._first_token_s = clock.monotonic() - self._started
+            self._emit(delta)
+        return chars
 
     def _add_last(self, event: Event) -> None:
         """Add what no blank line follows: a last event, a piece of an event, or a body that is no stream at all."""
@@ -263,7 +252,7 @@ class StreamedCompletion:
         """Keep the text of several events that no blank line separates, as far as they can be read."""
         with contextlib.suppress(IncompleteStream, MalformedEvent, GatewayError):
             for line in event.data.split(b"\n"):
-                self._emit(self._accumulator.feed(Event(line, event.name)))
+                self._emit_all(self._accumulator.feed(Event(line, event.name)))
         if self._accumulator.started:
             raise MalformedEvent("events that no blank line separates") from None
 

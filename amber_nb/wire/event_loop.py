@@ -15,11 +15,12 @@ import contextlib
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Waker", "call_soon", "can_block", "close_at_exit", "submit", "submit_user_code", "wait", "wait_async"]
+__all__ = ["Inbox", "call_soon", "can_block", "close_at_exit", "submit", "submit_user_code", "wait", "wait_async"]
 
 T = TypeVar("T")
 CLOSE_TIMEOUT_S = 1.0  # how long the end of the process waits for connections to be closed
@@ -54,56 +55,70 @@ def can_block() -> bool:
     return threading.current_thread().name not in (_PRIVATE, _USER_CODE)
 
 
-class Waker:
-    """Wake a waiting thread or task before its next tick is due; from any thread."""
+class Inbox:
+    """Functions for a caller that waits, which calls them in its thread meanwhile.
 
-    def __init__(self) -> None:
+    Args:
+        wake_s: seconds after which an async waiter wakes up in any case; None: never. A kernel hears an interrupt of a
+            cell that awaits only when its event loop wakes up (tornado's `add_callback` within a signal handler).
+    """
+
+    def __init__(self, wake_s: float | None = None) -> None:
+        self.wake_s = wake_s
+        self._calls: deque[Callable[[], object]] = deque()
         self._wake: Callable[[], object] | None = None
-        self._notified = False
+        self._poll: Callable[[], object] | None = None
+        self.poll_s: float | None = None
 
-    def notify(self) -> None:
-        """Have the waiter call its tick now, or as soon as somebody waits."""
-        self._notified = True
+    def put(self, call: Callable[[], object]) -> None:
+        """Have the waiter call a function now, or as soon as somebody waits; from any thread."""
+        self._calls.append(call)
         if self._wake is not None:
             self._wake()
+
+    def poll(self, call: Callable[[], object], every_s: float) -> None:
+        """Have the waiter call a function every so many seconds."""
+        self._poll, self.poll_s, self.wake_s = call, every_s, every_s
 
     def attach(self, wake: Callable[[], object]) -> None:
         """Set the function that wakes the waiter."""
         self._wake = wake
-        if self._notified:
+        if self._calls:
             wake()
+
+    def run(self) -> None:
+        """Call what has been put in; in the waiter's thread."""
+        while self._calls:
+            self._calls.popleft()()
+        if self._poll is not None:
+            self._poll()
 
 
 # Without a timeout, a signal that comes just before the wait is seen long after it; on Windows, any signal is.
 _SIGNAL_CHECK_S = 0.25
 
 
-def wait(
-    future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, waker: Waker | None = None
-) -> T:
+def wait(future: Future[T], inbox: Inbox | None = None) -> T:
     """Wait in a sync caller; an interrupt cancels the task, which closes its connection, and is raised again.
 
     Args:
         future: from `submit`.
-        tick: called in the caller's thread meanwhile.
-        every_s: seconds between two ticks.
-        waker: notified, it has the tick called at once.
+        inbox: what this thread is to call meanwhile.
     """
+    inbox = inbox or Inbox()
     gate = _Gate()
     finished: list[
         Future[T]
     ] = []  # to ask the future itself would take its lock, and an interrupt could leave it taken
-    if waker is not None:
-        waker.attach(gate.open)
+    inbox.attach(gate.open)
     future.add_done_callback(finished.append)
     future.add_done_callback(lambda _: gate.open())
     try:
         while True:
-            gate.wait(every_s if tick is not None else _SIGNAL_CHECK_S)
+            gate.wait(_SIGNAL_CHECK_S if inbox.poll_s is None else inbox.poll_s)
             if finished:
                 return future.result()
-            if tick is not None:
-                tick()
+            inbox.run()
     except BaseException:
         future.cancel()
         raise
@@ -128,25 +143,22 @@ class _Gate:
         self._lock.acquire(timeout=timeout_s)
 
 
-async def wait_async(
-    future: Future[T], tick: Callable[[], None] | None = None, every_s: float = 0.25, waker: Waker | None = None
-) -> T:
+async def wait_async(future: Future[T], inbox: Inbox | None = None) -> T:
     """Wait as `wait` does, in an async caller, whose cancellation cancels the task."""
     wrapped = asyncio.wrap_future(future)
     here, woken = asyncio.get_running_loop(), asyncio.Event()
-    if waker is not None:
-        waker.attach(lambda: here.call_soon_threadsafe(woken.set))
+    inbox = inbox or Inbox()
+    inbox.attach(lambda: here.call_soon_threadsafe(woken.set))
     wrapped.add_done_callback(lambda _: woken.set())
     try:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), every_s if tick is not None else None)
+                await asyncio.wait_for(woken.wait(), inbox.wake_s)
             woken.clear()
             if wrapped.done():
                 return wrapped.result()
-            if tick is not None:
-                tick()
-    except BaseException:  # also of the tick
+            inbox.run()
+    except BaseException:  # also of what was called
         wrapped.cancel()
         raise
 

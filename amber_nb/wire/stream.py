@@ -15,6 +15,8 @@ from typing import Any
 import jiter
 from openai.types.chat import ChatCompletion
 
+from ..types import Delta, ReasoningDelta, TextDelta, ToolCallDelta
+
 __all__ = [
     "CompletionAccumulator",
     "Event",
@@ -174,8 +176,8 @@ class CompletionAccumulator:
         self._usage: dict[str, Any] | None = None
         self._choices: dict[int, _Choice] = {}
 
-    def feed(self, event: Event) -> str:
-        """Add an event, and return the text that it adds to the first choice (content or refusal).
+    def feed(self, event: Event) -> list[Delta]:
+        """Add an event, and return what it adds to the first choice; its text is content or refusal.
 
         Raises:
             MalformedEvent: the event is not a JSON object of a chat completion.
@@ -184,10 +186,10 @@ class CompletionAccumulator:
         """
         data = event.data.strip()
         if not data or event.name == b"ping":
-            return ""  # a keep-alive
+            return []  # a keep-alive
         if data == b"[DONE]":
             self.done = True
-            return ""
+            return []
         try:
             chunk = parse_json(data)
         except MalformedEvent:
@@ -210,14 +212,14 @@ class CompletionAccumulator:
         try:
             if self.done and any(_adds_to_reply(raw) for raw in choices):
                 raise IncompleteStream("[DONE] came in the middle of the reply")
-            return "".join(self._add(raw) for raw in choices)
+            return [delta for raw in choices for delta in self._add(raw)]
         except (AttributeError, KeyError, TypeError, ValueError):  # some field is not of its kind
             raise MalformedEvent(summarize(data, _QUOTED_CHARS)) from None
 
-    def _add(self, raw: dict[str, Any]) -> str:
+    def _add(self, raw: dict[str, Any]) -> list[Delta]:
         index = int(raw.get("index") or 0)
         added = self._choices.setdefault(index, _Choice(index)).add(raw)
-        return added if index == 0 else ""
+        return added if index == 0 else []
 
     @property
     def started(self) -> bool:
@@ -257,14 +259,6 @@ class CompletionAccumulator:
         return _join(self._first.reasoning) or None
 
     @property
-    def activity(self) -> str:
-        """What the model does while it adds no text, for a status line: "thinking", "calling …" or ""."""
-        first = self._first
-        if first.calls:
-            return f"calling {first.calls[-1]['function']['name']}"
-        return "thinking" if first.reasoning and not first.content else ""
-
-    @property
     def calls(self) -> list[tuple[str, str]]:
         """Name and arguments of the first choice's tool calls, as far as they are written."""
         return [(call["function"]["name"], _join(call["function"]["arguments"])) for call in self._first.calls]
@@ -296,25 +290,26 @@ class _Choice:
         self._by_index: dict[int, dict[str, Any]] = {}
         self._has_content = False
 
-    def add(self, raw: dict[str, Any]) -> str:
+    def add(self, raw: dict[str, Any]) -> list[Delta]:
         self.finish_reason = raw.get("finish_reason") or self.finish_reason
         # Some gateways send the whole message as one chunk.
         delta = raw.get("delta") or ("delta" not in raw and raw.get("message")) or {}
-        added = ""
+        added: list[Delta] = []
         if (text := _text(delta, "content")) is not None:
             self._has_content = True
             self.content.append(text)
-            added = text
+            if text:
+                added.append(TextDelta(text))
         if text := _text(delta, "refusal"):
             self.refusal.append(text)
-            added += text
+            added.append(TextDelta(text))
         if text := _text(delta, "reasoning_content"):
             self.reasoning.append(text)
-        for call in delta.get("tool_calls") or ():
-            self._add_call(call)
+            added.append(ReasoningDelta(text))
+        added += [self._add_call(call) for call in delta.get("tool_calls") or ()]
         return added
 
-    def _add_call(self, raw: dict[str, Any]) -> None:
+    def _add_call(self, raw: dict[str, Any]) -> ToolCallDelta:
         index = raw.get("index")
         if index is None:  # some gateways leave it out: a new id begins a new call, no id goes on with the last one
             known = next((i for i, call in self._by_index.items() if raw.get("id") and call["id"] == raw["id"]), None)
@@ -330,8 +325,11 @@ class _Choice:
         call["id"] = _text(raw, "id") or call["id"]
         call["type"] = _text(raw, "type") or call["type"]
         call["function"]["name"] = _text(function, "name") or call["function"]["name"]
-        if text := _text(function, "arguments"):
+        text = _text(function, "arguments") or ""
+        if text:
             call["function"]["arguments"].append(text)  # joined at the end: adding to a string each time is quadratic
+        place = next(place for place in reversed(range(len(self.calls))) if self.calls[place] is call)
+        return ToolCallDelta(place, call["function"]["name"], text)
 
     def build(self) -> dict[str, Any]:
         message: dict[str, Any] = {

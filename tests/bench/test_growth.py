@@ -24,7 +24,7 @@ from amber_nb import Amber
 from amber_nb.cassettes.interaction import Interaction, dumps
 from amber_nb.cassettes.match import difference, fingerprint
 from amber_nb.cassettes.session import Recording
-from amber_nb.display.feed import Feed
+from amber_nb.display.comm import DeltaStream
 from amber_nb.display.highlight import code_html
 from amber_nb.display.html import markdown_html
 from amber_nb.display.live import StreamView
@@ -177,11 +177,11 @@ def chunks_fed(n):
 
 def chunks_sent(n):
     def send():
-        one = Feed(len)
+        stream = DeltaStream(len)
         for number in range(n):
-            one.fresh.append("abcd")
+            stream.fresh.append("abcd")
             if number % 20 == 0:
-                one.deliver(number)
+                stream.deliver(number)
 
     return send
 
@@ -318,12 +318,12 @@ def test_four_times_as_much_to_ask_for(gateway_of_chunks, mode, tmp_path):
 
 GREETED = """
 import time
-from amber_nb.display import live, stage
+from amber_nb.display import live
 class Greeted(live.StreamView):
     def __init__(self, **how):
         super().__init__(**how)
         self.hello.set()
-stage.StreamView = Greeted
+live.StreamView = Greeted
 def cpu(prompt):
     start = time.process_time()
     amber.ask(prompt)

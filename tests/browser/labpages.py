@@ -50,8 +50,8 @@ import builtins, os, sys
 import ipywidgets
 if not hasattr(builtins, "_as_it_was"):
     builtins._as_it_was = dict(os.environ), list(sys.path), os.getcwd()
-if "amber_nb.display.stage" in sys.modules:
-    sys.modules["amber_nb.display.stage"].Stage._greeted = False
+if "amber_nb.display.live" in sys.modules:
+    sys.modules["amber_nb.display.live"].NotebookDisplay._greeted = False
 ipywidgets.Widget.close_all()
 os.environ.clear()
 os.environ.update(builtins._as_it_was[0])

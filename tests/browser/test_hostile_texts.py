@@ -20,7 +20,7 @@ from witness import Watch
 
 from amber_nb import Amber
 from amber_nb.display import ToolInspector, answer_html, tools_html, tools_text
-from amber_nb.types import ToolCall, ToolContent, ToolRun, ToolStep, replace_surrogates
+from amber_nb.types import ToolCall, ToolCallDelta, ToolContent, ToolProgress, ToolRun, replace_surrogates
 
 SHOW = pathlib.Path(__file__).parents[1] / "display"
 pytestmark = pytest.mark.browser
@@ -67,10 +67,10 @@ def test_live_views_run_nothing(static_page, browser):
     assert notes == texts
 
 
-def steps_and_runs(texts):
+def events_and_runs(texts):
     """Every text as a tool's name, arguments, result and error: calls that wait, that have failed, that are written."""
     for number, text in enumerate(texts):
-        step = ToolStep(key=str(number), round=1, name=text, arguments=text, state="writing")
+        event = ToolCallDelta(number, text, text)
         run = ToolRun(
             name=text, arguments={text: text}, status="denied", reason=text, sent=text,
             told=ToolContent(text=text, table=((text,), ((text,),)), notes=(text,)),
@@ -79,22 +79,24 @@ def steps_and_runs(texts):
             run = ToolRun(
                 name=text, arguments={text: text}, status="failed", error=text, sent=text, traceback=text
             )  # fmt: skip
-            step.run, step.state = run, "over"
-        yield step, run
+            event = ToolProgress(index=number, round=1, name=text, arguments=text, state="over", run=run)
+        yield event, run
 
 
 def test_tool_cards_run_nothing(static_page, browser, monkeypatch):
     monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
     inspector = ToolInspector()
     inspector.hello.set()
-    steps = [step for step, _ in steps_and_runs(CORPUS)]
-    inspector.show(steps)
+    for event, _ in events_and_runs(CORPUS):
+        inspector.handle(event)
     for number in range(0, len(CORPUS), 3):
-        text, steps[number].state = CORPUS[number], "waiting"
+        text = CORPUS[number]
+        inspector.handle(ToolProgress(index=number, round=1, name=text, arguments=text, state="waiting"))
         parts = {name: {"type": "string", "description": text, "enum": [text]} for name in (text, "b")}
         call = ToolCall(id="x", name=text, arguments={text: text, "b": [text], "password": text})
         spec = {"function": {"parameters": {"properties": parts}}}
-        inspector.ask(call, steps[number], spec=spec, check=lambda arguments: "")
+        inspector.ask(call, number, spec=spec, check=lambda arguments: "")
+    inspector.deliver(0.0)
     view = static_page("inspector")
     for message in inspector.comm.contents():
         view.receive(**json.loads(json.dumps(message)))
@@ -181,7 +183,7 @@ def settled():
         amber.close()
     kept = [bundle["text/plain"] for bundle in bundles[: len(CORPUS)]]
     assert kept == [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in CORPUS]
-    runs = [run for _, run in steps_and_runs(CORPUS)]
+    runs = [run for _, run in events_and_runs(CORPUS)]
     html = answer_html("", head=tools_html(runs))
     bundles.append({"text/html": html, "text/plain": tools_text(runs)})
     outputs = [display_data(bundle) for bundle in bundles]

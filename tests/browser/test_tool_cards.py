@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from static_page import StaticPage
 
 from amber_nb.display import ToolInspector
-from amber_nb.types import ToolCall, ToolRun, ToolStep
+from amber_nb.types import ToolCall, ToolCallDelta, ToolProgress, ToolRun
 
 pytestmark = pytest.mark.browser
 
@@ -34,10 +34,8 @@ PROPERTIES = {
 BOOKING = {"flight": "LH 1968", "note": "Window seat, please.\nAnd a vegetarian meal."}
 
 
-def step(name: str, arguments: dict[str, Any], state: str = "waiting", run: ToolRun | None = None) -> ToolStep:
-    made = ToolStep(key=name, round=1, name=name, arguments=json.dumps(arguments), state="waiting")
-    made.state, made.run = state, run  # type: ignore[assignment]
-    return made
+def progress(index: int, name: str, arguments: dict[str, Any], state: Any, run: ToolRun | None = None) -> ToolProgress:
+    return ToolProgress(index=index, round=1, name=name, arguments=json.dumps(arguments), state=state, run=run)
 
 
 @pytest.fixture
@@ -48,18 +46,20 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     inspector.hello.set()
     ran = ToolRun(name="convert", arguments={"amount": 3}, status="ran", result=3.3, sent="3.3", duration_s=0.2)
     failed = ToolRun(name="convert_back", arguments={}, status="failed", error="KeyError: 'rate'", sent="Error")
-    waiting = [step("get_forecast", FORECAST), step("book_flight", BOOKING)]
+    waiting = [progress(0, "get_forecast", FORECAST, "waiting"), progress(1, "book_flight", BOOKING, "waiting")]
     others = [
-        step("search_flights", {"from": "CGN"}, "writing"),
-        step("check_in", {"flight": "LH 1968"}, "running"),
-        step("convert", {"amount": 3}, "over", ran),
-        step("convert_back", {}, "over", failed),
+        ToolCallDelta(2, "search_flights", '{"from": "CGN"}'),
+        progress(3, "check_in", {"flight": "LH 1968"}, "running"),
+        progress(4, "convert", {"amount": 3}, "over", ran),
+        progress(5, "convert_back", {}, "over", failed),
     ]
-    inspector.show([*waiting, *others])
-    for one, properties in zip(waiting, (PROPERTIES, {}), strict=True):
-        call = ToolCall(id=one.key, name=one.name, arguments=json.loads(one.arguments))
+    for event in (*waiting, *others):
+        inspector.handle(event)
+    for shown, properties in zip(waiting, (PROPERTIES, {}), strict=True):
+        call = ToolCall(id=shown.name, name=shown.name, arguments=json.loads(shown.arguments))
         spec = {"function": {"parameters": {"properties": properties}}}
-        inspector.ask(call, one, spec=spec, check=lambda arguments: "")
+        inspector.ask(call, shown.index, spec=spec, check=lambda arguments: "")
+    inspector.deliver(0.0)
     said: list[dict[str, Any]] = json.loads(json.dumps(inspector.comm.contents()))
     inspector.close()
     return said

@@ -172,7 +172,7 @@ LIVE = f"""{VIEW}
 handle = display(view, display_id=True)
 view.feed(ANSWER)
 assert view.hello.wait(20)
-view.note("waiting 12 s (Retry-After)")
+view.set_note("waiting 12 s (Retry-After)")
 stopped.wait(60)
 html = answer_html(ANSWER, reasoning="Think **twice**.", badge="simulated", footer="azure/gpt-5.4 · 412 tokens")
 handle.update({{"text/html": html, "text/plain": ANSWER}}, raw=True)

@@ -446,7 +446,7 @@ def test_a_stopped_answer_comes_back_stopped(tape, askings):
     async def stop(amber):
         task = asyncio.ensure_future(amber.ask_async("Count"))
         await until_async(
-            lambda: askings and (come := askings[0]._loop.partial_reply(cancelled=False)) and "two" in come.text
+            lambda: askings and (come := askings[0]._loop.partial_result(cancelled=False).reply) and "two" in come.text
         )
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 import pandas as pd
 import pytest
 from gateway import DONE, Said, chunk, serve
-from patience import PATIENCE_S, until
+from patience import PATIENCE_S, runs_so_far, until
 from pydantic import AfterValidator, BaseModel, model_validator
 from scripted import KEY, calling
 
@@ -253,7 +253,7 @@ def test_a_serial_tools_time_counts_from_when_it_begins(script, clock, askings):
     @tool(serial=True, timeout_s=3)
     def slow() -> str:
         begun.append(1)
-        until(lambda: [step.state for step in askings[0]._loop.steps].count("over") == len(begun) - 1)
+        until(lambda: [run.status for run in runs_so_far(askings[0])].count("ran") == len(begun) - 1)
         clock.advance(2)
         return "done"
 

@@ -8,13 +8,12 @@ import threading
 
 import pytest
 from gateway import DONE, chunk
-from patience import PATIENCE_S, until
+from patience import PATIENCE_S, runs_so_far, until
 from PIL import Image
 from scripted import calling
 
 from amber_nb import Allow, Deny, ToolCall, ToolError, tool
 from amber_nb.chat import tool_calls as rounds
-from amber_nb.chat.ask import AskRun
 from amber_nb.chat.execute import run_tool
 from amber_nb.wire import event_loop as loop
 
@@ -153,7 +152,7 @@ def test_calls_of_one_reply_run_at_once_and_come_in_order(script, askings):
 
     def wait(number: int) -> str:
         gate.wait()  # none of them goes on before all have begun
-        until(lambda: all(step.state == "over" for step in askings[0]._loop.steps[number + 1 :]))
+        until(lambda: all(run.status == "ran" for run in runs_so_far(askings[0])[number + 1 :]))
         return f"no. {number}"
 
     answer = script(calling(*[("wait", {"number": n}) for n in range(3)]), "Done.").ask("?", tools=wait)
@@ -442,24 +441,18 @@ def test_what_follows_inherits_the_tools(script):
     assert after.tool_runs[0].decided_by == "policy"
 
 
-def test_an_interrupt_while_a_tool_runs_keeps_what_was_done(script, monkeypatch):
-    started = threading.Event()
+def test_an_interrupt_while_a_tool_runs_keeps_what_was_done(script, askings):
     over = threading.Event()
 
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
     def slow() -> str:
-        started.set()
+        askings[0].inbox.put(interrupt)
         over.wait(PATIENCE_S)
         return "late"
 
     amber = script(calling(("slow", {})), "Done.")
-    ticks = AskRun._tick
-
-    def interrupt(self):
-        ticks(self)
-        if started.is_set():
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(AskRun, "_tick", interrupt)
     with pytest.raises(KeyboardInterrupt):
         amber.ask("?", tools=slow)
     over.set()

@@ -7,60 +7,94 @@ import select
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from amber_nb.display.terminal import TextStage
+from amber_nb.display.terminal import TerminalDisplay
+from amber_nb.types import RequestSent, TextDelta, ToolProgress, ToolRun, Waiting
 
 
-def settled(stage, text):
-    stage.settle({"text/html": "", "text/plain": text})
+@pytest.fixture
+def shown():
+    """Makes a display that writes as soon as something has come."""
+
+    def make(head=""):
+        return TerminalDisplay(lambda write: write(), head)
+
+    return make
 
 
-def test_text_is_written_as_it_comes(capsys):
-    stage = TextStage()
+def settle(display, text):
+    display.settle({"text/html": "", "text/plain": text})
+
+
+def test_text_is_written_as_it_comes(shown, capsys):
+    display = shown()
     seen = []
     for piece in ("On ", "a quiet", " day"):
-        stage.feed(piece)
-        stage.tick()
+        display.handle(TextDelta(piece))
         seen.append(capsys.readouterr().out)
-    settled(stage, "On a quiet day\n[stopped by the reader]")
+    settle(display, "On a quiet day\n[stopped by the reader]")
     assert seen == ["On ", "a quiet", " day"]
     assert capsys.readouterr().out == "\n[stopped by the reader]\n"
 
 
-def test_a_long_wait_is_told_once(capsys):
-    stage = TextStage()
-    for activity in ("", "waiting 61 s (the gateway is busy)", "waiting 60 s (the gateway is busy)", ""):
-        stage.tick(activity)
-    stage.feed("Here")
-    settled(stage, "Here")
+def test_it_is_written_in_the_thread_that_asks(capsys):
+    calls = []
+    display = TerminalDisplay(calls.append)
+    for piece in ("On ", "a quiet"):
+        display.handle(TextDelta(piece))
+    assert capsys.readouterr().out == ""
+    (write,) = calls  # once for both
+    write()
+    assert capsys.readouterr().out == "On a quiet"
+    display.handle(TextDelta(" day"))
+    settle(display, "On a quiet day")
+    assert capsys.readouterr().out == " day\n"
+    calls[1]()  # when its turn comes, all is written
+    assert capsys.readouterr().out == ""
+
+
+def test_a_long_wait_is_told_once(shown, capsys):
+    display = shown()
+    for event in (RequestSent(), Waiting(61, "the gateway is busy"), Waiting(60, "the gateway is busy"), RequestSent()):
+        display.handle(event)
+    display.handle(TextDelta("Here"))
+    settle(display, "Here")
     assert capsys.readouterr() == ("Here\n", "amber: waiting 61 s (the gateway is busy)\n")
 
 
-def test_what_is_sent_is_told_before_the_answer(capsys):
-    first, second = TextStage(), TextStage(head="photo.jpg · 9 × 9\nplot.png · 8 × 8")
-    second.feed("2")
-    second.tick()
+def test_tool_calls_are_told_in_the_order_of_the_model(shown, capsys):
+    display = shown()
+    for index in (1, 0):
+        run = ToolRun(name=f"f{index}", arguments={}, status="ran", sent="14")
+        progress = ToolProgress(index=index, round=1, name=f"f{index}", arguments="{}", state="running")
+        display.handle(progress)
+        display.handle(replace(progress, state="over", run=run))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("(")[0] for line in lines] == ["amber: f0", "amber: f1"]
+    settle(display, "")
+
+
+def test_what_is_sent_is_told_before_the_answer(shown, capsys):
+    first, second = shown(), shown(head="photo.jpg · 9 × 9\nplot.png · 8 × 8")
+    second.handle(TextDelta("2"))
     assert capsys.readouterr().out == ""
-    settled(first, "1")
-    second.tick()
-    settled(second, "2!")
+    settle(first, "1")
+    settle(second, "2!")
     assert capsys.readouterr().out == "1\nphoto.jpg · 9 × 9\nplot.png · 8 × 8\n2!\n"
 
 
-def test_a_second_answer_waits_for_the_first(capsys):
-    first, second, third = TextStage(), TextStage(), TextStage()
-    for stage, text in ((third, "3"), (second, "2"), (first, "1")):
-        stage.feed(text)
-        stage.tick()
-    settled(third, "3!")
+def test_a_second_answer_waits_for_the_first(shown, capsys):
+    first, second, third = shown(), shown(), shown()
+    for display, text in ((third, "3"), (second, "2"), (first, "1")):
+        display.handle(TextDelta(text))
+    settle(third, "3!")
     assert capsys.readouterr().out == "1"
-    settled(first, "1!")
-    assert capsys.readouterr().out == "!\n"
-    second.tick()
-    assert capsys.readouterr().out == "2"
-    settled(second, "2!")
+    settle(first, "1!")
+    assert capsys.readouterr().out == "!\n2"
+    settle(second, "2!")
     assert capsys.readouterr().out == "!\n3!\n"
 
 
@@ -77,26 +111,23 @@ def test_a_second_answer_waits_for_the_first(capsys):
         ([], ""),
     ],
 )
-def test_what_is_written_cannot_act(capsys, pieces, written):
-    stage = TextStage()
+def test_what_is_written_cannot_act(shown, capsys, pieces, written):
+    display = shown()
     for piece in pieces:
-        stage.feed(piece)
-        stage.tick()
+        display.handle(TextDelta(piece))
     whole = "".join(pieces).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    settled(stage, whole)
+    settle(display, whole)
     out = capsys.readouterr().out
     out.encode()
     assert out == written
 
 
-def test_what_was_not_streamed_is_written_in_the_end(capsys):
-    stage = TextStage()
-    settled(stage, "get_current_weather({})")
+def test_what_was_not_streamed_is_written_in_the_end(shown, capsys):
+    settle(shown(), "get_current_weather({})")
     assert capsys.readouterr().out == "get_current_weather({})\n"
-    stage = TextStage()
-    stage.feed("one")
-    stage.tick()
-    settled(stage, "another")
+    display = shown()
+    display.handle(TextDelta("one"))
+    settle(display, "another")
     assert capsys.readouterr().out == "one\nanother\n"
 
 

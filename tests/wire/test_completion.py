@@ -10,12 +10,18 @@ import pytest
 from gateway import DONE, Said, chunk, serve
 
 from amber_nb import Amber, BadReply, StreamCut
+from amber_nb.types import TextDelta
 from amber_nb.wire.completion import StreamedCompletion
 from amber_nb.wire.stream import error_message, summarize
 
 MESSAGE = {"role": "assistant", "content": "Hi"}
 CHOICE = {"index": 0, "finish_reason": "stop", "message": MESSAGE}
 BODY = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [CHOICE]}
+
+
+def text_of(events):
+    """The text that events add up to."""
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def body(**changes):
@@ -160,8 +166,8 @@ def outcome(pieces):
             try:
                 await call.run()
             except (StreamCut, BadReply) as error:
-                return type(error), str(error), call.reply().text, "".join(shown)
-            return None, "", call.reply().text, "".join(shown)
+                return type(error), str(error), call.reply().text, text_of(shown)
+            return None, "", call.reply().text, text_of(shown)
 
     return asyncio.run(asked())
 

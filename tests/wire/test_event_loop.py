@@ -42,14 +42,17 @@ def test_an_interrupt_is_never_lost_and_leaves_no_lock_taken():
 
         future = loop.submit(asyncio.sleep(60))
         turns, tracer = iter(range(3)), sys.gettrace()  # of coverage, where that is measured
+        inbox = loop.Inbox()
 
-        def tick():
+        def turn():
             if next(turns, None) is None:
                 raise StopAsyncIteration
 
+        inbox.poll(turn, 0.0)
+
         sys.settrace(trace)
         try:
-            loop.wait(future, tick, every_s=0)
+            loop.wait(future, inbox)
         except KeyboardInterrupt:
             return True
         except StopAsyncIteration:
@@ -90,22 +93,34 @@ def test_an_interrupt_ends_a_wait_that_blocks():
     assert future.cancelled()
 
 
-def test_a_bell_and_the_end_wake_it():
-    bell, ticks = loop.Waker(), []
-    rung, over = threading.Event(), asyncio.sleep(0, "over")
+def test_what_is_put_in_and_the_end_wake_it(monkeypatch):
+    monkeypatch.setattr(loop, "_SIGNAL_CHECK_S", 3 * PATIENCE_S)
+    inbox, called = loop.Inbox(), threading.Event()
 
     async def work():
-        await asyncio.to_thread(rung.wait, PATIENCE_S)
-        return await over
-
-    def tick():
-        ticks.append(1)
-        rung.set()
+        await asyncio.to_thread(called.wait, PATIENCE_S)
+        return "over"
 
     future = loop.submit(work())
-    bell.notify()
-    assert loop.wait(future, tick, every_s=3 * PATIENCE_S, waker=bell) == "over"
-    assert ticks == [1]
+    inbox.put(called.set)  # before anybody waits
+    assert loop.wait(future, inbox) == "over"
+    assert called.is_set()
+
+
+def test_polls_go_on_until_the_end():
+    inbox, polls, over = loop.Inbox(), [], threading.Event()
+
+    async def work():
+        await asyncio.to_thread(over.wait, PATIENCE_S)
+
+    def poll():
+        polls.append(threading.current_thread())
+        if len(polls) == 3:
+            over.set()
+
+    inbox.poll(poll, 0.001)
+    loop.wait(loop.submit(work()), inbox)
+    assert set(polls) == {threading.main_thread()}
 
 
 def test_it_does_not_turn_around_where_nothing_is_to_be_done(monkeypatch):
@@ -123,5 +138,21 @@ def test_it_does_not_turn_around_where_nothing_is_to_be_done(monkeypatch):
         return "over"
 
     monkeypatch.setattr(loop, "_Gate", Gate)
-    assert loop.wait(loop.submit(work()), None, 0.0, loop.Waker()) == "over"
+    assert loop.wait(loop.submit(work()), loop.Inbox()) == "over"
     assert set(turns) == {loop._SIGNAL_CHECK_S}
+
+
+def test_an_async_waiter_wakes_up_where_that_is_asked_for():
+    inbox, over, turns = loop.Inbox(wake_s=0.001), threading.Event(), []
+
+    async def work():
+        await asyncio.to_thread(over.wait, PATIENCE_S)
+
+    def turn():
+        turns.append(1)
+        if len(turns) == 3:
+            over.set()
+
+    inbox.run = turn
+    asyncio.run(loop.wait_async(loop.submit(work()), inbox))
+    assert len(turns) >= 3

@@ -152,7 +152,7 @@ def test_it_is_shown_meanwhile(kernel, name):
             refreshed.set()
 
     SAID["held"] = Held(spoken(text, size))
-    at_once = "from amber_nb.display import stage\nstage.HELLO_S = 0\n"
+    at_once = "from amber_nb.display import live\nlive.HELLO_S = 0\n"
     _, printed = execute(kernel, at_once + "answer = amber.ask('held')" + DIGEST, see)
     assert printed == digest(text)
     assert refreshed.is_set()

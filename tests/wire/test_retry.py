@@ -15,6 +15,7 @@ from amber_nb import Amber, ConfigError
 from amber_nb import clock as the_clock
 from amber_nb.chat.ask import AskRun
 from amber_nb.simulator import Server
+from amber_nb.types import RequestSent, Waiting
 from amber_nb.wire.retry import RetryPolicy
 
 KEY = "ambrs-exampletoken"
@@ -145,7 +146,7 @@ def test_each_try_counts_itself_and_has_its_row(busy, fast_clock):
     amber = busy(gateway)
     assert amber.ask("Hello!").text == "Hi"
     assert gateway.counts == ["0", "1", "2"]
-    assert fast_clock.sleeps == [3, 3]
+    assert fast_clock.sleeps == [1, 1, 1] * 2  # the reader is told each second
     assert list(amber.usage_log["status"]) == [429, 429, 200]
 
 
@@ -200,23 +201,19 @@ def test_a_quota_that_is_used_up_is_asked_once(dialect):
 
 @pytest.fixture
 def once_it_waits(clock, askings):
-    """Has something called with the ask once it waits, from another thread; gives what the ask said meanwhile.
+    """Has something called with the ask once it waits, from another thread.
 
     The clock stands still, so nothing but what is called can end the wait.
     """
     threads = []
 
     def begin(act):
-        said = []
-
         def watch():
             clock.sleeper()
-            said.append(askings[0]._loop.activity)
             act(askings[0])
 
         threads.append(threading.Thread(target=watch, daemon=True))
         threads[-1].start()
-        return said
 
     yield begin
     for thread in threads:
@@ -224,11 +221,9 @@ def once_it_waits(clock, askings):
 
 
 def test_stop_while_it_waits_gives_an_empty_answer(busy, askings, once_it_waits):
-    said = once_it_waits(AskRun._stop)
+    once_it_waits(AskRun._stop)
     answer = busy(Busy(LONG)).ask("Hello!")
     assert (answer.text, answer.finish_reason, answer.complete) == ("", "cancelled", False)
-    assert said == ["waiting 30 s (the gateway is busy, Retry-After)"]
-    assert askings[0]._loop.activity == ""
 
 
 def test_cancelling_while_it_waits(busy, clock):
@@ -249,27 +244,24 @@ def test_an_interrupt_while_it_waits(busy, once_it_waits):
         busy(Busy(LONG)).ask("Hello!")
 
 
-def test_the_wait_is_counted_down_on_the_page(busy, clock, monkeypatch):
-    notes = []
+def test_the_wait_is_counted_down_on_the_page(busy, fast_clock, monkeypatch):
+    shown = []
 
-    class Stage:
-        every_s, rest_s = 0.001, 0.0
+    class Display:
+        rest_s = poll_s = 0.0
 
         def __init__(self, **_):
-            self.feed = notes.append
-
-        def tick(self, activity="", steps=()):
-            if activity and activity not in notes:
-                notes.append(activity)
-                clock.advance(1)
+            self.handle = shown.append
 
         def settle(self, bundle):
-            notes.append(bundle["text/plain"])
+            shown.append(bundle["text/plain"])
 
-    monkeypatch.setattr("amber_nb.chat.ask.display.Stage", Stage)
+    monkeypatch.setattr("amber_nb.chat.ask.display.NotebookDisplay", Display)
     monkeypatch.setattr("amber_nb.chat.ask.kernel.has_front_end", lambda: True)
     busy(Busy({"retry-after": "2.5"})).ask("Hello!", show=True)
-    assert notes == [f"waiting {left} s (the gateway is busy, Retry-After)" for left in (3, 2, 1)] + ["Hi"]
+    waits = [Waiting(left, "the gateway is busy, Retry-After") for left in (3, 2, 1)]
+    assert shown == [RequestSent(), *waits, RequestSent(), "Hi"]
+    assert fast_clock.sleeps == [0.5, 1.0, 1.0]
 
 
 def test_what_cannot_be_connected_to_is_tried_again(busy, fast_clock):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from amber_nb.types import ReasoningDelta, TextDelta, ToolCallDelta
 from amber_nb.wire.stream import CompletionAccumulator, Event, GatewayError, IncompleteStream, MalformedEvent
 
 
@@ -42,12 +43,12 @@ def test_text_adds_up():
 
 def test_feed_tells_what_is_new_in_the_first_choice():
     fold = CompletionAccumulator()
-    assert fold.feed(chunk({"content": "a"})) == "a"
-    assert fold.feed(chunk({"content": "b"}, index=1)) == ""
-    assert fold.feed(chunk({"refusal": "no"})) == "no"
+    assert fold.feed(chunk({"content": "a"})) == [TextDelta("a")]
+    assert fold.feed(chunk({"content": "b"}, index=1)) == []
+    assert fold.feed(chunk({"refusal": "no"})) == [TextDelta("no")]
 
 
-def test_activity_tells_what_adds_no_text():
+def test_reasoning_and_calls_are_deltas_of_their_own():
     fold, seen = CompletionAccumulator(), []
     for delta in (
         {"role": "assistant"},
@@ -56,10 +57,18 @@ def test_activity_tells_what_adds_no_text():
         {"reasoning_content": "more"},
         {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "get_weather", "arguments": "{"}}]},
         {"tool_calls": [{"index": 1, "id": "b", "function": {"name": "get_time", "arguments": ""}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]},
     ):
-        fold.feed(chunk(delta))
-        seen.append(fold.activity)
-    assert seen == ["", "thinking", "", "", "calling get_weather", "calling get_time"]
+        seen.append(fold.feed(chunk(delta)))
+    assert seen == [
+        [],
+        [ReasoningDelta("Well")],
+        [TextDelta("Hello")],
+        [ReasoningDelta("more")],
+        [ToolCallDelta(0, "get_weather", "{")],
+        [ToolCallDelta(1, "get_time", "")],
+        [ToolCallDelta(0, "get_weather", "}")],
+    ]
 
 
 def test_usage_comes_with_or_without_choices():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import deque
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,10 +14,11 @@ import pytest
 from patience import PATIENCE_S, until
 from virtual_clock import VirtualClock
 
-from amber_nb.display.approval_form import MOST_EDITED, edited, fields
-from amber_nb.display.inspector import MOST_CALLS, MOST_OF_ALL, ToolInspector
+from amber_nb.display import comm
+from amber_nb.display.approval_form import MAX_EDITED_CHARS, form_fields, parse_edited
+from amber_nb.display.tool_inspector import MAX_CALLS, ToolInspector
 from amber_nb.redact import redact_json_text
-from amber_nb.types import Allow, Deny, ToolCall, ToolContent, ToolRun, ToolStep
+from amber_nb.types import Allow, Deny, ToolCall, ToolCallDelta, ToolContent, ToolProgress, ToolRun
 
 HOSTILE = [one["text"] for one in json.loads((Path(__file__).parent / "hostile.json").read_text(encoding="utf-8"))]
 SPEC = {
@@ -70,7 +71,9 @@ class Comm:
 class Page:
     """The inspector, and the page on the other side of it, which keeps of each call what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
+        comm.scheduler._thread = threading.current_thread()  # none is started: the test sends what is due
         self.view = ToolInspector()
         self.comm: Comm = self.view.comm
         self.calls: dict[str, dict[str, Any]] = {}
@@ -81,7 +84,19 @@ class Page:
         self.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
         return self.comm.sent[before:]
 
+    def handle(self, *events: ToolCallDelta | ToolProgress) -> None:
+        for event in events:
+            self.view.handle(event)
+
+    def run(self, seconds: float) -> None:
+        """Send what is due within so many seconds."""
+        end = self.clock.now + seconds
+        while (wait := comm.scheduler.send_due()) is not None and self.clock.now + wait <= end:
+            self.clock.advance(wait)
+        self.clock.advance(max(0.0, end - self.clock.now))
+
     def see(self) -> dict[str, dict[str, Any]]:
+        self.run(0.11)
         for message in self.comm.sent[self.read :]:
             if message.get("whole"):
                 self.calls.clear()
@@ -98,139 +113,141 @@ class Page:
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Iterator[Page]:
     monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
-    monkeypatch.setattr(ToolInspector, "_sends", deque(maxlen=MOST_OF_ALL))
-    one = Page()
-    one.say({"hello": "v"})
-    yield one
-    one.view.close()
+    shown = Page(clock)
+    shown.say({"hello": "v"})
+    shown.run(0.11)
+    yield shown
+    shown.view.close()
 
 
-def step(n: int = 0, text: str = '{"location": "Aachen"}', state: Any = "checking", **more: Any) -> ToolStep:
-    return ToolStep(key=f"1.{n}", round=1, name="get_weather", arguments=text, state=state, **more)
+TEXT = '{"location": "Aachen"}'
 
 
-def ran(one: ToolStep, **more: Any) -> None:
-    fields = {"name": one.name, "arguments": {"location": "Aachen"}, "status": "ran", "sent": "14", "duration_s": 0.12}
-    one.run, one.state = ToolRun(**(fields | more)), "over"
+def written(text: str, n: int = 0) -> ToolCallDelta:
+    return ToolCallDelta(n, "get_weather", text)
 
 
-def ask(page: Page, one: ToolStep, check: Callable[[Any], str] = lambda _: "", **arguments: Any) -> tuple[Any, int]:
-    call = ToolCall(id="x", name=one.name, arguments=arguments or {"location": "Aachen"})
-    one.state = "waiting"
-    future = page.view.ask(call, one, spec=SPEC, check=check)
-    return future, page.see()[one.key]["ask"]["id"]
+def progress(n: int = 0, state: Any = "checking", text: str = TEXT, **more: Any) -> ToolProgress:
+    return ToolProgress(index=n, round=1, name="get_weather", arguments=text, state=state, **more)
+
+
+def over(n: int = 0, **more: Any) -> ToolProgress:
+    fields = {"name": "get_weather", "arguments": {"location": "Aachen"}, "status": "ran", "sent": "14"}
+    return progress(n, "over", run=ToolRun(**({**fields, "duration_s": 0.12} | more)))
+
+
+def ask(page: Page, n: int = 0, check: Callable[[Any], str] = lambda _: "", **arguments: Any) -> tuple[Any, int]:
+    page.handle(progress(n, "waiting"))
+    call = ToolCall(id="x", name="get_weather", arguments=arguments or {"location": "Aachen"})
+    future = page.view.ask(call, n, spec=SPEC, check=check)
+    return future, page.see()[str(n)]["ask"]["id"]
 
 
 # --- what is seen
 
 
-def test_arguments_are_appended_as_they_are_written(page: Page, clock: VirtualClock) -> None:
-    one, text = step(text="", state="writing"), '{"location": "Aachen", "days": 3}'
-    for at in range(len(text) + 1):
-        one.arguments = text[:at]
-        page.view.show([one])
-        clock.advance(0.1)
-    assert page.see()["1.0"]["t"] == text
-    told = [change for message in page.comm.sent for change in message["calls"]]
-    assert sum(len(change.get("t", "")) for change in told) == len(text)
-    assert all("name" not in change for change in told[1:])
+def test_arguments_are_appended_as_they_are_written(page: Page) -> None:
+    before, text = len(page.comm.sent), '{"location": "Aachen", "days": 3}'
+    for character in text:
+        page.handle(written(character))
+        page.run(0.1)
+    assert page.see()["0"]["t"] == text
+    sent = [change for message in page.comm.sent[before:] for change in message["calls"]]
+    assert len(sent) == len(text)
+    assert sum(len(change.get("t", "")) for change in sent) == len(text)
+    assert all("name" not in change for change in sent[1:])
 
 
 def test_what_has_not_changed_is_not_sent_but_its_number_once(page: Page, clock: VirtualClock) -> None:
-    began = clock.now - 1
-    for _ in range(100):
-        page.view.show([step(state="running", began=began)])
-        clock.advance(0.1)
+    page.handle(progress(state="running", began=clock.now - 1))
+    page.run(10)
     first, last = page.comm.sent[1:]
     assert first["calls"][0]["ran"] == 1.0
     assert last == {"n": first["n"]}
 
 
-def test_no_more_than_ten_are_sent_a_second(page: Page, clock: VirtualClock) -> None:
-    one = step(text="", state="writing")
+def test_no_more_than_ten_are_sent_a_second(page: Page) -> None:
     for _ in range(400):
-        one.arguments += "x"
-        page.view.show([one])
-        clock.advance(0.01)
-    assert len(page.comm.sent) <= 41
-    clock.advance(1)
-    page.view.show([one])
-    assert len(page.see()["1.0"]["t"]) == 400
+        page.handle(written("x"))
+        page.run(0.01)
+    assert len(page.comm.sent) <= 42
+    assert len(page.see()["0"]["t"]) == 400
 
 
-def test_a_call_to_its_end(page: Page, clock: VirtualClock) -> None:
-    one = step()
-    for state, word in (("writing", "writing its arguments"), ("checking", "checking"), ("running", "running")):
-        one.state = state
-        page.view.show([one])
-        assert page.see()["1.0"]["word"] == word
-    ran(one, told=ToolContent(text='{"temperature":14,"token":"s3cret"}'))
-    page.view.show([one])
-    call = page.see()["1.0"]
+def test_a_call_to_its_end(page: Page) -> None:
+    page.handle(written("{"))
+    assert page.see()["0"]["word"] == "writing its arguments"
+    for state in ("checking", "running"):
+        page.handle(progress(state=state))
+        assert page.see()["0"]["word"] == state
+    page.handle(over(told=ToolContent(text='{"temperature":14,"token":"s3cret"}')))
+    call = page.see()["0"]
     assert (call["state"], call["sign"], call["word"]) == ("ran", "✓", "ran · 0.12 s")
     assert call["gist"] == "location='Aachen'"
     assert call["said"] == '{"temperature": 14, "token": "•••"}'
     assert call["t"] == '{\n  "location": "Aachen"\n}'
-    ran(one, status="denied", reason="too dear", edited=True, decided_by="reader")
-    page.view.show([one])
-    assert page.see()["1.0"]["word"] == "denied · edited by the reader · 0.12 s"
-    assert page.see()["1.0"]["said"] == "too dear"
+    page.handle(over(status="denied", reason="too dear", edited=True, decided_by="reader"))
+    assert page.see()["0"]["word"] == "denied · edited by the reader · 0.12 s"
+    assert page.see()["0"]["said"] == "too dear"
 
 
-def test_a_new_page_gets_everything_again_and_what_is_gone_goes(page: Page) -> None:
-    one, two = step(0), step(1)
-    page.view.show([one, two])
-    page.view.show([one])
-    assert page.see().keys() == {"1.0"}
-    [message] = page.say({"hello": "w"})
+def test_a_new_page_gets_everything_again(page: Page) -> None:
+    page.handle(progress(0), progress(1))
+    page.see()
+    page.say({"hello": "w"})
+    page.run(0.11)
+    message = page.comm.sent[-1]
     assert message["whole"] == 1
     assert [(change["k"], change["o"], change["t"]) for change in message["calls"]] == [
-        ("1.0", 0, page.see()["1.0"]["t"])
+        (key, 0, page.see()[key]["t"]) for key in "01"
     ]
     numbers = [message["n"] for message in page.comm.sent]
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_nothing_is_sent_before_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_before_somebody_listens(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> None:
     monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
-    page = Page()
-    one = step()
-    page.view.show([one])
-    page.view.ask(ToolCall(id="", name="f", arguments={}), one, spec=SPEC, check=lambda _: "")
+    page = Page(clock)
+    page.handle(progress())
+    page.view.ask(ToolCall(id="", name="f", arguments={}), 0, spec=SPEC, check=lambda _: "")
+    page.run(5)
     assert page.comm.sent == []
     assert not page.view.hello.is_set()
     page.say({"hello": "v"})
     assert page.view.hello.is_set()
-    assert page.see()["1.0"]["ask"]["id"] == 1
+    assert page.see()["0"]["ask"]["id"] == 1
     page.view.close()
 
 
 def test_many_calls_are_counted_and_those_that_wait_are_there(page: Page) -> None:
-    steps = [step(n) for n in range(MOST_CALLS + 50)]
-    page.view.show(steps)
-    ask(page, steps[-1])
-    assert len(page.see()) == MOST_CALLS + 1
+    page.handle(*map(progress, range(MAX_CALLS + 50)))
+    last = MAX_CALLS + 49
+    future, _ = ask(page, last)
+    assert len(page.see()) == MAX_CALLS + 1
     assert page.comm.sent[-1]["more"] == 49
+    future.cancel()
+    assert str(last) not in page.see()
+    ask(page, last)
+    assert page.see()[str(last)]["t"] == TEXT.replace("{", "{\n  ").replace("}", "\n}")
 
 
-def test_secrets_never_travel_but_to_the_card(page: Page, clock: VirtualClock) -> None:
+def test_secrets_never_travel_but_to_the_card(page: Page) -> None:
     secret = {"api_key": "s3cret", "deep": [{"password": "s3cret"}]}
     text = json.dumps(secret)
-    one = step(text="", state="writing")
-    for at in range(len(text) + 1):
-        one.arguments = text[:at]
-        clock.advance(1)
-        page.view.show([one])
+    for character in text:
+        page.handle(written(character))
+        page.run(0.11)
     for state in ("checking", "running"):
-        one.state = state
-        page.view.show([one])
-    ran(one, arguments=secret, proposed=secret, told=ToolContent(text=text))
-    page.view.show([one])
+        page.handle(progress(state=state, text=text))
+        page.run(0.11)
+    page.handle(over(arguments=secret, proposed=secret, told=ToolContent(text=text)))
+    page.run(0.11)
     page.say({"hello": "w"})
+    page.run(0.11)
     assert "s3cret" not in repr(page.comm.sent)
-    assert page.see()["1.0"]["t"].count("•••") == 2
-    _, _ = ask(page, two := step(1), **secret)
-    assert [field["secret"] for field in page.see()[two.key]["ask"]["fields"]] == [False] * 3 + [True, False]
+    assert page.see()["0"]["t"].count("•••") == 2
+    ask(page, 1, **secret)
+    assert [field["secret"] for field in page.see()["1"]["ask"]["fields"]] == [False] * 3 + [True, False]
 
 
 @pytest.mark.parametrize(
@@ -255,25 +272,24 @@ def test_half_written_json_is_masked_and_only_grows(text: str, shown: str) -> No
 
 
 def test_allow_deny_and_all(page: Page) -> None:
-    future, card = ask(page, step())
+    future, card = ask(page)
     assert page.say({"decide": card, "turn": 3, "arguments": None, "all": False})[-1] == {
         "ask": card,
         "turn": 3,
         "end": 1,
     }
     assert future.result(0) == (Allow(), False)
-    assert page.see()["1.0"]["ask"] is None
-    future, card = ask(page, step(1))
+    assert page.see()["0"]["ask"] is None
+    future, card = ask(page, 1)
     page.say({"decide": card, "turn": 1, "deny": "  too dear\ud800 "})
     assert future.result(0) == (Deny("too dear\ufffd"), False)
-    future, card = ask(page, step(2))
+    future, card = ask(page, 2)
     page.say({"decide": card, "turn": 1, "arguments": '{"location": "Aachen"}', "all": True})
     assert future.result(0) == (Allow(), True)  # what was written again is not edited
 
 
 def test_an_edit_is_checked_and_what_is_wrong_stays(page: Page) -> None:
-    one = step()
-    future, card = ask(page, one, lambda arguments: "days: too many\u202e" if arguments["days"] > 9 else "")
+    future, card = ask(page, 0, lambda arguments: "days: too many\u202e" if arguments["days"] > 9 else "")
     for text, said in (('{"days": 10}', "days: too many[U+202E]"), ("{", "This is no JSON"), ('{"days": NaN}', "NaN")):
         [answer] = page.say({"decide": card, "turn": 1, "arguments": text, "all": False})
         assert said in answer["said"]
@@ -282,13 +298,12 @@ def test_an_edit_is_checked_and_what_is_wrong_stays(page: Page) -> None:
     assert not future.done()
     page.say({"decide": card, "turn": 3, "arguments": '{"days": 2, "key": "s3cret"}'})
     assert future.result(0) == (Allow({"days": 2, "key": "s3cret"}), False)
-    one.state = "running"
-    page.view.show([one])
-    assert page.see()["1.0"]["t"] == '{\n  "days": 2,\n  "key": "•••"\n}'
+    page.handle(progress(state="running"))
+    assert page.see()["0"]["t"] == '{\n  "days": 2,\n  "key": "•••"\n}'
 
 
 def test_a_decision_counts_once(page: Page) -> None:
-    future, card = ask(page, step())
+    future, card = ask(page)
     decide = {"decide": card, "turn": 1, "arguments": None}
     page.say(decide)
     assert page.say(decide) == [{"ask": card, "turn": 1, "end": 1}]
@@ -297,7 +312,7 @@ def test_a_decision_counts_once(page: Page) -> None:
 
 
 def test_two_cards_at_once_are_two(page: Page) -> None:
-    (first, one), (second, two) = ask(page, step(0)), ask(page, step(1))
+    (first, one), (second, two) = ask(page, 0), ask(page, 1)
     assert one != two
     page.say({"decide": two, "turn": 1, "deny": "no"})
     assert second.result(0)[0] == Deny("no")
@@ -305,34 +320,34 @@ def test_two_cards_at_once_are_two(page: Page) -> None:
 
 
 def test_whoever_gives_up_takes_the_card_away(page: Page) -> None:
-    future, _ = ask(page, step(0))
+    future, _ = ask(page, 0)
     future.cancel()
-    assert page.see()["1.0"]["ask"] is None
-    future, card = ask(page, step(1))
-    page.view.withdraw("1.1")
+    assert page.see()["0"]["ask"] is None
+    future, card = ask(page, 1)
+    page.view.withdraw(1)
     assert future.cancelled()
     assert page.say({"decide": card, "turn": 1, "arguments": None}) == [{"ask": card, "turn": 1, "end": 1}]
-    future, _ = ask(page, step(2))
-    again, card = ask(page, step(2))
+    future, _ = ask(page, 2)
+    again, card = ask(page, 2)
     assert future.cancelled()
     page.view.close()
     assert again.cancelled()
-    assert page.view.ask(ToolCall(id="", name="f", arguments={}), step(3), spec=SPEC, check=lambda _: "").cancelled()
-    page.view.show([step()])
+    assert page.view.ask(ToolCall(id="", name="f", arguments={}), 3, spec=SPEC, check=lambda _: "").cancelled()
+    page.handle(progress())
     page.view.close()
     assert page.comm.closed == 1
 
 
 def test_the_card_was_seen(page: Page) -> None:
-    _, card = ask(page, step())
-    assert not page.view.heard("1.0")
+    _, card = ask(page)
+    assert not page.view.is_seen(0)
     page.say({"seen": card})
-    assert page.view.heard("1.0")
-    assert not page.view.heard("1.1")
+    assert page.view.is_seen(0)
+    assert not page.view.is_seen(1)
 
 
 def test_a_waiter_on_another_thread_wakes(page: Page) -> None:
-    future, card = ask(page, step())
+    future, card = ask(page)
     with ThreadPoolExecutor() as pool:
         waiter = pool.submit(future.result, PATIENCE_S)
         until(lambda: future._condition._waiters)
@@ -344,17 +359,17 @@ def test_a_waiter_on_another_thread_wakes(page: Page) -> None:
     "content", [None, [], "x", {}, {"seen": "1"}, {"decide": 1}, {"decide": "1", "turn": 1}, {"decide": 7, "turn": "x"}]
 )
 def test_odd_messages_do_no_harm(page: Page, content: object) -> None:
-    future, _ = ask(page, step())
+    future, _ = ask(page)
     assert page.say(content) == []
     assert not future.done()
 
 
 def test_ipykernel_6_is_listened_to(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Comm, "kernel", object())
-    deaf = Page()
+    deaf = Page(page.clock)
     assert not deaf.view.hears
     said = [[{"hello": "v"}], [], None]
-    monkeypatch.setattr(deaf.view._ear, "listen", lambda: said.pop(0))
+    monkeypatch.setattr(deaf.view._listener, "read", lambda: said.pop(0))
     assert [deaf.view.listen() for _ in range(3)] == [True, True, False]
     assert deaf.view.hello.is_set()
     assert page.view.listen()
@@ -365,7 +380,7 @@ def test_ipykernel_6_is_listened_to(page: Page, monkeypatch: pytest.MonkeyPatch)
 
 
 def form(**arguments: Any) -> dict[str, dict[str, Any]]:
-    found = fields(ToolCall(id="", name="f", arguments=arguments), SPEC)
+    found = form_fields(ToolCall(id="", name="f", arguments=arguments), SPEC)
     assert found is not None
     return {field["name"]: field for field in found}
 
@@ -404,7 +419,7 @@ def test_what_does_not_fit_is_json(arguments: dict[str, Any], kind: str) -> None
      {"properties": {"a": {"$ref": "#/properties/a"}}}, {"properties": {"a": {"anyOf": [1]}}}],
 )  # fmt: skip
 def test_any_schema_will_do(schema: Any) -> None:
-    found = fields(ToolCall(id="", name="f", arguments={"a": "x"}), {"function": {"parameters": schema}})
+    found = form_fields(ToolCall(id="", name="f", arguments={"a": "x"}), {"function": {"parameters": schema}})
     assert found is not None
     assert (found[0]["kind"], found[0]["raw"]) == ("json", '"x"')
 
@@ -416,7 +431,7 @@ def test_what_nobody_would_see_is_told() -> None:
 
 
 def test_what_is_too_long_is_not_edited() -> None:
-    assert fields(ToolCall(id="", name="f", arguments={"a": "x" * MOST_EDITED}), SPEC) is None
+    assert form_fields(ToolCall(id="", name="f", arguments={"a": "x" * MAX_EDITED_CHARS}), SPEC) is None
 
 
 @pytest.mark.parametrize(
@@ -424,30 +439,30 @@ def test_what_is_too_long_is_not_edited() -> None:
     [('{"a": 1}', None), ('{ "a":1 }', None), ('{"a": true}', {"a": True}), ('{"a": 1.0}', {"a": 1.0}), ("{}", {})],
 )
 def test_only_a_change_is_a_change(text: str, result: object) -> None:
-    assert edited(text, ToolCall(id="", name="f", arguments={"a": 1})) == result
+    assert parse_edited(text, ToolCall(id="", name="f", arguments={"a": 1})) == result
 
 
 @pytest.mark.parametrize("text", ["", "[]", "1", "{", '{"a": Infinity}', "[" * 100_000])
 def test_what_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        edited(text, ToolCall(id="", name="f", arguments={}))
+        parse_edited(text, ToolCall(id="", name="f", arguments={}))
 
 
-def test_whatever_anybody_says_travels_as_text(page: Page, clock: VirtualClock) -> None:
+def test_whatever_anybody_says_travels_as_text(page: Page) -> None:
     for n, text in enumerate(HOSTILE):
-        one = ToolStep(key=f"1.{n}", round=1, name=text, arguments=text, state="writing")
-        clock.advance(1)
-        page.view.show([one])
-        one.state = "waiting"
-        future = page.view.ask(ToolCall(id="", name=text, arguments={text: text}), one, spec=SPEC, check=lambda _: "")
+        page.handle(ToolCallDelta(n, text, text))
+        page.run(0.11)
+        future = page.view.ask(ToolCall(id="", name=text, arguments={text: text}), n, spec=SPEC, check=lambda _: "")
+        page.run(0.11)
         future.cancel()
-        ran(one, name=text, arguments={text: text}, told=ToolContent(text=text), error=text, status="failed")
-        page.view.show([one])
+        run = ToolRun(name=text, arguments={text: text}, told=ToolContent(text=text), error=text, status="failed")
+        page.handle(ToolProgress(index=n, round=1, name=text, arguments=text, state="over", run=run))
+        page.run(0.11)
     assert len(HOSTILE) > 200
 
 
 def test_repr_and_state(page: Page) -> None:
-    page.view.show([step(text='{"location": "s3cret"}')])
+    page.handle(progress(text='{"location": "s3cret"}'))
     assert repr(page.view) == "ToolInspector(calls=1)"
     state = page.view.get_state()
     assert "s3cret" not in repr(state)

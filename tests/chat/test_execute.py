@@ -10,14 +10,14 @@ from scripted import calling, scripted
 
 from amber_nb import Allow, Deny, ToolError
 from amber_nb.chat import ask as asking
-from amber_nb.chat.cell import CellExecutor
-from amber_nb.chat.execute import UserCodeError
+from amber_nb.chat.execute import CellExecutor, UserCodeError
 from amber_nb.display import kernel as cell
 from amber_nb.wire import event_loop as loop
 
 
-def executor():
-    return CellExecutor(loop.Waker(), None)
+@pytest.fixture
+def inbox():
+    return loop.Inbox()
 
 
 @pytest.fixture
@@ -204,33 +204,31 @@ def test_the_limit_counts_from_when_the_question_is_put(slowly):
     assert [one.status for one in answer.tool_runs] == ["ran", "ran"]
 
 
-def test_work_is_done_where_it_is_drained():
-    here = executor()
-    waiting = loop.submit(here.run_in_cell(threading.current_thread))
-    assert loop.wait(waiting, here.run_pending, 0.01) is threading.main_thread()
+def test_work_for_the_cell_runs_in_the_thread_that_waits(inbox):
+    waiting = loop.submit(CellExecutor(inbox, None).run_in_cell(threading.current_thread))
+    assert loop.wait(waiting, inbox) is threading.main_thread()
 
 
-def test_what_work_raises_comes_back_whole():
-    here = executor()
-    waiting = loop.submit(here.run_in_cell(lambda: 1 / 0))
+def test_what_work_raises_comes_back_whole(inbox):
+    waiting = loop.submit(CellExecutor(inbox, None).run_in_cell(lambda: 1 / 0))
     with pytest.raises(UserCodeError) as caught:
-        loop.wait(waiting, here.run_pending, 0.01)
+        loop.wait(waiting, inbox)
     assert isinstance(caught.value.error, ZeroDivisionError)
 
 
-def test_a_bell_wakes_the_waiter_at_once():
-    rung = threading.Event()
-    bell = loop.Waker()
+def test_what_is_put_in_wakes_the_waiter_at_once(inbox, monkeypatch):
+    monkeypatch.setattr(loop, "_SIGNAL_CHECK_S", 2 * PATIENCE_S)
+    called = threading.Event()
 
-    async def ring():
-        bell.notify()
-        await until_async(rung.is_set)
+    async def put():
+        inbox.put(called.set)
+        await until_async(called.is_set)
 
-    loop.wait(loop.submit(ring()), rung.set, 2 * PATIENCE_S, bell)
+    loop.wait(loop.submit(put()), inbox)
 
     async def awaited():
-        rung.clear()
-        await loop.wait_async(loop.submit(ring()), rung.set, 2 * PATIENCE_S, bell)
+        called.clear()
+        await loop.wait_async(loop.submit(put()), inbox)
 
     asyncio.run(awaited())
 
