@@ -37,7 +37,7 @@ CODE = {
     **{str(path.relative_to(ROOT)): ("python", path.read_text()) for path in tree("amber_nb/*.py", "amber_nb/*/*.py")},
     **{
         str(path.relative_to(ROOT)): ("javascript", path.read_text())
-        for path in tree("amber_nb/display/frontend/src/*.js")
+        for path in tree("amber_nb/display/frontend/src/*.js", "amber_nb/display/frontend/src/*/*.js")
     },
     "pyproject.toml": ("toml", (ROOT / "pyproject.toml").read_text()),
     "SQL": ("sql", SQL * 6),

@@ -1,7 +1,7 @@
 // @ts-check
 /** The inline tree → DOM nodes, touching only what has changed. Elements and text nodes only; `innerHTML` is never used. */
 
-/** @typedef {import("./inline.js").Inline} Inline */
+/** @typedef {import("./markdown/inline.js").Inline} Inline */
 
 /**
  * @param {globalThis.Node} at in whose document

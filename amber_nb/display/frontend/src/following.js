@@ -4,7 +4,7 @@
  * the page stays where it is.
  */
 
-import { ms } from "./flow.js";
+import { ms } from "./smoothing.js";
 
 const HAND = 1000; // ms after a reader's move in which scrolling is the reader's
 const SLACK = 60; // px: what has grown while the reader was on the way down

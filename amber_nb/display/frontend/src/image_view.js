@@ -9,11 +9,11 @@ import { attributes, make } from "./dom.js";
 import { ImageList } from "./image_list.js";
 import { Jobs, reason } from "./jobs.js";
 import { keepKeys } from "./keys.js";
-import { ofFiles, pastedName, refusal, surplus, taken } from "./taking.js";
+import { ofFiles, pastedName, refusal, surplus, taken } from "./data_transfer.js";
 import { Line } from "./upload.js";
 
 /** @typedef {import("./image_list.js").Entry} Entry */
-/** @typedef {import("./taking.js").Thing} Thing */
+/** @typedef {import("./data_transfer.js").Thing} Thing */
 /** @typedef {import("./upload.js").Answer & { entries?: Entry[], finished?: boolean }} Message */
 /**
  * @typedef {object} Model

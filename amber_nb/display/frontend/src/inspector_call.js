@@ -3,7 +3,7 @@
 
 import { box } from "./box.js";
 import { make } from "./dom.js";
-import { ms } from "./flow.js";
+import { ms } from "./smoothing.js";
 
 /**
  * What the kernel says of a call: all of it, or what has changed.

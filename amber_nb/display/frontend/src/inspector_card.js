@@ -3,7 +3,7 @@
 
 import { box, button, disable } from "./box.js";
 import { attributes, make } from "./dom.js";
-import { ms } from "./flow.js";
+import { ms } from "./smoothing.js";
 import { draw } from "./inspector_fields.js";
 import { Form } from "./inspector_form.js";
 

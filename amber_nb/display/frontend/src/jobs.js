@@ -5,7 +5,7 @@ import { box } from "./box.js";
 import { shrink } from "./shrink.js";
 
 /** @typedef {import("./upload.js").Line} Line */
-/** @typedef {import("./taking.js").Thing} Thing */
+/** @typedef {import("./data_transfer.js").Thing} Thing */
 /** @typedef {{ thing: Thing, el: HTMLElement, stage: HTMLElement, bar: HTMLProgressElement }} Job */
 
 export class Jobs {

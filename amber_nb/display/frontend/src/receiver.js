@@ -4,7 +4,7 @@
  * for. Pure: no DOM.
  */
 
-import { ms } from "./flow.js";
+import { ms } from "./smoothing.js";
 
 /**
  * @typedef {object} Message

@@ -9,13 +9,13 @@
  */
 
 import { attributes, make, on } from "./dom.js";
-import { Flow, ms } from "./flow.js";
+import { Flow, ms } from "./smoothing.js";
 import { Following } from "./following.js";
-import { Painter } from "./painter.js";
+import { Painter } from "./markdown/painter.js";
 import { Receiver } from "./receiver.js";
 import { StopButton } from "./stop.js";
 import { strip } from "./strip.js";
-import { Speech, facts } from "./words.js";
+import { Speech, facts } from "./status_and_speech.js";
 
 /** @typedef {import("./receiver.js").Message} Message */
 /**

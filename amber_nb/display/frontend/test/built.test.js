@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { build } from "esbuild";
 import { settings } from "../build.js";
-import { Painter } from "../src/painter.js";
+import { Painter } from "../src/markdown/painter.js";
 import { CASES } from "./cases.js";
 import { doc, html } from "./dom.js";
 
 // Shortened names must be the same everywhere: what is built paints what the sources paint, letter by letter.
 const contents = `
-import { Painter } from "./painter.js";
+import { Painter } from "./markdown/painter.js";
 export function paint(root, chunks) {
   const painter = new Painter(root, {});
   for (const chunk of chunks) { painter.write(chunk); painter.prune(); painter.paint(); }

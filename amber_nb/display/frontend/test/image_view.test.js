@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isOurs } from "../src/keys.js";
 import { shrink } from "../src/shrink.js";
-import { pastedName, refusal, surplus, taken } from "../src/taking.js";
+import { pastedName, refusal, surplus, taken } from "../src/data_transfer.js";
 import { ASK, BUSY, Line, PIECE } from "../src/upload.js";
 
 /** A kernel that answers when it is told to; what it was sent, and what the reader was told. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Flow } from "../src/flow.js";
+import { Flow } from "../src/smoothing.js";
 
 /** Steps of [ms, characters] → characters shown at each frame. */
 function shown(steps, until) {

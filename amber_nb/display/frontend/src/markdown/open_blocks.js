@@ -1,15 +1,15 @@
 // @ts-check
 /** The blocks of a text that are open: begun, filled and closed as its lines ask for. */
 
-import { Container } from "./blocks.js";
-import { make } from "./dom.js";
-import { CodeLeaf, RowLeaf, TextLeaf } from "./leaves.js";
+import { Container } from "./block_tree.js";
+import { make } from "../dom.js";
+import { CodeLeaf, RowLeaf, TextLeaf } from "./leaf_blocks.js";
 
-/** @typedef {import("./blocks.js").Block} Block */
-/** @typedef {import("./leaves.js").Leaf} Leaf */
-/** @typedef {import("./leaves.js").Table} Table */
+/** @typedef {import("./block_tree.js").Block} Block */
+/** @typedef {import("./leaf_blocks.js").Leaf} Leaf */
+/** @typedef {import("./leaf_blocks.js").Table} Table */
 
-export class Outline {
+export class OpenBlocks {
   /**
    * @param {HTMLElement} root
    * @param {number} leafLimit characters that stay of one paragraph or block of code

@@ -4,8 +4,8 @@
  * ever painted again; of a long one only the last piece.
  */
 
-import { Block, Container } from "./blocks.js";
-import { make, patch } from "./dom.js";
+import { Block, Container } from "./block_tree.js";
+import { make, patch } from "../dom.js";
 import { inline } from "./inline.js";
 import { TASK, cellsOf } from "./lines.js";
 

@@ -7,12 +7,12 @@
  * result does not depend on how the text was cut into chunks.
  */
 
-import { prune } from "./blocks.js";
-import { make } from "./dom.js";
-import { RowLeaf } from "./leaves.js";
+import { prune } from "./block_tree.js";
+import { make } from "../dom.js";
+import { RowLeaf } from "./leaf_blocks.js";
 import { plainly } from "./lines.js";
-import { Outline } from "./outline.js";
-import { place, telling } from "./place.js";
+import { OpenBlocks } from "./open_blocks.js";
+import { place, telling } from "./block_parser.js";
 
 const HOLD = 1000; // a line that says nothing by then is text
 
@@ -25,7 +25,7 @@ export class Painter {
   constructor(root, { limit = 120_000, leafLimit = 30_000, onHidden = () => {} } = {}) {
     this.limit = limit;
     this.onHidden = onHidden;
-    this.outline = new Outline(root, leafLimit, onHidden);
+    this.outline = new OpenBlocks(root, leafLimit, onHidden);
     this.held = "";
     this.flowing = false; // the line has its place
     /** @type {HTMLElement | null} */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Speech, facts } from "../src/words.js";
+import { Speech, facts } from "../src/status_and_speech.js";
 
 test("the facts say no more than is known", () => {
   assert.equal(facts("azure/gpt-5.4", 0.9, 0, 0), "azure/gpt-5.4 · 0 s");

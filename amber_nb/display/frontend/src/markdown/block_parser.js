@@ -4,20 +4,20 @@
  * place is settled for good when it is given one, and what follows on the line flows into its leaf.
  */
 
-import { Block } from "./blocks.js";
-import { make } from "./dom.js";
-import { CodeLeaf, Table, TextLeaf } from "./leaves.js";
+import { Block } from "./block_tree.js";
+import { make } from "../dom.js";
+import { CodeLeaf, Table, TextLeaf } from "./leaf_blocks.js";
 import { FENCE, HEADING, ITEM, QUOTE, RULE, UNDERLINE } from "./lines.js";
 import { alignsOf, cellsOf, closesFence, indentOf, interrupts, unindent } from "./lines.js";
 
-/** @typedef {import("./outline.js").Outline} Outline */
+/** @typedef {import("./open_blocks.js").OpenBlocks} OpenBlocks */
 
 const DEEPEST = 24; // containers; a thousand quotes inside each other help nobody
 const TELLING = /[^\s>#*+\-_=~`|:\d.)]/;
 
 /**
  * Whether a line's beginning says what the line is.
- * @param {Outline} outline
+ * @param {OpenBlocks} outline
  * @param {string} line
  */
 export function telling(outline, line) {
@@ -33,7 +33,7 @@ export function telling(outline, line) {
 
 /**
  * Give a line its place.
- * @param {Outline} outline
+ * @param {OpenBlocks} outline
  * @param {string} line its beginning, or all of it
  * @param {boolean} whole
  */
@@ -54,7 +54,7 @@ export function place(outline, line, whole) {
 
 /**
  * How many of the open containers a line continues, and the line without their marks.
- * @param {Outline} outline
+ * @param {OpenBlocks} outline
  * @param {string} line
  */
 function match({ stack }, line) {
@@ -79,7 +79,7 @@ function match({ stack }, line) {
 
 /**
  * Whether a line belongs to the code above it; then it is put there.
- * @param {Outline} outline
+ * @param {OpenBlocks} outline
  * @param {CodeLeaf} code
  * @param {string} rest
  * @param {boolean} whole
@@ -102,7 +102,7 @@ function goesOnCode(outline, code, rest, whole, isBlank) {
 
 /**
  * Open what a line opens: containers, one inside the other, then a leaf.
- * @param {Outline} outline
+ * @param {OpenBlocks} outline
  * @param {string} rest the line without the marks of the containers that it continues
  * @param {number} depth of those
  * @param {boolean} whole
@@ -151,7 +151,7 @@ function begin(outline, rest, depth, whole) {
 
 /**
  * Whether a line is a heading, a fence, a rule, or makes the paragraph above it something else; then it is put there.
- * @param {Outline} outline
+ * @param {OpenBlocks} outline
  * @param {string} rest
  * @param {number} depth
  * @param {boolean} whole
@@ -179,7 +179,7 @@ function openLeaf(outline, rest, depth, whole, paragraph) {
 }
 
 /**
- * @param {Outline} outline
+ * @param {OpenBlocks} outline
  * @param {RegExpExecArray} found
  * @param {string} rest
  * @param {number} depth
@@ -205,7 +205,7 @@ function openItem(outline, found, rest, depth) {
 
 /**
  * A line under a paragraph may turn it into a heading, or its last line into the head of a table.
- * @param {Outline} outline
+ * @param {OpenBlocks} outline
  * @param {TextLeaf} paragraph
  * @param {string} rest
  */
