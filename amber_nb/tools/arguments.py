@@ -58,13 +58,7 @@ class ArgumentsError(Exception):
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """Parse the JSON text that a model wrote as arguments.
-
-    Args:
-        text: a JSON object; blank for no arguments.
-
-    Returns:
-        JSON values by name.
+    """Parse the JSON object that a model wrote as arguments; a blank text has none.
 
     Raises:
         ArgumentsError: the text is no JSON object, repeats a name, holds NaN, an infinite number or a lone surrogate,
@@ -117,58 +111,42 @@ def _parse_int(text: str) -> int:
 
 
 def ensure_json(arguments: Any) -> dict[str, Any]:
-    """Copy arguments, and check that they hold JSON values only.
-
-    Args:
-        arguments: a mapping from names to values; tuples count as lists.
-
-    Returns:
-        A deep copy of plain dicts, lists and scalars.
+    """Return a deep copy of arguments as plain dicts, lists and scalars; tuples count as lists.
 
     Raises:
         ArgumentsError: they are no mapping, or hold something that is no JSON value.
     """
     if not isinstance(arguments, Mapping):
         raise ArgumentsError(f"The arguments must be a JSON object, not {preview(arguments)}.")
-    copy = {}
-    for name, value in arguments.items():
-        _check_name(name, "The arguments")
-        copy[name] = _copy_json(value, (name,))
+    copy: dict[str, Any] = _copy_json(arguments, ())
     return copy
 
 
 def _copy_json(value: Any, path: Path) -> Any:
     if len(path) > MAX_DEPTH:
         raise ArgumentsError(_TOO_DEEP)
-    if value is None or isinstance(value, bool):
-        return value
     kind = type(value)
-    if kind is str:
-        if replace_surrogates(value) != value:
-            raise ArgumentsError(f"{format_path(path)}: holds half a character (a lone surrogate).")
+    if kind is str and replace_surrogates(value) != value:
+        mistake = "holds half a character (a lone surrogate)"
+    elif kind is int and abs(value) >= 10**MAX_DIGITS:
+        mistake = "the number is too large"
+    elif kind is float and not math.isfinite(value):
+        mistake = f"{value} is no JSON value"
+    elif value is None or kind in (bool, int, float, str):
         return value
-    if kind is int:
-        if abs(value) >= 10**MAX_DIGITS:
-            raise ArgumentsError(f"{format_path(path)}: the number is too large.")
-        return value
-    if kind is float:
-        if not math.isfinite(value):
-            raise ArgumentsError(f"{format_path(path)}: {value} is no JSON value.")
-        return value
-    if isinstance(value, Mapping):
+    elif isinstance(value, Mapping):
+        where = format_path(path) if path else "The arguments"
         for name in value:
-            _check_name(name, format_path(path))
+            if type(name) is not str:
+                raise ArgumentsError(f"{where}: the name {preview(name)} is no text.")
+            if replace_surrogates(name) != name:
+                raise ArgumentsError(f"{where}: a name holds half a character (a lone surrogate).")
         return {name: _copy_json(inner, (*path, name)) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple)):
         return [_copy_json(inner, (*path, index)) for index, inner in enumerate(value)]
-    raise ArgumentsError(f"{format_path(path)}: a {kind.__name__} is no JSON value.")
-
-
-def _check_name(name: Any, where: str) -> None:
-    if type(name) is not str:
-        raise ArgumentsError(f"{where}: the name {preview(name)} is no text.")
-    if replace_surrogates(name) != name:
-        raise ArgumentsError(f"{where}: a name holds half a character (a lone surrogate).")
+    else:
+        mistake = f"a {kind.__name__} is no JSON value"
+    raise ArgumentsError(f"{format_path(path)}: {mistake}.")
 
 
 # --- from JSON values to typed values
@@ -364,13 +342,7 @@ def preview(value: Any) -> str:
 
 
 def describe_unknown(name: str, known: list[str], part: str = "argument") -> str:
-    """Say that a name is unknown, and suggest a similar name or list the known names.
-
-    Args:
-        name: as it was given.
-        known: the names that can be given.
-        part: what a name stands for.
-    """
+    """Say that a name is unknown, and suggest a similar one or list the known; `part` is what a name stands for."""
     if near := get_close_matches(name[:200], known, 1):
         return f"no such {part}; is it {near[0]}?"
     return f"no such {part}; " + (f"there are {', '.join(known[:20])}" if known else "there are none")

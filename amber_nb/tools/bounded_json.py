@@ -95,11 +95,9 @@ class BoundedJson:
             self._put(json.dumps(value))
         elif isinstance(value, (int, float)):
             self._write_number(value)
-        elif len(self._ancestors) >= _MAX_DEPTH:
-            self._note(f"nested deeper than {_MAX_DEPTH} levels, where … stands")
-            self._put('"…"')
-        elif id(value) in self._ancestors:
-            self._note("it contains itself, where … stands")
+        elif (is_deep := len(self._ancestors) >= _MAX_DEPTH) or id(value) in self._ancestors:
+            problem = f"nested deeper than {_MAX_DEPTH} levels" if is_deep else "it contains itself"
+            self._note(f"{problem}, where … stands")
             self._put('"…"')
         else:
             self._ancestors.append(id(value))
@@ -247,7 +245,10 @@ def _read_content(value: Any) -> Mapping[Any, Any] | tuple[Iterable[Any], int | 
     if isinstance(value, Truncated):
         return value, None
     if isinstance(value, Set):
-        return _sort(value), len(value)
+        try:
+            return sorted(value) if len(value) <= _MAX_SORTED else value, len(value)
+        except Exception:  # of a comparison
+            return value, len(value)
     if isinstance(value, (Sequence, ValuesView, deque)):
         return value, len(value)
     if (is_from_library(value, "numpy") or is_from_library(value, "pandas")) and hasattr(value, "tolist"):
@@ -257,27 +258,14 @@ def _read_content(value: Any) -> Mapping[Any, Any] | tuple[Iterable[Any], int | 
     return None
 
 
-def _sort(values: Set[Any]) -> Iterable[Any]:
-    if len(values) <= _MAX_SORTED:
-        try:
-            return sorted(values)
-        except Exception:  # of a comparison
-            return values
-    return values
-
-
 def _iter_named(content: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     names: set[str] = set()
     for key, value in islice(content.items(), _MAX_READ):
-        name = _name_of(key)
+        plain = unwrap(key)
+        if (name := scalar_text(plain)) is None:
+            is_json = plain is None or isinstance(plain, (bool, int, float))
+            name = json.dumps(plain) if is_json else safe_repr(plain)
         while name in names:  # 1 and "1"
             name += f" ({type(key).__name__})"
         names.add(name)
         yield name, value
-
-
-def _name_of(key: Any) -> str:
-    key = unwrap(key)
-    if (text := scalar_text(key)) is not None:
-        return text
-    return json.dumps(key) if key is None or isinstance(key, (bool, int, float)) else safe_repr(key)

@@ -37,11 +37,7 @@ def must_await(value: Any) -> bool:
 
 
 async def resolve(value: Any) -> Any:
-    """Await a function's result.
-
-    Returns:
-        The result; of an async generator a list of the first 10,000 items.
-    """
+    """Await a function's result, and return it; of an async generator a list of the first 10,000 items."""
     if inspect.isawaitable(value):
         value = await value
     if not isinstance(value, AsyncIterator):
@@ -67,9 +63,6 @@ def to_tool_content(value: Any) -> ToolContent:
 
     A text stays as it is, a table becomes CSV, everything else compact JSON. The text has at most 20,000 characters,
     and notes say what was left out. Images, figures and charts are sent as images, also those in a list or a dict.
-
-    Args:
-        value: anything.
     """
     try:
         return _convert(value)
@@ -255,22 +248,15 @@ def _frame_of(value: Any) -> Any | None:
 
 
 def _frame_csv(frame: Any, max_characters: int) -> ToolContent:
-    """Convert a DataFrame to CSV, cut at a row or a column; the index only if it says something.
-
-    Args:
-        frame: a DataFrame.
-        max_characters: of the CSV with its notes.
-
-    Returns:
-        The CSV as text, the first 20 rows and 12 columns as a table, and notes.
-    """
+    """Convert a DataFrame to CSV, cut at a row or a column, with its beginning as a table and notes."""
     n_rows, n_columns = frame.shape
+    rows = "row" if n_rows == 1 else "rows"
     if not n_columns and _is_default_index(frame.index):
-        return ToolContent(text=f"A table of {n_rows:,} {_rows(n_rows)} and no columns.", table=((), ()))
+        return ToolContent(text=f"A table of {n_rows:,} {rows} and no columns.", table=((), ()))
     notes: list[str] = []
     is_cut = False
-    cut_columns: set[str] = set()
-    names, columns = _read_columns(frame, max_characters, cut_columns)
+    # Each row takes two characters at least: no more of them than that are read.
+    names, columns = _read_columns(frame.iloc[: max_characters // 2 + 1, :_MAX_COLUMNS])
     n_kept = len(names)
     header = _csv_line(names)
     while len(header) > max_characters // 2 and n_kept > 1:
@@ -279,66 +265,59 @@ def _frame_csv(frame: Any, max_characters: int) -> ToolContent:
     header = header[: max_characters // 2]
     if n_kept < (total := n_columns + len(names) - min(n_columns, _MAX_COLUMNS)):
         notes.append(f"the first {n_kept:,} of {total:,} columns")
-    names, columns = names[:n_kept], columns[:n_kept]
     # The longest note on what is left out must fit too.
     room = max_characters - len(header) - sum(map(len, notes)) - 120
     lines: list[str] = []
     table: list[tuple[str, ...]] = []
-    for row in zip(*columns, strict=True) if columns else ():
+    for values in zip(*columns[:n_kept], strict=True):
+        texts = tuple(map(_cell_text, values))
+        row = tuple(_shorten(text, _MAX_CELL) for text in texts)
         line = _csv_line(row)
         if len(line) > room and not lines:
             max_cell = max(room // len(row) - 4, 8)
             row = tuple(_shorten(cell, max_cell) for cell in row)
             line = _csv_line(row)
-            is_cut = True
+        is_cut = is_cut or row != texts
         if len(line) > room:
             break
         lines.append(line)
         room -= len(line)
         if len(table) < _TABLE_ROWS:
             table.append(tuple(_shorten(cell, _TABLE_CELL) for cell in row[:_TABLE_COLUMNS]))
-    if len(lines) < n_rows and columns:
-        notes.append(f"the first {len(lines):,} of {n_rows:,} {_rows(n_rows)}")
-    if is_cut or cut_columns:
+    if len(lines) < n_rows:
+        notes.append(f"the first {len(lines):,} of {n_rows:,} {rows}")
+    if is_cut:
         notes.append("long cells are cut, where they end in …")
     text = header + "".join(lines) + ("" if n_rows else "(no rows)")
     if notes:
         text = f"{text.rstrip()}\n({'; '.join(notes)})"
     shown = []
     if len(table) < n_rows:
-        shown.append(f"the first {len(table):,} of {n_rows:,} {_rows(n_rows)}")
+        shown.append(f"the first {len(table):,} of {n_rows:,} {rows}")
     if min(n_kept, _TABLE_COLUMNS) < max(n_kept, n_columns):
         shown.append(f"the first {min(n_kept, _TABLE_COLUMNS):,} of {max(n_kept, n_columns):,} columns")
     if len(table) < n_rows or n_kept > _TABLE_COLUMNS:
         notes.append(f"the table shows {' and '.join(shown)}")
-    head = tuple(_shorten(name, _TABLE_CELL) for name in names[:_TABLE_COLUMNS])
+    head = tuple(_shorten(name, _TABLE_CELL) for name in names[:n_kept][:_TABLE_COLUMNS])
     return ToolContent(text=text.rstrip("\n"), table=(head, tuple(table)), notes=tuple(notes))
 
 
-def _rows(count: int) -> str:
-    return "row" if count == 1 else "rows"
-
-
-def _read_columns(frame: Any, max_characters: int, cut_columns: set[str]) -> tuple[list[str], list[Iterator[str]]]:
-    """Return the names and the cells of a frame's columns, the index first if it says something.
-
-    Names of columns are added to `cut_columns` while their cells are read.
-    """
-    # Each row takes two characters at least: no more of them than that are read.
-    frame = frame.iloc[: max_characters // 2 + 1, :_MAX_COLUMNS]
-    columns: list[tuple[str, Iterable[Any]]] = []
+def _read_columns(frame: Any) -> tuple[list[str], list[Iterable[Any]]]:
+    """Return the names and the values of a frame's columns, the index first if it says something."""
+    names: list[str] = []
+    columns: list[Iterable[Any]] = []
     index = frame.index
     if index.nlevels > 1 or index.name is not None or not _is_default_index(index):
-        for level in range(index.nlevels):
-            name = index.names[level]
+        for level, name in enumerate(index.names):
             default = "index" if index.nlevels == 1 else f"level_{level}"
-            columns.append((default if name is None else _column_name(name), index.get_level_values(level)))
+            names.append(default if name is None else _column_name(name))
+            columns.append(index.get_level_values(level))
     for position, name in enumerate(frame.columns):
         column = frame.iloc[:, position]
+        names.append(_column_name(name))
         # A float32 prints as what it is, 0.1; as Python's own it would be 0.10000000149.
-        is_narrow = str(column.dtype) in ("float32", "float16")
-        columns.append((_column_name(name), column.to_numpy() if is_narrow else column))
-    return [name for name, _ in columns], [_iter_cells(values, name, cut_columns) for name, values in columns]
+        columns.append(column.to_numpy() if str(column.dtype) in ("float32", "float16") else column)
+    return names, columns
 
 
 def _is_default_index(index: Any) -> bool:
@@ -348,14 +327,6 @@ def _is_default_index(index: Any) -> bool:
 def _column_name(name: Any) -> str:
     # A tuple has several levels.
     return " / ".join(map(_cell_text, name)) if isinstance(name, tuple) else _cell_text(name)
-
-
-def _iter_cells(values: Iterable[Any], name: str, cut_columns: set[str]) -> Iterator[str]:
-    for value in values:
-        text = _cell_text(value)
-        if len(text) > _MAX_CELL:
-            cut_columns.add(name)
-        yield _shorten(text, _MAX_CELL)
 
 
 def _cell_text(value: Any) -> str:

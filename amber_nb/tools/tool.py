@@ -193,7 +193,12 @@ def tools_from(tools: Any, handlers: Mapping[str, Callable[..., Any]] | None = N
     """
     unused = dict(handlers or {})
     by_name: dict[str, Tool] = {}
-    for source in _iter_sources(tools):
+    is_single = isinstance(tools, (Mapping, Tool, staticmethod, classmethod, str, bytes)) or callable(tools)
+    if tools is None:
+        tools = ()
+    elif is_single or not isinstance(tools, Iterable):
+        tools = (tools,)
+    for source in tools:
         new = _make_tool(source, unused)
         if new.name in by_name:
             raise ValueError(f"Two tools are called {new.name!r}: give one of them another with @tool(name=…).")
@@ -202,23 +207,6 @@ def tools_from(tools: Any, handlers: Mapping[str, Callable[..., Any]] | None = N
         names = ", ".join(map(repr, unused))
         raise ValueError(f"No tool dict or model is called {names}, which handlers= names. There are: {list(by_name)}.")
     return by_name
-
-
-def _iter_sources(tools: Any) -> Iterable[Any]:
-    if tools is None:
-        return ()
-    if isinstance(tools, (Mapping, Tool, staticmethod, classmethod)) or callable(tools):
-        return (tools,)
-    if isinstance(tools, (str, bytes)) or not isinstance(tools, Iterable):
-        raise _no_tool_error(tools)
-    return tools
-
-
-def _no_tool_error(thing: Any) -> TypeError:
-    return TypeError(
-        f"A {type(thing).__name__} is no tool: functions, pydantic model classes and tool dicts such as "
-        "{'type': 'function', 'function': {…}} are."
-    )
 
 
 def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
@@ -236,7 +224,10 @@ def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
         return _from_model(source, handlers)
     if callable(source):
         return _from_function(source, handlers)
-    raise _no_tool_error(source)
+    raise TypeError(
+        f"A {type(source).__name__} is no tool: functions, pydantic model classes and tool dicts such as "
+        "{'type': 'function', 'function': {…}} are."
+    )
 
 
 def _add_handler(tool: Tool, handler: Callable[..., Any]) -> Tool:
