@@ -1,4 +1,4 @@
-from .decode import pixel_digest
+from .codec import pixel_digest
 from .input import ImageInput
 from .part import CollectedImages, ImagePart, ImageSource, collect_images, find_image_parts, image_part
 

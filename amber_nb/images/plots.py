@@ -10,14 +10,14 @@ import io
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
-from .decode import MAX_PIXELS, MAX_SIDE_PX, scale_to_8bit
+from .codec import MAX_PIXELS, MAX_SIDE_PX, scale_to_8bit
 
 __all__ = [
     "contains_axes",
@@ -54,9 +54,6 @@ def render_matplotlib(source: Any) -> bytes | None:
     """Draw a matplotlib figure as it would be saved, or the part of it that axes or a subfigure take.
 
     The figure is left as it was.
-
-    Args:
-        source: any object.
 
     Returns:
         A PNG file, or None if `source` is nothing of matplotlib's.
@@ -206,36 +203,25 @@ def _restored(figure: Any) -> Iterator[None]:
 
     All that is private to matplotlib is used here: `_stale` and the titles; tried with 3.9 and 3.11.
     """
-    stale = figure.stale  # first: reading positions may change it
-    limits = [(axes, axes.viewLim.frozen()) for axes in figure.axes]
-    positions = [
-        (axes, axes.get_in_layout(), axes.get_position(original=True), axes.get_position()) for axes in figure.axes
-    ]
     figures = list(_with_subfigures(figure))
-    margins = [(part.subplotpars, vars(part.subplotpars).copy()) for part in figures]
-    frames = [(part.bbox_relative, part.bbox_relative.frozen()) for part in figures if hasattr(part, "bbox_relative")]
-    titles = [
-        (title, title.get_position())
-        for part in figures
-        for name in ("_suptitle", "_supxlabel", "_supylabel")
-        if (title := getattr(part, name, None)) is not None
-    ]
-    try:
+    with ExitStack() as undo:  # which goes from its last to its first
+        # First, as reading positions may change it; the property would call the canvas to draw again.
+        undo.callback(setattr, figure, "_stale", figure.stale)
+        for part in figures:
+            for name in ("_suptitle", "_supxlabel", "_supylabel"):
+                if (title := getattr(part, name, None)) is not None:
+                    undo.callback(title.set_position, title.get_position())
+        for axes in figure.axes:
+            undo.callback(axes.viewLim.set, axes.viewLim.frozen())
+        for axes in figure.axes:
+            undo.callback(axes.set_in_layout, axes.get_in_layout())  # set_position takes them out of it
+            undo.callback(axes.set_position, axes.get_position(), which="active")
+            undo.callback(axes.set_position, axes.get_position(original=True), which="original")
+        for part in figures:
+            if hasattr(part, "bbox_relative"):
+                undo.callback(part.bbox_relative.set, part.bbox_relative.frozen())
+            undo.callback(vars(part.subplotpars).update, vars(part.subplotpars).copy())
         yield
-    finally:
-        for subplotpars, values in margins:
-            vars(subplotpars).update(values)
-        for frame, bounds in frames:
-            frame.set(bounds)
-        for axes, in_layout, original, active in positions:
-            axes.set_position(original, which="original")
-            axes.set_position(active, which="active")
-            axes.set_in_layout(in_layout)  # set_position takes them out of it
-        for axes, limit in limits:
-            axes.viewLim.set(limit)
-        for title, position in titles:
-            title.set_position(position)
-        figure._stale = stale  # the property would call the canvas to draw again
 
 
 def _with_subfigures(figure: Any) -> Iterator[Any]:
@@ -246,14 +232,7 @@ def _with_subfigures(figure: Any) -> Iterator[Any]:
 
 @contextmanager
 def _extra(module: str, source: Any, needs: str, command: str) -> Iterator[Any]:
-    """Import a library that is not always installed, and turn what goes wrong with it into an ImageError.
-
-    Args:
-        module: its name for the import.
-        source: what it is to draw.
-        needs: what must be installed.
-        command: how to install it.
-    """
+    """Import a library that is not always installed, and turn what goes wrong with it into an ImageError."""
     kind = type(source).__name__
     try:
         library = importlib.import_module(module)

@@ -21,7 +21,7 @@ from PIL import Image
 from ..errors import ImageError
 from ..types import replace_surrogates
 from . import plots
-from .decode import MAX_BYTES, OpenedImage, open_bytes, svg_message
+from .codec import MAX_BYTES, OpenedImage, open_bytes, svg_message
 
 __all__ = ["Link", "download", "iter_sources", "open_source"]
 
@@ -276,7 +276,13 @@ def _open_displayable(source: Any) -> OpenedImage:
     if _is_of(source, "altair") and hasattr(source, "to_dict"):
         return open_bytes(plots.render_altair(source), "altair chart", is_drawing=True)
     for method in ("_repr_png_", "_repr_jpeg_"):
-        if (data := _call_repr(source, method)) is not None:
+        if not _has_method(source, method):
+            continue
+        try:
+            data = _display_bytes(getattr(source, method)())
+        except Exception as error:
+            raise ImageError(f"This {kind} could not show itself ({type(error).__name__}).") from error
+        if data is not None:
             return open_bytes(data, kind)
     bundle = _mime_bundle(source)
     for mime_type in _MIME_TYPES:
@@ -296,15 +302,6 @@ def _open_displayable(source: Any) -> OpenedImage:
 def _has_method(source: Any, name: str) -> bool:
     # Of its class: an object that makes up every attribute (a mock, a proxy) would have this one too.
     return callable(getattr(type(source), name, None))
-
-
-def _call_repr(source: Any, method: str) -> bytes | None:
-    if not _has_method(source, method):
-        return None
-    try:
-        return _display_bytes(getattr(source, method)())
-    except Exception as error:
-        raise ImageError(f"This {type(source).__name__} could not show itself ({type(error).__name__}).") from error
 
 
 def _mime_bundle(source: Any) -> Mapping[str, Any]:
