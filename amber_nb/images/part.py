@@ -45,10 +45,6 @@ class ImagePart(dict[str, Any]):
     It is a dict, for `amber.ask(images=…)`, for a message of your own and for the SDK. A notebook shows it as a
     thumbnail with what is known of it, never as base64.
 
-    Args:
-        part: the dict, as the wire has it.
-        sent: what a reader is told of it.
-
     Attributes:
         sent: name, pixels before and after, format, bytes, estimated tokens, and what was done to it.
     """

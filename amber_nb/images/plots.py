@@ -94,11 +94,7 @@ def render_matplotlib(source: Any) -> bytes | None:
 
 
 def render_plotly(figure: Any) -> bytes:
-    """Draw a plotly figure as a PNG file of 700 × 500 pixels (unless its layout says otherwise), without MathJax.
-
-    Raises:
-        ImageError: kaleido or its browser is missing, or cannot draw it.
-    """
+    """Draw a plotly figure as a PNG file of 700 × 500 pixels (unless its layout says otherwise), without MathJax."""
     with _extra("kaleido", figure, "kaleido and a Chrome or Chromium", "pip install kaleido") as kaleido:
         spec = figure.to_dict()
         layout = spec.get("layout", {})
@@ -108,11 +104,7 @@ def render_plotly(figure: Any) -> bytes:
 
 
 def render_altair(chart: Any) -> bytes:
-    """Draw an altair chart as the PNG file that it would be saved as, without a browser and without a network.
-
-    Raises:
-        ImageError: vl-convert is missing, or cannot draw it.
-    """
+    """Draw an altair chart as the PNG file that it would be saved as, without a browser and without a network."""
     out = io.BytesIO()
     with _extra("vl_convert", chart, "vl-convert-python", "pip install vl-convert-python"):
         chart.save(out, format="png")
@@ -123,8 +115,7 @@ def render_table(table: Any) -> bytes:
     """Draw a DataFrame or a Styler as a PNG file, by dataframe_image with matplotlib, without a browser.
 
     Raises:
-        ImageError: it has more than 100 rows or 30 columns, which nobody could read in a picture; or dataframe_image
-            is missing, or cannot draw it.
+        ImageError: it has more than 100 rows or 30 columns, or dataframe_image is missing or cannot draw it.
     """
     needs, command = "dataframe_image and matplotlib", "pip install 'amber_nb[pictures]'"
     out = io.BytesIO()
@@ -149,14 +140,10 @@ def is_array(source: Any) -> bool:
 
 
 def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
-    """Convert an array to an image.
+    """Convert an array to an image, with notes on what was done to its numbers.
 
     Args:
-        source: (height, width), (height, width, 1), (height, width, 3) or (height, width, 4); grey, RGB or RGBA;
-            uint8, uint16 (its whole range), bool, or float in 0..1.
-
-    Returns:
-        The image, and notes on what was done to its numbers.
+        source: (height, width[, 1, 3 or 4]); grey, RGB or RGBA; uint8, uint16, bool, or float in 0..1.
 
     Raises:
         ImageError: another shape, dtype or range; the message says what would make it one of these.
@@ -184,7 +171,12 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
     elif np.issubdtype(pixels.dtype, np.floating):
         pixels = _scale_floats(pixels, subject)
     elif pixels.dtype != np.uint8:
-        hint = _integer_hint(pixels)
+        hint = ""
+        if np.issubdtype(pixels.dtype, np.integer):
+            low, high = pixels.min(), pixels.max()
+            hint = f" Its values go from {low} to {high}: scale them to 0..1 first."
+            if low >= 0 and high <= 255:
+                hint = " If it is 0..255: array.astype('uint8')."
         raise ImageError(f"{subject} is no image: uint8, uint16, bool, or float in 0..1 is.{hint}")
     # The array itself says how its channels are to be read.
     return Image.fromarray(np.ascontiguousarray(pixels.reshape(shape))), notes
@@ -284,14 +276,4 @@ def _scale_floats(pixels: np.ndarray[Any, Any], subject: str) -> np.ndarray[Any,
         raise ImageError(f"{subject} has values from {low:.4g} to {high:.4g}, and float must be in 0..1: {hint}")
     scaled = pixels * np.float32(255) if pixels.dtype.itemsize <= 4 else pixels * 255.0
     np.clip(scaled, 0, 255, out=scaled)
-    np.rint(scaled, out=scaled)
-    rounded: np.ndarray[Any, Any] = scaled.astype(np.uint8)
-    return rounded
-
-
-def _integer_hint(pixels: np.ndarray[Any, Any]) -> str:
-    if not np.issubdtype(pixels.dtype, np.integer):
-        return ""
-    if pixels.min() >= 0 and pixels.max() <= 255:
-        return " If it is 0..255: array.astype('uint8')."
-    return f" Its values go from {pixels.min()} to {pixels.max()}: scale them to 0..1 first."
+    return np.rint(scaled, out=scaled).astype(np.uint8)

@@ -60,19 +60,12 @@ def iter_sources(images: Any) -> Iterable[Any] | None:
         if plots.contains_axes(images):
             return list(images.flat)
         return list(images) if getattr(images.dtype, "kind", "") in "OU" and images.ndim == 1 else None
-    if isinstance(images, Iterable) and isinstance(images, (Sequence, Set, ValuesView, deque)):
-        return images
-    if isinstance(images, Iterator) and not hasattr(type(images), "read"):
-        return images
-    return None
+    is_iterator = isinstance(images, Iterator) and not hasattr(type(images), "read")
+    return images if is_iterator or isinstance(images, (Sequence, Set, ValuesView, deque)) else None
 
 
 def open_source(source: Any, name: str | None = None) -> OpenedImage | Link:
-    """Open one source.
-
-    Args:
-        source: any object.
-        name: what to call bytes and data URLs.
+    """Open one source; `name` is what to call bytes and data URLs.
 
     Raises:
         ImageError: it is no image, too large, broken, or needs a library that is not installed; the message says which.

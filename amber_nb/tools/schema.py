@@ -28,6 +28,7 @@ __all__ = [
     "simplify_schema",
     "tighten_hint",
     "to_strict_schema",
+    "walk_schema",
 ]
 
 _CONTAINERS = {
@@ -182,7 +183,7 @@ def _to_json_form(value: Any) -> Any:
         return value
 
 
-# --- pydantic's schema, simplified
+# --- schemas within schemas
 
 
 def iter_subschemas(schema: dict[str, Any]) -> Iterator[tuple[str, str | int | None, Any]]:
@@ -200,6 +201,30 @@ def iter_subschemas(schema: dict[str, Any]) -> Iterator[tuple[str, str | int | N
     for keyword in _WITH_SCHEMA:
         if keyword in schema:
             yield keyword, None, schema[keyword]
+
+
+def walk_schema(schema: Any) -> Iterator[dict[str, Any]]:
+    """Iterate over a schema and all schemas within it, each before those within it; not over true and false."""
+    if isinstance(schema, dict):
+        yield schema
+        for _, _, inner in iter_subschemas(schema):
+            yield from walk_schema(inner)
+
+
+def replace_subschemas(schema: dict[str, Any], replace: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a copy of a schema with each schema directly within it replaced."""
+    copy = dict(schema)
+    for keyword, place, inner in iter_subschemas(schema):
+        if place is None:
+            copy[keyword] = replace(inner)
+        else:
+            if copy[keyword] is schema[keyword]:
+                copy[keyword] = schema[keyword].copy()
+            copy[keyword][place] = replace(inner)
+    return copy
+
+
+# --- pydantic's schema, simplified
 
 
 def simplify_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -259,19 +284,6 @@ class _Simplifier:
         return replace_subschemas(simple, self._simplify)
 
 
-def replace_subschemas(schema: dict[str, Any], replace: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return a copy of a schema with each schema directly within it replaced."""
-    copy = dict(schema)
-    for keyword, place, inner in iter_subschemas(schema):
-        if place is None:
-            copy[keyword] = replace(inner)
-        else:
-            if copy[keyword] is schema[keyword]:
-                copy[keyword] = schema[keyword].copy()
-            copy[keyword][place] = replace(inner)
-    return copy
-
-
 def _remove_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema without its null, if null is also the default."""
     if schema.get("default", ...) is not None or not isinstance(choices := schema.get("anyOf"), list):
@@ -282,11 +294,7 @@ def _remove_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _iter_references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(reference := schema.get("$ref"), str):
-            yield reference
-        for _, _, inner in iter_subschemas(schema):
-            yield from _iter_references(inner)
+    return (inner["$ref"] for inner in walk_schema(schema) if isinstance(inner.get("$ref"), str))
 
 
 def _find_recursive(definitions: dict[str, Any]) -> set[str]:

@@ -126,28 +126,22 @@ class Signature:
             for parameter in self.parameters
         )
         positional: list[Any] = []
-        skipped: list[Any] = []  # defaults, which are handed over only if something comes after them
+        n_positional = 0  # without the defaults at the end, which the function has itself
         named: dict[str, Any] = {}
         for parameter in self.parameters:
             value = values.pop(parameter.name, _MISSING)
-            if parameter.kind is _ParameterKind.VAR_POSITIONAL:
-                if has_varargs:
-                    positional += [*skipped, *value]
-                    skipped = []
-                continue
             if value is _MISSING and parameter.is_field:
                 value = parameter.get_default()
-            is_positional = parameter.kind is _ParameterKind.POSITIONAL_ONLY or (
-                has_varargs and parameter.kind in _POSITIONAL
-            )
-            if is_positional and value is _MISSING:
-                skipped.append(parameter.get_default())
-            elif is_positional:
-                positional += [*skipped, value]
-                skipped = []
-            elif value is not _MISSING:
-                named[parameter.name] = value
-        return functools.partial(self.function, *positional, **named, **values)
+            if parameter.kind is _ParameterKind.VAR_POSITIONAL:
+                positional += value if has_varargs else ()
+            elif parameter.kind is _ParameterKind.POSITIONAL_ONLY or (has_varargs and parameter.kind in _POSITIONAL):
+                positional.append(parameter.get_default() if value is _MISSING else value)
+            else:
+                named |= {} if value is _MISSING else {parameter.name: value}
+                continue
+            if value is not _MISSING:
+                n_positional = len(positional)
+        return functools.partial(self.function, *positional[:n_positional], **named, **values)
 
 
 def read_signature(function: Callable[..., Any], name: str, *, is_handler: bool = False) -> Signature:

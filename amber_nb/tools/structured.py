@@ -34,6 +34,7 @@ from .schema import (
     simplify_schema,
     tighten_hint,
     to_strict_schema,
+    walk_schema,
 )
 
 __all__ = ["JsonSchema", "ResponseFormat", "ResponseMismatch", "response_format_of"]
@@ -178,25 +179,17 @@ def _mismatch(mistakes: list[tuple[Path, str]]) -> ResponseMismatch:
 def _wrap(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of an object whose one field has the given schema, which is changed."""
     name = "whole" + "_" * sum(key.startswith("whole") for key in schema.get("$defs", ()))
-    is_recursive = _redirect_references(schema, f"#/$defs/{name}")
+    is_recursive = False
+    for part in walk_schema(schema):
+        if isinstance(reference := part.get("$ref"), str) and _ROOT_REFERENCE.match(reference):
+            part["$ref"] = f"#/$defs/{name}{reference[1:]}"  # to the whole schema, or into it
+            is_recursive = True
     shared = {key: value for key, value in schema.items() if key in ("$defs", "definitions")}
     inner = {key: value for key, value in schema.items() if key not in shared}
     if is_recursive:
         shared["$defs"] = {name: inner, **shared.get("$defs", {})}
         inner = {"$ref": f"#/$defs/{name}"}
     return {"type": "object", "properties": {_FIELD: inner}, "required": [_FIELD], **shared}
-
-
-def _redirect_references(schema: Any, target: str) -> bool:
-    """Redirect references to the whole schema, or into it, to its new place; return whether there are any."""
-    if not isinstance(schema, dict):
-        return False
-    reference = schema.get("$ref")
-    is_redirected = isinstance(reference, str) and _ROOT_REFERENCE.match(reference) is not None
-    if is_redirected:
-        schema["$ref"] = f"{target}{schema['$ref'][1:]}"
-    within = [_redirect_references(inner, target) for _, _, inner in iter_subschemas(schema)]  # each, not up to a first
-    return is_redirected or any(within)
 
 
 def _describe_constraints(schema: Any) -> Any:
@@ -212,17 +205,14 @@ def _describe_constraints(schema: Any) -> Any:
     return described
 
 
-def _require_fields(schema: Any) -> None:
+def _require_fields(schema: dict[str, Any]) -> None:
     """Mark optional, non-nullable properties as required in place, because strict mode has no optional properties."""
-    if not isinstance(schema, dict):
-        return
-    properties = schema.get("properties")
-    if isinstance(properties, dict):
-        required = {*schema.get("required", ()), *(name for name in properties if not _admits_null(properties[name]))}
-        if required:
-            schema["required"] = [name for name in properties if name in required]
-    for _, _, inner in iter_subschemas(schema):
-        _require_fields(inner)
+    for part in walk_schema(schema):
+        properties = part.get("properties")
+        if isinstance(properties, dict):
+            required = {*part.get("required", ()), *(name for name in properties if not _admits_null(properties[name]))}
+            if required:
+                part["required"] = [name for name in properties if name in required]
 
 
 def _admits_null(schema: Any) -> bool:

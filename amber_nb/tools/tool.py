@@ -121,8 +121,9 @@ def _iter_options(thing: Any) -> Iterator[ToolOptions]:
     bases = thing.__mro__[1:] if isinstance(thing, type) else type(thing).__mro__
     if not isinstance(thing, type):
         yield from _own_options(inspect.getattr_static(type(thing), "__call__", None))
-    # The name is the class's own: two tools cannot have the same.
-    yield from ({**options, "name": None} for base in bases for options in _own_options(base))
+    for base in bases:
+        for options in _own_options(base):
+            yield {**options, "name": None}  # the class's own: two tools cannot have the same
 
 
 def _own_options(thing: Any) -> list[ToolOptions]:
