@@ -83,12 +83,15 @@ class BoundedJson:
     def _write(self, value: Any) -> None:
         if (replacement := self._replace(value)) is not None:
             value = replacement
-        text = None
+        text = content = None
         try:
             value = unwrap(value)
             text = scalar_text(value)
+            if text is None and not (value is None or isinstance(value, (bool, int, float))):
+                content = _read_content(value)
         except Exception as error:  # a value that cannot be read spoils no others
-            text = self._describe_unreadable(value, error)
+            self._note(f"{type(value).__name__} could not be read ({type(error).__name__}), and stands as its repr")
+            text = safe_repr(value)
         if text is not None:
             self._write_text(text)
         elif value is None or isinstance(value, bool):
@@ -99,31 +102,19 @@ class BoundedJson:
             problem = f"nested deeper than {_MAX_DEPTH} levels" if is_deep else "it contains itself"
             self._note(f"{problem}, where … stands")
             self._put('"…"')
+        elif content is None:
+            self._note(f"{type(value).__name__} has no form in JSON, and stands as its repr")
+            self._write_text(safe_repr(value))
         else:
             self._ancestors.append(id(value))
             try:
-                self._write_container(value)
+                if isinstance(content, Mapping):
+                    self._write_items("{}", _iter_named(content), len(content), "entries")
+                else:
+                    items, size = content
+                    self._write_items("[]", ((None, item) for item in items), size, "items")
             finally:
                 self._ancestors.pop()
-
-    def _describe_unreadable(self, value: Any, error: Exception) -> str:
-        self._note(f"{type(value).__name__} could not be read ({type(error).__name__}), and stands as its repr")
-        return safe_repr(value)
-
-    def _write_container(self, value: Any) -> None:
-        try:
-            content = _read_content(value)
-        except Exception as error:
-            self._write_text(self._describe_unreadable(value, error))
-            return
-        if content is None:
-            self._note(f"{type(value).__name__} has no form in JSON, and stands as its repr")
-            self._write_text(safe_repr(value))
-        elif isinstance(content, Mapping):
-            self._write_items("{}", _iter_named(content), len(content), "entries")
-        else:
-            items, size = content
-            self._write_items("[]", ((None, item) for item in items), size, "items")
             if isinstance(value, Truncated):
                 self._note(f"at most {len(value):,} items were read")
 

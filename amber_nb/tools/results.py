@@ -154,15 +154,12 @@ class _ImageCollector:
             self.notes.append(f"the first {MAX_IMAGES} images")
             return "an image that was not sent"
         try:
-            if isinstance(sent := getattr(value, "sent", None), SentImage):
-                self.images.append((dict(value), sent))  # an image_part is ready
-            else:
-                part = images.image_part(value)
-                self.images.append((dict(part), part.sent))
+            part = images.image_part(value)
         except ImageError as error:
             self.notes.append(f"it could not be sent as an image: {error}")
             return safe_repr(value)
-        return f"image {len(self.images)}{_format_size(self.images[-1][1])}"
+        self.images.append((dict(part), part.sent))
+        return f"image {len(self.images)}{_format_size(part.sent)}"
 
 
 def _format_size(sent: SentImage) -> str:
@@ -183,14 +180,11 @@ def _is_image(value: Any) -> bool:
         return _is_pixels(value)
     if is_from_library(value, "pandas"):
         return False
-    if is_from_library(value, "PIL") and hasattr(value, "getpixel"):
-        return True
     if is_from_library(value, "matplotlib"):
         return hasattr(cls, "draw") or _holds_figure(value)
-    if is_from_library(value, "plotly"):
-        return hasattr(cls, "to_plotly_json")
-    if is_from_library(value, "altair"):
-        return hasattr(cls, "to_dict")
+    for library, method in (("PIL", "getpixel"), ("plotly", "to_plotly_json"), ("altair", "to_dict")):
+        if is_from_library(value, library):
+            return hasattr(cls, method)
     if any(callable(getattr(cls, name, None)) for name in ("_repr_png_", "_repr_jpeg_", "_repr_mimebundle_")):
         return _shows_image(value)
     return _holds_figure(value)
