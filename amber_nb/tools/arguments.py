@@ -194,7 +194,13 @@ def validate_value(
     else:
         problems = [problem for problem in problems if not has_json_form[problem.path]]
     if problems:
-        raise ArgumentsError(_describe_problems(problems))
+        by_path: dict[Path, list[_Problem]] = {}
+        for problem in problems:
+            by_path.setdefault(problem.path, []).append(problem)
+        lines = [f"{format_path(place)}: {_describe(same)}" for place, same in list(by_path.items())[:_MAX_PROBLEMS]]
+        if len(by_path) > _MAX_PROBLEMS:
+            lines.append(f"and {len(by_path) - _MAX_PROBLEMS} more")
+        raise ArgumentsError("; ".join(lines))
     _refuse_doubled_fields(holder[0], typed, path)
     return holder[0], typed
 
@@ -279,17 +285,7 @@ def _input_names(cls: type) -> dict[str, list[str]]:
     }
 
 
-# --- what is said of a wrong value
-
-
-def _describe_problems(problems: list[_Problem]) -> str:
-    by_path: dict[Path, list[_Problem]] = {}
-    for problem in problems:
-        by_path.setdefault(problem.path, []).append(problem)
-    lines = [f"{format_path(path)}: {_describe(same)}" for path, same in list(by_path.items())[:_MAX_PROBLEMS]]
-    if len(by_path) > _MAX_PROBLEMS:
-        lines.append(f"and {len(by_path) - _MAX_PROBLEMS} more")
-    return "; ".join(lines)
+# --- messages
 
 
 def _describe(problems: list[_Problem]) -> str:

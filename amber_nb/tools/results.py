@@ -81,24 +81,24 @@ def _convert(value: Any) -> ToolContent:
         return ToolContent(text=replace_surrogates(text)) if len(text) <= MAX_CHARACTERS else _with_notes(text, [])
     collector = _ImageCollector()
     if (placeholder := collector.add(value)) is not None:
-        return _with_notes(collector.announce() or placeholder, collector.notes, collector)
+        return _with_notes(collector.announce() or placeholder, collector.notes, collector.images)
     if isinstance(value, (list, tuple)) and value and len(value) <= MAX_IMAGES:
         parts = [item if isinstance(item, str) else collector.add(item) for item in value]
         if collector.images and None not in parts:
             # Texts and images alone read best one after the other.
             has_text = any(isinstance(item, str) for item in value)
             text = "\n".join(map(str, parts)) if has_text else collector.announce()
-            return _with_notes(text, collector.notes, collector)
+            return _with_notes(text, collector.notes, collector.images)
     writer = BoundedJson(MAX_CHARACTERS - _NOTES_ROOM, collector.replace)
     text = writer.dumps(value)
     if text.startswith('"'):  # a text alone needs no quotes
         text = json.loads(text)
     if collector.images:
         text += f"\n{collector.announce()}"
-    return _with_notes(text, [*writer.notes, *collector.notes], collector)
+    return _with_notes(text, [*writer.notes, *collector.notes], collector.images)
 
 
-def _with_notes(text: str, notes: list[str], collector: _ImageCollector | None = None) -> ToolContent:
+def _with_notes(text: str, notes: list[str], images: Iterable[tuple[Mapping[str, Any], SentImage]] = ()) -> ToolContent:
     room = MAX_CHARACTERS - _NOTES_ROOM
     if len(text) > room and len(text) + sum(len(note) + 2 for note in notes) > MAX_CHARACTERS:
         notes = [*notes, f"the first {room:,} of {len(text):,} characters"]
@@ -109,9 +109,7 @@ def _with_notes(text: str, notes: list[str], collector: _ImageCollector | None =
         suffix = f"\n({'; '.join(notes)})"
         suffix = suffix if len(suffix) <= _NOTES_ROOM else suffix[: _NOTES_ROOM - 2] + "…)"
         text = text[: MAX_CHARACTERS - len(suffix)] + suffix
-    return ToolContent(
-        text=text[:MAX_CHARACTERS], images=tuple(collector.images) if collector else (), notes=tuple(notes)
-    )
+    return ToolContent(text=text[:MAX_CHARACTERS], images=tuple(images), notes=tuple(notes))
 
 
 # --- images
@@ -176,8 +174,10 @@ def _is_image(value: Any) -> bool:
         return True
     if isinstance(value, type) or hasattr(cls, "read"):
         return False
-    if is_from_library(value, "numpy"):
-        return _is_pixels(value)
+    if is_from_library(value, "numpy"):  # (height, width, 3 or 4) uint8 are pixels; other numbers are read
+        shape: tuple[int, ...] = getattr(value, "shape", ())
+        is_bytes = str(getattr(value, "dtype", "")) == "uint8"
+        return is_bytes and len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 8
     if is_from_library(value, "pandas"):
         return False
     if is_from_library(value, "matplotlib"):
@@ -188,13 +188,6 @@ def _is_image(value: Any) -> bool:
     if any(callable(getattr(cls, name, None)) for name in ("_repr_png_", "_repr_jpeg_", "_repr_mimebundle_")):
         return _shows_image(value)
     return _holds_figure(value)
-
-
-def _is_pixels(array: Any) -> bool:
-    """Return whether an array is (height, width, 3 or 4) uint8; other numbers are read."""
-    shape: tuple[int, ...] = getattr(array, "shape", ())
-    dtype = str(getattr(array, "dtype", ""))
-    return dtype == "uint8" and len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 8
 
 
 def _holds_figure(value: Any) -> bool:

@@ -163,7 +163,11 @@ def read_signature(function: Callable[..., Any], name: str, *, is_handler: bool 
         signature = inspect.signature(function)
     except (ValueError, TypeError):
         raise ValueError(f"{name} tells no signature (it is written in C): wrap it in a function with hints.") from None
-    bound = _bound_names(function)
+    bound: set[str] = set()  # arguments that partials fill already: they are not the model's business
+    part = function
+    while isinstance(part, functools.partial):
+        bound |= set(part.keywords)
+        part = part.func
     offered = [parameter for parameter in signature.parameters.values() if parameter.name not in bound]
     if offered and offered[0].name in ("self", "cls") and offered[0].annotation is _EMPTY:
         raise ValueError(f"{name} is a method without its object: give object.{name}, not Class.{name}.")
@@ -241,15 +245,6 @@ def innermost_function(function: Any) -> Any:
             function = function.__func__
         else:
             return function
-
-
-def _bound_names(function: Any) -> set[str]:
-    """Return the arguments that partials fill already: they are not the model's business."""
-    names: set[str] = set()
-    while isinstance(function, functools.partial):
-        names |= set(function.keywords)
-        function = function.func
-    return names
 
 
 def _keyword_names(inner: Any) -> set[str]:
