@@ -72,11 +72,7 @@ _filters_lock = threading.Lock()
 
 @dataclass(slots=True)
 class OpenedImage:
-    """An image whose size is within the limits; its pixels are decoded when they are needed.
-
-    Raises:
-        ImageError: it has no or too many pixels.
-    """
+    """An image, or an ImageError if it has no or too many pixels; they are decoded when they are needed."""
 
     image: Image.Image  # in any of Pillow's modes, not necessarily loaded
     name: str  # for messages: a file's name without its folders, or what it was
@@ -402,10 +398,11 @@ def _encode_within(
     image: Image.Image, opened: OpenedImage, before: tuple[int, int], format: str | None, max_bytes: int
 ) -> tuple[bytes, SentImage]:
     """Encode an image in at most `max_bytes`: by lower quality, then another format, then fewer pixels."""
-    notes = opened.notes
-    is_photo = format == "JPEG" or (format is None and opened.image.format in ("JPEG", "MPO"))
+    notes, source_format = opened.notes, opened.image.format
+    is_photo = format == "JPEG" or (format is None and source_format in ("JPEG", "MPO"))
     lossless = not is_photo and (opened.is_drawing or _is_drawing(image))
-    chosen = format or _choose_format(opened, image, lossless)
+    lossy = "JPEG" if is_photo or image.mode != "RGBA" else "WEBP"
+    chosen = format or ("WEBP" if source_format == "WEBP" else "PNG" if lossless else lossy)
     if chosen == "JPEG" and image.mode == "RGBA":
         image = _flatten(image)
         notes.append("transparency on white")
@@ -426,7 +423,7 @@ def _encode_within(
                     thumbnail=_thumbnail(image),
                 )
         if lossless and format != "PNG":  # a drawing that is too rich to be kept without loss
-            chosen = format or ("WEBP" if image.mode == "RGBA" else "JPEG")
+            chosen = format or lossy
             lossless = False
             continue
         # At once to about what fits, by the bytes of a pixel: each try costs an encoding.
@@ -441,14 +438,6 @@ def _encode_within(
         note = f"made smaller, to stay below {max_bytes / 1e6:.1f} MB"
         if note not in notes:
             notes.append(note)
-
-
-def _choose_format(opened: OpenedImage, image: Image.Image, lossless: bool) -> str:
-    if opened.image.format in ("JPEG", "MPO"):
-        return "JPEG"
-    if opened.image.format != "WEBP" and lossless:
-        return "PNG"
-    return "WEBP" if opened.image.format == "WEBP" or image.mode == "RGBA" else "JPEG"
 
 
 def _is_drawing(image: Image.Image) -> bool:

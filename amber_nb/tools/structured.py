@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from jsonschema.validators import extend
 from pydantic import Field, TypeAdapter
 from pydantic import ValidationError as PydanticError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic.errors import PydanticUserError
 from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
@@ -63,8 +63,8 @@ class ResponseFormat:
 
     Args:
         name: of the schema, as it is sent.
-        schema: of the value.
-        is_object: whether the value is an object; anything else is wrapped in one.
+        schema: of the value, which is wrapped in an object if it is none.
+        is_object: whether the value is an object.
         validate: converts a JSON value to the typed value, or raises `ResponseMismatch`.
 
     Attributes:
@@ -86,10 +86,7 @@ class ResponseFormat:
         }
 
     def parse(self, text: str) -> tuple[Any, Any]:
-        """Parse a reply.
-
-        Args:
-            text: JSON, which a fence may surround.
+        """Parse a reply in JSON, which a fence may surround.
 
         Returns:
             The typed value, and the JSON value.
@@ -130,7 +127,7 @@ def response_format_of(schema: Any) -> ResponseFormat:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(tighten_hint(schema))
         json_schema = adapter.json_schema(schema_generator=SchemaGenerator)
-    except (PydanticSchemaGenerationError, PydanticUserError, AttributeError) as error:  # the last: of BaseModel itself
+    except (PydanticUserError, AttributeError) as error:  # the last: of BaseModel itself
         raise TypeError(
             f"schema must be a type that pydantic knows, or a JSON schema; {name!r} is neither: "
             f"{str(error).splitlines()[0]}"

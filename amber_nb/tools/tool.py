@@ -397,8 +397,8 @@ def _from_dict(source: Mapping[str, Any], handlers: dict[str, Callable[..., Any]
 def _check_handler_names(signature: Signature, parameters: dict[str, Any], name: str) -> None:
     """Check that a handler takes the names of a schema, as far as the schema's first level tells them."""
     properties = parameters.get("properties", {})
-    taken = [parameter.name for parameter in signature.parameters]
-    if signature.extra is None and (unknown := [key for key in properties if key not in taken]):
+    names = [parameter.name for parameter in signature.parameters]
+    if signature.extra is None and (unknown := [key for key in properties if key not in names]):
         raise ValueError(f"The handler of {name} has no parameter {', '.join(unknown)}, which the schema has.")
     is_closed = not parameters.keys() & {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"}
     missing = [param.name for param in signature.parameters if param.is_required and param.name not in properties]
