@@ -186,41 +186,35 @@ def _to_json_form(value: Any) -> Any:
 # --- schemas within schemas
 
 
-def iter_subschemas(schema: dict[str, Any]) -> Iterator[tuple[str, str | int | None, Any]]:
-    """Iterate over the schemas directly within a schema.
-
-    Yields:
-        The keyword; the name or position below the keyword, None if the schema is its value; the schema.
-    """
+def iter_subschemas(schema: dict[str, Any]) -> Iterator[Any]:
+    """Iterate over the schemas directly within a schema, true and false included."""
     for keyword in _WITH_LIST:
         if isinstance(schemas := schema.get(keyword), list):
-            yield from ((keyword, index, inner) for index, inner in enumerate(schemas))
+            yield from schemas
     for keyword in _WITH_MAP:
         if isinstance(by_name := schema.get(keyword), dict):
-            yield from ((keyword, name, inner) for name, inner in by_name.items())
-    for keyword in _WITH_SCHEMA:
-        if keyword in schema:
-            yield keyword, None, schema[keyword]
+            yield from by_name.values()
+    yield from (schema[keyword] for keyword in _WITH_SCHEMA if keyword in schema)
 
 
 def walk_schema(schema: Any) -> Iterator[dict[str, Any]]:
     """Iterate over a schema and all schemas within it, each before those within it; not over true and false."""
     if isinstance(schema, dict):
         yield schema
-        for _, _, inner in iter_subschemas(schema):
+        for inner in iter_subschemas(schema):
             yield from walk_schema(inner)
 
 
 def replace_subschemas(schema: dict[str, Any], replace: Callable[[Any], Any]) -> dict[str, Any]:
     """Return a copy of a schema with each schema directly within it replaced."""
     copy = dict(schema)
-    for keyword, place, inner in iter_subschemas(schema):
-        if place is None:
-            copy[keyword] = replace(inner)
-        else:
-            if copy[keyword] is schema[keyword]:
-                copy[keyword] = schema[keyword].copy()
-            copy[keyword][place] = replace(inner)
+    for keyword, value in schema.items():
+        if keyword in _WITH_LIST and isinstance(value, list):
+            copy[keyword] = list(map(replace, value))
+        elif keyword in _WITH_MAP and isinstance(value, dict):
+            copy[keyword] = {name: replace(inner) for name, inner in value.items()}
+        elif keyword in _WITH_SCHEMA:
+            copy[keyword] = replace(value)
     return copy
 
 

@@ -318,7 +318,7 @@ def _refuse_unsafe(schema: Mapping[str, Any], name: str) -> None:
                         f"{name}: the pattern {preview(pattern)} cannot be checked: it is broken, or it looks ahead, "
                         "looks behind or refers back, which can take for ever. Leave it out."
                     ) from None
-        unvisited += [(part, depth + 1) for _, _, part in iter_subschemas(inner)]
+        unvisited += [(part, depth + 1) for part in iter_subschemas(inner)]
 
 
 # --- keywords that the library checks slowly or wrongly
