@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import importlib
 import io
 import os
@@ -214,7 +213,7 @@ def _decode_data_url(url: str) -> bytes:
         raise ImageError("This data URL is not base64: data:image/png;base64,… is what one looks like.")
     try:
         return base64.b64decode(data.encode("ascii"), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise ImageError("The base64 of this data URL is broken.") from None
 
 
@@ -314,6 +313,6 @@ def _display_bytes(data: Any) -> bytes | None:
     if isinstance(data, str):
         try:
             return base64.b64decode(data)
-        except (binascii.Error, ValueError):
+        except ValueError:
             return None
     return bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else None

@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any, NamedTuple, NoReturn
 
 from pydantic import AliasChoices, TypeAdapter, ValidationError
@@ -163,6 +164,9 @@ class _Problem(NamedTuple):
     key: Any
 
 
+_Problems = dict[Path, list[_Problem]]
+
+
 def validate_value(
     adapter: TypeAdapter[Any], value: Any, path: tuple[str, ...], *, null_is_default: bool
 ) -> tuple[Any, Any]:
@@ -185,32 +189,31 @@ def validate_value(
         problems, typed = _validate(adapter, holder, path, strict=True)
         if not _repair(problems, null_is_default):
             break
-    has_json_form: dict[Path, bool] = {}
-    for problem in problems:
-        fits = isinstance(problem.value, _JSON_FORMS.get(problem.type, ()))
-        has_json_form[problem.path] = fits or has_json_form.get(problem.path, False)
-    if problems and all(has_json_form.values()):
-        problems, typed = _validate(adapter, holder, path, strict=False)
-    else:
-        problems = [problem for problem in problems if not has_json_form[problem.path]]
-    if problems:
-        by_path: dict[Path, list[_Problem]] = {}
-        for problem in problems:
-            by_path.setdefault(problem.path, []).append(problem)
-        lines = [f"{format_path(place)}: {_describe(same)}" for place, same in list(by_path.items())[:_MAX_PROBLEMS]]
-        if len(by_path) > _MAX_PROBLEMS:
-            lines.append(f"and {len(by_path) - _MAX_PROBLEMS} more")
+    wrong = {
+        place: same
+        for place, same in problems.items()
+        if not any(isinstance(problem.value, _JSON_FORMS.get(problem.type, ())) for problem in same)
+    }
+    if problems and not wrong:
+        wrong, typed = _validate(adapter, holder, path, strict=False)
+    if wrong:
+        lines = [f"{format_path(place)}: {_describe(same)}" for place, same in list(wrong.items())[:_MAX_PROBLEMS]]
+        if len(wrong) > _MAX_PROBLEMS:
+            lines.append(f"and {len(wrong) - _MAX_PROBLEMS} more")
         raise ArgumentsError("; ".join(lines))
     _refuse_doubled_fields(holder[0], typed, path)
     return holder[0], typed
 
 
-def _validate(adapter: TypeAdapter[Any], holder: list[Any], path: Path, *, strict: bool) -> tuple[list[_Problem], Any]:
+def _validate(adapter: TypeAdapter[Any], holder: list[Any], path: Path, *, strict: bool) -> tuple[_Problems, Any]:
+    problems: _Problems = {}
     try:
-        return [], adapter.validate_json(json.dumps(holder[0]), strict=strict)
+        return problems, adapter.validate_json(json.dumps(holder[0]), strict=strict)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        return [_locate(detail, holder, path) for detail in details[:1_000]], None
+        for detail in error.errors(include_url=False, include_context=False)[:1_000]:
+            problem = _locate(detail, holder, path)
+            problems.setdefault(problem.path, []).append(problem)
+        return problems, None
     except Exception as error:  # of a validator of the user's
         secrets = collect_secrets({path[-1]: holder[0]} if path else holder[0])
         message = f"{type(error).__name__}: {scrub(str(error), secrets)}"
@@ -234,10 +237,10 @@ def _locate(detail: Any, holder: list[Any], path: Path) -> _Problem:
     return _Problem(detail["type"], detail["msg"], value, path, parent, key)
 
 
-def _repair(problems: list[_Problem], null_is_default: bool) -> bool:
+def _repair(problems: _Problems, null_is_default: bool) -> bool:
     """Change values in the data to what means the same in JSON and may fit; return whether any has changed."""
     is_changed = False
-    for problem in problems:
+    for problem in chain.from_iterable(problems.values()):
         if isinstance(problem.value, float) and problem.type in ("int_type", "int_from_float", "literal_error", "enum"):
             if problem.parent is not None and problem.value.is_integer() and abs(problem.value) < _MAX_EXACT_INTEGER:
                 problem.parent[problem.key] = int(problem.value)

@@ -325,16 +325,11 @@ def _cell_text(value: Any) -> str:
     if type(value).__name__ == "Timestamp":
         return str(value).removesuffix(" 00:00:00")
     try:
-        text = scalar_text(value)
-    except Exception:  # of a user's str
-        text = None
-    if text is not None:
+        if (text := scalar_text(value)) is None:
+            is_container = isinstance(value, (dict, list, tuple, set, frozenset))
+            text = BoundedJson(_MAX_CELL).dumps(value) if is_container else str(value)
         return replace_surrogates(text)
-    if isinstance(value, (dict, list, tuple, set, frozenset)):
-        return BoundedJson(_MAX_CELL).dumps(value)
-    try:
-        return replace_surrogates(str(value))
-    except Exception:
+    except Exception:  # of a user's str
         return safe_repr(value)
 
 
