@@ -64,7 +64,9 @@ def render_matplotlib(source: Any) -> bytes | None:
     artist = sys.modules.get("matplotlib.artist")
     if artist is None or not isinstance(source, artist.Artist):
         return None
-    figure = _figure_of(source)
+    figure = source
+    while figure is not None and not is_figure(figure):  # an artist's may be a subfigure
+        figure = getattr(figure, "figure", None)
     if figure is None:
         raise ImageError(f"This {type(source).__name__} stands in no figure (was it removed?).")
     width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
@@ -75,7 +77,7 @@ def render_matplotlib(source: Any) -> bytes | None:
         )
     out = io.BytesIO()
     try:
-        with _matplotlib_lock, _restored(figure):
+        with _matplotlib_lock, _preserve_layout(figure):
             box = figure.bbox_inches
             if source is not figure:
                 figure.draw_without_rendering()  # a layout moves axes, and their box with them
@@ -95,7 +97,7 @@ def render_matplotlib(source: Any) -> bytes | None:
 
 def render_plotly(figure: Any) -> bytes:
     """Draw a plotly figure as a PNG file of 700 × 500 pixels (unless its layout says otherwise), without MathJax."""
-    with _extra("kaleido", figure, "kaleido and a Chrome or Chromium", "pip install kaleido") as kaleido:
+    with _import_library("kaleido", figure, "kaleido and a Chrome or Chromium", "pip install kaleido") as kaleido:
         spec = figure.to_dict()
         layout = spec.get("layout", {})
         options = {"format": "png", "width": layout.get("width"), "height": layout.get("height")}
@@ -106,7 +108,7 @@ def render_plotly(figure: Any) -> bytes:
 def render_altair(chart: Any) -> bytes:
     """Draw an altair chart as the PNG file that it would be saved as, without a browser and without a network."""
     out = io.BytesIO()
-    with _extra("vl_convert", chart, "vl-convert-python", "pip install vl-convert-python"):
+    with _import_library("vl_convert", chart, "vl-convert-python", "pip install vl-convert-python"):
         chart.save(out, format="png")
     return out.getvalue()
 
@@ -119,7 +121,7 @@ def render_table(table: Any) -> bytes:
     """
     needs, command = "dataframe_image and matplotlib", "pip install 'amber_nb[pictures]'"
     out = io.BytesIO()
-    with _extra("dataframe_image", table, needs, command) as dataframe_image:
+    with _import_library("dataframe_image", table, needs, command) as dataframe_image:
         frame = table.data if type(table).__name__ == "Styler" else table
         rows, columns = frame.shape
         if rows > _MAX_ROWS or columns > _MAX_COLUMNS:
@@ -182,15 +184,8 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
     return Image.fromarray(np.ascontiguousarray(pixels.reshape(shape))), notes
 
 
-def _figure_of(artist: Any) -> Any:
-    """Return the figure that an artist stands in, through its subfigures; None for one that was removed."""
-    while artist is not None and not is_figure(artist):
-        artist = getattr(artist, "figure", None)
-    return artist
-
-
 @contextmanager
-def _restored(figure: Any) -> Iterator[None]:
+def _preserve_layout(figure: Any) -> Iterator[None]:
     """Put back what layout engines and aspects move while a figure is drawn.
 
     All that is private to matplotlib is used here: `_stale` and the titles; tried with 3.9 and 3.11.
@@ -223,7 +218,7 @@ def _with_subfigures(figure: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _extra(module: str, source: Any, needs: str, command: str) -> Iterator[Any]:
+def _import_library(module: str, source: Any, needs: str, command: str) -> Iterator[Any]:
     """Import a library that is not always installed, and turn what goes wrong with it into an ImageError."""
     kind = type(source).__name__
     try:

@@ -53,7 +53,7 @@ def iter_sources(images: Any) -> Iterable[Any] | None:
     """
     if isinstance(images, (str, bytes, bytearray, memoryview, Mapping)):
         return None
-    if _is_of(images, "pandas"):
+    if _is_from_package(images, "pandas"):
         return None if type(images).__name__ in ("DataFrame", "Styler") else list(images)
     if plots.is_array(images):
         if plots.contains_axes(images):
@@ -117,13 +117,13 @@ def _open(source: Any, name: str) -> OpenedImage | Link:
         return open_bytes(bytes(source), name)
     if isinstance(source, Image.Image):
         return OpenedImage(source, "image", exclusive=False)
-    if _is_of(source, "pandas"):
+    if _is_from_package(source, "pandas"):
         return _open_table(source)
     if (png := plots.render_matplotlib(source)) is not None:
         return open_bytes(png, "figure" if plots.is_figure(source) else "axes", is_drawing=True)
     if hasattr(source, "read"):
         return open_bytes(_read_stream(source), name)
-    if _is_of(source, "plotly") and hasattr(source, "to_plotly_json"):
+    if _is_from_package(source, "plotly") and hasattr(source, "to_plotly_json"):
         return open_bytes(plots.render_plotly(source), "plotly figure", is_drawing=True)
     if plots.is_array(source):
         image, notes = plots.image_from_array(source)
@@ -131,7 +131,7 @@ def _open(source: Any, name: str) -> OpenedImage | Link:
     return _open_displayable(source)
 
 
-def _is_of(source: Any, package: str) -> bool:
+def _is_from_package(source: Any, package: str) -> bool:
     """Return whether an object's class is of a package, which is not imported for the question."""
     return type(source).__module__.partition(".")[0] == package
 
@@ -265,7 +265,7 @@ def _open_displayable(source: Any) -> OpenedImage:
     kind = type(source).__name__
     if isinstance(source, type):
         raise ImageError(f"The class {source.__name__} is no image: {_ACCEPTED} is.")
-    if _is_of(source, "altair") and hasattr(source, "to_dict"):
+    if _is_from_package(source, "altair") and hasattr(source, "to_dict"):
         return open_bytes(plots.render_altair(source), "altair chart", is_drawing=True)
     for method in ("_repr_png_", "_repr_jpeg_"):
         if not _has_method(source, method):
