@@ -118,11 +118,7 @@ class ImageInput(ImageSource):
         return f"ImageInput({names})"
 
     def check_ready(self) -> None:
-        """Check that all images that the reader chose have arrived.
-
-        Raises:
-            ImageError: one is still on its way from the browser.
-        """
+        """Raise an ImageError if an image is still on its way from the browser."""
         view = self._view
         if view is not None and view.busy:
             raise ImageError(

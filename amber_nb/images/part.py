@@ -13,8 +13,7 @@ from typing import Any
 from ..display.cards import strip_html
 from ..errors import ImageError
 from ..types import SentImage
-from .decode import open_bytes
-from .encode import FORMATS, encode_image
+from .codec import FORMATS, encode_image, open_bytes
 from .source import Link, download, iter_sources, open_source
 
 __all__ = [
@@ -45,10 +44,6 @@ class ImagePart(dict[str, Any]):
 
     It is a dict, for `amber.ask(images=…)`, for a message of your own and for the SDK. A notebook shows it as a
     thumbnail with what is known of it, never as base64.
-
-    Args:
-        part: the dict, as the wire has it.
-        sent: what a reader is told of it.
 
     Attributes:
         sent: name, pixels before and after, format, bytes, estimated tokens, and what was done to it.
@@ -81,19 +76,11 @@ class ImageSource(ABC):
 
     @abstractmethod
     def check_ready(self) -> None:
-        """Check that no image is still on its way.
-
-        Raises:
-            ImageError: one is.
-        """
+        """Raise an ImageError if an image is still on its way."""
 
     @abstractmethod
     def mark_used(self, *, thumbnails: bool = True) -> None:
-        """Take note that a question is about to be sent with the images.
-
-        Args:
-            thumbnails: False if the pictures themselves must not be kept for showing.
-        """
+        """Take note that a question is about to be sent with the images, whose pictures may be kept or not."""
 
 
 @dataclass(slots=True)
@@ -148,10 +135,7 @@ def image_part(
 def make_part(
     source: Any, name: str | None, *, max_side_px: int, detail: str, format: str | None = None, inline: bool = False
 ) -> ImagePart:
-    """Make a content part of a source that is no ImageSource; `name`, if any, is what to call the image.
-
-    Parameters and errors are otherwise those of `image_part`.
-    """
+    """Make a content part as `image_part` does, of a source that is no ImageSource; `name` is for the reader."""
     if isinstance(source, Mapping) and isinstance(image := source.get("image_url"), Mapping) and detail == "auto":
         detail = image.get("detail", detail)  # a part keeps its own
     check_options(max_side_px=max_side_px, detail=detail)
@@ -161,18 +145,10 @@ def make_part(
         if not inline:
             return ImagePart(_wire_part(opened.url, detail), SentImage(name=opened.name))
         opened = open_bytes(download(opened), opened.name)
-    encoded = encode_image(opened, max_side_px=max_side_px, format=format)
-    url = f"data:image/{encoded.format.lower()};base64,{base64.b64encode(encoded.data).decode('ascii')}"
-    sent = SentImage(
-        name=opened.name,
-        before=encoded.before,
-        after=encoded.after,
-        format=encoded.format,
-        n_bytes=len(encoded.data),
-        tokens=estimate_tokens(encoded.after, detail),
-        notes=encoded.notes,
-        thumbnail=encoded.thumbnail,
-    )
+    data, sent = encode_image(opened, max_side_px=max_side_px, format=format)
+    url = f"data:image/{sent.format.lower()};base64,{base64.b64encode(data).decode('ascii')}"
+    assert sent.after is not None
+    sent = replace(sent, tokens=estimate_tokens(sent.after, detail))
     return ImagePart(_wire_part(url, detail), sent)
 
 
@@ -190,30 +166,31 @@ def collect_images(images: Any, *, thumbnails: bool = True, **options: Any) -> C
     collected = CollectedImages()
     if images is None:
         return collected
-    if isinstance(images, ImageSource) or (sources := iter_sources(images)) is None:
-        _add_source(collected, images, options)
-    else:
-        sources = list(islice(sources, _MAX_IMAGES + 1))
-        if len(sources) > _MAX_IMAGES:
-            raise ImageError(f"More than {_MAX_IMAGES} images for one question; ask in several.")
-        for number, source in enumerate(sources, start=1):
-            try:
-                _add_source(collected, source, options)
-            except ImageError as error:
+    several = None if isinstance(images, ImageSource) else iter_sources(images)
+    sources = [images] if several is None else list(islice(several, _MAX_IMAGES + 1))
+    if len(sources) > _MAX_IMAGES:
+        raise ImageError(f"More than {_MAX_IMAGES} images for one question; ask in several.")
+    for number, source in enumerate(sources, start=1):
+        try:
+            if not isinstance(source, ImageSource):
+                collected.parts.append(image_part(source, **options))
+                continue
+            source.check_ready()
+            if not (held := source.images):
+                raise ImageError("This ImageInput holds no image yet: choose, drop or paste one first.")
+            collected.parts += held
+            collected.sources.append(source)
+        except ImageError as error:
+            if several is not None:
                 error.args = (f"Image {number} of {len(sources)}: {error}",)
-                raise
+            raise
     if not thumbnails:
         collected.parts = [without_thumbnail(part) for part in collected.parts]
     return collected
 
 
 def find_image_parts(content: Sequence[Any], *, thumbnails: bool) -> list[ImagePart]:
-    """Return the images that the caller has put into the content of a message.
-
-    Args:
-        content: the parts of the message.
-        thumbnails: False if the pictures themselves must not be kept for showing.
-    """
+    """Return the images among the parts of a message, without the pictures to show if `thumbnails` is False."""
     parts = [part for part in content if isinstance(part, ImagePart)]
     return parts if thumbnails else [without_thumbnail(part) for part in parts]
 
@@ -224,11 +201,7 @@ def without_thumbnail(part: ImagePart) -> ImagePart:
 
 
 def check_options(*, max_side_px: int, detail: str) -> None:
-    """Check the options of `image_part` before there is an image.
-
-    Raises:
-        ValueError: one has a value that is not allowed.
-    """
+    """Raise a ValueError if an option of `image_part` has a value that is not allowed."""
     if detail not in _DETAILS:
         raise ValueError(f"detail must be one of {', '.join(_DETAILS)}; it is {detail!r}.")
     if isinstance(max_side_px, bool) or not isinstance(max_side_px, int) or not 1 <= max_side_px <= _MAX_SIDE_PX:
@@ -236,12 +209,7 @@ def check_options(*, max_side_px: int, detail: str) -> None:
 
 
 def estimate_tokens(size: tuple[int, int], detail: str = "auto") -> int:
-    """Estimate what an image costs, in tokens of the prompt; models differ, and the answer's usage has the truth.
-
-    Args:
-        size: (width, height) in pixels.
-        detail: as in the request.
-    """
+    """Estimate what an image of (width, height) pixels costs in tokens of the prompt; models differ."""
     patches = ceil(size[0] / _PATCH_PX) * ceil(size[1] / _PATCH_PX)
     return ceil(_TOKENS_PER_PATCH * min(patches, _MAX_PATCHES[detail]))
 
@@ -254,20 +222,7 @@ def _wire_part(url: str, detail: str) -> dict[str, Any]:
 def _normalize_format(format: str | None) -> str | None:
     if format is None:
         return None
-    name = str(format).upper().lstrip(".")
-    name = "JPEG" if name == "JPG" else name
+    name = str(format).upper().lstrip(".").replace("JPG", "JPEG")
     if name not in FORMATS:
         raise ValueError(f"format must be png, jpeg or webp, or None for the one that fits; it is {format!r}.")
     return name
-
-
-def _add_source(collected: CollectedImages, source: Any, options: dict[str, Any]) -> None:
-    if not isinstance(source, ImageSource):
-        collected.parts.append(image_part(source, **options))
-        return
-    source.check_ready()
-    images = source.images
-    if not images:
-        raise ImageError("This ImageInput holds no image yet: choose, drop or paste one first.")
-    collected.parts += images
-    collected.sources.append(source)

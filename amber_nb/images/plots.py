@@ -10,14 +10,14 @@ import io
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
-from .decode import MAX_PIXELS, MAX_SIDE_PX, scale_to_8bit
+from .codec import MAX_PIXELS, MAX_SIDE_PX, scale_to_8bit
 
 __all__ = [
     "contains_axes",
@@ -55,9 +55,6 @@ def render_matplotlib(source: Any) -> bytes | None:
 
     The figure is left as it was.
 
-    Args:
-        source: any object.
-
     Returns:
         A PNG file, or None if `source` is nothing of matplotlib's.
 
@@ -67,7 +64,9 @@ def render_matplotlib(source: Any) -> bytes | None:
     artist = sys.modules.get("matplotlib.artist")
     if artist is None or not isinstance(source, artist.Artist):
         return None
-    figure = _figure_of(source)
+    figure = source
+    while figure is not None and not is_figure(figure):  # an artist's may be a subfigure
+        figure = getattr(figure, "figure", None)
     if figure is None:
         raise ImageError(f"This {type(source).__name__} stands in no figure (was it removed?).")
     width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
@@ -78,7 +77,7 @@ def render_matplotlib(source: Any) -> bytes | None:
         )
     out = io.BytesIO()
     try:
-        with _matplotlib_lock, _restored(figure):
+        with _matplotlib_lock, _preserve_layout(figure):
             box = figure.bbox_inches
             if source is not figure:
                 figure.draw_without_rendering()  # a layout moves axes, and their box with them
@@ -97,12 +96,8 @@ def render_matplotlib(source: Any) -> bytes | None:
 
 
 def render_plotly(figure: Any) -> bytes:
-    """Draw a plotly figure as a PNG file of 700 × 500 pixels (unless its layout says otherwise), without MathJax.
-
-    Raises:
-        ImageError: kaleido or its browser is missing, or cannot draw it.
-    """
-    with _extra("kaleido", figure, "kaleido and a Chrome or Chromium", "pip install kaleido") as kaleido:
+    """Draw a plotly figure as a PNG file of 700 × 500 pixels (unless its layout says otherwise), without MathJax."""
+    with _import_library("kaleido", figure, "kaleido and a Chrome or Chromium", "pip install kaleido") as kaleido:
         spec = figure.to_dict()
         layout = spec.get("layout", {})
         options = {"format": "png", "width": layout.get("width"), "height": layout.get("height")}
@@ -111,13 +106,9 @@ def render_plotly(figure: Any) -> bytes:
 
 
 def render_altair(chart: Any) -> bytes:
-    """Draw an altair chart as the PNG file that it would be saved as, without a browser and without a network.
-
-    Raises:
-        ImageError: vl-convert is missing, or cannot draw it.
-    """
+    """Draw an altair chart as the PNG file that it would be saved as, without a browser and without a network."""
     out = io.BytesIO()
-    with _extra("vl_convert", chart, "vl-convert-python", "pip install vl-convert-python"):
+    with _import_library("vl_convert", chart, "vl-convert-python", "pip install vl-convert-python"):
         chart.save(out, format="png")
     return out.getvalue()
 
@@ -126,12 +117,11 @@ def render_table(table: Any) -> bytes:
     """Draw a DataFrame or a Styler as a PNG file, by dataframe_image with matplotlib, without a browser.
 
     Raises:
-        ImageError: it has more than 100 rows or 30 columns, which nobody could read in a picture; or dataframe_image
-            is missing, or cannot draw it.
+        ImageError: it has more than 100 rows or 30 columns, or dataframe_image is missing or cannot draw it.
     """
     needs, command = "dataframe_image and matplotlib", "pip install 'amber_nb[pictures]'"
     out = io.BytesIO()
-    with _extra("dataframe_image", table, needs, command) as dataframe_image:
+    with _import_library("dataframe_image", table, needs, command) as dataframe_image:
         frame = table.data if type(table).__name__ == "Styler" else table
         rows, columns = frame.shape
         if rows > _MAX_ROWS or columns > _MAX_COLUMNS:
@@ -152,14 +142,10 @@ def is_array(source: Any) -> bool:
 
 
 def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
-    """Convert an array to an image.
+    """Convert an array to an image, with notes on what was done to its numbers.
 
     Args:
-        source: (height, width), (height, width, 1), (height, width, 3) or (height, width, 4); grey, RGB or RGBA;
-            uint8, uint16 (its whole range), bool, or float in 0..1.
-
-    Returns:
-        The image, and notes on what was done to its numbers.
+        source: (height, width[, 1, 3 or 4]); grey, RGB or RGBA; uint8, uint16, bool, or float in 0..1.
 
     Raises:
         ImageError: another shape, dtype or range; the message says what would make it one of these.
@@ -187,55 +173,42 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
     elif np.issubdtype(pixels.dtype, np.floating):
         pixels = _scale_floats(pixels, subject)
     elif pixels.dtype != np.uint8:
-        hint = _integer_hint(pixels)
+        hint = ""
+        if np.issubdtype(pixels.dtype, np.integer):
+            low, high = pixels.min(), pixels.max()
+            hint = f" Its values go from {low} to {high}: scale them to 0..1 first."
+            if low >= 0 and high <= 255:
+                hint = " If it is 0..255: array.astype('uint8')."
         raise ImageError(f"{subject} is no image: uint8, uint16, bool, or float in 0..1 is.{hint}")
     # The array itself says how its channels are to be read.
     return Image.fromarray(np.ascontiguousarray(pixels.reshape(shape))), notes
 
 
-def _figure_of(artist: Any) -> Any:
-    """Return the figure that an artist stands in, through its subfigures; None for one that was removed."""
-    while artist is not None and not is_figure(artist):
-        artist = getattr(artist, "figure", None)
-    return artist
-
-
 @contextmanager
-def _restored(figure: Any) -> Iterator[None]:
+def _preserve_layout(figure: Any) -> Iterator[None]:
     """Put back what layout engines and aspects move while a figure is drawn.
 
     All that is private to matplotlib is used here: `_stale` and the titles; tried with 3.9 and 3.11.
     """
-    stale = figure.stale  # first: reading positions may change it
-    limits = [(axes, axes.viewLim.frozen()) for axes in figure.axes]
-    positions = [
-        (axes, axes.get_in_layout(), axes.get_position(original=True), axes.get_position()) for axes in figure.axes
-    ]
     figures = list(_with_subfigures(figure))
-    margins = [(part.subplotpars, vars(part.subplotpars).copy()) for part in figures]
-    frames = [(part.bbox_relative, part.bbox_relative.frozen()) for part in figures if hasattr(part, "bbox_relative")]
-    titles = [
-        (title, title.get_position())
-        for part in figures
-        for name in ("_suptitle", "_supxlabel", "_supylabel")
-        if (title := getattr(part, name, None)) is not None
-    ]
-    try:
+    with ExitStack() as undo:  # which goes from its last to its first
+        # First, as reading positions may change it; the property would call the canvas to draw again.
+        undo.callback(setattr, figure, "_stale", figure.stale)
+        for part in figures:
+            for name in ("_suptitle", "_supxlabel", "_supylabel"):
+                if (title := getattr(part, name, None)) is not None:
+                    undo.callback(title.set_position, title.get_position())
+        for axes in figure.axes:
+            undo.callback(axes.viewLim.set, axes.viewLim.frozen())
+        for axes in figure.axes:
+            undo.callback(axes.set_in_layout, axes.get_in_layout())  # set_position takes them out of it
+            undo.callback(axes.set_position, axes.get_position(), which="active")
+            undo.callback(axes.set_position, axes.get_position(original=True), which="original")
+        for part in figures:
+            if hasattr(part, "bbox_relative"):
+                undo.callback(part.bbox_relative.set, part.bbox_relative.frozen())
+            undo.callback(vars(part.subplotpars).update, vars(part.subplotpars).copy())
         yield
-    finally:
-        for subplotpars, values in margins:
-            vars(subplotpars).update(values)
-        for frame, bounds in frames:
-            frame.set(bounds)
-        for axes, in_layout, original, active in positions:
-            axes.set_position(original, which="original")
-            axes.set_position(active, which="active")
-            axes.set_in_layout(in_layout)  # set_position takes them out of it
-        for axes, limit in limits:
-            axes.viewLim.set(limit)
-        for title, position in titles:
-            title.set_position(position)
-        figure._stale = stale  # the property would call the canvas to draw again
 
 
 def _with_subfigures(figure: Any) -> Iterator[Any]:
@@ -245,15 +218,8 @@ def _with_subfigures(figure: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _extra(module: str, source: Any, needs: str, command: str) -> Iterator[Any]:
-    """Import a library that is not always installed, and turn what goes wrong with it into an ImageError.
-
-    Args:
-        module: its name for the import.
-        source: what it is to draw.
-        needs: what must be installed.
-        command: how to install it.
-    """
+def _import_library(module: str, source: Any, needs: str, command: str) -> Iterator[Any]:
+    """Import a library that is not always installed, and turn what goes wrong with it into an ImageError."""
     kind = type(source).__name__
     try:
         library = importlib.import_module(module)
@@ -305,14 +271,4 @@ def _scale_floats(pixels: np.ndarray[Any, Any], subject: str) -> np.ndarray[Any,
         raise ImageError(f"{subject} has values from {low:.4g} to {high:.4g}, and float must be in 0..1: {hint}")
     scaled = pixels * np.float32(255) if pixels.dtype.itemsize <= 4 else pixels * 255.0
     np.clip(scaled, 0, 255, out=scaled)
-    np.rint(scaled, out=scaled)
-    rounded: np.ndarray[Any, Any] = scaled.astype(np.uint8)
-    return rounded
-
-
-def _integer_hint(pixels: np.ndarray[Any, Any]) -> str:
-    if not np.issubdtype(pixels.dtype, np.integer):
-        return ""
-    if pixels.min() >= 0 and pixels.max() <= 255:
-        return " If it is 0..255: array.astype('uint8')."
-    return f" Its values go from {pixels.min()} to {pixels.max()}: scale them to 0..1 first."
+    return np.rint(scaled, out=scaled).astype(np.uint8)

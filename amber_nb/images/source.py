@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import importlib
 import io
 import os
@@ -21,7 +20,7 @@ from PIL import Image
 from ..errors import ImageError
 from ..types import replace_surrogates
 from . import plots
-from .decode import MAX_BYTES, OpenedImage, open_bytes, svg_message
+from .codec import MAX_BYTES, OpenedImage, open_bytes, svg_message
 
 __all__ = ["Link", "download", "iter_sources", "open_source"]
 
@@ -54,25 +53,18 @@ def iter_sources(images: Any) -> Iterable[Any] | None:
     """
     if isinstance(images, (str, bytes, bytearray, memoryview, Mapping)):
         return None
-    if _is_of(images, "pandas"):
+    if _is_from_package(images, "pandas"):
         return None if type(images).__name__ in ("DataFrame", "Styler") else list(images)
     if plots.is_array(images):
         if plots.contains_axes(images):
             return list(images.flat)
         return list(images) if getattr(images.dtype, "kind", "") in "OU" and images.ndim == 1 else None
-    if isinstance(images, Iterable) and isinstance(images, (Sequence, Set, ValuesView, deque)):
-        return images
-    if isinstance(images, Iterator) and not hasattr(type(images), "read"):
-        return images
-    return None
+    is_iterator = isinstance(images, Iterator) and not hasattr(type(images), "read")
+    return images if is_iterator or isinstance(images, (Sequence, Set, ValuesView, deque)) else None
 
 
 def open_source(source: Any, name: str | None = None) -> OpenedImage | Link:
-    """Open one source.
-
-    Args:
-        source: any object.
-        name: what to call bytes and data URLs.
+    """Open one source; `name` is what to call bytes and data URLs.
 
     Raises:
         ImageError: it is no image, too large, broken, or needs a library that is not installed; the message says which.
@@ -125,13 +117,13 @@ def _open(source: Any, name: str) -> OpenedImage | Link:
         return open_bytes(bytes(source), name)
     if isinstance(source, Image.Image):
         return OpenedImage(source, "image", exclusive=False)
-    if _is_of(source, "pandas"):
+    if _is_from_package(source, "pandas"):
         return _open_table(source)
     if (png := plots.render_matplotlib(source)) is not None:
         return open_bytes(png, "figure" if plots.is_figure(source) else "axes", is_drawing=True)
     if hasattr(source, "read"):
         return open_bytes(_read_stream(source), name)
-    if _is_of(source, "plotly") and hasattr(source, "to_plotly_json"):
+    if _is_from_package(source, "plotly") and hasattr(source, "to_plotly_json"):
         return open_bytes(plots.render_plotly(source), "plotly figure", is_drawing=True)
     if plots.is_array(source):
         image, notes = plots.image_from_array(source)
@@ -139,7 +131,7 @@ def _open(source: Any, name: str) -> OpenedImage | Link:
     return _open_displayable(source)
 
 
-def _is_of(source: Any, package: str) -> bool:
+def _is_from_package(source: Any, package: str) -> bool:
     """Return whether an object's class is of a package, which is not imported for the question."""
     return type(source).__module__.partition(".")[0] == package
 
@@ -221,7 +213,7 @@ def _decode_data_url(url: str) -> bytes:
         raise ImageError("This data URL is not base64: data:image/png;base64,… is what one looks like.")
     try:
         return base64.b64decode(data.encode("ascii"), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise ImageError("The base64 of this data URL is broken.") from None
 
 
@@ -273,10 +265,16 @@ def _open_displayable(source: Any) -> OpenedImage:
     kind = type(source).__name__
     if isinstance(source, type):
         raise ImageError(f"The class {source.__name__} is no image: {_ACCEPTED} is.")
-    if _is_of(source, "altair") and hasattr(source, "to_dict"):
+    if _is_from_package(source, "altair") and hasattr(source, "to_dict"):
         return open_bytes(plots.render_altair(source), "altair chart", is_drawing=True)
     for method in ("_repr_png_", "_repr_jpeg_"):
-        if (data := _call_repr(source, method)) is not None:
+        if not _has_method(source, method):
+            continue
+        try:
+            data = _display_bytes(getattr(source, method)())
+        except Exception as error:
+            raise ImageError(f"This {kind} could not show itself ({type(error).__name__}).") from error
+        if data is not None:
             return open_bytes(data, kind)
     bundle = _mime_bundle(source)
     for mime_type in _MIME_TYPES:
@@ -298,15 +296,6 @@ def _has_method(source: Any, name: str) -> bool:
     return callable(getattr(type(source), name, None))
 
 
-def _call_repr(source: Any, method: str) -> bytes | None:
-    if not _has_method(source, method):
-        return None
-    try:
-        return _display_bytes(getattr(source, method)())
-    except Exception as error:
-        raise ImageError(f"This {type(source).__name__} could not show itself ({type(error).__name__}).") from error
-
-
 def _mime_bundle(source: Any) -> Mapping[str, Any]:
     if not _has_method(source, "_repr_mimebundle_"):
         return {}
@@ -324,6 +313,6 @@ def _display_bytes(data: Any) -> bytes | None:
     if isinstance(data, str):
         try:
             return base64.b64decode(data)
-        except (binascii.Error, ValueError):
+        except ValueError:
             return None
     return bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else None

@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any, NamedTuple, NoReturn
 
 from pydantic import AliasChoices, TypeAdapter, ValidationError
@@ -58,13 +59,7 @@ class ArgumentsError(Exception):
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """Parse the JSON text that a model wrote as arguments.
-
-    Args:
-        text: a JSON object; blank for no arguments.
-
-    Returns:
-        JSON values by name.
+    """Parse the JSON object that a model wrote as arguments; a blank text has none.
 
     Raises:
         ArgumentsError: the text is no JSON object, repeats a name, holds NaN, an infinite number or a lone surrogate,
@@ -117,58 +112,42 @@ def _parse_int(text: str) -> int:
 
 
 def ensure_json(arguments: Any) -> dict[str, Any]:
-    """Copy arguments, and check that they hold JSON values only.
-
-    Args:
-        arguments: a mapping from names to values; tuples count as lists.
-
-    Returns:
-        A deep copy of plain dicts, lists and scalars.
+    """Return a deep copy of arguments as plain dicts, lists and scalars; tuples count as lists.
 
     Raises:
         ArgumentsError: they are no mapping, or hold something that is no JSON value.
     """
     if not isinstance(arguments, Mapping):
         raise ArgumentsError(f"The arguments must be a JSON object, not {preview(arguments)}.")
-    copy = {}
-    for name, value in arguments.items():
-        _check_name(name, "The arguments")
-        copy[name] = _copy_json(value, (name,))
+    copy: dict[str, Any] = _copy_json(arguments, ())
     return copy
 
 
 def _copy_json(value: Any, path: Path) -> Any:
     if len(path) > MAX_DEPTH:
         raise ArgumentsError(_TOO_DEEP)
-    if value is None or isinstance(value, bool):
-        return value
     kind = type(value)
-    if kind is str:
-        if replace_surrogates(value) != value:
-            raise ArgumentsError(f"{format_path(path)}: holds half a character (a lone surrogate).")
+    if kind is str and replace_surrogates(value) != value:
+        mistake = "holds half a character (a lone surrogate)"
+    elif kind is int and abs(value) >= 10**MAX_DIGITS:
+        mistake = "the number is too large"
+    elif kind is float and not math.isfinite(value):
+        mistake = f"{value} is no JSON value"
+    elif value is None or kind in (bool, int, float, str):
         return value
-    if kind is int:
-        if abs(value) >= 10**MAX_DIGITS:
-            raise ArgumentsError(f"{format_path(path)}: the number is too large.")
-        return value
-    if kind is float:
-        if not math.isfinite(value):
-            raise ArgumentsError(f"{format_path(path)}: {value} is no JSON value.")
-        return value
-    if isinstance(value, Mapping):
+    elif isinstance(value, Mapping):
+        where = format_path(path) if path else "The arguments"
         for name in value:
-            _check_name(name, format_path(path))
+            if type(name) is not str:
+                raise ArgumentsError(f"{where}: the name {preview(name)} is no text.")
+            if replace_surrogates(name) != name:
+                raise ArgumentsError(f"{where}: a name holds half a character (a lone surrogate).")
         return {name: _copy_json(inner, (*path, name)) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple)):
         return [_copy_json(inner, (*path, index)) for index, inner in enumerate(value)]
-    raise ArgumentsError(f"{format_path(path)}: a {kind.__name__} is no JSON value.")
-
-
-def _check_name(name: Any, where: str) -> None:
-    if type(name) is not str:
-        raise ArgumentsError(f"{where}: the name {preview(name)} is no text.")
-    if replace_surrogates(name) != name:
-        raise ArgumentsError(f"{where}: a name holds half a character (a lone surrogate).")
+    else:
+        mistake = f"a {kind.__name__} is no JSON value"
+    raise ArgumentsError(f"{format_path(path)}: {mistake}.")
 
 
 # --- from JSON values to typed values
@@ -183,6 +162,9 @@ class _Problem(NamedTuple):
     path: Path
     parent: Any
     key: Any
+
+
+_Problems = dict[Path, list[_Problem]]
 
 
 def validate_value(
@@ -207,26 +189,31 @@ def validate_value(
         problems, typed = _validate(adapter, holder, path, strict=True)
         if not _repair(problems, null_is_default):
             break
-    has_json_form: dict[Path, bool] = {}
-    for problem in problems:
-        fits = isinstance(problem.value, _JSON_FORMS.get(problem.type, ()))
-        has_json_form[problem.path] = fits or has_json_form.get(problem.path, False)
-    if problems and all(has_json_form.values()):
-        problems, typed = _validate(adapter, holder, path, strict=False)
-    else:
-        problems = [problem for problem in problems if not has_json_form[problem.path]]
-    if problems:
-        raise ArgumentsError(_describe_problems(problems))
+    wrong = {
+        place: same
+        for place, same in problems.items()
+        if not any(isinstance(problem.value, _JSON_FORMS.get(problem.type, ())) for problem in same)
+    }
+    if problems and not wrong:
+        wrong, typed = _validate(adapter, holder, path, strict=False)
+    if wrong:
+        lines = [f"{format_path(place)}: {_describe(same)}" for place, same in list(wrong.items())[:_MAX_PROBLEMS]]
+        if len(wrong) > _MAX_PROBLEMS:
+            lines.append(f"and {len(wrong) - _MAX_PROBLEMS} more")
+        raise ArgumentsError("; ".join(lines))
     _refuse_doubled_fields(holder[0], typed, path)
     return holder[0], typed
 
 
-def _validate(adapter: TypeAdapter[Any], holder: list[Any], path: Path, *, strict: bool) -> tuple[list[_Problem], Any]:
+def _validate(adapter: TypeAdapter[Any], holder: list[Any], path: Path, *, strict: bool) -> tuple[_Problems, Any]:
+    problems: _Problems = {}
     try:
-        return [], adapter.validate_json(json.dumps(holder[0]), strict=strict)
+        return problems, adapter.validate_json(json.dumps(holder[0]), strict=strict)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        return [_locate(detail, holder, path) for detail in details[:1_000]], None
+        for detail in error.errors(include_url=False, include_context=False)[:1_000]:
+            problem = _locate(detail, holder, path)
+            problems.setdefault(problem.path, []).append(problem)
+        return problems, None
     except Exception as error:  # of a validator of the user's
         secrets = collect_secrets({path[-1]: holder[0]} if path else holder[0])
         message = f"{type(error).__name__}: {scrub(str(error), secrets)}"
@@ -250,10 +237,10 @@ def _locate(detail: Any, holder: list[Any], path: Path) -> _Problem:
     return _Problem(detail["type"], detail["msg"], value, path, parent, key)
 
 
-def _repair(problems: list[_Problem], null_is_default: bool) -> bool:
+def _repair(problems: _Problems, null_is_default: bool) -> bool:
     """Change values in the data to what means the same in JSON and may fit; return whether any has changed."""
     is_changed = False
-    for problem in problems:
+    for problem in chain.from_iterable(problems.values()):
         if isinstance(problem.value, float) and problem.type in ("int_type", "int_from_float", "literal_error", "enum"):
             if problem.parent is not None and problem.value.is_integer() and abs(problem.value) < _MAX_EXACT_INTEGER:
                 problem.parent[problem.key] = int(problem.value)
@@ -301,17 +288,7 @@ def _input_names(cls: type) -> dict[str, list[str]]:
     }
 
 
-# --- what is said of a wrong value
-
-
-def _describe_problems(problems: list[_Problem]) -> str:
-    by_path: dict[Path, list[_Problem]] = {}
-    for problem in problems:
-        by_path.setdefault(problem.path, []).append(problem)
-    lines = [f"{format_path(path)}: {_describe(same)}" for path, same in list(by_path.items())[:_MAX_PROBLEMS]]
-    if len(by_path) > _MAX_PROBLEMS:
-        lines.append(f"and {len(by_path) - _MAX_PROBLEMS} more")
-    return "; ".join(lines)
+# --- messages
 
 
 def _describe(problems: list[_Problem]) -> str:
@@ -364,13 +341,7 @@ def preview(value: Any) -> str:
 
 
 def describe_unknown(name: str, known: list[str], part: str = "argument") -> str:
-    """Say that a name is unknown, and suggest a similar name or list the known names.
-
-    Args:
-        name: as it was given.
-        known: the names that can be given.
-        part: what a name stands for.
-    """
+    """Say that a name is unknown, and suggest a similar one or list the known; `part` is what a name stands for."""
     if near := get_close_matches(name[:200], known, 1):
         return f"no such {part}; is it {near[0]}?"
     return f"no such {part}; " + (f"there are {', '.join(known[:20])}" if known else "there are none")

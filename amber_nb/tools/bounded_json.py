@@ -83,49 +83,38 @@ class BoundedJson:
     def _write(self, value: Any) -> None:
         if (replacement := self._replace(value)) is not None:
             value = replacement
-        text = None
+        text = content = None
         try:
             value = unwrap(value)
             text = scalar_text(value)
+            if text is None and not (value is None or isinstance(value, (bool, int, float))):
+                content = _read_content(value)
         except Exception as error:  # a value that cannot be read spoils no others
-            text = self._describe_unreadable(value, error)
+            self._note(f"{type(value).__name__} could not be read ({type(error).__name__}), and stands as its repr")
+            text = safe_repr(value)
         if text is not None:
             self._write_text(text)
         elif value is None or isinstance(value, bool):
             self._put(json.dumps(value))
         elif isinstance(value, (int, float)):
             self._write_number(value)
-        elif len(self._ancestors) >= _MAX_DEPTH:
-            self._note(f"nested deeper than {_MAX_DEPTH} levels, where … stands")
+        elif (is_deep := len(self._ancestors) >= _MAX_DEPTH) or id(value) in self._ancestors:
+            problem = f"nested deeper than {_MAX_DEPTH} levels" if is_deep else "it contains itself"
+            self._note(f"{problem}, where … stands")
             self._put('"…"')
-        elif id(value) in self._ancestors:
-            self._note("it contains itself, where … stands")
-            self._put('"…"')
+        elif content is None:
+            self._note(f"{type(value).__name__} has no form in JSON, and stands as its repr")
+            self._write_text(safe_repr(value))
         else:
             self._ancestors.append(id(value))
             try:
-                self._write_container(value)
+                if isinstance(content, Mapping):
+                    self._write_items("{}", _iter_named(content), len(content), "entries")
+                else:
+                    items, size = content
+                    self._write_items("[]", ((None, item) for item in items), size, "items")
             finally:
                 self._ancestors.pop()
-
-    def _describe_unreadable(self, value: Any, error: Exception) -> str:
-        self._note(f"{type(value).__name__} could not be read ({type(error).__name__}), and stands as its repr")
-        return safe_repr(value)
-
-    def _write_container(self, value: Any) -> None:
-        try:
-            content = _read_content(value)
-        except Exception as error:
-            self._write_text(self._describe_unreadable(value, error))
-            return
-        if content is None:
-            self._note(f"{type(value).__name__} has no form in JSON, and stands as its repr")
-            self._write_text(safe_repr(value))
-        elif isinstance(content, Mapping):
-            self._write_items("{}", _iter_named(content), len(content), "entries")
-        else:
-            items, size = content
-            self._write_items("[]", ((None, item) for item in items), size, "items")
             if isinstance(value, Truncated):
                 self._note(f"at most {len(value):,} items were read")
 
@@ -247,7 +236,10 @@ def _read_content(value: Any) -> Mapping[Any, Any] | tuple[Iterable[Any], int | 
     if isinstance(value, Truncated):
         return value, None
     if isinstance(value, Set):
-        return _sort(value), len(value)
+        try:
+            return sorted(value) if len(value) <= _MAX_SORTED else value, len(value)
+        except Exception:  # of a comparison
+            return value, len(value)
     if isinstance(value, (Sequence, ValuesView, deque)):
         return value, len(value)
     if (is_from_library(value, "numpy") or is_from_library(value, "pandas")) and hasattr(value, "tolist"):
@@ -257,27 +249,14 @@ def _read_content(value: Any) -> Mapping[Any, Any] | tuple[Iterable[Any], int | 
     return None
 
 
-def _sort(values: Set[Any]) -> Iterable[Any]:
-    if len(values) <= _MAX_SORTED:
-        try:
-            return sorted(values)
-        except Exception:  # of a comparison
-            return values
-    return values
-
-
 def _iter_named(content: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     names: set[str] = set()
     for key, value in islice(content.items(), _MAX_READ):
-        name = _name_of(key)
+        plain = unwrap(key)
+        if (name := scalar_text(plain)) is None:
+            is_json = plain is None or isinstance(plain, (bool, int, float))
+            name = json.dumps(plain) if is_json else safe_repr(plain)
         while name in names:  # 1 and "1"
             name += f" ({type(key).__name__})"
         names.add(name)
         yield name, value
-
-
-def _name_of(key: Any) -> str:
-    key = unwrap(key)
-    if (text := scalar_text(key)) is not None:
-        return text
-    return json.dumps(key) if key is None or isinstance(key, (bool, int, float)) else safe_repr(key)

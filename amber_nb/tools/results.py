@@ -37,11 +37,7 @@ def must_await(value: Any) -> bool:
 
 
 async def resolve(value: Any) -> Any:
-    """Await a function's result.
-
-    Returns:
-        The result; of an async generator a list of the first 10,000 items.
-    """
+    """Await a function's result, and return it; of an async generator a list of the first 10,000 items."""
     if inspect.isawaitable(value):
         value = await value
     if not isinstance(value, AsyncIterator):
@@ -67,9 +63,6 @@ def to_tool_content(value: Any) -> ToolContent:
 
     A text stays as it is, a table becomes CSV, everything else compact JSON. The text has at most 20,000 characters,
     and notes say what was left out. Images, figures and charts are sent as images, also those in a list or a dict.
-
-    Args:
-        value: anything.
     """
     try:
         return _convert(value)
@@ -88,24 +81,24 @@ def _convert(value: Any) -> ToolContent:
         return ToolContent(text=replace_surrogates(text)) if len(text) <= MAX_CHARACTERS else _with_notes(text, [])
     collector = _ImageCollector()
     if (placeholder := collector.add(value)) is not None:
-        return _with_notes(collector.announce() or placeholder, collector.notes, collector)
+        return _with_notes(collector.announce() or placeholder, collector.notes, collector.images)
     if isinstance(value, (list, tuple)) and value and len(value) <= MAX_IMAGES:
         parts = [item if isinstance(item, str) else collector.add(item) for item in value]
         if collector.images and None not in parts:
             # Texts and images alone read best one after the other.
             has_text = any(isinstance(item, str) for item in value)
             text = "\n".join(map(str, parts)) if has_text else collector.announce()
-            return _with_notes(text, collector.notes, collector)
+            return _with_notes(text, collector.notes, collector.images)
     writer = BoundedJson(MAX_CHARACTERS - _NOTES_ROOM, collector.replace)
     text = writer.dumps(value)
     if text.startswith('"'):  # a text alone needs no quotes
         text = json.loads(text)
     if collector.images:
         text += f"\n{collector.announce()}"
-    return _with_notes(text, [*writer.notes, *collector.notes], collector)
+    return _with_notes(text, [*writer.notes, *collector.notes], collector.images)
 
 
-def _with_notes(text: str, notes: list[str], collector: _ImageCollector | None = None) -> ToolContent:
+def _with_notes(text: str, notes: list[str], images: Iterable[tuple[Mapping[str, Any], SentImage]] = ()) -> ToolContent:
     room = MAX_CHARACTERS - _NOTES_ROOM
     if len(text) > room and len(text) + sum(len(note) + 2 for note in notes) > MAX_CHARACTERS:
         notes = [*notes, f"the first {room:,} of {len(text):,} characters"]
@@ -116,9 +109,7 @@ def _with_notes(text: str, notes: list[str], collector: _ImageCollector | None =
         suffix = f"\n({'; '.join(notes)})"
         suffix = suffix if len(suffix) <= _NOTES_ROOM else suffix[: _NOTES_ROOM - 2] + "…)"
         text = text[: MAX_CHARACTERS - len(suffix)] + suffix
-    return ToolContent(
-        text=text[:MAX_CHARACTERS], images=tuple(collector.images) if collector else (), notes=tuple(notes)
-    )
+    return ToolContent(text=text[:MAX_CHARACTERS], images=tuple(images), notes=tuple(notes))
 
 
 # --- images
@@ -161,15 +152,12 @@ class _ImageCollector:
             self.notes.append(f"the first {MAX_IMAGES} images")
             return "an image that was not sent"
         try:
-            if isinstance(sent := getattr(value, "sent", None), SentImage):
-                self.images.append((dict(value), sent))  # an image_part is ready
-            else:
-                part = images.image_part(value)
-                self.images.append((dict(part), part.sent))
+            part = images.image_part(value)
         except ImageError as error:
             self.notes.append(f"it could not be sent as an image: {error}")
             return safe_repr(value)
-        return f"image {len(self.images)}{_format_size(self.images[-1][1])}"
+        self.images.append((dict(part), part.sent))
+        return f"image {len(self.images)}{_format_size(part.sent)}"
 
 
 def _format_size(sent: SentImage) -> str:
@@ -186,28 +174,20 @@ def _is_image(value: Any) -> bool:
         return True
     if isinstance(value, type) or hasattr(cls, "read"):
         return False
-    if is_from_library(value, "numpy"):
-        return _is_pixels(value)
+    if is_from_library(value, "numpy"):  # (height, width, 3 or 4) uint8 are pixels; other numbers are read
+        shape: tuple[int, ...] = getattr(value, "shape", ())
+        is_bytes = str(getattr(value, "dtype", "")) == "uint8"
+        return is_bytes and len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 8
     if is_from_library(value, "pandas"):
         return False
-    if is_from_library(value, "PIL") and hasattr(value, "getpixel"):
-        return True
     if is_from_library(value, "matplotlib"):
         return hasattr(cls, "draw") or _holds_figure(value)
-    if is_from_library(value, "plotly"):
-        return hasattr(cls, "to_plotly_json")
-    if is_from_library(value, "altair"):
-        return hasattr(cls, "to_dict")
+    for library, method in (("PIL", "getpixel"), ("plotly", "to_plotly_json"), ("altair", "to_dict")):
+        if is_from_library(value, library):
+            return hasattr(cls, method)
     if any(callable(getattr(cls, name, None)) for name in ("_repr_png_", "_repr_jpeg_", "_repr_mimebundle_")):
         return _shows_image(value)
     return _holds_figure(value)
-
-
-def _is_pixels(array: Any) -> bool:
-    """Return whether an array is (height, width, 3 or 4) uint8; other numbers are read."""
-    shape: tuple[int, ...] = getattr(array, "shape", ())
-    dtype = str(getattr(array, "dtype", ""))
-    return dtype == "uint8" and len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 8
 
 
 def _holds_figure(value: Any) -> bool:
@@ -255,22 +235,15 @@ def _frame_of(value: Any) -> Any | None:
 
 
 def _frame_csv(frame: Any, max_characters: int) -> ToolContent:
-    """Convert a DataFrame to CSV, cut at a row or a column; the index only if it says something.
-
-    Args:
-        frame: a DataFrame.
-        max_characters: of the CSV with its notes.
-
-    Returns:
-        The CSV as text, the first 20 rows and 12 columns as a table, and notes.
-    """
+    """Convert a DataFrame to CSV, cut at a row or a column, with its beginning as a table and notes."""
     n_rows, n_columns = frame.shape
+    rows = "row" if n_rows == 1 else "rows"
     if not n_columns and _is_default_index(frame.index):
-        return ToolContent(text=f"A table of {n_rows:,} {_rows(n_rows)} and no columns.", table=((), ()))
+        return ToolContent(text=f"A table of {n_rows:,} {rows} and no columns.", table=((), ()))
     notes: list[str] = []
     is_cut = False
-    cut_columns: set[str] = set()
-    names, columns = _read_columns(frame, max_characters, cut_columns)
+    # Each row takes two characters at least: no more of them than that are read.
+    names, columns = _read_columns(frame.iloc[: max_characters // 2 + 1, :_MAX_COLUMNS])
     n_kept = len(names)
     header = _csv_line(names)
     while len(header) > max_characters // 2 and n_kept > 1:
@@ -279,66 +252,59 @@ def _frame_csv(frame: Any, max_characters: int) -> ToolContent:
     header = header[: max_characters // 2]
     if n_kept < (total := n_columns + len(names) - min(n_columns, _MAX_COLUMNS)):
         notes.append(f"the first {n_kept:,} of {total:,} columns")
-    names, columns = names[:n_kept], columns[:n_kept]
     # The longest note on what is left out must fit too.
     room = max_characters - len(header) - sum(map(len, notes)) - 120
     lines: list[str] = []
     table: list[tuple[str, ...]] = []
-    for row in zip(*columns, strict=True) if columns else ():
+    for values in zip(*columns[:n_kept], strict=True):
+        texts = tuple(map(_cell_text, values))
+        row = tuple(_shorten(text, _MAX_CELL) for text in texts)
         line = _csv_line(row)
         if len(line) > room and not lines:
             max_cell = max(room // len(row) - 4, 8)
             row = tuple(_shorten(cell, max_cell) for cell in row)
             line = _csv_line(row)
-            is_cut = True
+        is_cut = is_cut or row != texts
         if len(line) > room:
             break
         lines.append(line)
         room -= len(line)
         if len(table) < _TABLE_ROWS:
             table.append(tuple(_shorten(cell, _TABLE_CELL) for cell in row[:_TABLE_COLUMNS]))
-    if len(lines) < n_rows and columns:
-        notes.append(f"the first {len(lines):,} of {n_rows:,} {_rows(n_rows)}")
-    if is_cut or cut_columns:
+    if len(lines) < n_rows:
+        notes.append(f"the first {len(lines):,} of {n_rows:,} {rows}")
+    if is_cut:
         notes.append("long cells are cut, where they end in …")
     text = header + "".join(lines) + ("" if n_rows else "(no rows)")
     if notes:
         text = f"{text.rstrip()}\n({'; '.join(notes)})"
     shown = []
     if len(table) < n_rows:
-        shown.append(f"the first {len(table):,} of {n_rows:,} {_rows(n_rows)}")
+        shown.append(f"the first {len(table):,} of {n_rows:,} {rows}")
     if min(n_kept, _TABLE_COLUMNS) < max(n_kept, n_columns):
         shown.append(f"the first {min(n_kept, _TABLE_COLUMNS):,} of {max(n_kept, n_columns):,} columns")
     if len(table) < n_rows or n_kept > _TABLE_COLUMNS:
         notes.append(f"the table shows {' and '.join(shown)}")
-    head = tuple(_shorten(name, _TABLE_CELL) for name in names[:_TABLE_COLUMNS])
+    head = tuple(_shorten(name, _TABLE_CELL) for name in names[:n_kept][:_TABLE_COLUMNS])
     return ToolContent(text=text.rstrip("\n"), table=(head, tuple(table)), notes=tuple(notes))
 
 
-def _rows(count: int) -> str:
-    return "row" if count == 1 else "rows"
-
-
-def _read_columns(frame: Any, max_characters: int, cut_columns: set[str]) -> tuple[list[str], list[Iterator[str]]]:
-    """Return the names and the cells of a frame's columns, the index first if it says something.
-
-    Names of columns are added to `cut_columns` while their cells are read.
-    """
-    # Each row takes two characters at least: no more of them than that are read.
-    frame = frame.iloc[: max_characters // 2 + 1, :_MAX_COLUMNS]
-    columns: list[tuple[str, Iterable[Any]]] = []
+def _read_columns(frame: Any) -> tuple[list[str], list[Iterable[Any]]]:
+    """Return the names and the values of a frame's columns, the index first if it says something."""
+    names: list[str] = []
+    columns: list[Iterable[Any]] = []
     index = frame.index
     if index.nlevels > 1 or index.name is not None or not _is_default_index(index):
-        for level in range(index.nlevels):
-            name = index.names[level]
+        for level, name in enumerate(index.names):
             default = "index" if index.nlevels == 1 else f"level_{level}"
-            columns.append((default if name is None else _column_name(name), index.get_level_values(level)))
+            names.append(default if name is None else _column_name(name))
+            columns.append(index.get_level_values(level))
     for position, name in enumerate(frame.columns):
         column = frame.iloc[:, position]
+        names.append(_column_name(name))
         # A float32 prints as what it is, 0.1; as Python's own it would be 0.10000000149.
-        is_narrow = str(column.dtype) in ("float32", "float16")
-        columns.append((_column_name(name), column.to_numpy() if is_narrow else column))
-    return [name for name, _ in columns], [_iter_cells(values, name, cut_columns) for name, values in columns]
+        columns.append(column.to_numpy() if str(column.dtype) in ("float32", "float16") else column)
+    return names, columns
 
 
 def _is_default_index(index: Any) -> bool:
@@ -350,14 +316,6 @@ def _column_name(name: Any) -> str:
     return " / ".join(map(_cell_text, name)) if isinstance(name, tuple) else _cell_text(name)
 
 
-def _iter_cells(values: Iterable[Any], name: str, cut_columns: set[str]) -> Iterator[str]:
-    for value in values:
-        text = _cell_text(value)
-        if len(text) > _MAX_CELL:
-            cut_columns.add(name)
-        yield _shorten(text, _MAX_CELL)
-
-
 def _cell_text(value: Any) -> str:
     if type(value).__name__ in ("float16", "float32"):
         return "" if value != value else str(value)
@@ -367,16 +325,11 @@ def _cell_text(value: Any) -> str:
     if type(value).__name__ == "Timestamp":
         return str(value).removesuffix(" 00:00:00")
     try:
-        text = scalar_text(value)
-    except Exception:  # of a user's str
-        text = None
-    if text is not None:
+        if (text := scalar_text(value)) is None:
+            is_container = isinstance(value, (dict, list, tuple, set, frozenset))
+            text = BoundedJson(_MAX_CELL).dumps(value) if is_container else str(value)
         return replace_surrogates(text)
-    if isinstance(value, (dict, list, tuple, set, frozenset)):
-        return BoundedJson(_MAX_CELL).dumps(value)
-    try:
-        return replace_surrogates(str(value))
-    except Exception:
+    except Exception:  # of a user's str
         return safe_repr(value)
 
 

@@ -1,17 +1,40 @@
-"""JSON schemas as they are sent: pydantic's without what says nothing, and OpenAI's strict form.
+"""Type hints as pydantic adapters, and JSON schemas as they are sent: pydantic's simplified, or OpenAI's strict form.
 
 Strict form: https://platform.openai.com/docs/guides/structured-outputs
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import collections
+import types
+import typing
+from collections import abc
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from functools import partial
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from pydantic import BeforeValidator, TypeAdapter
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+from pydantic_core import to_jsonable_python
 
-__all__ = ["SchemaGenerator", "iter_subschemas", "replace_subschemas", "simplify_schema", "to_strict_schema"]
+__all__ = [
+    "SchemaGenerator",
+    "build_adapter",
+    "iter_subschemas",
+    "replace_subschemas",
+    "resolve_annotation",
+    "simplify_schema",
+    "tighten_hint",
+    "to_strict_schema",
+    "walk_schema",
+]
 
+_CONTAINERS = {
+    *(list, set, frozenset, tuple, dict, collections.deque, collections.OrderedDict),
+    *(abc.Sequence, abc.MutableSequence, abc.Collection, abc.Set, abc.MutableSet, abc.Mapping, abc.MutableMapping),
+}
 _WITH_LIST = ("anyOf", "oneOf", "allOf", "prefixItems")
 _WITH_MAP = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
 _WITH_SCHEMA = (
@@ -27,6 +50,9 @@ _SCALARS = ("string", "number", "integer", "boolean")
 _NULL = {"type": "null"}
 
 
+# --- type hints
+
+
 class SchemaGenerator(GenerateJsonSchema):
     """Pydantic's generator without its warnings: a default that is no JSON does no harm, as no defaults are sent."""
 
@@ -36,21 +62,160 @@ class SchemaGenerator(GenerateJsonSchema):
     }
 
 
-def iter_subschemas(schema: dict[str, Any]) -> Iterator[tuple[str, str | int | None, Any]]:
-    """Iterate over the schemas directly within a schema.
+def resolve_annotation(
+    annotation: Any, global_names: Mapping[str, Any], local_names: Mapping[str, Any], where: str
+) -> Any:
+    """Return the type hint of an annotation, which may be a text; `where` names the parameter in errors.
 
-    Yields:
-        The keyword; the name or position below the keyword, None if the schema is its value; the schema.
+    Raises:
+        TypeError: the annotation names something that is not there, or cannot be read.
     """
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    try:
+        return typing.get_type_hints(holder, dict(global_names), dict(local_names), include_extras=True)["it"]
+    except NameError as error:
+        raise TypeError(
+            f"{where}: the hint {_format_hint(annotation)} names {error.name!r}, which cannot be found. Define it at "
+            "the top level, before the function, and not in a function or under TYPE_CHECKING."
+        ) from None
+    except Exception as error:  # whatever a text evaluates to
+        raise TypeError(f"{where}: the hint {_format_hint(annotation)} cannot be read ({error}).") from error
+
+
+def build_adapter(hint: Any, where: str) -> TypeAdapter[Any]:
+    """Build the adapter of a resolved hint, tightened so that it hands over no other type.
+
+    Raises:
+        TypeError: no JSON value can become such a value; `where` names the parameter.
+    """
+    no_json = (
+        f"{where}: no JSON value can become a {_format_hint(hint)}. Take another hint, or bind the argument beforehand "
+        "with functools.partial"
+    )
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(tighten_hint(hint))
+        adapter.json_schema(schema_generator=SchemaGenerator)
+        unsupported = _find_unsupported(adapter.core_schema)
+    except PydanticUndefinedAnnotation as error:
+        raise TypeError(
+            f"{where}: the hint {_format_hint(hint)} names {error.name!r}, which cannot be found."
+        ) from None
+    except PydanticUserError as error:
+        reason = str(error).split("\n")[0].partition(" Set `arbitrary")[0].rstrip(".")
+        raise TypeError(f"{no_json} ({reason}).") from error
+    except Exception as error:  # of what the hint consists of
+        raise TypeError(f"{no_json} ({type(error).__name__}: {error})"[:500]) from error
+    if unsupported == "generator":
+        raise TypeError(
+            f"{where}: the hint {_format_hint(hint)} holds an Iterable or Generator, which would only be checked while "
+            "the function runs. Write list or Sequence."
+        )
+    if unsupported:
+        raise TypeError(f"{no_json}.")
+    return adapter
+
+
+def _format_hint(hint: Any) -> str:
+    text = hint if isinstance(hint, str) else hint.__qualname__ if type(hint) is type else repr(hint)
+    text = text.removeprefix("typing.")
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _find_unsupported(core_schema: Any) -> str | None:
+    """Return a type in pydantic's core schema that JSON cannot give, or that would be checked too late."""
+    unvisited: list[Any] = [core_schema]
+    seen: set[int] = set()
+    while unvisited:
+        part = unvisited.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, dict):
+            if part.get("type") == "generator" or (part.get("type") == "is-subclass" and "cls" in part):
+                return str(part["type"])
+            unvisited += [inner for key, inner in part.items() if key not in ("metadata", "serialization", "default")]
+        elif isinstance(part, (list, tuple)):
+            unvisited += part
+    return None
+
+
+def tighten_hint(hint: Any) -> Any:
+    """Tighten a hint: keep `1` and `True` apart in enums and literals, turn `Iterable[T]` into `list[T]`."""
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _match_exactly(hint, list(hint))
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return Annotated[(tighten_hint(arguments[0]), *arguments[1:])]
+    if origin is Literal:
+        return _match_exactly(hint, list(arguments))
+    if origin is Union or origin is types.UnionType:
+        return Union[tuple(map(tighten_hint, arguments))]  # noqa: UP007 - there is no other way to spell it
+    if abc.Iterable in (hint, origin):
+        return list[tighten_hint(arguments[0])] if arguments else list  # type: ignore[misc]
+    if origin in _CONTAINERS and arguments:
+        return origin[tuple(argument if argument is ... else tighten_hint(argument) for argument in arguments)]
+    return hint
+
+
+def _match_exactly(hint: Any, members: list[Any]) -> Any:
+    """Have JSON values compared with members as JSON does; members that are texts need no help."""
+    values = [member.value if isinstance(member, Enum) else member for member in members]
+    is_literal_of_enum = get_origin(hint) is Literal and any(isinstance(member, Enum) for member in members)
+    if is_literal_of_enum or not all(isinstance(value, str) for value in values):
+        return Annotated[hint, BeforeValidator(partial(_find_member, members, list(map(_to_json_form, values))))]
+    return hint
+
+
+def _find_member(members: list[Any], json_forms: list[Any], value: Any) -> Any:
+    for member, json_form in zip(members, json_forms, strict=True):
+        if isinstance(json_form, bool) == isinstance(value, bool) and json_form == value:
+            return member
+    if isinstance(value, (bool, int, float)) and value in json_forms:
+        raise ValueError(f"should be {' or '.join(map(repr, json_forms[:20]))}")
+    return value
+
+
+def _to_json_form(value: Any) -> Any:
+    """Return a value as the schema offers it."""
+    try:
+        return to_jsonable_python(value)
+    except ValueError:  # of pydantic, for what has no JSON form
+        return value
+
+
+# --- schemas within schemas
+
+
+def iter_subschemas(schema: dict[str, Any]) -> Iterator[Any]:
+    """Iterate over the schemas directly within a schema, true and false included."""
     for keyword in _WITH_LIST:
         if isinstance(schemas := schema.get(keyword), list):
-            yield from ((keyword, index, inner) for index, inner in enumerate(schemas))
+            yield from schemas
     for keyword in _WITH_MAP:
         if isinstance(by_name := schema.get(keyword), dict):
-            yield from ((keyword, name, inner) for name, inner in by_name.items())
-    for keyword in _WITH_SCHEMA:
-        if keyword in schema:
-            yield keyword, None, schema[keyword]
+            yield from by_name.values()
+    yield from (schema[keyword] for keyword in _WITH_SCHEMA if keyword in schema)
+
+
+def walk_schema(schema: Any) -> Iterator[dict[str, Any]]:
+    """Iterate over a schema and all schemas within it, each before those within it; not over true and false."""
+    if isinstance(schema, dict):
+        yield schema
+        for inner in iter_subschemas(schema):
+            yield from walk_schema(inner)
+
+
+def replace_subschemas(schema: dict[str, Any], replace: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a copy of a schema with each schema directly within it replaced."""
+    copy = dict(schema)
+    for keyword, value in schema.items():
+        if keyword in _WITH_LIST and isinstance(value, list):
+            copy[keyword] = list(map(replace, value))
+        elif keyword in _WITH_MAP and isinstance(value, dict):
+            copy[keyword] = {name: replace(inner) for name, inner in value.items()}
+        elif keyword in _WITH_SCHEMA:
+            copy[keyword] = replace(value)
+    return copy
 
 
 # --- pydantic's schema, simplified
@@ -60,10 +225,7 @@ def simplify_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Remove titles and defaults from a schema of pydantic's, and inline its definitions.
 
     Definitions that contain themselves stay, and all of them if inlining would make the schema too large. A field that
-    may be left out and is then None is no longer nullable.
-
-    Args:
-        schema: as pydantic generates it; it is left as it is.
+    may be left out and is then None is no longer nullable. The given schema is left as it is.
     """
     definitions = schema.get("$defs", {})
     body = {key: value for key, value in schema.items() if key != "$defs"}
@@ -116,19 +278,6 @@ class _Simplifier:
         return replace_subschemas(simple, self._simplify)
 
 
-def replace_subschemas(schema: dict[str, Any], replace: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return a copy of a schema with each schema directly within it replaced."""
-    copy = dict(schema)
-    for keyword, place, inner in iter_subschemas(schema):
-        if place is None:
-            copy[keyword] = replace(inner)
-        else:
-            if copy[keyword] is schema[keyword]:
-                copy[keyword] = schema[keyword].copy()
-            copy[keyword][place] = replace(inner)
-    return copy
-
-
 def _remove_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema without its null, if null is also the default."""
     if schema.get("default", ...) is not None or not isinstance(choices := schema.get("anyOf"), list):
@@ -139,11 +288,7 @@ def _remove_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _iter_references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(reference := schema.get("$ref"), str):
-            yield reference
-        for _, _, inner in iter_subschemas(schema):
-            yield from _iter_references(inner)
+    return (inner["$ref"] for inner in walk_schema(schema) if isinstance(inner.get("$ref"), str))
 
 
 def _find_recursive(definitions: dict[str, Any]) -> set[str]:
@@ -151,11 +296,10 @@ def _find_recursive(definitions: dict[str, Any]) -> set[str]:
     reached = {
         name: {ref.removeprefix(_DEFS) for ref in _iter_references(inner)} for name, inner in definitions.items()
     }
-    is_growing = True
-    while is_growing:
-        further = {name: names.union(*(reached.get(other, ()) for other in names)) for name, names in reached.items()}
-        is_growing = further != reached
-        reached = further
+    for name, names in reached.items():
+        for others in reached.values():
+            if name in others:
+                others |= names  # in place
     return {name for name, names in reached.items() if name in names}
 
 
@@ -164,10 +308,6 @@ def _find_recursive(definitions: dict[str, Any]) -> set[str]:
 
 def to_strict_schema(schema: dict[str, Any], name: str) -> dict[str, Any]:
     """Convert the parameters of a tool to the strict form; what may be left out becomes nullable.
-
-    Args:
-        schema: of one object.
-        name: of the tool, for errors.
 
     Raises:
         ValueError: the strict form cannot express the schema: names that are not known beforehand, or any value at all.

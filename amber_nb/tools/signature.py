@@ -10,16 +10,14 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import _ParameterKind
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from griffe import Docstring, DocstringSectionAdmonition, Parser, parse
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
-from .annotations import build_adapter, resolve_annotation
-from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, validate_value
-from .schema import SchemaGenerator, simplify_schema
+from .arguments import ArgumentsError, describe_unknown, format_path, validate_value
+from .schema import SchemaGenerator, build_adapter, resolve_annotation, simplify_schema
 
 __all__ = ["Call", "Signature", "innermost_function", "parse_docstring", "read_signature"]
 
@@ -55,7 +53,6 @@ class Signature:
     """The parameters of a function, and its description."""
 
     function: Callable[..., Any]
-    name: str
     description: str
     parameters: tuple[Parameter, ...]
     extra: TypeAdapter[Any] | None  # of the values of **kwargs; None: no other names are taken
@@ -63,12 +60,12 @@ class Signature:
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the parameters."""
-        adapters: list[tuple[str, Literal["validation"], TypeAdapter[Any]]] = [
-            (parameter.name, "validation", parameter.adapter) for parameter in self.parameters
-        ]
+        adapters = {parameter.name: parameter.adapter for parameter in self.parameters}
         if self.extra is not None:
-            adapters.append(("**", "validation", self.extra))
-        schemas, shared = TypeAdapter.json_schemas(adapters, schema_generator=SchemaGenerator)
+            adapters["**"] = self.extra
+        schemas, shared = TypeAdapter.json_schemas(
+            [(name, "validation", adapter) for name, adapter in adapters.items()], schema_generator=SchemaGenerator
+        )
         properties = {}
         for parameter in self.parameters:
             inner = dict(schemas[parameter.name, "validation"])
@@ -79,34 +76,36 @@ class Signature:
                 inner["default"] = None  # for `simplify_schema`, which then removes null
             properties[parameter.name] = inner
         schema: dict[str, Any] = {"type": "object", "properties": properties}
-        if required := [parameter.name for parameter in self.parameters if parameter.is_required]:
+        if required := self._required():
             schema["required"] = required
         if self.extra is not None:
             schema["additionalProperties"] = schemas["**", "validation"] or True
         return simplify_schema({**schema, **shared})
 
-    def bind(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call]:
+    def _required(self) -> list[str]:
+        return [parameter.name for parameter in self.parameters if parameter.is_required]
+
+    def bind(self, arguments: dict[str, Any], *, strict: bool) -> tuple[dict[str, Any], Call]:
         """Check arguments, and bind the function to their typed values.
 
         Args:
-            arguments: JSON values by name.
+            arguments: JSON values by name, which may be changed.
             strict: null means that an argument is left out, for which OpenAI's strict form has no other way.
 
         Returns:
-            The JSON values that were given, and the call.
+            The JSON values that are handed over, and the call.
 
         Raises:
             ArgumentsError: they do not fit; each wrong argument is named.
         """
-        given = ensure_json(arguments)
         by_name = {parameter.name: parameter for parameter in self.parameters}
         mistakes: list[str] = []
         checked: dict[str, Any] = {}
         typed: dict[str, Any] = {}
-        for name, value in given.items():
+        for name, value in arguments.items():
             adapter = by_name[name].adapter if name in by_name else self.extra
             if adapter is None or name in self.reserved:
-                unfilled = [other for other in by_name if other not in given]
+                unfilled = [other for other in by_name if other not in arguments]
                 mistakes.append(f"{format_path((name,))}: {describe_unknown(name, unfilled)}")
                 continue
             if strict and value is None and name in by_name and not by_name[name].is_required:
@@ -115,8 +114,7 @@ class Signature:
                 checked[name], typed[name] = validate_value(adapter, value, (name,), null_is_default=strict)
             except ArgumentsError as error:
                 mistakes.append(str(error))
-        required = [parameter.name for parameter in self.parameters if parameter.is_required]
-        mistakes += [f"{name}: is missing" for name in required if name not in given]
+        mistakes += [f"{name}: is missing" for name in self._required() if name not in arguments]
         if mistakes:
             raise ArgumentsError("; ".join(mistakes[:10]))
         return checked, self._partial(typed)
@@ -128,28 +126,22 @@ class Signature:
             for parameter in self.parameters
         )
         positional: list[Any] = []
-        skipped: list[Any] = []  # defaults, which are handed over only if something comes after them
+        n_positional = 0  # without the defaults at the end, which the function has itself
         named: dict[str, Any] = {}
         for parameter in self.parameters:
             value = values.pop(parameter.name, _MISSING)
-            if parameter.kind is _ParameterKind.VAR_POSITIONAL:
-                if has_varargs:
-                    positional += [*skipped, *value]
-                    skipped = []
-                continue
             if value is _MISSING and parameter.is_field:
                 value = parameter.get_default()
-            is_positional = parameter.kind is _ParameterKind.POSITIONAL_ONLY or (
-                has_varargs and parameter.kind in _POSITIONAL
-            )
-            if is_positional and value is _MISSING:
-                skipped.append(parameter.get_default())
-            elif is_positional:
-                positional += [*skipped, value]
-                skipped = []
-            elif value is not _MISSING:
-                named[parameter.name] = value
-        return functools.partial(self.function, *positional, **named, **values)
+            if parameter.kind is _ParameterKind.VAR_POSITIONAL:
+                positional += value if has_varargs else ()
+            elif parameter.kind is _ParameterKind.POSITIONAL_ONLY or (has_varargs and parameter.kind in _POSITIONAL):
+                positional.append(parameter.get_default() if value is _MISSING else value)
+            else:
+                named |= {} if value is _MISSING else {parameter.name: value}
+                continue
+            if value is not _MISSING:
+                n_positional = len(positional)
+        return functools.partial(self.function, *positional[:n_positional], **named, **values)
 
 
 def read_signature(function: Callable[..., Any], name: str, *, is_handler: bool = False) -> Signature:
@@ -158,7 +150,7 @@ def read_signature(function: Callable[..., Any], name: str, *, is_handler: bool 
     `*args` and `**kwargs` are offered if they carry a hint; without one they stay empty.
 
     Args:
-        function: anything that can be called.
+        function: the callable.
         name: of the function, for errors.
         is_handler: its schema is given elsewhere: `**kwargs` takes what else the schema has, with a hint or without.
 
@@ -171,7 +163,11 @@ def read_signature(function: Callable[..., Any], name: str, *, is_handler: bool 
         signature = inspect.signature(function)
     except (ValueError, TypeError):
         raise ValueError(f"{name} tells no signature (it is written in C): wrap it in a function with hints.") from None
-    bound = _bound_names(function)
+    bound: set[str] = set()  # arguments that partials fill already: they are not the model's business
+    part = function
+    while isinstance(part, functools.partial):
+        bound |= set(part.keywords)
+        part = part.func
     offered = [parameter for parameter in signature.parameters.values() if parameter.name not in bound]
     if offered and offered[0].name in ("self", "cls") and offered[0].annotation is _EMPTY:
         raise ValueError(f"{name} is a method without its object: give object.{name}, not Class.{name}.")
@@ -193,7 +189,7 @@ def read_signature(function: Callable[..., Any], name: str, *, is_handler: bool 
         else:
             parameters.append(parameter)
     reserved = (_keyword_names(inner) | bound) - {parameter.name for parameter in parameters}
-    return Signature(function, name, description, tuple(parameters), extra, frozenset(reserved))
+    return Signature(function, description, tuple(parameters), extra, frozenset(reserved))
 
 
 def _is_variadic(parameter: inspect.Parameter) -> bool:
@@ -210,27 +206,17 @@ def _read_parameter(raw: inspect.Parameter, inner: Any, name: str, descriptions:
     if isinstance(raw.default, FieldInfo):
         hint = Annotated[hint, raw.default]
     description, annotated_field = _read_annotated(hint)
-    default = raw.default
-    get_default: Callable[[], Any] = functools.partial(_return, default)
-    field = default if isinstance(default, FieldInfo) else annotated_field if default is _EMPTY else None
-    if field is not None:
-        get_default = functools.partial(field.get_default, call_default_factory=True)
-        default = _EMPTY if field.is_required() else field.default
-        if field.default_factory is not None:
-            default = PydanticUndefined  # not known before the call
+    field = raw.default if isinstance(raw.default, FieldInfo) else annotated_field if raw.default is _EMPTY else None
+    is_required = raw.default is _EMPTY if field is None else field.is_required()
     return Parameter(
         name=raw.name,
         kind=raw.kind,
         adapter=build_adapter(hint, where),
-        is_required=default is _EMPTY and not _is_variadic(raw),
-        get_default=get_default,
-        is_field=field is not None and default is not _EMPTY,
+        is_required=is_required and not _is_variadic(raw),
+        get_default=lambda: raw.default if field is None else field.get_default(call_default_factory=True),
+        is_field=field is not None and not is_required,
         description=description or descriptions.get(raw.name),
     )
-
-
-def _return(value: Any) -> Any:
-    return value
 
 
 def _read_annotated(hint: Any) -> tuple[str | None, FieldInfo | None]:
@@ -259,15 +245,6 @@ def innermost_function(function: Any) -> Any:
             function = function.__func__
         else:
             return function
-
-
-def _bound_names(function: Any) -> set[str]:
-    """Return the arguments that partials fill already: they are not the model's business."""
-    names: set[str] = set()
-    while isinstance(function, functools.partial):
-        names |= set(function.keywords)
-        function = function.func
-    return names
 
 
 def _keyword_names(inner: Any) -> set[str]:
@@ -323,10 +300,7 @@ def _local_names(inner: Any) -> Mapping[str, Any]:
 
 
 def parse_docstring(docstring: str | None) -> tuple[str, dict[str, str]]:
-    """Split a docstring into a description and descriptions of the parameters.
-
-    Args:
-        docstring: in the style of Google, NumPy or Sphinx, or in none.
+    """Split a docstring, in the style of Google, NumPy or Sphinx or in none.
 
     Returns:
         The text and the notes outside the other sections; each parameter's description by its name.

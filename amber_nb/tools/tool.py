@@ -8,15 +8,15 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol, TypedDict, TypeVar, Unpack, overload
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel, TypeAdapter
 
 from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, validate_value
-from .json_schema import JsonSchema
 from .schema import SchemaGenerator, simplify_schema, to_strict_schema
 from .signature import Call, Signature, innermost_function, parse_docstring, read_signature
+from .structured import JsonSchema
 
 __all__ = ["Tool", "ToolOptions", "options_of", "tool", "tools_from"]
 
@@ -25,23 +25,9 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what OpenAI takes
 _ATTRIBUTE = "__amber_tool__"
 
 
-@dataclass(frozen=True)
-class ToolOptions:
-    """The options of `@tool`; None means that an option is not set."""
+class ToolOptions(TypedDict, total=False):
+    """The options of `@tool`; None means that an option is not set, as if it were left out."""
 
-    name: str | None = None
-    require_approval: bool | None = None
-    strict: bool | None = None
-    serial: bool | None = None
-    timeout_s: float | None = None
-
-    def with_defaults(self, defaults: ToolOptions) -> ToolOptions:
-        """Return these options with those that are not set taken from `defaults`."""
-        unset = {option.name for option in fields(self) if getattr(self, option.name) is None}
-        return replace(self, **{name: getattr(defaults, name) for name in unset})
-
-
-class _Options(TypedDict, total=False):
     name: str | None
     require_approval: bool | None
     strict: bool | None
@@ -50,9 +36,9 @@ class _Options(TypedDict, total=False):
 
 
 @overload
-def tool(function: F, **options: Unpack[_Options]) -> F: ...
+def tool(function: F, **options: Unpack[ToolOptions]) -> F: ...
 @overload
-def tool(function: None = None, **options: Unpack[_Options]) -> Callable[[F], F]: ...
+def tool(function: None = None, **options: Unpack[ToolOptions]) -> Callable[[F], F]: ...
 def tool(
     function: Any = None,
     *,
@@ -88,7 +74,9 @@ def tool(
         _check_name(name, "name=")
     if timeout_s is not None and not timeout_s > 0:
         raise ValueError(f"timeout_s must be above 0, or None for no limit; it is {timeout_s!r}.")
-    options = ToolOptions(name, require_approval, strict, serial, timeout_s)
+    options = ToolOptions(
+        name=name, require_approval=require_approval, strict=strict, serial=serial, timeout_s=timeout_s
+    )
     return functools.partial(_set_options, options) if function is None else _set_options(options, function)
 
 
@@ -96,7 +84,7 @@ def _set_options(options: ToolOptions, function: Any) -> Any:
     if not callable(function) and not isinstance(function, (staticmethod, classmethod)):
         raise TypeError(f"@tool is for functions, not for {type(function).__name__}.")
     carrier = function.__func__ if inspect.ismethod(function) else function
-    options = options.with_defaults(_own_options(carrier) or ToolOptions())
+    options = _merge_options(options, *_own_options(carrier))
     try:
         setattr(carrier, _ATTRIBUTE, options)
         if isinstance(carrier, (staticmethod, classmethod)):
@@ -110,13 +98,20 @@ def _set_options(options: ToolOptions, function: Any) -> Any:
 
 def options_of(thing: Any) -> ToolOptions:
     """Return the `@tool` options of a callable, merged over wrapped functions and base classes; the nearest wins."""
-    return functools.reduce(ToolOptions.with_defaults, _iter_options(thing), ToolOptions())
+    return _merge_options(*_iter_options(thing))
+
+
+def _merge_options(*options: ToolOptions) -> ToolOptions:
+    """Merge options; the first that sets one wins."""
+    merged: Any = {}
+    for these in reversed(options):
+        merged |= {name: value for name, value in these.items() if value is not None}
+    return cast(ToolOptions, merged)
 
 
 def _iter_options(thing: Any) -> Iterator[ToolOptions]:
     while True:
-        if options := _own_options(thing):
-            yield options
+        yield from _own_options(thing)
         if isinstance(thing, functools.partial):
             thing = thing.func
         elif inspect.ismethod(thing) or isinstance(thing, (staticmethod, classmethod)):
@@ -124,15 +119,17 @@ def _iter_options(thing: Any) -> Iterator[ToolOptions]:
         else:
             break
     bases = thing.__mro__[1:] if isinstance(thing, type) else type(thing).__mro__
-    if not isinstance(thing, type) and (options := _own_options(inspect.getattr_static(type(thing), "__call__", None))):
-        yield options
-    # The name is the class's own: two tools cannot have the same.
-    yield from (replace(options, name=None) for base in bases if (options := _own_options(base)))
+    if not isinstance(thing, type):
+        yield from _own_options(inspect.getattr_static(type(thing), "__call__", None))
+    for base in bases:
+        for options in _own_options(base):
+            yield {**options, "name": None}  # the class's own: two tools cannot have the same
 
 
-def _own_options(thing: Any) -> ToolOptions | None:
+def _own_options(thing: Any) -> list[ToolOptions]:
+    """Return what `@tool` set on a callable itself, in a list of one or none."""
     options = getattr(thing, "__dict__", {}).get(_ATTRIBUTE)
-    return options if isinstance(options, ToolOptions) else None
+    return [cast(ToolOptions, options)] if isinstance(options, dict) else []
 
 
 def _check_name(name: Any, what: str) -> str:
@@ -142,13 +139,6 @@ def _check_name(name: Any, what: str) -> str:
             "@tool(name='…') gives it another."
         )
     return name
-
-
-class Binder(Protocol):
-    """Checks the arguments of a tool, and binds its function to them."""
-
-    def bind(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
-        """Return the arguments as JSON values, and the call; None where there is no function."""
 
 
 @dataclass(frozen=True)
@@ -162,22 +152,7 @@ class Tool:
     serial: bool
     require_approval: bool | None  # None: as `ask` says
     timeout_s: float | None
-    binder: Binder = field(repr=False, compare=False)
-
-    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Check arguments, and return a copy of them; see `prepare`."""
-        return self.prepare(arguments)[0]
-
-    def bind(self, arguments: Mapping[str, Any]) -> Call:
-        """Bind the function to arguments without calling it; see `prepare`.
-
-        Raises:
-            TypeError: there is no function.
-        """
-        call = self.prepare(arguments)[1]
-        if call is None:
-            raise TypeError(f"{self.name} has no function: give handlers={{{self.name!r}: function}}.")
-        return call
+    binder: Signature | _ModelBinder | _DictBinder = field(repr=False, compare=False)
 
     def prepare(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Call | None]:
         """Check arguments and bind the function to them, typed as its hints say, in one validation.
@@ -193,7 +168,7 @@ class Tool:
             ArgumentsError: they do not fit.
         """
         try:
-            return self.binder.bind(arguments, strict=self.spec["function"].get("strict") is True)
+            return self.binder.bind(ensure_json(arguments), strict=self.spec["function"].get("strict") is True)
         except (ArgumentsError, KeyboardInterrupt):
             raise
         except BaseException as error:  # of a user's validator or default: sys.exit ends no answer either
@@ -219,32 +194,20 @@ def tools_from(tools: Any, handlers: Mapping[str, Callable[..., Any]] | None = N
     """
     unused = dict(handlers or {})
     by_name: dict[str, Tool] = {}
-    for source in _iter_sources(tools):
-        made = _make_tool(source, unused)
-        if made.name in by_name:
-            raise ValueError(f"Two tools are called {made.name!r}: give one of them another with @tool(name=…).")
-        by_name[made.name] = made
+    is_single = isinstance(tools, (Mapping, Tool, staticmethod, classmethod, str, bytes)) or callable(tools)
+    if tools is None:
+        tools = ()
+    elif is_single or not isinstance(tools, Iterable):
+        tools = (tools,)
+    for source in tools:
+        new = _make_tool(source, unused)
+        if new.name in by_name:
+            raise ValueError(f"Two tools are called {new.name!r}: give one of them another with @tool(name=…).")
+        by_name[new.name] = new
     if unused:
         names = ", ".join(map(repr, unused))
         raise ValueError(f"No tool dict or model is called {names}, which handlers= names. There are: {list(by_name)}.")
     return by_name
-
-
-def _iter_sources(tools: Any) -> Iterable[Any]:
-    if tools is None:
-        return ()
-    if isinstance(tools, (Mapping, Tool, staticmethod, classmethod)) or callable(tools):
-        return (tools,)
-    if isinstance(tools, (str, bytes)) or not isinstance(tools, Iterable):
-        raise _no_tool_error(tools)
-    return tools
-
-
-def _no_tool_error(thing: Any) -> TypeError:
-    return TypeError(
-        f"A {type(thing).__name__} is no tool: functions, pydantic model classes and tool dicts such as "
-        "{'type': 'function', 'function': {…}} are."
-    )
 
 
 def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
@@ -262,53 +225,52 @@ def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
         return _from_model(source, handlers)
     if callable(source):
         return _from_function(source, handlers)
-    raise _no_tool_error(source)
+    raise TypeError(
+        f"A {type(source).__name__} is no tool: functions, pydantic model classes and tool dicts such as "
+        "{'type': 'function', 'function': {…}} are."
+    )
 
 
-def _add_handler(made: Tool, handler: Callable[..., Any]) -> Tool:
-    if not isinstance(made.binder, _ModelBinder):
-        return _from_dict(made.spec, {made.name: handler})
-    _check_model_handler(handler, made.name)
-    options = ToolOptions(require_approval=made.require_approval, serial=made.serial or None, timeout_s=made.timeout_s)
-    binder = replace(made.binder, handler=handler)
-    return _assemble(made.name, made.spec, _merge_handler_options(options, handler), handler, binder)
+def _add_handler(tool: Tool, handler: Callable[..., Any]) -> Tool:
+    if not isinstance(tool.binder, _ModelBinder):
+        return _from_dict(tool.spec, {tool.name: handler})
+    _check_model_handler(handler, tool.name)
+    options = ToolOptions(require_approval=tool.require_approval, serial=tool.serial or None, timeout_s=tool.timeout_s)
+    binder = replace(tool.binder, handler=handler)
+    return _assemble(tool.spec, _merge_handler_options(options, handler), handler, binder)
 
 
 def _merge_handler_options(options: ToolOptions, handler: Any) -> ToolOptions:
     """Return a model's options over its handler's; approval is required if either requires it."""
     of_handler = options_of(handler)
-    merged = options.with_defaults(of_handler)
-    return replace(merged, require_approval=True) if of_handler.require_approval else merged
+    must_ask = ToolOptions(require_approval=of_handler.get("require_approval") or None)
+    return _merge_options(must_ask, options, of_handler)
 
 
-def _offer(
-    name: str,
-    description: str,
-    schema: dict[str, Any],
-    options: ToolOptions,
-    function: Callable[..., Any] | None,
-    binder: Binder,
-) -> Tool:
-    spec: dict[str, Any] = {"name": name}
+def _function_spec(name: str, description: str, schema: dict[str, Any], strict: bool | None) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": name}
     if description:
-        spec["description"] = description
-    spec["parameters"] = to_strict_schema(schema, name) if options.strict else schema
-    if options.strict:
-        spec["strict"] = True
-    return _assemble(name, {"type": "function", "function": spec}, options, function, binder)
+        function["description"] = description
+    function["parameters"] = to_strict_schema(schema, name) if strict else schema
+    if strict:
+        function["strict"] = True
+    return {"type": "function", "function": function}
 
 
 def _assemble(
-    name: str, spec: dict[str, Any], options: ToolOptions, function: Callable[..., Any] | None, binder: Binder
+    spec: dict[str, Any],
+    options: ToolOptions,
+    function: Callable[..., Any] | None,
+    binder: Signature | _ModelBinder | _DictBinder,
 ) -> Tool:
     return Tool(
-        name=name,
+        name=spec["function"]["name"],
         spec=spec,
         function=function,
         is_async=function is not None and _is_async(function),
-        serial=bool(options.serial),
-        require_approval=options.require_approval,
-        timeout_s=options.timeout_s,
+        serial=bool(options.get("serial")),
+        require_approval=options.get("require_approval"),
+        timeout_s=options.get("timeout_s"),
         binder=binder,
     )
 
@@ -322,11 +284,12 @@ def _is_async(function: Any) -> bool:
 
 def _from_function(function: Callable[..., Any], handlers: Mapping[str, Any]) -> Tool:
     options = options_of(function)
-    name = options.name or _function_name(function)
+    name = options.get("name") or _function_name(function)
     if name in handlers:
         raise ValueError(f"{name} is a function already: handlers= is for tool dicts and model classes.")
     signature = read_signature(function, name)
-    return _offer(name, signature.description, signature.schema(), options, function, signature)
+    spec = _function_spec(name, signature.description, signature.schema(), options.get("strict"))
+    return _assemble(spec, options, function, signature)
 
 
 def _function_name(function: Any) -> str:
@@ -344,18 +307,17 @@ class _ModelBinder:
     known: tuple[str, ...] | None  # None: the model takes names that it does not know
     handler: Callable[..., Any] | None
 
-    def bind(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
-        given = ensure_json(arguments)
-        if self.known is not None and (unknown := [name for name in given if name not in self.known]):
+    def bind(self, arguments: dict[str, Any], *, strict: bool) -> tuple[dict[str, Any], Call | None]:
+        if self.known is not None and (unknown := [name for name in arguments if name not in self.known]):
             mistakes = [f"{format_path((name,))}: {describe_unknown(name, list(self.known))}" for name in unknown[:5]]
             raise ArgumentsError("; ".join(mistakes))
-        checked, instance = validate_value(self.adapter, given, (), null_is_default=strict)
+        checked, instance = validate_value(self.adapter, arguments, (), null_is_default=strict)
         return checked, None if self.handler is None else functools.partial(self.handler, instance)
 
 
 def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]]) -> Tool:
     options = options_of(model)
-    name = options.name or _check_name(model.__name__, "The name of this model")
+    name = options.get("name") or _check_name(model.__name__, "The name of this model")
     handler = handlers.pop(name, None)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(model)
@@ -375,7 +337,8 @@ def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]])
     if handler is not None:
         _check_model_handler(handler, name)
         options = _merge_handler_options(options, handler)
-    return _offer(name, description, schema, options, handler, _ModelBinder(adapter, known, handler))
+    spec = _function_spec(name, description, schema, options.get("strict"))
+    return _assemble(spec, options, handler, _ModelBinder(adapter, known, handler))
 
 
 def _check_model_handler(handler: Any, name: str) -> None:
@@ -398,11 +361,10 @@ class _DictBinder:
     schema: JsonSchema
     handler: Signature | None
 
-    def bind(self, arguments: Mapping[str, Any], *, strict: bool = False) -> tuple[dict[str, Any], Call | None]:
-        given = ensure_json(arguments)
-        self.schema.check(given)
+    def bind(self, arguments: dict[str, Any], *, strict: bool) -> tuple[dict[str, Any], Call | None]:
+        self.schema.check(arguments)
         # Null is a value of such a schema, and the handler's to understand.
-        return (given, None) if self.handler is None else self.handler.bind(given)
+        return (arguments, None) if self.handler is None else self.handler.bind(arguments, strict=False)
 
 
 def _from_dict(source: Mapping[str, Any], handlers: dict[str, Callable[..., Any]]) -> Tool:
@@ -425,18 +387,18 @@ def _from_dict(source: Mapping[str, Any], handlers: dict[str, Callable[..., Any]
     schema = JsonSchema(parameters, name)
     handler = handlers.pop(name, None)
     if handler is None:
-        return _assemble(name, spec, ToolOptions(), None, _DictBinder(schema, None))
+        return _assemble(spec, {}, None, _DictBinder(schema, None))
     _check_callable(handler, name)
     signature = read_signature(handler, f"the handler of {name}", is_handler=True)
     _check_handler_names(signature, parameters, name)
-    return _assemble(name, spec, options_of(handler), handler, _DictBinder(schema, signature))
+    return _assemble(spec, options_of(handler), handler, _DictBinder(schema, signature))
 
 
 def _check_handler_names(signature: Signature, parameters: dict[str, Any], name: str) -> None:
     """Check that a handler takes the names of a schema, as far as the schema's first level tells them."""
     properties = parameters.get("properties", {})
-    taken = [parameter.name for parameter in signature.parameters]
-    if signature.extra is None and (unknown := [key for key in properties if key not in taken]):
+    names = [parameter.name for parameter in signature.parameters]
+    if signature.extra is None and (unknown := [key for key in properties if key not in names]):
         raise ValueError(f"The handler of {name} has no parameter {', '.join(unknown)}, which the schema has.")
     is_closed = not parameters.keys() & {"$ref", "allOf", "anyOf", "oneOf", "patternProperties"}
     missing = [param.name for param in signature.parameters if param.is_required and param.name not in properties]

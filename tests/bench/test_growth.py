@@ -32,7 +32,7 @@ from amber_nb.testing.diff import diff_texts
 from amber_nb.testing.drift import ReplySummary, compare, judge, parse_comparator
 from amber_nb.testing.report import Row, render_html
 from amber_nb.tools import to_tool_content
-from amber_nb.tools.json_schema import JsonSchema
+from amber_nb.tools.structured import JsonSchema
 from amber_nb.types import ToolContent, ToolRun
 from amber_nb.wire.stream import CompletionAccumulator, SSEDecoder
 

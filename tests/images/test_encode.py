@@ -8,8 +8,7 @@ from PIL import Image, ImageDraw
 from samples import BLUE, decode_part, file, near, photo, quarters
 
 from amber_nb import ImageError, image_part
-from amber_nb.images.decode import OpenedImage
-from amber_nb.images.encode import MAX_SENT_BYTES, encode_image
+from amber_nb.images.codec import MAX_SENT_BYTES, OpenedImage, encode_image
 from amber_nb.images.part import estimate_tokens
 
 
@@ -110,14 +109,14 @@ def encode_within(image, max_bytes, format=None, max_side_px=2048):
 
 def test_quality_goes_down_before_pixels_do():
     image = photo((800, 600))
-    whole = encode_within(image, 10_000_000)
+    _, whole = encode_within(image, 10_000_000)
     assert whole.notes == ()
-    less = encode_within(image, len(whole.data) * 2 // 3)
+    data, less = encode_within(image, whole.n_bytes * 2 // 3)
     assert less.after == (800, 600)
-    assert len(less.data) <= len(whole.data) * 2 // 3
+    assert len(data) == less.n_bytes <= whole.n_bytes * 2 // 3
     assert less.notes[0].startswith("JPEG quality ")
-    tiny = encode_within(image, 8_000)
-    assert len(tiny.data) <= 8_000
+    _, tiny = encode_within(image, 8_000)
+    assert tiny.n_bytes <= 8_000
     assert tiny.after < (800, 600)
     assert tiny.before == (800, 600)
     assert "made smaller, to stay below 0.0 MB" in tiny.notes
@@ -125,9 +124,9 @@ def test_quality_goes_down_before_pixels_do():
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 def test_a_named_format_is_kept_whatever_the_limit(format):
-    result = encode_within(photo((800, 600)), 30_000, format)
-    assert (result.format, len(result.data) <= 30_000) == (format, True)
-    assert Image.open(io.BytesIO(result.data)).format == format
+    data, result = encode_within(photo((800, 600)), 30_000, format)
+    assert (result.format, len(data) <= 30_000) == (format, True)
+    assert Image.open(io.BytesIO(data)).format == format
 
 
 def test_a_drawing_too_rich_for_png_becomes_jpeg():
@@ -136,13 +135,13 @@ def test_a_drawing_too_rich_for_png_becomes_jpeg():
             OpenedImage(photo((900, 900)), "plot", exclusive=True, is_drawing=True),
             max_side_px=2048,
             max_bytes=max_bytes,
-        )
+        )[1]
 
     whole = plot(10_000_000)
     assert (whole.format, whole.notes) == ("PNG", ())
-    result = plot(len(whole.data) - 1)
+    result = plot(whole.n_bytes - 1)
     assert (result.format, result.after) == ("JPEG", (900, 900))
-    assert len(result.data) < len(whole.data)
+    assert result.n_bytes < whole.n_bytes
 
 
 def test_an_impossible_limit_is_told():

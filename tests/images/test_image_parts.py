@@ -18,7 +18,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from samples import decode_part, file, near, quarters
 
 from amber_nb import ImageError, ImageInput, image_part
-from amber_nb.images import encode
+from amber_nb.images import codec
 from amber_nb.images.part import collect_images
 
 PNG = file(quarters(), "PNG")
@@ -226,8 +226,8 @@ def test_the_readers_frame_is_the_one_that_is_sent():
 def test_the_limit_of_bytes_is_reached_in_few_steps(monkeypatch):
     """Each step is an encoding, and of a large picture it takes seconds."""
     sizes = []
-    save = encode._save
-    monkeypatch.setattr(encode, "_save", lambda image, *rest: sizes.append(image.size) or save(image, *rest))
+    save = codec._save
+    monkeypatch.setattr(codec, "_save", lambda image, *rest: sizes.append(image.size) or save(image, *rest))
     noise = np.random.default_rng(0).integers(0, 256, (3_000, 4_000, 3), dtype="uint8")
     part = image_part(noise, max_side_px=4_000, format="png")
     assert part.sent.n_bytes <= 3_700_000

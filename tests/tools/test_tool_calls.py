@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 from tool_hints import HINTS, JSON, Colour, Level, Odd, Person, Point, Row, fitting, satisfies
 
-from amber_nb.tools import ArgumentsError, json_schema, parse_arguments, tool, tools_from
+from amber_nb.tools import ArgumentsError, parse_arguments, structured, tool, tools_from
 
 WEATHER = {
     "type": "function",
@@ -50,16 +50,13 @@ def tool_with(hint, default=inspect.Parameter.empty):
 
 
 def receive(hint, value):
-    return tool_with(hint).bind({"a": value})()
+    return tool_with(hint).prepare({"a": value})[1]()
 
 
 def refusal(subject, arguments):
-    """What the model is text; the same from both doors."""
+    """What the model is told of wrong arguments."""
     with pytest.raises(ArgumentsError) as error:
-        subject.check(arguments)
-    with pytest.raises(ArgumentsError) as other:
-        subject.bind(arguments)
-    assert str(error.value) == str(other.value)
+        subject.prepare(arguments)
     return str(error.value)
 
 
@@ -109,8 +106,7 @@ def test_a_function_is_never_entered_with_another_type(call):
     subject = tools_from(function)["function"]
     before = json.loads(json.dumps(arguments))
     try:
-        run = subject.bind(arguments)
-        checked = subject.check(arguments)
+        checked, run = subject.prepare(arguments)
     except ArgumentsError as error:
         COUNTS["refused"] += 1
         assert str(error)  # noqa: PT017
@@ -257,12 +253,12 @@ def test_other_arguments_are_not_given_away():
 
 def test_what_is_checked_is_what_was_given():
     subject = tools_from(weather)["weather"]
-    assert subject.check({"location": "A"}) == {"location": "A"}
-    checked = subject.check({"location": "A", "days": 3.0})
+    assert subject.prepare({"location": "A"})[0] == {"location": "A"}
+    checked = subject.prepare({"location": "A", "days": 3.0})[0]
     assert checked == {"location": "A", "days": 3}
     assert type(checked["days"]) is int
     before = {"location": "A"}
-    assert subject.check(before) is not before
+    assert subject.prepare(before)[0] is not before
 
 
 def test_null_and_what_is_left_out():
@@ -270,12 +266,12 @@ def test_null_and_what_is_left_out():
         return a, b, c
 
     subject = tools_from(both)["both"]
-    assert subject.bind({})() == (None, 5, 7)
-    assert subject.bind({"a": None, "c": None})() == (None, 5, None)
+    assert subject.prepare({})[1]() == (None, 5, 7)
+    assert subject.prepare({"a": None, "c": None})[1]() == (None, 5, None)
     assert refusal(subject, {"b": None}) == "b: should be a valid integer, not null"
     strict = tools_from(tool(both, strict=True))["both"]
-    assert strict.bind({"a": None, "b": None, "c": None})() == (None, 5, 7)
-    assert strict.check({"a": None, "b": None, "c": 3}) == {"c": 3}
+    assert strict.prepare({"a": None, "b": None, "c": None})[1]() == (None, 5, 7)
+    assert strict.prepare({"a": None, "b": None, "c": 3})[0] == {"c": 3}
 
 
 def test_null_within_the_strict_form():
@@ -285,7 +281,7 @@ def test_null_within_the_strict_form():
 
     subject = tools_from(draw)["draw"]
     arguments = {"point": {"x": 1, "y": None}, "rows": [{"key": "a", "count": None}]}
-    assert subject.bind(arguments)() == (Point(1.0, 0), [{"key": "a"}])
+    assert subject.prepare(arguments)[1]() == (Point(1.0, 0), [{"key": "a"}])
     assert arguments["point"] == {"x": 1, "y": None}
     assert refusal(subject, {"point": {"x": None, "y": 1}, "rows": []}) == "point.x: is missing"
 
@@ -308,7 +304,7 @@ def places(
 )
 def test_every_kind_of_parameter(arguments, wanted):
     subject = tools_from(places)["places"]
-    assert subject.bind(arguments)() == wanted
+    assert subject.prepare(arguments)[1]() == wanted
     assert refusal(subject, {"a": 1, "z": "x"}) == 'z: should be a valid integer, not "x"'
 
 
@@ -316,7 +312,7 @@ def test_only_positional_with_defaults():
     def three(a=1, b=2, c=3, /):
         return a, b, c
 
-    assert tools_from(three)["three"].bind({"b": 5})() == (1, 5, 3)
+    assert tools_from(three)["three"].prepare({"b": 5})[1]() == (1, 5, 3)
 
 
 def test_a_partial_keeps_what_it_binds():
@@ -324,7 +320,7 @@ def test_a_partial_keeps_what_it_binds():
         return engine, query, limit
 
     subject = tools_from(functools.partial(search, engine="bound"))["search"]
-    assert subject.bind({"query": "x"})() == ("bound", "x", 3)
+    assert subject.prepare({"query": "x"})[1]() == ("bound", "x", 3)
     assert refusal(subject, {"query": "x", "engine": "mine"}).startswith("engine: no such argument")
 
 
@@ -334,7 +330,7 @@ def test_what_a_partial_binds_is_not_the_models_to_say():
     mine = functools.partial(send, account="mine")
     subject = tools_from(mine)["send"]
     assert refusal(subject, {"text": "a", "account": "another"}) == "account: no such argument; there are none"
-    assert subject.bind({"text": "a", "to": "b"})() is None
+    assert subject.prepare({"text": "a", "to": "b"})[1]() is None
     first = tools_from(functools.partial(send, "fixed", account="mine"))["send"]
     assert refusal(first, {"text": "b"}).startswith("text: no such argument")
 
@@ -344,7 +340,7 @@ def test_what_a_partial_binds_is_not_the_models_to_say():
     open_ones = {"type": "function", "function": {"name": "read", "parameters": {"properties": {"path": {}}}}}
     subject = tools_from(open_ones, {"read": functools.partial(read, root="/safe")})["read"]
     assert refusal(subject, {"path": "x", "root": "/"}).startswith("root: no such argument")
-    assert subject.bind({"path": "x", "more": 1})() == ("x", "/safe", {"more": 1})
+    assert subject.prepare({"path": "x", "more": 1})[1]() == ("x", "/safe", {"more": 1})
 
 
 def test_an_object_is_not_the_models_to_say():
@@ -358,7 +354,7 @@ def test_an_object_is_not_the_models_to_say():
     for item in (Mail().send, tool(Mail(), name="send")):
         subject = tools_from(item)["send"]
         assert refusal(subject, {"text": "a", "self": 3}).startswith("self: no such argument")
-        assert subject.bind({"text": "a", "cc": 3})() == {"cc": 3}
+        assert subject.prepare({"text": "a", "cc": 3})[1]() == {"cc": 3}
 
 
 def test_a_field_has_one_name_at_a_time():
@@ -383,7 +379,7 @@ def test_a_field_has_one_name_at_a_time():
     )
     assert refusal(subject, {"trip": {"way": both}}) == "trip.way.from: is given twice, as start too"
     for item in ({"from": "a"}, {"start": "a"}):
-        assert subject.bind({"trip": {"way": item}, "start": "b"})().way.start == "a"
+        assert subject.prepare({"trip": {"way": item}, "start": "b"})[1]().way.start == "a"
 
 
 def test_names_that_only_look_alike():
@@ -443,8 +439,8 @@ def test_only_what_is_wrong_is_blamed():
 
 def test_each_call_gets_values_of_its_own():
     subject = tool_with(list[int])
-    run = subject.bind({"a": [1]})
-    subject.bind({"a": [1]})().append(2)
+    run = subject.prepare({"a": [1]})[1]
+    subject.prepare({"a": [1]})[1]().append(2)
     assert run() == [1]
 
 
@@ -498,13 +494,11 @@ class Alias(BaseModel):
 
 def test_a_model_is_handed_to_its_handler():
     subject = tools_from([Person, Alias], {"Person": lambda person: person})
-    assert subject["Person"].bind({"name": "Ada"})() == Person(name="Ada")
+    assert subject["Person"].prepare({"name": "Ada"})[1]() == Person(name="Ada")
     assert refusal(subject["Person"], {"nam": "Ada"}) == "nam: no such argument; is it name?"
     assert refusal(subject["Person"], {}) == "name: is missing"
-    assert subject["Alias"].check({"type": "x"}) == subject["Alias"].check({"type": "x"})
-    assert subject["Alias"].check({"kind": "x"}) == {"kind": "x"}
-    with pytest.raises(TypeError, match="handlers="):
-        subject["Alias"].bind({"type": "x"})
+    assert subject["Alias"].prepare({"type": "x"})[0] == subject["Alias"].prepare({"type": "x"})[0]
+    assert subject["Alias"].prepare({"kind": "x"}) == ({"kind": "x"}, None)
     with pytest.raises(ValueError, match="instance alone"):
         tools_from(Person, {"Person": lambda: None})
 
@@ -525,7 +519,7 @@ def test_a_dict_and_its_handler():
         "get_current_weather"
     ]
     assert (subject.function, subject.serial, subject.timeout_s) == (current, True, 2)
-    assert subject.bind({"location": "Aachen"})() == ("Aachen", "celsius")
+    assert subject.prepare({"location": "Aachen"})[1]() == ("Aachen", "celsius")
     assert refusal(subject, {"location": 3}) == "location: should be of type string, not 3"
     assert refusal(subject, {"unit": "kelvin"}) in (
         'unit: should be "celsius" or "fahrenheit", not "kelvin"; location: is missing',
@@ -533,16 +527,14 @@ def test_a_dict_and_its_handler():
     )
     assert refusal(subject, {"location": "A", "locale": "de"}).startswith("locale: no such argument")
     shown = tools_from(WEATHER)["get_current_weather"]
-    assert shown.check({"location": "A"}) == {"location": "A"}
-    with pytest.raises(TypeError, match="has no function"):
-        shown.bind({"location": "A"})
+    assert shown.prepare({"location": "A"}) == ({"location": "A"}, None)
 
 
 def test_a_handlers_hints_hold_too():
     subject = dict_tool(
         {"properties": {"day": {"type": "string"}, "n": {"type": "integer"}}}, lambda day, n=0: (day, n)
     )
-    assert subject.bind({"day": "x", "n": 3})() == ("x", 3)
+    assert subject.prepare({"day": "x", "n": 3})[1]() == ("x", 3)
 
     def typed(day: datetime.date, n: int = 0):
         return day, n
@@ -550,7 +542,7 @@ def test_a_handlers_hints_hold_too():
     subject = dict_tool(
         {"properties": {"day": {"type": "string"}, "n": {"type": "integer"}}, "required": ["day"]}, typed
     )
-    assert subject.bind({"day": "2026-11-24", "n": 3.0})() == (datetime.date(2026, 11, 24), 3)
+    assert subject.prepare({"day": "2026-11-24", "n": 3.0})[1]() == (datetime.date(2026, 11, 24), 3)
     assert refusal(subject, {"day": "soon"}).startswith("day: should be a valid date")
 
 
@@ -625,7 +617,7 @@ def test_handlers_that_do_not_fit(handlers, error, message):
 )
 def test_schemas(parameters, good, bad, message):
     subject = dict_tool(parameters)
-    assert subject.check(good) == good
+    assert subject.prepare(good)[0] == good
     if bad is not None:
         assert refusal(subject, bad).startswith(message)
 
@@ -672,11 +664,11 @@ def test_hostile_schemas_end(parameters, arguments, message):
 @pytest.mark.parametrize("most", [1_000, pytest.param(None, marks=pytest.mark.slow)])
 def test_references_are_followed_so_far_and_no_further(monkeypatch, most):
     if most is not None:
-        monkeypatch.setattr(json_schema, "_MAX_COST", most)
-    spent, spend = [], json_schema._spend
-    monkeypatch.setattr(json_schema, "_spend", lambda points: spent.append(points) or spend(points))
+        monkeypatch.setattr(structured, "_MAX_COST", most)
+    spent, spend = [], structured._spend
+    monkeypatch.setattr(structured, "_spend", lambda points: spent.append(points) or spend(points))
     assert refusal(dict_tool(bomb(40)), {"a": 1}) == "It could not be checked: it is too involved."
-    assert sum(spent) == 2 * (json_schema._MAX_COST + 1)  # `check` and `bind`
+    assert sum(spent) == structured._MAX_COST + 1
 
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -703,7 +695,7 @@ def test_references_are_pointers():
 def test_multiples_are_exact(factor, fits):
     subject = dict_tool({"properties": {"a": {"multipleOf": factor}}})
     for value in fits:
-        subject.check({"a": value})
+        subject.prepare({"a": value})
     assert "should keep to multipleOf" in refusal(subject, {"a": 19.995})
 
 
@@ -715,7 +707,7 @@ def test_nothing_is_fetched(monkeypatch):
     monkeypatch.setattr("urllib.request.urlopen", fail)
     with pytest.raises(ValueError, match="nothing is fetched"):
         dict_tool({"$ref": "http://127.0.0.1:9/x"})
-    dict_tool({"$schema": "https://example.com/my-dialect", "properties": {"a": {}}}).check({"a": 1})
+    dict_tool({"$schema": "https://example.com/my-dialect", "properties": {"a": {}}}).prepare({"a": 1})
 
 
 # --- the model's text
@@ -769,7 +761,7 @@ def test_any_text_is_arguments_or_told(text):
 
 def test_arguments_of_a_policy():
     subject = tools_from(weather)["weather"]
-    assert subject.check({"location": "A", "days": 2}) == {"location": "A", "days": 2}
+    assert subject.prepare({"location": "A", "days": 2})[0] == {"location": "A", "days": 2}
     assert refusal(subject, {"location": datetime.date(2026, 1, 1)}) == "location: a date is no JSON value."
     assert refusal(subject, [("location", "A")]).startswith("The arguments must be a JSON object")
     assert refusal(subject, {3: 4}) == "The arguments: the name 3 is no text."

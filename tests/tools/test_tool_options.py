@@ -33,7 +33,7 @@ def test_of_the_handler_of_a_model():
     assert options_tuple(make_tool(Delete, handlers={"Delete": carefully})) == (True, True, 5)
     later = make_tool(make_tool(Delete), handlers={"Delete": carefully})
     assert options_tuple(later) == (True, True, 5)
-    assert later.bind({"path": "a"})() == "a"
+    assert later.prepare({"path": "a"})[1]() == "a"
 
 
 @pytest.mark.parametrize(("model", "handler", "wanted"), [

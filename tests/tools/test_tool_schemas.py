@@ -544,8 +544,8 @@ def test_options_on_methods():
     assert list(subject) == ["method", "static", "inner", "of_class", "good"]
     assert [item.serial for item in subject.values()] == [True, False, False, False, True]
     assert [item.is_async for item in subject.values()] == [False, False, True, False, False]
-    assert subject["method"].bind({"a": 1})() == (service, 1)
-    assert subject["of_class"].bind({"a": 1})() == (Service, 1)
+    assert subject["method"].prepare({"a": 1})[1]() == (service, 1)
+    assert subject["of_class"].prepare({"a": 1})[1]() == (Service, 1)
     assert subject["good"].spec["function"]["parameters"] == {"type": "object", "properties": {}}
 
 
