@@ -77,8 +77,8 @@ class SentImage:
     """What a reader is told about an image of a request; sizes are (width, height) in pixels."""
 
     name: str  # a file's name without its folders, or what it was: "figure", "array"
-    before: tuple[int, int] | None = None  # as it was given, upright
-    after: tuple[int, int] | None = None  # as it is sent; None for a link, which nobody here has looked at
+    original_size: tuple[int, int] | None = None  # as it was given, upright
+    size: tuple[int, int] | None = None  # as it is sent; None for a link, which nobody here has looked at
     format: str = ""  # "PNG", "JPEG", "WEBP"
     n_bytes: int = 0  # of the file that is sent, before base64
     tokens: int | None = None  # estimated
@@ -227,7 +227,7 @@ class ToolRun:
     decided_by: str | None = None  # "reader", "policy", "timeout"; None: nobody was asked
     reason: str = ""  # why it was denied
     traceback: str | None = field(default=None, repr=False)
-    told: ToolContent | None = field(default=None, repr=False)
+    content: ToolContent | None = field(default=None, repr=False)
 
     def redacted(self) -> ToolRun:
         """Return the run without its secrets, also where an error or a result repeats them; for displays."""
@@ -237,17 +237,17 @@ class ToolRun:
             for name, text in (("error", self.error), ("reason", self.reason), ("traceback", self.traceback))
         }
         texts["sent"] = redact_embedded(scrub(self.sent, secrets))
-        told = self.told
-        if told is not None:
-            columns, rows = told.table or ((), ())
+        content = self.content
+        if content is not None:
+            columns, rows = content.table or ((), ())
             hidden = redact_table(columns, scrub(rows, secrets))
             table = (tuple(scrub(columns, secrets)), tuple(map(tuple, hidden)))
-            text, notes = redact_embedded(scrub(told.text, secrets)), tuple(scrub(told.notes, secrets))
-            told = replace(told, text=text, table=told.table and table, notes=notes)
+            text, notes = redact_embedded(scrub(content.text, secrets)), tuple(scrub(content.notes, secrets))
+            content = replace(content, text=text, table=content.table and table, notes=notes)
         wrong = self.arguments if isinstance(self.arguments, str) else None
         arguments = scrub(redact_json_text(wrong) if wrong is not None else redact(self.arguments), secrets)
         proposed = self.proposed and scrub(redact(self.proposed), secrets)
-        return replace(self, arguments=arguments, proposed=proposed, told=told, **texts)
+        return replace(self, arguments=arguments, proposed=proposed, content=content, **texts)
 
     def __repr__(self) -> str:
         run = self.redacted()

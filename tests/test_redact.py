@@ -37,7 +37,7 @@ def test_more_secrets_than_can_be_looked_for_hide_everything():
 @pytest.mark.parametrize("number", [2_000, pytest.param(45_000, marks=pytest.mark.slow)])  # a megabyte of arguments
 def test_any_number_of_secrets_is_hidden(number):
     arguments = {"token": [f"aaaa{n}" for n in range(number)], "x": [f"b{n}" for n in range(number)]}
-    run = ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=ToolContent(text="done aaaa7"))
+    run = ToolRun(name="f", arguments=arguments, status="ran", sent="done", content=ToolContent(text="done aaaa7"))
     assert "aaaa" not in repr(run.redacted())
 
 

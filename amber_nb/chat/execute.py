@@ -65,7 +65,7 @@ class ToolOutcome:
     status: Literal["ran", "failed", "timeout"]
     sent: str
     result: Any = None
-    told: ToolContent | None = None
+    content: ToolContent | None = None
     error: str | None = None
     traceback: str | None = None
 
@@ -82,7 +82,7 @@ async def run_tool(
         context: variables of the caller, for the tool's thread.
     """
     try:
-        result, told = await _result(tool, work, executors, context)
+        result, content = await _result(tool, work, executors, context)
     except TimeoutError:
         limit = f"no result within {tool.timeout_s:g} s"
         still = "" if tool.is_async else f"; {THREAD_RUNS_ON}"
@@ -92,7 +92,7 @@ async def run_tool(
         short = replace_surrogates(f"{type(error).__name__}: {_message(error)}")
         lines = replace_surrogates("".join(traceback.format_exception(error)))
         return ToolOutcome(status="failed", error=short, sent=f"Error: {short}", traceback=lines)
-    return ToolOutcome(status="ran", result=result, told=told, sent=encode_result(told.text))
+    return ToolOutcome(status="ran", result=result, content=content, sent=encode_result(content.text))
 
 
 async def _result(
@@ -100,15 +100,15 @@ async def _result(
 ) -> tuple[Any, ToolContent]:
     """Return the result and its content for the model; read where it was made, since it may hold code of the user's."""
     if tool.serial and not tool.is_async:
-        result, told = await executors.run_in_cell(lambda: _read_result(work()), tool.timeout_s)
-        if told is not None:
-            return result, told
+        result, content = await executors.run_in_cell(lambda: _read_result(work()), tool.timeout_s)
+        if content is not None:
+            return result, content
         work = partial(_identity, result)
     async with clock.timeout(tool.timeout_s):
         if not (tool.serial or tool.is_async):
-            result, told = await run_in_thread(context, lambda: _read_result(work()))
-            if told is not None:
-                return result, told
+            result, content = await run_in_thread(context, lambda: _read_result(work()))
+            if content is not None:
+                return result, content
             work = partial(_identity, result)
         result = await executors.await_on_caller_loop(lambda: tools.resolve(work()))
         read: tuple[Any, ToolContent] = await run_in_thread(context, lambda: _read_result(result))

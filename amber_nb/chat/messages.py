@@ -168,8 +168,8 @@ def tool_messages(runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
         {"role": "tool", "tool_call_id": run.call_id, "content": replace_surrogates(run.sent)} for run in runs
     ]
     for run in runs:
-        if run.told is not None and run.told.images:
-            parts = [dict(part) for part, _ in run.told.images]
+        if run.content is not None and run.content.images:
+            parts = [dict(part) for part, _ in run.content.images]
             said = {"type": "text", "text": f"The picture{'s' if len(parts) > 1 else ''} that {run.name} gave:"}
             messages.append({"role": "user", "content": [said, *parts]})
     return messages

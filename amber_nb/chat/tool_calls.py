@@ -24,7 +24,13 @@ from .messages import RecordedOutcome, decode_outcome, encode_denial, encode_edi
 __all__ = ["Approval", "Approver", "ToolRunner"]
 
 _MAX_PARALLEL = 100  # calls of an ask; each has a thread
-_OUTCOME_FIELDS = ("sent", "result", "told", "error", "traceback")  # the fields of a ToolRun that its outcome decides
+_OUTCOME_FIELDS = (
+    "sent",
+    "result",
+    "content",
+    "error",
+    "traceback",
+)  # the fields of a ToolRun that its outcome decides
 
 
 class Approver(Protocol):
@@ -336,7 +342,7 @@ class ToolRunner:
             sent=message,
             error=outcome.error,
             reason=outcome.reason,
-            told=toolbox.to_tool_content(outcome.text) if outcome.status == "ran" else None,
+            content=toolbox.to_tool_content(outcome.text) if outcome.status == "ran" else None,
         )
         if outcome.arguments is not None:
             run = replace(run, edited=True, proposed=proposed)

@@ -173,7 +173,7 @@ def _parts(run: ToolRun) -> list[str]:
         parts.append(_with_label("Reason", _block_html(run.reason)))
     if run.error:
         parts.append(_with_label("Error", _block_html(run.error)))
-    content = run.told
+    content = run.content
     if content is not None and content.table is not None:
         parts.append(_with_label("Result", table_html(content.table[0], redact_table(*content.table))))
     elif content is not None and content.images:
@@ -202,7 +202,7 @@ def _parts(run: ToolRun) -> list[str]:
 
 
 def _sent_text(run: ToolRun) -> str:
-    return redact_embedded(run.told.text if run.told is not None else run.sent)
+    return redact_embedded(run.content.text if run.content is not None else run.sent)
 
 
 def _with_label(label: str, html: str) -> str:
@@ -290,11 +290,11 @@ def _cell_text(value: Any) -> str:
 
 def image_facts(image: SentImage) -> tuple[str, ...]:
     """Return the lines below an image's name: pixels before and after, format, size, tokens, notes."""
-    if image.after is None:
+    if image.size is None:
         return ("a link: the gateway fetches it",)
-    pixels = _pixels(image.after)
-    if image.before is not None and image.before != image.after:
-        pixels = f"{_pixels(image.before)} → {pixels}"
+    pixels = _pixels(image.size)
+    if image.original_size is not None and image.original_size != image.size:
+        pixels = f"{_pixels(image.original_size)} → {pixels}"
     weight = [image.format, _size(image.n_bytes)]
     if image.tokens is not None:
         weight.append(f"≈ {image.tokens:,} tokens")

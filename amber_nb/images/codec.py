@@ -415,8 +415,8 @@ def _encode_within(
                     notes.append(f"{chosen} quality {quality}, to stay below {max_bytes / 1e6:.1f} MB")
                 return data, SentImage(
                     name=opened.name,
-                    before=before,
-                    after=image.size,
+                    original_size=before,
+                    size=image.size,
                     format=chosen,
                     n_bytes=len(data),
                     notes=tuple(notes),

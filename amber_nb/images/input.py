@@ -182,7 +182,7 @@ class ImageInput(ImageSource):
     def _take(self, name: str, data: bytes, original_size: tuple[int, int] | None) -> None:
         part = make_part(data, name, max_side_px=self._max_side_px, detail=self._detail)
         if original_size:
-            part.sent = replace(part.sent, before=original_size)
+            part.sent = replace(part.sent, original_size=original_size)
         self._add(part)
 
     def _link(self, url: str) -> None:

@@ -57,9 +57,9 @@ class ImagePart(dict[str, Any]):
         return ImagePart, (dict(self), self.sent)
 
     def __repr__(self) -> str:
-        if self.sent.after is None:
+        if self.sent.size is None:
             return f"ImagePart({self.sent.name!r}, a link)"
-        width, height = self.sent.after
+        width, height = self.sent.size
         return f"ImagePart({self.sent.name!r}, {width} × {height} {self.sent.format})"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -147,8 +147,8 @@ def make_part(
         opened = open_bytes(download(opened), opened.name)
     data, sent = encode_image(opened, max_side_px=max_side_px, format=format)
     url = f"data:image/{sent.format.lower()};base64,{base64.b64encode(data).decode('ascii')}"
-    assert sent.after is not None
-    sent = replace(sent, tokens=estimate_tokens(sent.after, detail))
+    assert sent.size is not None
+    sent = replace(sent, tokens=estimate_tokens(sent.size, detail))
     return ImagePart(_wire_part(url, detail), sent)
 
 

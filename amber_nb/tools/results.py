@@ -161,7 +161,7 @@ class _ImageCollector:
 
 
 def _format_size(sent: SentImage) -> str:
-    width, height = sent.after or sent.before or (0, 0)
+    width, height = sent.size or sent.original_size or (0, 0)
     return f" ({width} × {height} pixels)" if width else ""
 
 

@@ -188,7 +188,7 @@ def chunks_sent(n):
 
 def secrets(n):
     arguments = {"token": [f"aaaa{i}" for i in range(n)], "x": [f"b{i}" for i in range(n)]}
-    return ToolRun(name="f", arguments=arguments, status="ran", sent="done", told=ToolContent(text="done")).redacted
+    return ToolRun(name="f", arguments=arguments, status="ran", sent="done", content=ToolContent(text="done")).redacted
 
 
 def frame(n):

@@ -73,7 +73,7 @@ def events_and_runs(texts):
         event = ToolCallDelta(number, text, text)
         run = ToolRun(
             name=text, arguments={text: text}, status="denied", reason=text, sent=text,
-            told=ToolContent(text=text, table=((text,), ((text,),)), notes=(text,)),
+            content=ToolContent(text=text, table=((text,), ((text,),)), notes=(text,)),
         )  # fmt: skip
         if number % 3 == 1:
             run = ToolRun(

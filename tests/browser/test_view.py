@@ -293,7 +293,7 @@ def sent_image(number: int) -> SentImage:
     Image.new("RGB", (160, 60 + 10 * number), (40 * number % 256, 120, 90)).save(out, "WEBP")
     name = "a long name without any end " * 3 + ".png" if number == 3 else f"cost $5 and $10 {number}.png"
     return SentImage(
-        name=name, before=(3000, 2000), after=(1500, 1000), format="PNG", n_bytes=81_000, tokens=1_100,
+        name=name, original_size=(3000, 2000), size=(1500, 1000), format="PNG", n_bytes=81_000, tokens=1_100,
         thumbnail=out.getvalue() if number % 5 else b"",
     )  # fmt: skip
 

@@ -83,7 +83,7 @@ from amber_nb.types import SentImage
 def image(i):
     out = io.BytesIO()
     Image.new("RGB", (160, 60 + 10 * i), (40 * i % 256, 120, 90)).save(out, "WEBP")
-    return SentImage(name=f"cost $5 and $10 {i}.png", before=(3000, 2000), after=(1500, 1000), format="PNG",
+    return SentImage(name=f"cost $5 and $10 {i}.png", original_size=(3000, 2000), size=(1500, 1000), format="PNG",
                      n_bytes=81_000, tokens=1_100, thumbnail=out.getvalue() if i else b"")
 
 images = [image(i) for i in range(5)]

@@ -108,7 +108,7 @@ def test_a_part_is_for_the_sdk_and_for_json(amber):
     assert "mostly orange" in completion.choices[0].message.content
     assert json.loads(json.dumps(part)) == part
     assert image_part(part) is part
-    assert image_part(part, max_side_px=32).sent.after == (32, 18)
+    assert image_part(part, max_side_px=32).sent.size == (32, 18)
 
 
 def test_a_part_shows_itself_small():
@@ -163,13 +163,13 @@ def test_too_large_a_request_says_how_to_shrink_it():
 def test_an_input_gives_its_images(simulated):
     photos = ImageInput([ORANGE, WIDE])
     assert repr(photos) == "ImageInput('image', 'image')"
-    assert [part.sent.after for part in photos.images] == [(320, 180), (2_048, 50)]
+    assert [part.sent.size for part in photos.images] == [(320, 180), (2_048, 50)]
     answer = simulated.ask("Which colours?", images=photos)
     assert answer.text.count("pixels") == 2
     assert simulated.ask("Which colours?", images=[photos, ORANGE]).text.count("pixels") == 3
     with pytest.raises(ImageError, match="holds 2 images, not one"):
         image_part(photos)
-    assert image_part(ImageInput(ORANGE)).sent.after == (320, 180)
+    assert image_part(ImageInput(ORANGE)).sent.size == (320, 180)
 
 
 def test_an_empty_input_is_told(simulated):
@@ -182,7 +182,7 @@ def test_an_input_has_its_limits():
     with pytest.raises(ImageError, match=r"ImageInput\(most=3\)"):
         ImageInput([ORANGE] * 3, most=2)
     small = ImageInput(ORANGE, max_side_px=32, detail="low")
-    assert small.images[0].sent.after == (32, 18)
+    assert small.images[0].sent.size == (32, 18)
     assert small.images[0]["image_url"]["detail"] == "low"
 
 

@@ -18,7 +18,7 @@ RAN = ToolRun(
     status="ran",
     result={"temperature": 14, "sky": "rain"},
     sent=SENT,
-    told=ToolContent(text=SENT),
+    content=ToolContent(text=SENT),
     duration_s=0.124,
 )
 
@@ -58,7 +58,7 @@ def test_a_call_is_one_line_and_more_when_opened():
         ({"status": "invalid", "error": "a: no int", "sent": "a: no int"}, "a: no int", "✗ wrong arguments: a: no int"),
         ({"status": "failed", "error": "KeyError: 1", "traceback": "in f"}, "in f", "✗ failed: KeyError: 1"),
         ({"status": "timeout", "error": "no result"}, "no result", "✗ timed out: no result"),
-        ({"status": "not_run", "told": None, "sent": ""}, "not run", "○ not run"),
+        ({"status": "not_run", "content": None, "sent": ""}, "not run", "○ not run"),
     ],
 )
 def test_what_became_of_it(changes, seen, line):
@@ -84,20 +84,22 @@ def test_rounds_are_told_where_there_are_several():
 
 def test_a_table_and_a_picture_are_seen():
     table = ToolContent(text="a,b\n1,2", table=(("a", "b"), (("1", "<b>2</b>"),)), notes=("the first 1 of 9 rows",))
-    html, text = page(run(told=table))
+    html, text = page(run(content=table))
     assert html.count("<td") == 2
     assert "<b>2</b>" in text
     assert "the first 1 of 9 rows" in text
-    picture = SentImage(name="figure", before=(9, 9), after=(9, 9), format="PNG", n_bytes=99, thumbnail=b"RIFF")
-    html, _ = page(run(told=ToolContent(text="An image follows.", images=(({}, picture),))))
+    picture = SentImage(name="figure", original_size=(9, 9), size=(9, 9), format="PNG", n_bytes=99, thumbnail=b"RIFF")
+    html, _ = page(run(content=ToolContent(text="An image follows.", images=(({}, picture),))))
     assert html.count("<img") == 1
 
 
 def test_long_values_are_shortened_and_many_calls_counted():
-    html, text = page(run(arguments={"text": "x" * 100_000}, told=ToolContent(text="y" * 100_000), sent="y" * 100_000))
+    html, text = page(
+        run(arguments={"text": "x" * 100_000}, content=ToolContent(text="y" * 100_000), sent="y" * 100_000)
+    )
     assert len(html) < 12_000
     assert "100,000 characters in all" in text
-    html = tools_html([run(told=ToolContent(text="z" * 3_000))] * 500, max_bytes=50_000)
+    html = tools_html([run(content=ToolContent(text="z" * 3_000))] * 500, max_bytes=50_000)
     assert len(html) < 51_000
     assert "more calls" in html
     assert all(len(line) <= 200 for line in tools_text([run(arguments={"a" * 500: "b" * 500})] * 3).splitlines())
@@ -111,7 +113,7 @@ SECRETS = ["token", "access_token", "apiKey", "API_KEY", "password", "passwd", "
 def test_secrets_are_hidden_by_their_name(name):
     deep = {"to": "ada", "auth": [{name: "s3cret", "n": 1}], name: "s3cret"}
     one = run(
-        arguments=deep, proposed=deep, edited=True, sent=json.dumps(deep), told=ToolContent(text=json.dumps(deep))
+        arguments=deep, proposed=deep, edited=True, sent=json.dumps(deep), content=ToolContent(text=json.dumps(deep))
     )
     html, text = page(one)
     assert "s3cret" not in html
@@ -124,7 +126,7 @@ def test_secrets_are_hidden_where_the_text_is_no_json_either():
     text = "{'token': 's3cret', \"n\": 1"
     cut = '{"token": "s3cret", "rows": [1, 2…'
     table = ToolContent(text="token\ns3cret", table=(("token", "n"), (("s3cret", "1"),)))
-    for one in (run(arguments=text, status="invalid"), run(told=ToolContent(text=cut)), run(told=table)):
+    for one in (run(arguments=text, status="invalid"), run(content=ToolContent(text=cut)), run(content=table)):
         html, shown = page(one)
         assert "s3cret" not in html
         assert HIDDEN in shown
@@ -132,10 +134,10 @@ def test_secrets_are_hidden_where_the_text_is_no_json_either():
         assert "s3cret" not in tools_text([one])
 
 
-@pytest.mark.parametrize("told", [None, ToolContent(text='n,token\n1,s3cret\n2,"s3cret, too"')])
-def test_secrets_of_a_table_are_hidden_in_its_text_too(told):
+@pytest.mark.parametrize("content", [None, ToolContent(text='n,token\n1,s3cret\n2,"s3cret, too"')])
+def test_secrets_of_a_table_are_hidden_in_its_text_too(content):
     """Which is all that a replay has of it."""
-    one = run(told=told, sent='n,token\n1,s3cret\n2,"s3cret, too"')
+    one = run(content=content, sent='n,token\n1,s3cret\n2,"s3cret, too"')
     for shown in (*page(one), tools_text([one])):
         assert "s3cret" not in shown
         assert HIDDEN in shown
@@ -144,9 +146,9 @@ def test_secrets_of_a_table_are_hidden_in_its_text_too(told):
 
 @pytest.mark.parametrize("text", ["token", "the token is 5", "a,b\n1,2"])
 def test_a_text_that_is_no_such_table_stays(text):
-    line = tools_text([run(told=ToolContent(text=text))]).partition("→ ")[2]
+    line = tools_text([run(content=ToolContent(text=text))]).partition("→ ")[2]
     assert line.rstrip("…") == " ".join(text.split())[: len(line.rstrip("…"))]
-    assert text[:1_000] in page(run(told=ToolContent(text=text)))[1]
+    assert text[:1_000] in page(run(content=ToolContent(text=text)))[1]
 
 
 def test_other_names_are_no_secrets():
@@ -165,7 +167,7 @@ def test_nothing_anybody_says_becomes_markup(place):
 
 
 def hold(payload, place):
-    told = {
+    content = {
         "table": ToolContent(text="", table=((payload,), ((payload,),))),
         "note": ToolContent(text="x", notes=(payload,)),
         "sent": ToolContent(text=payload),
@@ -173,8 +175,8 @@ def hold(payload, place):
     one = run(
         name=payload if place == "name" else "f",
         arguments={payload: payload} if place == "arguments" else payload if place == "text" else {"a": 1},
-        sent=told.text,
-        told=told,
+        sent=content.text,
+        content=content,
         error=payload if place == "error" else None,
         reason=payload if place == "reason" else "",
         traceback=payload if place == "traceback" else None,

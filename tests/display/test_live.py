@@ -160,8 +160,8 @@ def test_repr_and_state(view: StreamView) -> None:
 def test_the_strip_of_images_is_built_as_the_settled_one(comm: Comm) -> None:
     image = SentImage(
         name="a\u202e$1.png",
-        before=(9, 9),
-        after=(4, 4),
+        original_size=(9, 9),
+        size=(4, 4),
         format="PNG",
         n_bytes=2_000,
         tokens=7,

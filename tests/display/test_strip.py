@@ -11,8 +11,8 @@ from amber_nb.types import SentImage
 
 PHOTO = SentImage(
     name="photo.jpg",
-    before=(4_000, 3_000),
-    after=(2_048, 1_536),
+    original_size=(4_000, 3_000),
+    size=(2_048, 1_536),
     format="JPEG",
     n_bytes=412_345,
     tokens=3_000,
@@ -30,9 +30,9 @@ def test_what_is_told():
         "first frame of an animation",
     )
     assert image_facts(LINK) == ("a link: the gateway fetches it",)
-    small = SentImage(name="a", before=(2, 1), after=(2, 1), format="PNG", n_bytes=70)
+    small = SentImage(name="a", original_size=(2, 1), size=(2, 1), format="PNG", n_bytes=70)
     assert image_facts(small) == ("2 × 1", "PNG · 1 kB")
-    large = SentImage(name="a", before=(2, 1), after=(2, 1), format="PNG", n_bytes=2_345_678)
+    large = SentImage(name="a", original_size=(2, 1), size=(2, 1), format="PNG", n_bytes=2_345_678)
     assert image_facts(large)[1] == "PNG · 2.3 MB"
 
 
@@ -64,7 +64,9 @@ def test_twelve_are_shown_and_the_others_counted():
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_is_only_a_name(name):
-    image = SentImage(name=name, notes=(name,), before=(1, 1), after=(1, 1), format="PNG", n_bytes=9, thumbnail=b"x")
+    image = SentImage(
+        name=name, notes=(name,), original_size=(1, 1), size=(1, 1), format="PNG", n_bytes=9, thumbnail=b"x"
+    )
     html = strip_html([image])
     assert read(html, images=True).typeset == []
     text = strip_text([image])
@@ -73,5 +75,5 @@ def test_a_name_is_only_a_name(name):
 
 
 def test_a_long_name_is_cut():
-    html = strip_html([SentImage(name="x" * 5_000, notes=("y" * 5_000,), before=(1, 1), after=(1, 1))])
+    html = strip_html([SentImage(name="x" * 5_000, notes=("y" * 5_000,), original_size=(1, 1), size=(1, 1))])
     assert len(html) < 2_000

@@ -180,7 +180,7 @@ def test_a_call_to_its_end(page: Page) -> None:
     for state in ("checking", "running"):
         page.handle(progress(state=state))
         assert page.see()["0"]["word"] == state
-    page.handle(over(told=ToolContent(text='{"temperature":14,"token":"s3cret"}')))
+    page.handle(over(content=ToolContent(text='{"temperature":14,"token":"s3cret"}')))
     call = page.see()["0"]
     assert (call["state"], call["sign"], call["word"]) == ("ran", "✓", "ran · 0.12 s")
     assert call["gist"] == "location='Aachen'"
@@ -240,7 +240,7 @@ def test_secrets_never_travel_but_to_the_card(page: Page) -> None:
     for state in ("checking", "running"):
         page.handle(progress(state=state, text=text))
         page.run(0.11)
-    page.handle(over(arguments=secret, proposed=secret, told=ToolContent(text=text)))
+    page.handle(over(arguments=secret, proposed=secret, content=ToolContent(text=text)))
     page.run(0.11)
     page.say({"hello": "w"})
     page.run(0.11)
@@ -455,7 +455,7 @@ def test_whatever_anybody_says_travels_as_text(page: Page) -> None:
         future = page.view.ask(ToolCall(id="", name=text, arguments={text: text}), n, spec=SPEC, check=lambda _: "")
         page.run(0.11)
         future.cancel()
-        run = ToolRun(name=text, arguments={text: text}, told=ToolContent(text=text), error=text, status="failed")
+        run = ToolRun(name=text, arguments={text: text}, content=ToolContent(text=text), error=text, status="failed")
         page.handle(ToolProgress(index=n, round=1, name=text, arguments=text, state="over", run=run))
         page.run(0.11)
     assert len(HOSTILE) > 200

@@ -112,13 +112,13 @@ def test_quality_goes_down_before_pixels_do():
     _, whole = encode_within(image, 10_000_000)
     assert whole.notes == ()
     data, less = encode_within(image, whole.n_bytes * 2 // 3)
-    assert less.after == (800, 600)
+    assert less.size == (800, 600)
     assert len(data) == less.n_bytes <= whole.n_bytes * 2 // 3
     assert less.notes[0].startswith("JPEG quality ")
     _, tiny = encode_within(image, 8_000)
     assert tiny.n_bytes <= 8_000
-    assert tiny.after < (800, 600)
-    assert tiny.before == (800, 600)
+    assert tiny.size < (800, 600)
+    assert tiny.original_size == (800, 600)
     assert "made smaller, to stay below 0.0 MB" in tiny.notes
 
 
@@ -140,7 +140,7 @@ def test_a_drawing_too_rich_for_png_becomes_jpeg():
     whole = plot(10_000_000)
     assert (whole.format, whole.notes) == ("PNG", ())
     result = plot(whole.n_bytes - 1)
-    assert (result.format, result.after) == ("JPEG", (900, 900))
+    assert (result.format, result.size) == ("JPEG", (900, 900))
     assert result.n_bytes < whole.n_bytes
 
 
@@ -153,7 +153,7 @@ def test_the_limit_holds_for_the_largest_noise():
     noise = np.random.default_rng(0).integers(0, 256, (2_048, 2_048, 3), dtype="uint8")
     info, _ = send(noise)
     assert info.n_bytes <= MAX_SENT_BYTES
-    assert info.after == (2_048, 2_048)
+    assert info.size == (2_048, 2_048)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_the_limit_holds_for_the_largest_noise():
 )  # fmt: skip
 def test_the_longer_side_fits(before, after):
     info, image = send(Image.new("L", before, 200))
-    assert (info.before, info.after, image.size) == (before, after, after)
+    assert (info.original_size, info.size, image.size) == (before, after, after)
 
 
 def test_tokens_are_estimated_by_patches():

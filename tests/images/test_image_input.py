@@ -59,7 +59,7 @@ def test_a_file_is_taken_in_and_listed(page):
     view = open_view(page, photos)
     send_file(view, 1, png(), before=[6_000, 4_000])
     (part,) = photos.images
-    assert (part.sent.name, part.sent.before, part.sent.after) == ("sky.png", (6_000, 4_000), (60, 40))
+    assert (part.sent.name, part.sent.original_size, part.sent.size) == ("sky.png", (6_000, 4_000), (60, 40))
     entries = next(message["entries"] for message in reversed(view.comm.contents()) if "entries" in message)
     assert [entry[1:3] for entry in entries] == [("sky.png", ["6000 × 4000 → 60 × 40", "PNG · 1 kB · ≈ 5 tokens"])]
     assert repr(photos) == "ImageInput('sky.png')"
@@ -86,7 +86,7 @@ def test_they_are_moved_and_removed(page):
     photos = ImageInput([Image.new("RGB", (n, 9)) for n in (1, 2, 3)])
     view = open_view(page, photos)
     view.comm.hear({"line": "v-words", "put": 1, "turn": 1, "order": [2, 0], "removed": [1]})
-    assert [part.sent.after for part in photos.images] == [(3, 9), (1, 9)]
+    assert [part.sent.size for part in photos.images] == [(3, 9), (1, 9)]
 
 
 def test_what_the_page_does_not_know_yet_is_not_removed_by_it(page, monkeypatch):

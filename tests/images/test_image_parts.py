@@ -257,9 +257,9 @@ def test_other_strange_sources():
     assert "cannot be read" in error_message("https://h/\ud800.png")
     error_message("\ud800.png").encode()
     assert error_message("/dev/zero") == "zero is no regular file: read it yourself, and give its bytes."
-    assert image_part(np.full((4, 5), 77 * 257, dtype=">u2")).sent.after == (5, 4)
+    assert image_part(np.full((4, 5), 77 * 257, dtype=">u2")).sent.size == (5, 4)
     assert "transpose" not in error_message(np.zeros((4, 4, 2)))
-    assert image_part(Image.new("RGBA", (9, 9), (1, 2, 3, 128)).convert("LA").convert("La")).sent.after == (9, 9)
+    assert image_part(Image.new("RGBA", (9, 9), (1, 2, 3, 128)).convert("LA").convert("La")).sent.size == (9, 9)
     lies = {"shape": (2, 2), "dtype": object, "__array__": lambda self, *_, **__: np.zeros(3)}
     assert "shape (3,)" in error_message(type("Lying", (), lies)())
 
@@ -287,7 +287,7 @@ def test_a_pipe_is_read_to_its_end():
     thread = threading.Thread(target=write)
     thread.start()
     with os.fdopen(reading, "rb", 0) as stream:
-        assert image_part(stream).sent.after == (400, 300)
+        assert image_part(stream).sent.size == (400, 300)
     thread.join()
 
 

@@ -164,11 +164,11 @@ def test_a_subfigure_and_a_grid_of_axes(amber):
     fig = Figure(figsize=(4, 2), dpi=100)
     left, right = fig.subfigures(1, 2)
     grid = np.array([left.subplots(), *right.subplots(1, 2)], dtype=object)
-    sources = image_part(left).sent.after
+    sources = image_part(left).sent.size
     assert sources[0] < 250
     assert len(image_reports(amber.ask("What is it?", images=grid).text)) == 3
     assert len(image_reports(amber.ask("What is it?", images=grid.reshape(3, 1)).text)) == 3
-    assert image_part(SimpleNamespace(figure=fig)).sent.after == (400, 200)  # as seaborn's grids hold theirs
+    assert image_part(SimpleNamespace(figure=fig)).sent.size == (400, 200)  # as seaborn's grids hold theirs
 
 
 def test_axes_that_were_removed():
@@ -389,5 +389,5 @@ def test_a_mock_is_no_image():
 def test_nothing_is_lost_on_the_way_through_a_pickle():
     part = pickle.loads(pickle.dumps(image_part(photo((300, 200)))))
     assert part == image_part(photo((300, 200)))
-    assert part.sent.after == (300, 200)
+    assert part.sent.size == (300, 200)
     assert repr(part) == "ImagePart('image', 300 × 200 JPEG)"

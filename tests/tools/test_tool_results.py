@@ -503,7 +503,7 @@ def test_images(value, size):
     content = to_tool_content(value())
     assert content.text == f"An image ({size[0]} × {size[1]} pixels) follows."
     ((part, sent),) = content.images
-    assert decode_part(part).size == size == sent.after
+    assert decode_part(part).size == size == sent.size
     assert content.notes == ()
 
 
@@ -518,7 +518,7 @@ def test_charts_and_axes():
 def test_several_images():
     content = to_tool_content([quarters(), figure()])
     assert content.text == "2 images follow: 96 × 64 pixels, 320 × 240 pixels."
-    assert [sent.after for _, sent in content.images] == [(96, 64), (320, 240)]
+    assert [sent.size for _, sent in content.images] == [(96, 64), (320, 240)]
 
 
 def test_texts_and_images():
