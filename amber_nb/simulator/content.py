@@ -20,7 +20,7 @@ __all__ = [
     "IMAGE_REPLY",
     "IMAGE_URL",
     "MAX_WORDS",
-    "DocumentedReply",
+    "Draft",
     "change_argument",
     "describe_request",
     "describe_results",
@@ -64,24 +64,28 @@ REVIEWS_REPLY = (
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentedReply:
-    """A documented reply: a text, a tool call, or JSON; a field that is not documented is None and is computed."""
+class Draft:
+    """What a choice says before it is cut to the limits; what only a documented reply has is None elsewhere.
+
+    Attributes:
+        content: text.
+        is_json: whether the text is meant for a `response_format`.
+        calls: name and arguments (JSON) of each tool call.
+    """
 
     content: str | None = None
-    json: str | None = None
-    tool_name: str | None = None
-    tool_arguments: str | None = None
-    tool_call_id: str | None = None
+    is_json: bool = False
+    calls: tuple[tuple[str, str], ...] = ()
+    call_id: str | None = None
     completion_id: str | None = None
     created: int | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
 
-_FUNCTION_REPLY = DocumentedReply(
-    tool_name=FUNCTION_NAME,
-    tool_arguments=FUNCTION_ARGUMENTS,
-    tool_call_id="call_Tug3jwD1JpmzTapCFFWmYw7i",
+_FUNCTION_REPLY = Draft(
+    calls=((FUNCTION_NAME, FUNCTION_ARGUMENTS),),
+    call_id="call_Tug3jwD1JpmzTapCFFWmYw7i",
     completion_id="chatcmpl-DufEoQk1y55a5G8XzKBnAe63ceFdA",
     created=1782397258,
     prompt_tokens=164,
@@ -89,7 +93,7 @@ _FUNCTION_REPLY = DocumentedReply(
 )
 
 
-def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) -> DocumentedReply | None:
+def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) -> Draft | None:
     """Return the documented reply to a user message, or None.
 
     Args:
@@ -98,12 +102,12 @@ def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) 
         tool_names: the names of the tools that may be called.
     """
     if image_urls:
-        return DocumentedReply(content=IMAGE_REPLY) if (prompt, image_urls) == (IMAGE_PROMPT, [IMAGE_URL]) else None
+        return Draft(IMAGE_REPLY) if (prompt, image_urls) == (IMAGE_PROMPT, [IMAGE_URL]) else None
     if prompt == FUNCTION_PROMPT and FUNCTION_NAME in tool_names:
         return _FUNCTION_REPLY
     if prompt == REVIEWS_PROMPT:
-        return DocumentedReply(json=REVIEWS_REPLY)
-    return DocumentedReply(content=HELLO_REPLY) if prompt == HELLO_PROMPT else None
+        return Draft(REVIEWS_REPLY, is_json=True)
+    return Draft(HELLO_REPLY) if prompt == HELLO_PROMPT else None
 
 
 # --- the ordinary reply

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -29,7 +28,7 @@ from .api import (
 )
 from .content import (
     MAX_WORDS,
-    DocumentedReply,
+    Draft,
     change_argument,
     describe_request,
     describe_results,
@@ -43,7 +42,7 @@ from .content import (
 from .faults import FAULTS, PREFIX, Reply, near_names
 from .prompt import Prompt, stems
 from .validate import check_body, invalid_type, missing
-from .values import ExampleBuilder, SchemaDocument, Unsatisfiable
+from .values import ExampleBuilder, Unsatisfiable
 
 __all__ = ["MODELS", "respond"]
 
@@ -55,6 +54,7 @@ MODELS: dict[str, str] = {  # model that is asked for → deployed model that an
 MAX_CHARS = 200_000  # of all choices together
 MAX_CALLS = 16
 _MODELS_CREATED = 1_772_668_800
+_COMPLETION_DETAILS = ("accepted_prediction_tokens", "audio_tokens", "reasoning_tokens", "rejected_prediction_tokens")
 _CORRECTION = "This does not fit the schema."  # begins the message by which a client asks for a corrected reply
 # Words that say nothing about what a tool is for.
 _GENERIC = stems(
@@ -172,32 +172,8 @@ def _chat(body: dict[str, Any], litellm: bool, drift: int, attempt: str) -> Resp
     return Response(200, headers, events=events)
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    name: str
-    arguments: str  # JSON
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What a choice says before it is cut to the limits: a text or tool calls."""
-
-    content: str | None = None
-    calls: tuple[_Call, ...] = ()
-    documented: DocumentedReply | None = None
-
-
 class _Completion:
-    """Build the completion of a valid request.
-
-    Args:
-        params: the request's parameters that are not null.
-        deployed: name of the model that answers.
-        drift: see `respond`.
-
-    Raises:
-        ApiError: 400, for an image that cannot be read or a schema without an example.
-    """
+    """Build the completion of a valid request; an image or a schema may still be refused."""
 
     def __init__(self, params: dict[str, Any], deployed: str, drift: int) -> None:
         self._params = params
@@ -215,10 +191,6 @@ class _Completion:
         users = (m for m in reversed(self._messages) if m["role"] == "user" and not _is_correction(m))
         self._prompt = Prompt(text_of(next(users, {})))
 
-    @cached_property
-    def _report(self) -> str:
-        return describe_request(self._params, self._images)
-
     def build(self) -> dict[str, Any]:
         """Return the completion as JSON-ready data."""
         documented = self._documented_draft()
@@ -226,15 +198,16 @@ class _Completion:
         completion_tokens = 0
         for index in range(self._choice_count):
             draft = documented or self._draft(SeededChoice(f"{self._key}/{index}"), index + self._drift)
-            choice, tokens = self._choice(self._apply_drift(draft) if self._drift else draft, index)
+            if self._drift:
+                draft = self._apply_drift(draft)
+            choice, tokens = self._choice(draft, index)
             choices.append(choice)
             completion_tokens += tokens
-        page = documented.documented if documented and documented.documented and not self._drift else DocumentedReply()
-        prompt_tokens = page.prompt_tokens or self._prompt_tokens()
+        prompt_tokens = draft.prompt_tokens or self._prompt_tokens()
         return {
-            "id": page.completion_id or "chatcmpl-" + random_id(self._key, 29),
+            "id": draft.completion_id or "chatcmpl-" + random_id(self._key, 29),
             "choices": choices,
-            "created": page.created or 1_770_000_000 + int(self._key[:6], 16) % 10_000_000,
+            "created": draft.created or 1_770_000_000 + int(self._key[:6], 16) % 10_000_000,
             "model": self._deployed,
             "object": "chat.completion",
             "service_tier": "default",
@@ -243,48 +216,39 @@ class _Completion:
                 "completion_tokens": completion_tokens,
                 "prompt_tokens": prompt_tokens,
                 "total_tokens": prompt_tokens + completion_tokens,
-                "completion_tokens_details": {
-                    "accepted_prediction_tokens": None,
-                    "audio_tokens": None,
-                    "reasoning_tokens": None,
-                    "rejected_prediction_tokens": None,
-                },
+                "completion_tokens_details": dict.fromkeys(_COMPLETION_DETAILS),
                 "prompt_tokens_details": {"audio_tokens": None, "cached_tokens": 0},
             },
         }
 
-    def _documented_draft(self) -> _Draft | None:
+    def _documented_draft(self) -> Draft | None:
         """Return the documented reply, unless a parameter rules it out."""
         last = self._messages[-1]
         if last["role"] != "user":
             return None
         names = [function["name"] for function in self._functions]
-        page = documented_reply(text_of(last), [url for url, _ in image_urls([last])], names)
-        if page is None or (self._must_call and page.tool_name is None) or self._wants_json != (page.json is not None):
+        draft = documented_reply(text_of(last), [url for url, _ in image_urls([last])], names)
+        if draft is None or (self._must_call and not draft.calls) or self._wants_json != draft.is_json:
             return None
-        if page.json is not None:
+        values = [(self._parameters(name), arguments) for name, arguments in draft.calls]
+        if draft.is_json:
             schema = (self._params["response_format"].get("json_schema") or {}).get("schema")
-            return _Draft(page.json) if schema is not None and _is_valid(schema, json.loads(page.json)) else None
-        if page.tool_name is None or page.tool_arguments is None:
-            return _Draft(page.content, documented=page)
-        if not _is_valid(self._parameters(page.tool_name), json.loads(page.tool_arguments)):
-            return None
-        return _Draft(calls=(_Call(page.tool_name, page.tool_arguments),), documented=page)
+            values = [(False if schema is None else schema, draft.content or "")]
+        return draft if all(_is_valid(schema, json.loads(value)) for schema, value in values) else None
 
     def _parameters(self, name: str) -> Any:
         return next(function for function in self._functions if function["name"] == name).get("parameters") or {}
 
-    def _apply_drift(self, draft: _Draft) -> _Draft:
-        calls = []
-        for call in draft.calls:
-            is_valid = partial(_is_valid, self._parameters(call.name))
-            arguments = change_argument(call.arguments, self._drift, is_valid)
-            calls.append(_Call(call.name, arguments))
+    def _apply_drift(self, draft: Draft) -> Draft:
+        calls = tuple(
+            (name, change_argument(arguments, self._drift, partial(_is_valid, self._parameters(name))))
+            for name, arguments in draft.calls
+        )
         if draft.content is None or self._wants_json:  # JSON differs by its index, and must stay valid
-            return _Draft(draft.content, tuple(calls))
-        return _Draft(rephrase(draft.content, self._drift), tuple(calls))
+            return Draft(draft.content, calls=calls)
+        return Draft(rephrase(draft.content, self._drift), calls=calls)
 
-    def _draft(self, choices: SeededChoice, index: int) -> _Draft:
+    def _draft(self, choices: SeededChoice, index: int) -> Draft:
         results = _tool_results(self._messages)
         functions, must_call = self._functions, self._must_call
         if results:
@@ -298,23 +262,23 @@ class _Completion:
         if functions:
             calls = self._calls(functions, must_call, max_chars)
             if calls:
-                return _Draft(calls=calls)
+                return Draft(calls=calls)
         if self._wants_json:
             prompt = self._prompt
             if results:
                 prompt = Prompt(prompt.text + ":\n" + "\n".join(result for _, _, result in results))
-            return _Draft(self._json(prompt, index, max_chars))
+            return Draft(self._json(prompt, index, max_chars), is_json=True)
         if results:
-            return _Draft(describe_results(results))
+            return Draft(describe_results(results))
         words = word_count(self._prompt)
         if words is not None:
-            return _Draft(write_essay(self._prompt, min(words, MAX_WORDS // self._choice_count), choices))
-        return _Draft(f"{introduction(choices)}\n\n{self._report}")
+            return Draft(write_essay(self._prompt, min(words, MAX_WORDS // self._choice_count), choices))
+        return Draft(f"{introduction(choices)}\n\n{describe_request(self._params, self._images)}")
 
-    def _calls(self, functions: list[dict[str, Any]], must_call: bool, max_chars: int) -> tuple[_Call, ...]:
+    def _calls(self, functions: list[dict[str, Any]], must_call: bool, max_chars: int) -> tuple[tuple[str, str], ...]:
         """Return calls of the tools that the prompt asks for; several places are several calls."""
         parallel = self._params.get("parallel_tool_calls", True)
-        calls: list[_Call] = []
+        calls: list[tuple[str, str]] = []
         try:
             for function in _pick_functions(self._prompt, functions) or functions[: int(must_call)]:
                 schema = function.get("parameters") or {"type": "object", "properties": {}}
@@ -322,7 +286,7 @@ class _Completion:
                 for index in range(max(1, len(places))):
                     builder = ExampleBuilder(schema, self._prompt, optional=False, max_chars=max_chars)
                     arguments = json.dumps(builder.build(index), ensure_ascii=False, separators=(",", ":"))
-                    calls.append(_Call(function["name"], arguments))
+                    calls.append((function["name"], arguments))
         except Unsatisfiable as error:
             text = f"Invalid schema for a function in 'tools': {error}."
             raise ApiError(400, text, param="tools", code="invalid_function_parameters") from error
@@ -339,7 +303,7 @@ class _Completion:
             raise ApiError(400, text, param="response_format") from error
         return json.dumps(value, ensure_ascii=False)
 
-    def _choice(self, draft: _Draft, index: int) -> tuple[dict[str, Any], int]:
+    def _choice(self, draft: Draft, index: int) -> tuple[dict[str, Any], int]:
         """Cut a draft at `stop` and at the token limit; return the choice and its number of tokens."""
         content = draft.content
         finish_reason = "tool_calls" if draft.calls else "stop"
@@ -354,25 +318,20 @@ class _Completion:
             finish_reason = "length"
         count = min(len(tokens), limit)
         calls: list[dict[str, Any]] = []
-        for number, call in enumerate(draft.calls):
-            tokens = split_tokens(call.arguments)
+        for number, (name, arguments) in enumerate(draft.calls):
+            tokens = split_tokens(arguments)
             if count + len(tokens) > limit:
                 tokens = tokens[: limit - count]
                 finish_reason = "length"
             count += len(tokens)
-            call_id = draft.documented.tool_call_id if draft.documented and index == 0 else None
-            calls.append(
-                {
-                    "id": call_id or "call_" + random_id(f"{self._key}/{index}/{number}", 24),
-                    "function": {"arguments": "".join(tokens), "name": call.name},
-                    "type": "function",
-                    "index": number,
-                }
-            )
+            documented_id = draft.call_id if index == 0 else None
+            call_id = documented_id or "call_" + random_id(f"{self._key}/{index}/{number}", 24)
+            function = {"arguments": "".join(tokens), "name": name}
+            calls.append({"id": call_id, "function": function, "type": "function", "index": number})
             if finish_reason == "length":
                 break
-        if draft.documented and draft.documented.completion_tokens and finish_reason != "length":
-            count = draft.documented.completion_tokens
+        if draft.completion_tokens and finish_reason != "length":
+            count = draft.completion_tokens
         message = {
             "content": content,
             "refusal": None,
@@ -396,10 +355,7 @@ def _is_correction(message: dict[str, Any]) -> bool:
 
 
 def _is_valid(schema: Any, value: Any) -> bool:
-    try:
-        return SchemaDocument(schema).is_valid(schema, value)
-    except (Unsatisfiable, RecursionError):
-        return False
+    return ExampleBuilder(schema, Prompt("")).is_valid(value)
 
 
 def _tool_results(messages: list[dict[str, Any]]) -> list[tuple[str, str, str]]:

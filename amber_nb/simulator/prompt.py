@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -23,7 +22,7 @@ __all__ = [
     "suggest_boolean",
     "suggest_numbers",
     "suggest_strings",
-    "type_names",
+    "to_list",
 ]
 
 MAX_CHARS = 20_000  # characters of a prompt that are read, and of a string that is suggested
@@ -62,10 +61,12 @@ _PLACES = re.compile(
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(\d{1,3}(?:,\d{3})+|\d{1,15})(\.\d{1,10})?(?![\w-])")
 _NO_NUMBER = re.compile(r"\S+@\S+|https?://\S+|\d{4}-\d\d-\d\d\S*|\d{1,2}:\d\d(?::\d\d)?")
 _QUOTED = re.compile(r'"([^"\n]{1,200})"|“([^”\n]{1,200})”|`([^`\n]{1,200})`')
-_EMAIL = re.compile(r"\b[\w.+-]{1,60}@[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){1,4}", re.ASCII)
-_URL = re.compile(r"https?://[\w.~:/?#@!$&'()*+,;=%-]{1,300}", re.ASCII)
-_DATE = re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b", re.ASCII)
-_TIME = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b", re.ASCII)
+_FOUND = {  # what has a form of its own, wherever it stands
+    "email": re.compile(r"\b[\w.+-]{1,60}@[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){1,4}", re.ASCII),
+    "uri": re.compile(r"https?://[\w.~:/?#@!$&'()*+,;=%-]{1,300}(?<![.,;:!?)])", re.ASCII),
+    "date": re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b", re.ASCII),
+    "time": re.compile(r"\b(?:[01]?\d|2[0-3]):[0-5]\d\b", re.ASCII),
+}
 
 
 def stems(text: str) -> set[str]:
@@ -157,25 +158,9 @@ class Prompt:
         """The texts in quotation marks or backticks."""
         return ["".join(groups) for groups in _QUOTED.findall(self.text)]
 
-    @cached_property
-    def emails(self) -> list[str]:
-        """The e-mail addresses."""
-        return _EMAIL.findall(self.text)
-
-    @cached_property
-    def urls(self) -> list[str]:
-        """The http and https URLs."""
-        return [url.rstrip(".,;:!?)") for url in _URL.findall(self.text)]
-
-    @cached_property
-    def dates(self) -> list[str]:
-        """The dates in ISO format."""
-        return _DATE.findall(self.text)
-
-    @cached_property
-    def times(self) -> list[str]:
-        """The times of day as HH:MM."""
-        return [f"{int(hour):02d}:{minute}" for hour, minute in _TIME.findall(self.text)]
+    def find(self, kind: str) -> list[str]:
+        """Return the e-mail addresses ("email"), web addresses ("uri"), ISO dates ("date") or times ("time", HH:MM)."""
+        return [match[0].rjust(5, "0") for match in _FOUND[kind].finditer(self.text)]  # 9:30 is 09:30
 
     @cached_property
     def keywords(self) -> list[str]:
@@ -194,13 +179,19 @@ class Prompt:
 
 # --- values for a property
 
-_PLACE_WORDS = frozenset(
-    stems("city location place country town destination origin region state address capital venue")
-)
-_TEXT_WORDS = frozenset(stems("query question prompt text message content body input request search sentence review"))
-_PERSON_WORDS = frozenset(stems("name person author user customer recipient sender title company brand product"))
-_RECIPIENT_WORDS = frozenset(["to", "cc", "bcc", *stems("recipient receiver addressee address")])
+_PLACE_WORDS = stems("city location place country town destination origin region state address capital venue")
+_TEXT_WORDS = stems("query question prompt text message content body input request search sentence review")
+_PERSON_WORDS = stems("name person author user customer recipient sender title company brand product")
+_RECIPIENT_WORDS = {"to", "cc", "bcc", *stems("recipient receiver addressee address")}
+_TOPIC_WORDS = stems("subject topic title theme")
+_NUMBER_NAMES = {"id", "number", "cod", "key", "order", "sku"}
 _LONG_TEXT_WORDS = stems("summary description reason explanation comment note answer reply response abstract")
+_FOUND_BY = {  # what is looked for → formats, and stems of a name, that ask for it
+    "date": (("date",), {"date", "day"}),
+    "time": (("time",), {"tim"}),
+    "email": (("email", "idn-email"), {"email", "mail"}),
+    "uri": (("uri", "iri"), {"url", "uri", "link"}),
+}
 # Examples of each format; the fields make the items of an array differ.
 _FORMATS = {
     "date": "2026-01-{day:02d}",
@@ -224,42 +215,55 @@ _FORMATS = {
 _BOUND = re.compile(
     r"\b(minimum|exclusiveMinimum|maximum|exclusiveMaximum): (-?(?:0|[1-9]\d{0,15})(?:\.\d{1,10})?)(?![\d.])"
 )
-_TYPE_KEYWORDS = {
-    "object": ("properties", "required", "additionalProperties", "minProperties", "patternProperties"),
-    "array": ("items", "prefixItems", "minItems", "uniqueItems", "contains"),
-    "string": ("pattern", "minLength", "maxLength", "format"),
-    "number": ("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"),
+_KEYWORD_TYPES = {
+    **dict.fromkeys(("properties", "required", "additionalProperties", "minProperties", "patternProperties"), "object"),
+    **dict.fromkeys(("items", "prefixItems", "minItems", "uniqueItems", "contains"), "array"),
+    **dict.fromkeys(("pattern", "minLength", "maxLength", "format"), "string"),
+    **dict.fromkeys(("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"), "number"),
 }
 _NUMBER_WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What is known of a value besides its schema.
+    """What is known of a value besides its schema, and where it goes.
 
     Attributes:
         name: the property's name, or the schema's title.
         description: the schema's description.
         index: position in an array, or number of the instance.
         order: how many numbers its object has before it, so that `a` and `b` of a sum take different numbers.
+        depth: values around it.
+        references: references that led to it.
     """
 
     name: str = ""
     description: str = ""
     index: int = 0
     order: int = 0
+    depth: int = 0
+    references: int = 0
 
-    def with_schema(self, schema: dict[str, Any]) -> Hint:
-        """Return the hint with the title and description of a schema."""
-        description = schema.get("description") or self.description
-        return Hint(self.name or schema.get("title", ""), description, self.index, self.order)
+    @property
+    def is_lean(self) -> bool:
+        """Whether a recursive schema is brought to an end here."""
+        return self.references > 2
 
     @property
     def words(self) -> set[str]:
         """The stems of the name."""
         return stems(self.name)
 
-    def is_about(self, words: frozenset[str]) -> bool:
+    def with_schema(self, schema: dict[str, Any]) -> Hint:
+        """Return the hint with the title and description of a schema."""
+        name, description = self.name or schema.get("title", ""), schema.get("description") or self.description
+        return replace(self, name=name, description=description)
+
+    def inner(self, name: str, index: int = 0, order: int = 0) -> Hint:
+        """Return the hint for a value within this one."""
+        return Hint(name, "", index, order, self.depth + 1, self.references)
+
+    def is_about(self, words: set[str]) -> bool:
         """Return whether the name, or for a very short name the description, has one of the stems."""
         return bool(self.words & words) or (len(self.name) < 3 and bool(stems(self.description) & words))
 
@@ -269,9 +273,17 @@ class Hint:
         return items[start:] + items[:start]
 
 
-def type_names(kind: Any) -> list[str]:
-    """Return the value of a schema's `type` as a list."""
-    return kind if isinstance(kind, list) else [kind]
+def to_list(value: Any) -> list[Any]:
+    """Return a list as it is, and any other value as the only item of a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def likely_types(schema: dict[str, Any]) -> list[str]:
+    """Return the types of a schema; without `type`, those that it may mean, the likeliest first."""
+    if "type" in schema:
+        return to_list(schema["type"])
+    first = [kind for keyword, kind in _KEYWORD_TYPES.items() if keyword in schema]
+    return list(dict.fromkeys([*first, "string", "number", "object", "array", "boolean", "null"]))
 
 
 def suggest_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[str]:
@@ -304,30 +316,26 @@ def _mentioned_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> li
     kind = schema.get("format", "")
     words = hint.words
     if kind == "date-time":
-        time = f"T{prompt.times[0]}:00Z" if prompt.times else "T09:00:00Z"
-        return [day + time for day in hint.turn(prompt.dates)]
-    if kind == "date" or words & {"date", "day"}:
-        return hint.turn(prompt.dates)
-    if kind == "time" or words & {"tim"}:
-        return [time + ":00Z" if kind == "time" else time for time in hint.turn(prompt.times)]
-    if kind.endswith("email") or words & {"email", "mail"}:
-        return hint.turn(prompt.emails)
-    if kind in ("uri", "iri") or words & {"url", "uri", "link"}:
-        return hint.turn(prompt.urls)
+        time = [*prompt.find("time"), "09:00"][0]
+        return [f"{day}T{time}:00Z" for day in hint.turn(prompt.find("date"))]
+    for found, (formats, names) in _FOUND_BY.items():
+        if kind in formats or words & names:
+            return [text + ":00Z" * (kind == "time") for text in hint.turn(prompt.find(found))]
     if kind:
         return []
-    if prompt.emails and (hint.name.lower() in _RECIPIENT_WORDS or words & _RECIPIENT_WORDS):
-        return hint.turn(prompt.emails)
+    emails = prompt.find("email")
+    if emails and (hint.name.lower() in _RECIPIENT_WORDS or words & _RECIPIENT_WORDS):
+        return hint.turn(emails)
     texts: list[str] = []
     if hint.is_about(_PLACE_WORDS) or "city" in hint.description.lower():
         texts += hint.turn(prompt.places)
-    if words & stems("subject topic title theme"):
+    if words & _TOPIC_WORDS:
         texts += re.findall(r"\b(?:about|regarding|concerning|über)\s+([^.,;:!?\n]{2,80})", prompt.text)
     if hint.is_about(_TEXT_WORDS):
         texts += [*hint.turn(prompt.quoted), prompt.subject]
     if hint.is_about(_PERSON_WORDS):
         texts += hint.turn(prompt.quoted) + hint.turn(prompt.names)
-    if words & {"id", "number", "cod", "key", "order", "sku"}:
+    if words & _NUMBER_NAMES:
         texts += hint.turn(re.findall(r"(?<![\w-])#?((?=[\w-]*\d)[A-Za-z0-9][\w-]{0,40})", prompt.text))
     return texts or hint.turn(prompt.quoted)
 
@@ -381,26 +389,17 @@ def _labelled_number(hint: Hint, prompt: Prompt) -> float | int | None:
     return None
 
 
-def _fraction(number: float | int) -> Fraction:
-    """Return a number as the fraction that its decimal digits mean."""
-    return Fraction(str(number))
-
-
-def likely_types(schema: dict[str, Any]) -> list[str]:
-    """Return the types that a schema without `type` may mean, the likeliest first."""
-    first = [kind for kind, keywords in _TYPE_KEYWORDS.items() if any(key in schema for key in keywords)]
-    rest = ("string", "number", "object", "array", "boolean", "null")
-    return first + [kind for kind in rest if kind not in first]
-
-
 def suggest_numbers(
     schema: dict[str, Any], hint: Hint, prompt: Prompt, *, whole: bool = False
 ) -> Iterator[float | int]:
     """Yield numbers to try, the most plausible first, then those near the bounds and steps of the schema."""
-    for number in _plausible_numbers(schema, hint, prompt):
-        yield round(number) if whole else number
+    labelled = _labelled_number(hint, prompt)
+    plausible = [labelled, *hint.turn(prompt.numbers, hint.order), schema.get("default")]
+    for number in plausible:
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            yield round(number) if whole else number
     low, high = _bounds(schema)
-    step = _fraction(schema["multipleOf"]) if "multipleOf" in schema else Fraction(1)
+    step = Fraction(str(schema["multipleOf"])) if "multipleOf" in schema else Fraction(1)
     start = low if low is not None else high if high is not None else Fraction(0)
     base = math.ceil(start / step) if low is not None else math.floor(start / step)
     direction = -1 if low is None and high is not None else 1
@@ -417,22 +416,11 @@ def suggest_numbers(
             yield float(value)
 
 
-def _plausible_numbers(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[float | int]:
-    labelled = _labelled_number(hint, prompt)
-    if labelled is not None:
-        yield labelled
-    yield from hint.turn(prompt.numbers, hint.order)
-    if isinstance(schema.get("default"), int | float) and not isinstance(schema["default"], bool):
-        yield schema["default"]
-
-
 def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
     # OpenAI's strict schemas have no keywords for bounds: a description states them.
-    bounds = {
-        key: _fraction(json.loads(text)) for key, text in _BOUND.findall(str(schema.get("description", ""))[:500])
-    }
+    bounds = {key: Fraction(text) for key, text in _BOUND.findall(str(schema.get("description", ""))[:500])}
     lows, highs = ("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")
-    bounds |= {key: _fraction(schema[key]) for key in (*lows, *highs) if key in schema}
+    bounds |= {key: Fraction(str(schema[key])) for key in (*lows, *highs) if key in schema}
     return (
         max((bounds[key] for key in lows if key in bounds), default=None),
         min((bounds[key] for key in highs if key in bounds), default=None),
@@ -464,7 +452,7 @@ def is_mentioned(schema: Any, hint: Hint, prompt: Prompt) -> bool:
             return any(is_mentioned(branch, hint, prompt) for branch in schema[key])
     if "enum" in schema:
         return any(prompt.position(str(option)) is not None for option in schema["enum"])
-    kinds = type_names(schema.get("type", "string"))
+    kinds = to_list(schema.get("type", "string"))
     is_named = bool(hint.words & prompt.stems)
     if "boolean" in kinds:
         return is_named
