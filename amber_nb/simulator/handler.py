@@ -9,36 +9,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from .api import (
-    MAX_BODY_BYTES,
-    ApiError,
-    Dialect,
-    Request,
-    Response,
-    SeededChoice,
-    check_key,
-    completion_events,
-    image_urls,
-    parse_body,
-    random_id,
-    read_images,
-    split_tokens,
-    text_of,
-    too_large,
-)
-from .content import (
-    MAX_WORDS,
-    Draft,
-    change_argument,
-    describe_request,
-    describe_results,
-    documented_reply,
-    introduction,
-    later_version,
-    rephrase,
-    word_count,
-    write_essay,
-)
+from . import api, content
+from .api import ApiError, Dialect, Request, Response, SeededChoice, image_urls, split_tokens, text_of
+from .content import MAX_WORDS, Draft, Essay
 from .faults import FAULTS, PREFIX, Reply, near_names
 from .prompt import Prompt, stems
 from .validate import check_body, invalid_type, missing
@@ -69,7 +42,7 @@ _KEYS = re.compile(
 
 
 def respond(
-    request: Request, *, dialect: Dialect = "openai", max_body_bytes: int = MAX_BODY_BYTES, drift: int = 0
+    request: Request, *, dialect: Dialect = "openai", max_body_bytes: int = api.MAX_BODY_BYTES, drift: int = 0
 ) -> Response:
     """Return the response to a request; it depends on the arguments alone, and nothing is raised.
 
@@ -103,12 +76,12 @@ def _route(request: Request, litellm: bool, max_body_bytes: int, drift: int) -> 
     if request.method != method:
         text = f"Not allowed to {request.method[:20]} on {path[:200]}. (HINT: Perhaps you meant to use {method}?)"
         raise ApiError(405, text, code="method_not_supported", allow=method)
-    check_key(request.headers.get("authorization"))
+    api.check_key(request.headers.get("authorization"))
     if len(request.body) > max_body_bytes:
-        raise too_large(max_body_bytes)
+        raise api.too_large(max_body_bytes)
     if is_model:
         return _json_response(_list_models(unquote(path.removeprefix("/models").removeprefix("/")), litellm))
-    return _chat(parse_body(request.body), litellm, drift, request.headers.get("x-stainless-retry-count", ""))
+    return _chat(api.parse_body(request.body), litellm, drift, request.headers.get("x-stainless-retry-count", ""))
 
 
 def _json_response(value: Any) -> Response:
@@ -168,7 +141,7 @@ def _chat(body: dict[str, Any], litellm: bool, drift: int, attempt: str) -> Resp
         "cache-control": "no-cache",
         "x-request-id": _request_id(completion["id"].encode()),
     }
-    events = completion_events(completion, include_usage=include_usage, litellm=litellm)
+    events = api.completion_events(completion, include_usage=include_usage, litellm=litellm)
     return Response(200, headers, events=events)
 
 
@@ -179,7 +152,7 @@ class _Completion:
         self._params = params
         self._messages: list[dict[str, Any]] = params["messages"]
         self._drift = drift
-        self._deployed = later_version(deployed, drift) if drift else deployed
+        self._deployed = content.later_version(deployed, drift) if drift else deployed
         self._choice_count = params.get("n", 1)
         self._wants_json = (params.get("response_format") or {}).get("type", "text") != "text"
         self._functions, self._must_call = _usable_functions(params)
@@ -187,7 +160,7 @@ class _Completion:
         relevant = {name: value for name, value in params.items() if name not in ("stream", "stream_options")}
         key = hashlib.sha256(json.dumps(relevant, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
         self._key = hashlib.sha256(f"{key}/{drift}".encode()).hexdigest() if drift else key
-        self._images = read_images(image_urls(self._messages))
+        self._images = api.read_images(image_urls(self._messages))
         users = (m for m in reversed(self._messages) if m["role"] == "user" and not _is_correction(m))
         self._prompt = Prompt(text_of(next(users, {})))
 
@@ -205,7 +178,7 @@ class _Completion:
             completion_tokens += tokens
         prompt_tokens = draft.prompt_tokens or self._prompt_tokens()
         return {
-            "id": draft.completion_id or "chatcmpl-" + random_id(self._key, 29),
+            "id": draft.completion_id or "chatcmpl-" + api.random_id(self._key, 29),
             "choices": choices,
             "created": draft.created or 1_770_000_000 + int(self._key[:6], 16) % 10_000_000,
             "model": self._deployed,
@@ -227,7 +200,7 @@ class _Completion:
         if last["role"] != "user":
             return None
         names = [function["name"] for function in self._functions]
-        draft = documented_reply(text_of(last), [url for url, _ in image_urls([last])], names)
+        draft = content.documented_reply(text_of(last), [url for url, _ in image_urls([last])], names)
         if draft is None or (self._must_call and not draft.calls) or self._wants_json != draft.is_json:
             return None
         values = [(self._parameters(name), arguments) for name, arguments in draft.calls]
@@ -241,12 +214,12 @@ class _Completion:
 
     def _apply_drift(self, draft: Draft) -> Draft:
         calls = tuple(
-            (name, change_argument(arguments, self._drift, partial(_is_valid, self._parameters(name))))
+            (name, content.change_argument(arguments, self._drift, partial(_is_valid, self._parameters(name))))
             for name, arguments in draft.calls
         )
         if draft.content is None or self._wants_json:  # JSON differs by its index, and must stay valid
             return Draft(draft.content, calls=calls)
-        return Draft(rephrase(draft.content, self._drift), calls=calls)
+        return Draft(content.rephrase(draft.content, self._drift), calls=calls)
 
     def _draft(self, choices: SeededChoice, index: int) -> Draft:
         results = _tool_results(self._messages)
@@ -269,11 +242,11 @@ class _Completion:
                 prompt = Prompt(prompt.text + ":\n" + "\n".join(result for _, _, result in results))
             return Draft(self._json(prompt, index, max_chars), is_json=True)
         if results:
-            return Draft(describe_results(results))
-        words = word_count(self._prompt)
+            return Draft(content.describe_results(results))
+        words = content.word_count(self._prompt)
         if words is not None:
-            return Draft(write_essay(self._prompt, min(words, MAX_WORDS // self._choice_count), choices))
-        return Draft(f"{introduction(choices)}\n\n{describe_request(self._params, self._images)}")
+            return Draft(Essay(self._prompt, choices).write(min(words, MAX_WORDS // self._choice_count)))
+        return Draft(content.describe_request(self._params, self._images, choices))
 
     def _calls(self, functions: list[dict[str, Any]], must_call: bool, max_chars: int) -> tuple[tuple[str, str], ...]:
         """Return calls of the tools that the prompt asks for; several places are several calls."""
@@ -325,7 +298,7 @@ class _Completion:
                 finish_reason = "length"
             count += len(tokens)
             documented_id = draft.call_id if index == 0 else None
-            call_id = documented_id or "call_" + random_id(f"{self._key}/{index}/{number}", 24)
+            call_id = documented_id or "call_" + api.random_id(f"{self._key}/{index}/{number}", 24)
             function = {"arguments": "".join(tokens), "name": name}
             calls.append({"id": call_id, "function": function, "type": "function", "index": number})
             if finish_reason == "length":
