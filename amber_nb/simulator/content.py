@@ -19,6 +19,7 @@ __all__ = [
     "IMAGE_PROMPT",
     "IMAGE_REPLY",
     "IMAGE_URL",
+    "INTRODUCTIONS",
     "MAX_WORDS",
     "Draft",
     "Essay",
@@ -105,7 +106,7 @@ def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) 
 
 # --- the ordinary reply
 
-_INTRODUCTIONS = (
+INTRODUCTIONS = (
     "**This is the simulator**, not a model. Here is what arrived:",
     "**Simulated reply.** No model has read this; what arrived:",
     "**The simulator speaks:** nothing here was thought up by a model. I received:",
@@ -113,17 +114,16 @@ _INTRODUCTIONS = (
 _NOT_REPORTED = ("model", "messages", "stream", "stream_options", "tools", "response_format", "n")
 
 
-def describe_request(params: dict[str, Any], image_lines: list[str], choices: SeededChoice) -> str:
+def describe_request(params: dict[str, Any], image_lines: list[str]) -> str:
     """Return a Markdown list of what arrived: prompt, messages, parameters, images and tools.
 
     Args:
         params: the parameters of a valid request.
         image_lines: a description of each image.
-        choices: varies the introduction, which says that this is the simulator.
     """
     messages = params["messages"]
     user_texts = [text_of(message) for message in messages if message["role"] == "user"]
-    lines = [choices.choice(_INTRODUCTIONS), ""]
+    lines = []
     if user_texts:
         count = len(user_texts[-1].split())
         words = f"({count} word{'s' if count != 1 else ''})"

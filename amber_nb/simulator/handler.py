@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -161,8 +161,12 @@ class _Completion:
         key = hashlib.sha256(json.dumps(relevant, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
         self._key = hashlib.sha256(f"{key}/{drift}".encode()).hexdigest() if drift else key
         self._images = api.read_images(image_urls(self._messages))
-        users = (m for m in reversed(self._messages) if m["role"] == "user" and not _is_correction(m))
-        self._prompt = Prompt(text_of(next(users, {})))
+        prompts = [text_of(message) for message in self._messages if message["role"] == "user"]
+        self._prompt = Prompt(next((text for text in reversed(prompts) if not text.startswith(_CORRECTION)), ""))
+
+    @cached_property
+    def _report(self) -> str:
+        return content.describe_request(self._params, self._images)
 
     def build(self) -> dict[str, Any]:
         """Return the completion as JSON-ready data."""
@@ -246,7 +250,7 @@ class _Completion:
         words = content.word_count(self._prompt)
         if words is not None:
             return Draft(Essay(self._prompt, choices).write(min(words, MAX_WORDS // self._choice_count)))
-        return Draft(content.describe_request(self._params, self._images, choices))
+        return Draft(f"{choices.choice(content.INTRODUCTIONS)}\n\n{self._report}")
 
     def _calls(self, functions: list[dict[str, Any]], must_call: bool, max_chars: int) -> tuple[tuple[str, str], ...]:
         """Return calls of the tools that the prompt asks for; several places are several calls."""
@@ -278,16 +282,16 @@ class _Completion:
 
     def _choice(self, draft: Draft, index: int) -> tuple[dict[str, Any], int]:
         """Cut a draft at `stop` and at the token limit; return the choice and its number of tokens."""
-        content = draft.content
+        text = draft.content
         finish_reason = "tool_calls" if draft.calls else "stop"
         stop = self._params.get("stop", [])
         for ending in [stop] if isinstance(stop, str) else stop:
-            if content is not None and ending:
-                content = content.partition(ending)[0]
+            if text is not None and ending:
+                text = text.partition(ending)[0]
         limit = self._params.get("max_completion_tokens", self._params.get("max_tokens", 10**9))
-        tokens = split_tokens(content or "")
+        tokens = split_tokens(text or "")
         if len(tokens) > limit:
-            content = "".join(tokens[:limit])
+            text = "".join(tokens[:limit])
             finish_reason = "length"
         count = min(len(tokens), limit)
         calls: list[dict[str, Any]] = []
@@ -306,7 +310,7 @@ class _Completion:
         if draft.completion_tokens and finish_reason != "length":
             count = draft.completion_tokens
         message = {
-            "content": content,
+            "content": text,
             "refusal": None,
             "role": "assistant",
             "annotations": None,
@@ -321,10 +325,6 @@ class _Completion:
         characters = sum(len(text_of(message)) for message in self._messages)
         characters += len(json.dumps(self._params.get("tools") or "", ensure_ascii=False))
         return 3 + characters // 4 + 4 * len(self._messages) + 170 * len(self._images)
-
-
-def _is_correction(message: dict[str, Any]) -> bool:
-    return isinstance(message["content"], str) and message["content"].startswith(_CORRECTION)
 
 
 def _is_valid(schema: Any, value: Any) -> bool:
@@ -390,13 +390,12 @@ def _score(prompt: Prompt, function: dict[str, Any]) -> tuple[float, set[str]]:
 def _takes_one_place(schema: dict[str, Any]) -> bool:
     """Return whether a tool has exactly one text parameter for a place: two places are then two calls."""
     place_words = stems("city location place country town address capital region")
-    places = [
+    texts = [
         name
         for name, part in schema.get("properties", {}).items()
         if isinstance(part, dict) and part.get("type", "string") == "string" and "enum" not in part
-        and stems(name) & place_words
-    ]  # fmt: skip
-    return len(places) == 1
+    ]
+    return sum(bool(stems(name) & place_words) for name in texts) == 1
 
 
 def _schema_of_keys(prompt: Prompt) -> dict[str, Any]:

@@ -198,28 +198,24 @@ _FORMATS = {
     "time": "{hour:02d}:30:00Z",
     "date-time": "2026-01-{day:02d}T09:30:00Z",
     "duration": "P{n}D",
-    "email": "person{n}@example.com",
-    "hostname": "host{n}.example.com",
     "ipv4": "192.0.2.{octet}",
     "ipv6": "2001:db8::{n}",
-    "uri": "https://example.com/{n}",
-    "uri-reference": "/{n}",
     "uuid": "123e4567-e89b-42d3-a456-{n:012d}",
     "json-pointer": "/item/{n}",
     "regex": "^a*$",
-    "idn-email": "person{n}@example.com",
-    "idn-hostname": "host{n}.example.com",
-    "iri": "https://example.com/{n}",
-    "iri-reference": "/{n}",
+    **dict.fromkeys(("email", "idn-email"), "person{n}@example.com"),
+    **dict.fromkeys(("hostname", "idn-hostname"), "host{n}.example.com"),
+    **dict.fromkeys(("uri", "iri"), "https://example.com/{n}"),
+    **dict.fromkeys(("uri-reference", "iri-reference"), "/{n}"),
 }
 _BOUND = re.compile(
     r"\b(minimum|exclusiveMinimum|maximum|exclusiveMaximum): (-?(?:0|[1-9]\d{0,15})(?:\.\d{1,10})?)(?![\d.])"
 )
-_KEYWORD_TYPES = {
-    **dict.fromkeys(("properties", "required", "additionalProperties", "minProperties", "patternProperties"), "object"),
-    **dict.fromkeys(("items", "prefixItems", "minItems", "uniqueItems", "contains"), "array"),
-    **dict.fromkeys(("pattern", "minLength", "maxLength", "format"), "string"),
-    **dict.fromkeys(("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"), "number"),
+_KEYWORDS = {  # by which a schema without `type` tells what it is about
+    "object": ("properties", "required", "additionalProperties", "minProperties", "patternProperties"),
+    "array": ("items", "prefixItems", "minItems", "uniqueItems", "contains"),
+    "string": ("pattern", "minLength", "maxLength", "format"),
+    "number": ("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"),
 }
 _NUMBER_WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
@@ -282,17 +278,15 @@ def likely_types(schema: dict[str, Any]) -> list[str]:
     """Return the types of a schema; without `type`, those that it may mean, the likeliest first."""
     if "type" in schema:
         return to_list(schema["type"])
-    first = [kind for keyword, kind in _KEYWORD_TYPES.items() if keyword in schema]
+    first = [kind for kind, keywords in _KEYWORDS.items() if schema.keys() & set(keywords)]
     return list(dict.fromkeys([*first, "string", "number", "object", "array", "boolean", "null"]))
 
 
 def suggest_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[str]:
     """Yield strings to try, the most plausible first; the last ones are cut or padded to the bounds of the schema."""
     mentioned = [text for text in _mentioned_strings(schema, hint, prompt) if text]
-    yield from mentioned
-    if isinstance(schema.get("default"), str):
-        yield schema["default"]
-    yield from (text for text in hint.turn(schema.get("examples") or []) if isinstance(text, str))
+    known = [*mentioned, schema.get("default"), *hint.turn(schema.get("examples") or [])]
+    yield from (text for text in known if isinstance(text, str))
     n = hint.index + 1
     if schema.get("format") in _FORMATS:
         yield _FORMATS[schema["format"]].format(n=n, day=n % 28 + 1, hour=n % 24, octet=n % 254 + 1)
@@ -341,17 +335,17 @@ def _mentioned_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> li
 
 
 def _generic_strings(hint: Hint, prompt: Prompt) -> list[str]:
-    subject = re.sub(r"\s+", " ", prompt.subject)
+    n = hint.index + 1
     if hint.words & stems("timezone"):
         return ["Europe/Berlin"]
     if hint.is_about(_PLACE_WORDS):
-        return ["Aachen", "Berlin", "Paris", "Rome", "Oslo", "Lisbon", f"Town {hint.index + 1}"][hint.index % 7 :]
+        return ["Aachen", "Berlin", "Paris", "Rome", "Oslo", "Lisbon", f"Town {n}"][hint.index % 7 :]
     keywords = hint.turn(prompt.keywords)[:30]
     if hint.words & _LONG_TEXT_WORDS or hint.is_about(_TEXT_WORDS):
-        return [subject, *keywords, f"text {hint.index + 1}"]
+        return [re.sub(r"\s+", " ", prompt.subject), *keywords, f"text {n}"]
     if hint.is_about(_PERSON_WORDS) and not prompt.names:
         keywords = [word.capitalize() for word in keywords]
-    return [*keywords, hint.name.replace("_", " "), f"text {hint.index + 1}", str(hint.index)]
+    return [*keywords, hint.name.replace("_", " "), f"text {n}", str(hint.index)]
 
 
 def sort_options(enum: list[Any], schema: dict[str, Any], hint: Hint, prompt: Prompt) -> list[Any]:
@@ -399,15 +393,14 @@ def suggest_numbers(
         if isinstance(number, int | float) and not isinstance(number, bool):
             yield round(number) if whole else number
     low, high = _bounds(schema)
-    step = Fraction(str(schema["multipleOf"])) if "multipleOf" in schema else Fraction(1)
+    step = Fraction(str(schema.get("multipleOf", 1)))
     start = low if low is not None else high if high is not None else Fraction(0)
     base = math.ceil(start / step) if low is not None else math.floor(start / step)
     direction = -1 if low is None and high is not None else 1
     steps = (step * (base + direction * (offset + extra)) for offset in range(300) for extra in (hint.index, 0))
     values: list[Fraction] = []
     if low is not None and high is not None:
-        parts = (Fraction(1, 2), Fraction(1, 3), Fraction(9, 10), Fraction(0), Fraction(1))
-        values += [low + (high - low) * part for part in parts]
+        values += [low + (high - low) * part for part in (Fraction(1, 2), Fraction(1, 3), Fraction(9, 10), 0, 1)]
     values += [edge + Fraction(sign, 2) for edge in (low, high) if edge is not None for sign in (1, -1)]
     for value in itertools.chain(steps, values):
         if value.denominator == 1:
@@ -418,13 +411,10 @@ def suggest_numbers(
 
 def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
     # OpenAI's strict schemas have no keywords for bounds: a description states them.
-    bounds = {key: Fraction(text) for key, text in _BOUND.findall(str(schema.get("description", ""))[:500])}
-    lows, highs = ("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")
-    bounds |= {key: Fraction(str(schema[key])) for key in (*lows, *highs) if key in schema}
-    return (
-        max((bounds[key] for key in lows if key in bounds), default=None),
-        min((bounds[key] for key in highs if key in bounds), default=None),
-    )
+    bounds = dict(_BOUND.findall(str(schema.get("description", ""))[:500])) | schema
+    lows = [Fraction(str(bounds[key])) for key in ("minimum", "exclusiveMinimum") if key in bounds]
+    highs = [Fraction(str(bounds[key])) for key in ("maximum", "exclusiveMaximum") if key in bounds]
+    return max(lows, default=None), min(highs, default=None)
 
 
 def item_count(hint: Hint, prompt: Prompt, default: int) -> int:
