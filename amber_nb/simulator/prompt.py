@@ -11,19 +11,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-__all__ = [
-    "Hint",
-    "Prompt",
-    "is_mentioned",
-    "item_count",
-    "likely_types",
-    "sort_options",
-    "stems",
-    "suggest_boolean",
-    "suggest_numbers",
-    "suggest_strings",
-    "to_list",
-]
+__all__ = ["Hint", "Prompt", "likely_types", "stems"]
 
 MAX_CHARS = 20_000  # characters of a prompt that are read, and of a string that is suggested
 
@@ -220,9 +208,25 @@ _KEYWORDS = {  # by which a schema without `type` tells what it is about
 _NUMBER_WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
+def likely_types(schema: dict[str, Any]) -> list[str]:
+    """Return the types of a schema; without `type`, those that it may mean, the likeliest first."""
+    if "type" in schema:
+        return schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    first = [kind for kind, keywords in _KEYWORDS.items() if schema.keys() & set(keywords)]
+    return list(dict.fromkeys([*first, "string", "number", "object", "array", "boolean", "null"]))
+
+
+def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
+    # OpenAI's strict schemas have no keywords for bounds: a description states them.
+    bounds = dict(_BOUND.findall(str(schema.get("description", ""))[:500])) | schema
+    lows = [Fraction(str(bounds[key])) for key in ("minimum", "exclusiveMinimum") if key in bounds]
+    highs = [Fraction(str(bounds[key])) for key in ("maximum", "exclusiveMaximum") if key in bounds]
+    return max(lows, default=None), min(highs, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What is known of a value besides its schema, and where it goes.
+    """What is known of a value besides its schema, and which values that suggests.
 
     Attributes:
         name: the property's name, or the schema's title.
@@ -233,6 +237,7 @@ class Hint:
         references: references that led to it.
     """
 
+    prompt: Prompt
     name: str = ""
     description: str = ""
     index: int = 0
@@ -257,7 +262,7 @@ class Hint:
 
     def inner(self, name: str, index: int = 0, order: int = 0) -> Hint:
         """Return the hint for a value within this one."""
-        return Hint(name, "", index, order, self.depth + 1, self.references)
+        return Hint(self.prompt, name, "", index, order, self.depth + 1, self.references)
 
     def is_about(self, words: set[str]) -> bool:
         """Return whether the name, or for a very short name the description, has one of the stems."""
@@ -268,188 +273,156 @@ class Hint:
         start = (self.index + extra) % len(items) if items else 0
         return items[start:] + items[:start]
 
+    def strings(self, schema: dict[str, Any]) -> Iterator[str]:
+        """Yield strings to try, the most plausible first; the last ones are cut or padded to the schema's bounds."""
+        mentioned = [text for text in self._mentioned_strings(schema) if text]
+        known = [*mentioned, schema.get("default"), *self.turn(schema.get("examples") or [])]
+        yield from (text for text in known if isinstance(text, str))
+        n = self.index + 1
+        if schema.get("format") in _FORMATS:
+            yield _FORMATS[schema["format"]].format(n=n, day=n % 28 + 1, hour=n % 24, octet=n % 254 + 1)
+            return  # how strictly a format is checked depends on what is installed; other texts pass only here or there
+        generic = [text for text in self._generic_strings() if text]
+        yield from generic
+        low = int(min(schema.get("minLength", 0), MAX_CHARS))
+        high = int(min(schema.get("maxLength", MAX_CHARS), MAX_CHARS))
+        for text in [*mentioned, *generic]:
+            if len(text) > high:
+                yield text[:high].rpartition(" ")[0] or text[:high]
+                yield text[:high]
+            elif len(text) < low:
+                yield (text + " " + "and so on " * (low // 10 + 1))[:low].rstrip().ljust(low, ".")
+        yield "x" * low
+        yield chr(97 + self.index % 26) * max(low, min(1, high))
 
-def to_list(value: Any) -> list[Any]:
-    """Return a list as it is, and any other value as the only item of a list."""
-    return value if isinstance(value, list) else [value]
+    def _mentioned_strings(self, schema: dict[str, Any]) -> list[str]:
+        """Return what the prompt itself says for a property; empty if it says nothing."""
+        kind = schema.get("format", "")
+        words = self.words
+        if kind == "date-time":
+            time = [*self.prompt.find("time"), "09:00"][0]
+            return [f"{day}T{time}:00Z" for day in self.turn(self.prompt.find("date"))]
+        for found, (formats, names) in _FOUND_BY.items():
+            if kind in formats or words & names:
+                return [text + ":00Z" * (kind == "time") for text in self.turn(self.prompt.find(found))]
+        if kind:
+            return []
+        emails = self.prompt.find("email")
+        if emails and (self.name.lower() in _RECIPIENT_WORDS or words & _RECIPIENT_WORDS):
+            return self.turn(emails)
+        texts: list[str] = []
+        if self.is_about(_PLACE_WORDS) or "city" in self.description.lower():
+            texts += self.turn(self.prompt.places)
+        if words & _TOPIC_WORDS:
+            texts += re.findall(r"\b(?:about|regarding|concerning|über)\s+([^.,;:!?\n]{2,80})", self.prompt.text)
+        if self.is_about(_TEXT_WORDS):
+            texts += [*self.turn(self.prompt.quoted), self.prompt.subject]
+        if self.is_about(_PERSON_WORDS):
+            texts += self.turn(self.prompt.quoted) + self.turn(self.prompt.names)
+        if words & _NUMBER_NAMES:
+            texts += self.turn(re.findall(r"(?<![\w-])#?((?=[\w-]*\d)[A-Za-z0-9][\w-]{0,40})", self.prompt.text))
+        return texts or self.turn(self.prompt.quoted)
 
+    def _generic_strings(self) -> list[str]:
+        n = self.index + 1
+        if self.words & stems("timezone"):
+            return ["Europe/Berlin"]
+        if self.is_about(_PLACE_WORDS):
+            return ["Aachen", "Berlin", "Paris", "Rome", "Oslo", "Lisbon", f"Town {n}"][self.index % 7 :]
+        keywords = self.turn(self.prompt.keywords)[:30]
+        if self.words & _LONG_TEXT_WORDS or self.is_about(_TEXT_WORDS):
+            return [re.sub(r"\s+", " ", self.prompt.subject), *keywords, f"text {n}"]
+        if self.is_about(_PERSON_WORDS) and not self.prompt.names:
+            keywords = [word.capitalize() for word in keywords]
+        return [*keywords, self.name.replace("_", " "), f"text {n}", str(self.index)]
 
-def likely_types(schema: dict[str, Any]) -> list[str]:
-    """Return the types of a schema; without `type`, those that it may mean, the likeliest first."""
-    if "type" in schema:
-        return to_list(schema["type"])
-    first = [kind for kind, keywords in _KEYWORDS.items() if schema.keys() & set(keywords)]
-    return list(dict.fromkeys([*first, "string", "number", "object", "array", "boolean", "null"]))
+    def options(self, enum: list[Any], schema: dict[str, Any]) -> list[Any]:
+        """Return the options of an enum, those that the prompt mentions first, then the default."""
+        positions = [self.prompt.position(str(option)) for option in enum]
+        mentioned = sorted((position, i) for i, position in enumerate(positions) if position is not None)
+        if mentioned:
+            return self.turn([enum[i] for _, i in mentioned]) + enum
+        overlaps = [len(stems(str(option)) & self.prompt.stems) for option in enum]
+        if max(overlaps, default=0) > 0:
+            return [enum[overlaps.index(max(overlaps))], *enum]
+        return [schema["default"], *enum] if "default" in schema else self.turn(enum)
 
+    def boolean(self, schema: dict[str, Any]) -> bool:
+        """Return whether the prompt mentions the property, else its default."""
+        if not self.words & self.prompt.stems:
+            return schema.get("default") is True
+        name = re.escape(self.name.lower().replace("_", " "))
+        return re.search(rf"\b(?:no|not|without)\s+{name}", self.prompt.lower) is None
 
-def suggest_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[str]:
-    """Yield strings to try, the most plausible first; the last ones are cut or padded to the bounds of the schema."""
-    mentioned = [text for text in _mentioned_strings(schema, hint, prompt) if text]
-    known = [*mentioned, schema.get("default"), *hint.turn(schema.get("examples") or [])]
-    yield from (text for text in known if isinstance(text, str))
-    n = hint.index + 1
-    if schema.get("format") in _FORMATS:
-        yield _FORMATS[schema["format"]].format(n=n, day=n % 28 + 1, hour=n % 24, octet=n % 254 + 1)
-        return  # how strictly a format is checked depends on what is installed; other texts could pass here or there
-    generic = [text for text in _generic_strings(hint, prompt) if text]
-    yield from generic
-    low = int(min(schema.get("minLength", 0), MAX_CHARS))
-    high = int(min(schema.get("maxLength", MAX_CHARS), MAX_CHARS))
-    for text in [*mentioned, *generic]:
-        if len(text) > high:
-            yield text[:high].rpartition(" ")[0] or text[:high]
-            yield text[:high]
-        elif len(text) < low:
-            yield (text + " " + "and so on " * (low // 10 + 1))[:low].rstrip().ljust(low, ".")
-    yield "x" * low
-    yield chr(97 + hint.index % 26) * max(low, min(1, high))
+    def _labelled_number(self) -> float | int | None:
+        """Find "radius 3", "radius: 3", "radius of 3", "3 days", "three days"."""
+        number = r"([-+]?\d{1,15}(?:\.\d{1,10})?)"
+        for word in re.findall(r"[a-z]{2,40}", self.name.lower()):
+            stem = re.escape(word.rstrip("s"))
+            match = re.search(rf"\b{stem}s?\b\W{{0,3}}(?:(?:of|is|to|was|at)\s)?\s?{number}\b", self.prompt.lower)
+            match = match or re.search(rf"(?<![\w.]){number}[\s-]{stem}s?\b", self.prompt.lower)
+            if match:
+                return float(match[1]) if "." in match[1] else int(match[1])
+            match = re.search(rf"\b({'|'.join(_NUMBER_WORDS)}) (?:\w+ )?{stem}s?\b", self.prompt.lower)
+            if match:
+                return _NUMBER_WORDS.index(match[1]) + 1
+        return None
 
+    def numbers(self, schema: dict[str, Any], *, whole: bool = False) -> Iterator[float | int]:
+        """Yield numbers to try, the most plausible first, then those near the bounds and steps of the schema."""
+        labelled = self._labelled_number()
+        plausible = [labelled, *self.turn(self.prompt.numbers, self.order), schema.get("default")]
+        for number in plausible:
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                yield round(number) if whole else number
+        low, high = _bounds(schema)
+        step = Fraction(str(schema.get("multipleOf", 1)))
+        start = low if low is not None else high if high is not None else Fraction(0)
+        base = math.ceil(start / step) if low is not None else math.floor(start / step)
+        direction = -1 if low is None and high is not None else 1
+        steps = (step * (base + direction * (offset + extra)) for offset in range(300) for extra in (self.index, 0))
+        values: list[Fraction] = []
+        if low is not None and high is not None:
+            values += [low + (high - low) * part for part in (Fraction(1, 2), Fraction(1, 3), Fraction(9, 10), 0, 1)]
+        values += [edge + Fraction(sign, 2) for edge in (low, high) if edge is not None for sign in (1, -1)]
+        for value in itertools.chain(steps, values):
+            if value.denominator == 1:
+                yield value.numerator if abs(value) < 10**30 else float(value)
+            elif not whole:
+                yield float(value)
 
-def _mentioned_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> list[str]:
-    """Return what the prompt itself says for a property; empty if it says nothing."""
-    kind = schema.get("format", "")
-    words = hint.words
-    if kind == "date-time":
-        time = [*prompt.find("time"), "09:00"][0]
-        return [f"{day}T{time}:00Z" for day in hint.turn(prompt.find("date"))]
-    for found, (formats, names) in _FOUND_BY.items():
-        if kind in formats or words & names:
-            return [text + ":00Z" * (kind == "time") for text in hint.turn(prompt.find(found))]
-    if kind:
-        return []
-    emails = prompt.find("email")
-    if emails and (hint.name.lower() in _RECIPIENT_WORDS or words & _RECIPIENT_WORDS):
-        return hint.turn(emails)
-    texts: list[str] = []
-    if hint.is_about(_PLACE_WORDS) or "city" in hint.description.lower():
-        texts += hint.turn(prompt.places)
-    if words & _TOPIC_WORDS:
-        texts += re.findall(r"\b(?:about|regarding|concerning|über)\s+([^.,;:!?\n]{2,80})", prompt.text)
-    if hint.is_about(_TEXT_WORDS):
-        texts += [*hint.turn(prompt.quoted), prompt.subject]
-    if hint.is_about(_PERSON_WORDS):
-        texts += hint.turn(prompt.quoted) + hint.turn(prompt.names)
-    if words & _NUMBER_NAMES:
-        texts += hint.turn(re.findall(r"(?<![\w-])#?((?=[\w-]*\d)[A-Za-z0-9][\w-]{0,40})", prompt.text))
-    return texts or hint.turn(prompt.quoted)
+    def item_count(self, default: int) -> int:
+        """Return how many items an array gets: as many as the prompt says ("three ideas") or lists, else `default`."""
+        if not default:
+            return 0
+        number = self._labelled_number()
+        if isinstance(number, int) and 0 < number <= 50:
+            return number
+        if self.is_about(_PLACE_WORDS) and self.prompt.places:
+            return len(self.prompt.places[:20])
+        if len(self.prompt.quoted) > 1 and (self.is_about(_TEXT_WORDS) or self.name in ("", "value", "items")):
+            return len(self.prompt.quoted[:20])
+        if re.match(r"(?:number|value|operand|arg)", self.name.lower()) and self.prompt.numbers:
+            return len(self.prompt.numbers[:50])
+        return default
 
-
-def _generic_strings(hint: Hint, prompt: Prompt) -> list[str]:
-    n = hint.index + 1
-    if hint.words & stems("timezone"):
-        return ["Europe/Berlin"]
-    if hint.is_about(_PLACE_WORDS):
-        return ["Aachen", "Berlin", "Paris", "Rome", "Oslo", "Lisbon", f"Town {n}"][hint.index % 7 :]
-    keywords = hint.turn(prompt.keywords)[:30]
-    if hint.words & _LONG_TEXT_WORDS or hint.is_about(_TEXT_WORDS):
-        return [re.sub(r"\s+", " ", prompt.subject), *keywords, f"text {n}"]
-    if hint.is_about(_PERSON_WORDS) and not prompt.names:
-        keywords = [word.capitalize() for word in keywords]
-    return [*keywords, hint.name.replace("_", " "), f"text {n}", str(hint.index)]
-
-
-def sort_options(enum: list[Any], schema: dict[str, Any], hint: Hint, prompt: Prompt) -> list[Any]:
-    """Return the options of an enum, those that the prompt mentions first, then the default."""
-    positions = [prompt.position(str(option)) for option in enum]
-    mentioned = sorted((position, i) for i, position in enumerate(positions) if position is not None)
-    if mentioned:
-        return hint.turn([enum[i] for _, i in mentioned]) + enum
-    overlaps = [len(stems(str(option)) & prompt.stems) for option in enum]
-    if max(overlaps, default=0) > 0:
-        return [enum[overlaps.index(max(overlaps))], *enum]
-    return [schema["default"], *enum] if "default" in schema else hint.turn(enum)
-
-
-def suggest_boolean(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> bool:
-    """Return whether the prompt mentions the property, else its default."""
-    if not hint.words & prompt.stems:
-        return schema.get("default") is True
-    negated = re.search(rf"\b(?:no|not|without)\s+{re.escape(hint.name.lower().replace('_', ' '))}", prompt.lower)
-    return negated is None
-
-
-def _labelled_number(hint: Hint, prompt: Prompt) -> float | int | None:
-    """Find "radius 3", "radius: 3", "radius of 3", "3 days", "three days"."""
-    number = r"([-+]?\d{1,15}(?:\.\d{1,10})?)"
-    for word in re.findall(r"[a-z]{2,40}", hint.name.lower()):
-        stem = re.escape(word.rstrip("s"))
-        match = re.search(rf"\b{stem}s?\b\W{{0,3}}(?:(?:of|is|to|was|at)\s)?\s?{number}\b", prompt.lower)
-        match = match or re.search(rf"(?<![\w.]){number}[\s-]{stem}s?\b", prompt.lower)
-        if match:
-            return float(match[1]) if "." in match[1] else int(match[1])
-        match = re.search(rf"\b({'|'.join(_NUMBER_WORDS)}) (?:\w+ )?{stem}s?\b", prompt.lower)
-        if match:
-            return _NUMBER_WORDS.index(match[1]) + 1
-    return None
-
-
-def suggest_numbers(
-    schema: dict[str, Any], hint: Hint, prompt: Prompt, *, whole: bool = False
-) -> Iterator[float | int]:
-    """Yield numbers to try, the most plausible first, then those near the bounds and steps of the schema."""
-    labelled = _labelled_number(hint, prompt)
-    plausible = [labelled, *hint.turn(prompt.numbers, hint.order), schema.get("default")]
-    for number in plausible:
-        if isinstance(number, int | float) and not isinstance(number, bool):
-            yield round(number) if whole else number
-    low, high = _bounds(schema)
-    step = Fraction(str(schema.get("multipleOf", 1)))
-    start = low if low is not None else high if high is not None else Fraction(0)
-    base = math.ceil(start / step) if low is not None else math.floor(start / step)
-    direction = -1 if low is None and high is not None else 1
-    steps = (step * (base + direction * (offset + extra)) for offset in range(300) for extra in (hint.index, 0))
-    values: list[Fraction] = []
-    if low is not None and high is not None:
-        values += [low + (high - low) * part for part in (Fraction(1, 2), Fraction(1, 3), Fraction(9, 10), 0, 1)]
-    values += [edge + Fraction(sign, 2) for edge in (low, high) if edge is not None for sign in (1, -1)]
-    for value in itertools.chain(steps, values):
-        if value.denominator == 1:
-            yield value.numerator if abs(value) < 10**30 else float(value)
-        elif not whole:
-            yield float(value)
-
-
-def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
-    # OpenAI's strict schemas have no keywords for bounds: a description states them.
-    bounds = dict(_BOUND.findall(str(schema.get("description", ""))[:500])) | schema
-    lows = [Fraction(str(bounds[key])) for key in ("minimum", "exclusiveMinimum") if key in bounds]
-    highs = [Fraction(str(bounds[key])) for key in ("maximum", "exclusiveMaximum") if key in bounds]
-    return max(lows, default=None), min(highs, default=None)
-
-
-def item_count(hint: Hint, prompt: Prompt, default: int) -> int:
-    """Return how many items an array gets: as many as the prompt says ("three ideas") or lists, else `default`."""
-    if not default:
-        return 0
-    number = _labelled_number(hint, prompt)
-    if isinstance(number, int) and 0 < number <= 50:
-        return number
-    if hint.is_about(_PLACE_WORDS) and prompt.places:
-        return len(prompt.places[:20])
-    if len(prompt.quoted) > 1 and (hint.is_about(_TEXT_WORDS) or hint.name in ("", "value", "items")):
-        return len(prompt.quoted[:20])
-    if re.match(r"(?:number|value|operand|arg)", hint.name.lower()) and prompt.numbers:
-        return len(prompt.numbers[:50])
-    return default
-
-
-def is_mentioned(schema: Any, hint: Hint, prompt: Prompt) -> bool:
-    """Return whether the prompt says something for an optional argument; the others are left to their defaults."""
-    if not isinstance(schema, dict):
-        return False
-    for key in ("anyOf", "oneOf"):
-        if key in schema:
-            return any(is_mentioned(branch, hint, prompt) for branch in schema[key])
-    if "enum" in schema:
-        return any(prompt.position(str(option)) is not None for option in schema["enum"])
-    kinds = to_list(schema.get("type", "string"))
-    is_named = bool(hint.words & prompt.stems)
-    if "boolean" in kinds:
-        return is_named
-    if "integer" in kinds or "number" in kinds:
-        return _labelled_number(hint, prompt) is not None
-    if "string" in kinds:
-        if hint.is_about(_TEXT_WORDS) or not hint.name:
+    def is_mentioned(self, schema: Any) -> bool:
+        """Return whether the prompt says something for an optional argument; the others are left to their defaults."""
+        if not isinstance(schema, dict):
             return False
-        return bool(_mentioned_strings(schema, hint, prompt)) and (is_named or not prompt.quoted)
-    return "array" in kinds and is_mentioned(schema.get("items", {}), hint, prompt)
+        for key in ("anyOf", "oneOf"):
+            if key in schema:
+                return any(self.is_mentioned(branch) for branch in schema[key])
+        if "enum" in schema:
+            return any(self.prompt.position(str(option)) is not None for option in schema["enum"])
+        kinds = likely_types({"type": "string", **schema})
+        is_named = bool(self.words & self.prompt.stems)
+        if "boolean" in kinds:
+            return is_named
+        if "integer" in kinds or "number" in kinds:
+            return self._labelled_number() is not None
+        if "string" in kinds:
+            if self.is_about(_TEXT_WORDS) or not self.name:
+                return False
+            return bool(self._mentioned_strings(schema)) and (is_named or not self.prompt.quoted)
+        return "array" in kinds and self.is_mentioned(schema.get("items", {}))

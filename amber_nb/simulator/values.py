@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -19,17 +19,7 @@ from referencing.jsonschema import DRAFT202012
 from rstr import Rstr
 
 from .api import SeededChoice
-from .prompt import (
-    Hint,
-    Prompt,
-    is_mentioned,
-    item_count,
-    likely_types,
-    sort_options,
-    suggest_boolean,
-    suggest_numbers,
-    suggest_strings,
-)
+from .prompt import Hint, Prompt, likely_types
 
 __all__ = ["ExampleBuilder", "Unsatisfiable", "matches", "pattern_examples"]
 
@@ -229,7 +219,7 @@ class ExampleBuilder:
             Unsatisfiable: no example was found, the schema is not supported, or it is too large.
         """
         try:
-            return self._build(self._root, Hint(index=index))
+            return self._build(self._root, Hint(self._prompt, index=index))
         except _NoExample as error:
             raise Unsatisfiable("no instance of the schema was found") from error
         except RecursionError as error:
@@ -296,7 +286,7 @@ class ExampleBuilder:
         if "const" in flat:
             yield flat["const"]
         elif "enum" in flat:
-            yield from sort_options(flat["enum"], flat, hint, self._prompt)
+            yield from hint.options(flat["enum"], flat)
         elif branches:
             for branch in sorted(branches, key=lambda b: "$ref" in str(b)[:2_000] if hint.is_lean else b == _NULL):
                 step = isinstance(branch, dict) and "$ref" in branch
@@ -314,25 +304,22 @@ class ExampleBuilder:
         with contextlib.suppress(_NoExample):
             yield self._build(schema, replace(hint, depth=hint.depth + 1))
 
-    def _values(self, kind: str, flat: dict[str, Any], hint: Hint) -> Iterator[Any]:
-        if kind == "null":
-            yield None
-        elif kind == "boolean":
-            first = suggest_boolean(flat, hint, self._prompt)
-            yield from (first, not first)
-        elif kind == "string":
-            yield from self._strings(flat, hint)
-        elif kind in ("integer", "number"):
-            yield from suggest_numbers(flat, hint, self._prompt, whole=kind == "integer")
-        elif kind == "array":
-            yield from self._arrays(flat, hint)
-        else:
-            yield from self._objects(flat, hint)
+    def _values(self, kind: str, flat: dict[str, Any], hint: Hint) -> Iterable[Any]:
+        if kind == "boolean":
+            first = hint.boolean(flat)
+            return (first, not first)
+        if kind == "string":
+            return self._strings(flat, hint)
+        if kind in ("integer", "number"):
+            return hint.numbers(flat, whole=kind == "integer")
+        if kind == "array":
+            return self._arrays(flat, hint)
+        return self._objects(flat, hint) if kind == "object" else (None,)
 
     def _strings(self, flat: dict[str, Any], hint: Hint) -> Iterator[str]:
-        texts = suggest_strings(flat, hint, self._prompt)
+        texts = hint.strings(flat)
         if "pattern" in flat:
-            seed = f"{self._prompt.text}/{hint.name}/{hint.index}"
+            seed = f"{hint.prompt.text}/{hint.name}/{hint.index}"
             texts = itertools.chain(texts, pattern_examples(flat["pattern"], seed, int(flat.get("minLength", 0))))
         for text in texts:
             self._chars_left -= len(text)
@@ -345,7 +332,7 @@ class ExampleBuilder:
         low = int(flat.get("minItems", 0))
         high = int(min(flat.get("maxItems", MAX_ITEMS), MAX_ITEMS))
         contains = int(flat.get("minContains", 1)) if "contains" in flat else 0
-        likely = item_count(hint, self._prompt, 0 if hint.is_lean else max(2, len(prefix)))
+        likely = hint.item_count(0 if hint.is_lean else max(2, len(prefix)))
         if low > high or max(low, contains) > MAX_ITEMS:
             return
         for count in dict.fromkeys([min(high, max(low, likely, contains)), low, max(low, min(contains, high))]):
@@ -390,7 +377,7 @@ class ExampleBuilder:
         if self._optional:
             return not hint.is_lean
         flat = self._flatten(schema)
-        return isinstance(flat, dict) and is_mentioned(flat, hint.inner(name).with_schema(flat), self._prompt)
+        return isinstance(flat, dict) and hint.inner(name).with_schema(flat).is_mentioned(flat)
 
     def _property(self, flat: dict[str, Any], name: str, hint: Hint, order: int = 0) -> Any:
         return self._build(_property_schema(flat, name), hint.inner(name, hint.index, order))
@@ -421,5 +408,5 @@ class ExampleBuilder:
             for index in range(count):
                 for text in pattern_examples(pattern, f"{hint.name}{index}"):
                     yield from (text, f"{text}{index + 1}")
-        yield from self._prompt.keywords[:count]
+        yield from hint.prompt.keywords[:count]
         yield from (f"extra_{index}" for index in range(1, count + 1))
