@@ -201,11 +201,7 @@ class SeededChoice:
 def random_id(seed: str, length: int) -> str:
     """Return letters and digits derived from a seed, for ids such as `chatcmpl-…`."""
     number = int.from_bytes(hashlib.sha512(seed.encode(errors="replace")).digest(), "big")
-    characters = []
-    for _ in range(length):
-        number, rest = divmod(number, len(_ID_ALPHABET))
-        characters.append(_ID_ALPHABET[rest])
-    return "".join(characters)
+    return "".join(_ID_ALPHABET[number // 62**place % 62] for place in range(length))
 
 
 def text_of(message: dict[str, Any]) -> str:

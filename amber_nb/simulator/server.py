@@ -243,7 +243,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._stream(response.events, chunked, end=not response.cut)
         if response.cut == "reset":
-            self._reset()
+            clock.sleep(_BEFORE_RESET_S)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            socket.close(self.connection.detach())  # `close` would wait for the file objects of this socket
 
     def _stream(self, events: Iterable[bytes | float], chunked: bool, *, end: bool) -> None:
         for wait_s, event in delays(events, self.server.chunks_per_s):
@@ -270,12 +272,6 @@ class _Handler(BaseHTTPRequestHandler):
                 except OSError:
                     return False
         return True
-
-    def _reset(self) -> None:
-        """Reset the connection instead of closing it."""
-        clock.sleep(_BEFORE_RESET_S)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        socket.close(self.connection.detach())  # `close` would wait for the file objects of this socket
 
     def handle(self) -> None:
         """Serve one connection; print nothing if the client leaves."""

@@ -12,11 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .api import ApiError, text_of
 
-__all__ = [
-    "check_body",
-    "invalid_type",
-    "missing",
-]
+__all__ = ["check_body", "invalid_type", "missing"]
 
 
 # --- refusals
@@ -141,9 +137,7 @@ class _Function(_Model):
 
     @model_validator(mode="after")
     def _check_parameters(self) -> Self:
-        _check_schema(
-            f"function '{self.name}'", self.parameters, self.strict, "parameters", "invalid_function_parameters"
-        )
+        _check_schema(f"function '{self.name}'", self.parameters, self.strict, at="parameters")
         return self
 
 
@@ -286,8 +280,9 @@ def _api_error(error: ErrorDetails) -> ApiError:
         return invalid_type(param, context["expected"], context["value"])
     if kind == "invalid_value":
         return _invalid_value(param, context["value"], ", ".join(f"'{name}'" for name in context["options"]))
-    if kind == "refusal":
-        return ApiError(400, context["text"], param=param, code=context["code"])
+    if kind == "invalid_schema":
+        code = "invalid_function_parameters" if param.endswith(".parameters") else None
+        return ApiError(400, context["text"], param=param, code=code)
     text, code = _OUT_OF_RANGE[kind]
     noun = "integer" if isinstance(context.get("ge", context.get("le")), int) else "decimal"
     text = f"Invalid '{param}': {text.format(noun=noun, **context)}"
@@ -398,9 +393,7 @@ def _check_tools(tools: list[dict[str, Any]], choice: Any) -> None:
 # --- schemas
 
 
-def _check_schema(
-    owner: str, schema: dict[str, Any] | None, strict: bool | None, at: str = "", code: str | None = None
-) -> None:
+def _check_schema(owner: str, schema: dict[str, Any] | None, strict: bool | None, at: str = "") -> None:
     """Refuse what is no JSON schema, and in strict mode also what breaks its rules."""
     if schema is None:
         return
@@ -412,7 +405,7 @@ def _check_schema(
     elif fault is None and strict:
         fault = _strict_fault(schema, ())
     if fault is not None:
-        raise _error("refusal", at, text=f"Invalid schema for {owner}: {fault}", code=code)
+        raise _error("invalid_schema", at, text=f"Invalid schema for {owner}: {fault}")
 
 
 @lru_cache(maxsize=512)

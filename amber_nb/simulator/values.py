@@ -92,12 +92,9 @@ class _PatternChoice(random.Random):
 
 
 def pattern_examples(pattern: str, seed: str, min_length: int = 0) -> Iterator[str]:
-    """Yield texts made to match a pattern, short ones first; the caller checks them.
+    """Yield texts made to match a pattern, short ones first and the same ones for a seed; the caller checks them.
 
-    Args:
-        pattern: regular expression.
-        seed: the same seed gives the same texts.
-        min_length: texts of at least this length are among them, if the pattern allows.
+    Texts of at least `min_length` are among them, if the pattern allows.
 
     Raises:
         Unsatisfiable: the pattern is not supported, or may take too long to match.
@@ -281,20 +278,21 @@ class ExampleBuilder:
         flat = flat if isinstance(flat, dict) else {}
         follows = isinstance(schema, dict) and "$ref" in schema
         hint = replace(hint.with_schema(flat), references=hint.references + follows)
-        rest = {key: value for key, value in flat.items() if key not in ("anyOf", "oneOf", "if", "then", "else")}
-        branches = flat.get("anyOf") or flat.get("oneOf")
+        choice = next((key for key in ("anyOf", "oneOf") if key in flat), None)
         if "const" in flat:
             yield flat["const"]
         elif "enum" in flat:
             yield from hint.options(flat["enum"], flat)
-        elif branches:
-            for branch in sorted(branches, key=lambda b: "$ref" in str(b)[:2_000] if hint.is_lean else b == _NULL):
-                step = isinstance(branch, dict) and "$ref" in branch
-                schema = _merge(rest, self._flatten(branch))
-                yield from self._attempt(schema, replace(hint, references=hint.references + step))
+        elif choice:
+            rest = {key: value for key, value in flat.items() if key != choice}
+            for branch in sorted(flat[choice], key=lambda b: "$ref" in str(b)[:2_000] if hint.is_lean else b == _NULL):
+                follows = isinstance(branch, dict) and "$ref" in branch
+                inner = replace(hint, references=hint.references + follows)
+                yield from self._attempt({"allOf": [rest, branch]}, inner)
         elif "if" in flat:
-            for branch in (_merge(flat["if"], flat.get("then", True)), flat.get("else", True)):
-                yield from self._attempt(_merge(rest, branch), hint)
+            rest = {key: value for key, value in flat.items() if key not in ("if", "then", "else")}
+            for parts in ([flat["if"], flat.get("then", True)], [flat.get("else", True)]):
+                yield from self._attempt({"allOf": [rest, *parts]}, hint)
         else:
             last = ("object", "array") if hint.is_lean else ("null",)
             for kind in sorted(likely_types(flat), key=lambda kind: kind in last):
