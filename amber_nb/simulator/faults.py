@@ -12,20 +12,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain, cycle
 from typing import Any, TypeAlias
 
 from .api import DONE, Cut, Response, completion_events, encode_event
 
-__all__ = ["FAULTS", "PREFIX", "Fault", "Reply", "near_names"]
+__all__ = ["FAULTS", "PREFIX", "STREAM_HEADERS", "Fault", "Reply"]
 
 PREFIX = "fault/"
 PING_S = 0.05
 FOREVER = float("inf")
 Piece: TypeAlias = bytes | float
 Chunk: TypeAlias = dict[str, Any]
-_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 _JSON = {"content-type": "application/json"}
 
 
@@ -79,11 +78,6 @@ class Fault:
     respond: Respond
 
 
-def near_names(name: str) -> list[str]:
-    """Return up to three names of faults that resemble `name`."""
-    return get_close_matches(name, FAULTS, n=3, cutoff=0.5)
-
-
 # --- builders: each returns a response, or the function that makes one of a reply
 
 
@@ -93,7 +87,7 @@ def _body(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def _stream(pieces: Iterable[Piece], cut: Cut = "") -> Response:
-    return Response(200, _STREAM, events=pieces, cut=cut)
+    return Response(200, STREAM_HEADERS, events=pieces, cut=cut)
 
 
 def _send_body(change: Callable[[dict[str, Any]], Any], headers: Mapping[str, str] | None = None) -> Respond:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote
@@ -12,7 +13,7 @@ from urllib.parse import unquote
 from . import api, content
 from .api import ApiError, Dialect, Request, Response, SeededChoice, image_urls, split_tokens, text_of
 from .content import MAX_WORDS, Draft, Essay
-from .faults import FAULTS, PREFIX, Reply, near_names
+from .faults import FAULTS, PREFIX, STREAM_HEADERS, Reply
 from .prompt import Prompt, stems
 from .validate import check_body, invalid_type, missing
 from .values import ExampleBuilder, Unsatisfiable
@@ -107,8 +108,8 @@ def _list_models(name: str, litellm: bool) -> dict[str, Any]:
 def _check_model(name: str, litellm: bool) -> None:
     if name in MODELS:
         return
-    near = [f"`{PREFIX}{fault}`" for fault in near_names(name.removeprefix(PREFIX))] if name.startswith(PREFIX) else []
-    suggestion = f" Did you mean {' or '.join(near)}?" if near else ""
+    near = get_close_matches(name.removeprefix(PREFIX), FAULTS, cutoff=0.5) if name.startswith(PREFIX) else []
+    suggestion = " Did you mean " + " or ".join(f"`{PREFIX}{fault}`" for fault in near) + "?" if near else ""
     if litellm:
         text = f"Invalid model name passed in model={name[:100]}. Call `/v1/models` to view available models."
         raise ApiError(400, text + suggestion, param="model")
@@ -136,11 +137,7 @@ def _chat(body: dict[str, Any], litellm: bool, drift: int, attempt: str) -> Resp
         return fault.respond(Reply(completion, streamed, include_usage, litellm, earlier))
     if not streamed:
         return _json_response(completion)
-    headers = {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-cache",
-        "x-request-id": _request_id(completion["id"].encode()),
-    }
+    headers = {**STREAM_HEADERS, "x-request-id": _request_id(completion["id"].encode())}
     events = api.completion_events(completion, include_usage=include_usage, litellm=litellm)
     return Response(200, headers, events=events)
 
