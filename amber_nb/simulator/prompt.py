@@ -78,22 +78,19 @@ class Prompt:
     Args:
         text: the prompt; the first 20,000 characters are read.
 
+    Attributes:
+        stems: the stems of its content words.
+        quoted: the texts in quotation marks or backticks.
+
     Example:
         Prompt("What's the weather in Paris and Rome?").places  # ["Paris", "Rome"]
     """
 
     def __init__(self, text: str) -> None:
         self.text = text[:MAX_CHARS]
-
-    @cached_property
-    def stems(self) -> set[str]:
-        """The stems of its content words."""
-        return stems(self.text)
-
-    @cached_property
-    def lower(self) -> str:
-        """The text in lower case."""
-        return self.text.lower()
+        self.lower = self.text.lower()
+        self.stems = stems(self.text)
+        self.quoted = ["".join(groups) for groups in _QUOTED.findall(self.text)]
 
     @cached_property
     def subject(self) -> str:
@@ -140,11 +137,6 @@ class Prompt:
         """The numbers in order, without those that are part of a date, a time, an id or an address."""
         matches = _NUMBER.finditer(_NO_NUMBER.sub(" ", self.text))
         return [(float if match[2] else int)(match[0].replace(",", "")) for match in matches]
-
-    @cached_property
-    def quoted(self) -> list[str]:
-        """The texts in quotation marks or backticks."""
-        return ["".join(groups) for groups in _QUOTED.findall(self.text)]
 
     def find(self, kind: str) -> list[str]:
         """Return the e-mail addresses ("email"), web addresses ("uri"), ISO dates ("date") or times ("time", HH:MM)."""
