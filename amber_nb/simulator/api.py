@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import io
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -73,10 +73,8 @@ class Request:
     """A request to the gateway.
 
     Attributes:
-        method: HTTP method in capitals.
         path: what follows the base URL, such as `/chat/completions`.
         headers: header names in lower case, and their values.
-        body: the request body.
     """
 
     method: str
@@ -90,9 +88,6 @@ class Response:
     """A response of the gateway: a whole body, or the events of a stream.
 
     Attributes:
-        status: HTTP status.
-        headers: response headers.
-        body: the whole body; empty for a stream.
         events: pieces of a streamed body, each sent separately; a number is a pause in seconds. Server-sent events,
             except for a fault, which may hold anything and may never end.
         cut: how the connection breaks after the last piece: "fin" closes it within the body, "reset" resets it.
@@ -107,42 +102,28 @@ class Response:
     wait_s: float = 0.0
 
 
+@dataclass(eq=False)
 class ApiError(Exception):
     """A refusal, with its HTTP status and the fields of OpenAI's error object.
 
-    Args:
-        status: HTTP status.
-        message: text for the caller.
+    Attributes:
         param: path of the parameter at fault, such as `messages[0].role`.
-        code: OpenAI's error code.
         allow: value of the `Allow` header of a 405.
-
-    Example:
-        raise ApiError(400, "Unknown parameter: 'foo'.", param="foo", code="unknown_parameter")
     """
 
-    def __init__(
-        self, status: int, message: str, *, param: str | None = None, code: str | None = None, allow: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.param = param
-        self.code = code
-        self.allow = allow
+    status: int
+    message: str
+    _: KW_ONLY
+    param: str | None = None
+    code: str | None = None
+    allow: str | None = None
 
     def response(self, dialect: Dialect = "openai") -> Response:
-        """Return the refusal as a response.
-
-        Args:
-            dialect: `litellm` puts the status as a string into `code`, and may leave `type` null.
-        """
+        """Return the refusal as a response; LiteLLM has the status in `code`, and may leave `type` null."""
         error: dict[str, str | None] = {"message": self.message, "type": "invalid_request_error", "param": self.param}
+        error["code"] = self.code
         if dialect == "litellm":
-            error["type"] = _LITELLM_TYPES.get(self.status, "invalid_request_error")
-            error["code"] = str(self.status)
-        else:
-            error["code"] = self.code
+            error |= {"type": _LITELLM_TYPES.get(self.status, error["type"]), "code": str(self.status)}
         headers = {"content-type": "application/json"} | ({"allow": self.allow} if self.allow else {})
         return Response(self.status, headers, json.dumps({"error": error}, ensure_ascii=False).encode(errors="replace"))
 
@@ -154,14 +135,7 @@ def too_large(max_body_bytes: int) -> ApiError:
 
 
 def check_key(authorization: str | None) -> None:
-    """Check the form of the key; its text is never repeated.
-
-    Args:
-        authorization: the `Authorization` header.
-
-    Raises:
-        ApiError: 401.
-    """
+    """Refuse an `Authorization` header without a key of the right form; its text is never repeated."""
     if not authorization or not authorization.strip():
         raise ApiError(
             401,
@@ -174,11 +148,7 @@ def check_key(authorization: str | None) -> None:
 
 
 def parse_body(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object.
-
-    Raises:
-        ApiError: 400 for anything else, also for NaN, huge numbers, lone surrogates and very deep nesting.
-    """
+    """Parse a JSON object; refuse anything else, also NaN, huge numbers, lone surrogates and very deep nesting."""
     malformed = ApiError(
         400,
         "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
@@ -211,9 +181,6 @@ class SeededChoice:
 
     `random.Random` is not used: its methods may draw differently in another version of Python, and notebooks keep
     the outputs.
-
-    Example:
-        SeededChoice("hello").choice(["red", "green"])
     """
 
     def __init__(self, seed: str) -> None:
@@ -234,11 +201,7 @@ class SeededChoice:
 def random_id(seed: str, length: int) -> str:
     """Return letters and digits derived from a seed, for ids such as `chatcmpl-…`."""
     number = int.from_bytes(hashlib.sha512(seed.encode(errors="replace")).digest(), "big")
-    characters = []
-    for _ in range(length):
-        number, rest = divmod(number, len(_ID_ALPHABET))
-        characters.append(_ID_ALPHABET[rest])
-    return "".join(characters)
+    return "".join(_ID_ALPHABET[number // 62**place % 62] for place in range(length))
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -276,21 +239,17 @@ def read_images(urls: list[tuple[str, str]]) -> list[str]:
             description, pixel_count = _decode(url, param, budget)
             budget -= pixel_count
         else:
-            host = _host(url, param)
-            description = f"a link to `{host}`; the simulator fetches nothing, so it has not seen it"
+            description = f"a link to `{_host(url, param)}`; the simulator fetches nothing, so it has not seen it"
         descriptions.append(description)
     return descriptions
 
 
 def _host(url: str, param: str) -> str:
-    try:
+    with contextlib.suppress(ValueError):
         parts = urlsplit(url)
-        host = parts.hostname if parts.scheme.lower() in ("http", "https") else None
-    except ValueError:
-        host = None
-    if not host:
-        raise _bad_url(param)
-    return host
+        if parts.scheme.lower() in ("http", "https") and parts.hostname:
+            return parts.hostname
+    raise _bad_url(param)
 
 
 def _bad_url(param: str) -> ApiError:
@@ -340,19 +299,15 @@ def _main_colour(image: Image.Image) -> tuple[int, ...]:
     # Sampled before the conversion: converting a large image would take four bytes a pixel.
     small = image.resize((64, 64), Image.Resampling.NEAREST).convert("RGBA")
     data = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB").tobytes()
-    pixels = list(zip(data[0::3], data[1::3], data[2::3], strict=True))
-    cells = Counter(tuple(value >> 6 for value in pixel) for pixel in pixels)
-    cell = max(cells, key=lambda key: (cells[key], key))
-    members = [pixel for pixel in pixels if tuple(value >> 6 for value in pixel) == cell]
+    cells: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for pixel in zip(data[0::3], data[1::3], data[2::3], strict=True):
+        cells.setdefault(tuple(value >> 6 for value in pixel), []).append(pixel)
+    members = max(cells.items(), key=lambda item: (len(item[1]), item[0]))[1]
     return tuple(round(sum(channel) / len(members)) for channel in zip(*members, strict=True))
 
 
 def split_tokens(text: str) -> list[str]:
-    """Split a text into pieces of about a token, as deltas carry them.
-
-    Example:
-        split_tokens("Hello! How are you?")  # ["Hello", "!", " How", " are", " you", "?"]
-    """
+    """Split a text into pieces of about a token, as deltas carry them: "Hello", "!", " How" and so on."""
     return _TOKEN.findall(text)
 
 
@@ -365,9 +320,9 @@ def encode_event(data: Any, name: str = "") -> bytes:
 def completion_events(
     completion: dict[str, Any], *, include_usage: bool = False, litellm: bool = False
 ) -> tuple[bytes, ...]:
-    """Return the server-sent events of a streamed completion, `[DONE]` last.
+    """Return the server-sent events of a streamed completion, `[DONE]` last; its choices take turns.
 
-    The choices take turns. A choice's first delta has no role and its last one is empty, as on the vendor's page.
+    A choice's first delta has no role and its last one is empty, as on the vendor's page.
 
     Args:
         completion: the completion as it would be sent unstreamed.
@@ -401,12 +356,10 @@ def completion_events(
 def _deltas(message: dict[str, Any]) -> list[dict[str, Any]]:
     deltas: list[dict[str, Any]] = [{"content": token} for token in split_tokens(message["content"] or "")]
     for call in message["tool_calls"] or []:
-        function = {"name": call["function"]["name"], "arguments": ""}
-        deltas.append(
-            {"tool_calls": [{"index": call["index"], "id": call["id"], "type": "function", "function": function}]}
-        )
-        for token in split_tokens(call["function"]["arguments"]):
-            deltas.append({"tool_calls": [{"index": call["index"], "function": {"arguments": token}}]})
+        index, name, arguments = call["index"], call["function"]["name"], call["function"]["arguments"]
+        first = {"index": index, "id": call["id"], "type": "function", "function": {"name": name, "arguments": ""}}
+        rest = [{"index": index, "function": {"arguments": token}} for token in split_tokens(arguments)]
+        deltas += [{"tool_calls": [part]} for part in (first, *rest)]
     return deltas
 
 

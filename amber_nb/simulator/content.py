@@ -19,17 +19,17 @@ __all__ = [
     "IMAGE_PROMPT",
     "IMAGE_REPLY",
     "IMAGE_URL",
+    "INTRODUCTIONS",
     "MAX_WORDS",
-    "DocumentedReply",
+    "Draft",
+    "Essay",
     "change_argument",
     "describe_request",
     "describe_results",
     "documented_reply",
-    "introduction",
     "later_version",
     "rephrase",
     "word_count",
-    "write_essay",
 ]
 
 MAX_WORDS = 20_000
@@ -64,24 +64,28 @@ REVIEWS_REPLY = (
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentedReply:
-    """A documented reply: a text, a tool call, or JSON; a field that is not documented is None and is computed."""
+class Draft:
+    """What a choice says before it is cut to the limits; what only a documented reply has is None elsewhere.
+
+    Attributes:
+        content: text.
+        is_json: whether the text is meant for a `response_format`.
+        calls: name and arguments (JSON) of each tool call.
+    """
 
     content: str | None = None
-    json: str | None = None
-    tool_name: str | None = None
-    tool_arguments: str | None = None
-    tool_call_id: str | None = None
+    is_json: bool = False
+    calls: tuple[tuple[str, str], ...] = ()
+    call_id: str | None = None
     completion_id: str | None = None
     created: int | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
 
-_FUNCTION_REPLY = DocumentedReply(
-    tool_name=FUNCTION_NAME,
-    tool_arguments=FUNCTION_ARGUMENTS,
-    tool_call_id="call_Tug3jwD1JpmzTapCFFWmYw7i",
+_FUNCTION_REPLY = Draft(
+    calls=((FUNCTION_NAME, FUNCTION_ARGUMENTS),),
+    call_id="call_Tug3jwD1JpmzTapCFFWmYw7i",
     completion_id="chatcmpl-DufEoQk1y55a5G8XzKBnAe63ceFdA",
     created=1782397258,
     prompt_tokens=164,
@@ -89,36 +93,25 @@ _FUNCTION_REPLY = DocumentedReply(
 )
 
 
-def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) -> DocumentedReply | None:
-    """Return the documented reply to a user message, or None.
-
-    Args:
-        prompt: the text of the message.
-        image_urls: the URLs of its images.
-        tool_names: the names of the tools that may be called.
-    """
+def documented_reply(prompt: str, image_urls: list[str], tool_names: list[str]) -> Draft | None:
+    """Return the documented reply to a user message, or None."""
     if image_urls:
-        return DocumentedReply(content=IMAGE_REPLY) if (prompt, image_urls) == (IMAGE_PROMPT, [IMAGE_URL]) else None
+        return Draft(IMAGE_REPLY) if (prompt, image_urls) == (IMAGE_PROMPT, [IMAGE_URL]) else None
     if prompt == FUNCTION_PROMPT and FUNCTION_NAME in tool_names:
         return _FUNCTION_REPLY
     if prompt == REVIEWS_PROMPT:
-        return DocumentedReply(json=REVIEWS_REPLY)
-    return DocumentedReply(content=HELLO_REPLY) if prompt == HELLO_PROMPT else None
+        return Draft(REVIEWS_REPLY, is_json=True)
+    return Draft(HELLO_REPLY) if prompt == HELLO_PROMPT else None
 
 
 # --- the ordinary reply
 
-_INTRODUCTIONS = (
+INTRODUCTIONS = (
     "**This is the simulator**, not a model. Here is what arrived:",
     "**Simulated reply.** No model has read this; what arrived:",
     "**The simulator speaks:** nothing here was thought up by a model. I received:",
 )
 _NOT_REPORTED = ("model", "messages", "stream", "stream_options", "tools", "response_format", "n")
-
-
-def introduction(choices: SeededChoice) -> str:
-    """Return a line that says that this is the simulator."""
-    return choices.choice(_INTRODUCTIONS)
 
 
 def describe_request(params: dict[str, Any], image_lines: list[str]) -> str:
@@ -172,18 +165,16 @@ def describe_results(results: list[tuple[str, str, str]]) -> str:
     Args:
         results: name, arguments (JSON) and result (JSON or text) of each call.
     """
-    if len(results) == 1:
-        name, arguments, result = results[0]
-        return f"From `{name}`{_in_brackets(arguments)}:{_describe_result(result)}"
-    lines = [f"From {len(results)} tool calls:", ""]
-    values = [_parse(result) for _, _, result in results]
-    if all(isinstance(value, dict) and _is_flat(value) for value in values):
-        calls = [f"`{name}`{_cell(_in_brackets(arguments))}" for name, arguments, _ in results]
-        lines += _table(values, "call", calls)
+    calls = [(f"`{name}`", _in_brackets(arguments), _parse(result)) for name, arguments, result in results]
+    if len(calls) == 1:
+        name, arguments, value = calls[0]
+        return f"From {name}{arguments}:{_describe_result(value)}"
+    if all(_is_flat(value) for _, _, value in calls):
+        labels = [name + _cell(arguments) for name, arguments, _ in calls]
+        lines = _table([value for _, _, value in calls], labels)
     else:
-        for name, arguments, result in results[:50]:
-            lines.append(f"- `{name}`{_in_brackets(arguments)}:{_describe_result(result, '  ')}")
-    return "\n".join(lines)
+        lines = [f"- {name}{arguments}:{_describe_result(value, '  ')}" for name, arguments, value in calls[:50]]
+    return "\n".join([f"From {len(calls)} tool calls:", "", *lines])
 
 
 def _parse(result: str) -> Any:
@@ -193,19 +184,18 @@ def _parse(result: str) -> Any:
         return result
 
 
-def _is_flat(value: dict[str, Any]) -> bool:
-    return bool(value) and not any(isinstance(item, dict | list) for item in value.values())
+def _is_flat(value: Any) -> bool:
+    """Return whether a value is an object that makes a row of a table."""
+    return isinstance(value, dict) and bool(value) and not any(isinstance(item, dict | list) for item in value.values())
 
 
-def _table(rows: list[dict[str, Any]], label: str = "", labels: list[str] | None = None) -> list[str]:
+def _table(rows: list[dict[str, Any]], labels: list[str] | None = None) -> list[str]:
     """Return the lines of a Markdown table with up to eight columns, and one for the labels of the rows."""
     keys = list(dict.fromkeys(str(key) for row in rows for key in row))[:8]
-    cells = [[_cell(row.get(key, "")) for key in keys] for row in rows]
-    head, rule = [*map(_cell, keys)], "|" + " --- |" * len(keys)
+    lines = [[*map(_cell, keys)], ["---"] * len(keys), *([_cell(row.get(key, "")) for key in keys] for row in rows)]
     if labels is not None:
-        head, rule = [label, *head], f"| --- {rule}"
-        cells = [[name, *row] for name, row in zip(labels, cells, strict=True)]
-    return ["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(row) + " |" for row in cells)]
+        lines = [[label, *line] for label, line in zip(["call", "---", *labels], lines, strict=True)]
+    return ["| " + " | ".join(line) + " |" for line in lines]
 
 
 def _in_brackets(arguments: str) -> str:
@@ -221,9 +211,8 @@ def _cell(value: Any, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _describe_result(result: str, indent: str = "") -> str:
+def _describe_result(value: Any, indent: str = "") -> str:
     """Return a result as the rest of a sentence, a short list or a small table."""
-    value = _parse(result)
     newline = "\n" if indent else "\n\n"
     if isinstance(value, dict) and value:
         lines = [f"{indent}- **{_cell(key)}**: {_cell(item)}" for key, item in list(value.items())[:12]]
@@ -232,9 +221,8 @@ def _describe_result(result: str, indent: str = "") -> str:
     if isinstance(value, list) and value:
         rows = value[:10]
         rest = f"\n\n{indent}… and {len(value) - 10} more." if len(value) > 10 else ""
-        if not indent and all(isinstance(row, dict) and _is_flat(row) for row in rows):
-            return newline + "\n".join(_table(rows)) + rest
-        return newline + "\n".join(f"{indent}- {_cell(row)}" for row in rows) + rest
+        is_table = not indent and all(map(_is_flat, rows))
+        return newline + "\n".join(_table(rows) if is_table else [f"{indent}- {_cell(row)}" for row in rows]) + rest
     text = _cell(value, 600) if not isinstance(value, str) else value.strip()
     if len(text) > 600:
         text = text[:600].rstrip() + " …"
@@ -286,13 +274,7 @@ def _swap_sentences(paragraph: str) -> str:
 
 
 def change_argument(arguments: str, drift: int, is_valid: Callable[[Any], bool]) -> str:
-    """Return the arguments of a call with one of them changed, at an odd `drift` and if the result is valid.
-
-    Args:
-        arguments: JSON.
-        drift: number of the model's version.
-        is_valid: whether the tool takes these arguments.
-    """
+    """Return the arguments (JSON) of a call with one of them changed, at an odd `drift` and if the result is valid."""
     values = _parse(arguments)
     if drift % 2 == 0 or not isinstance(values, dict):
         return arguments
@@ -366,32 +348,32 @@ def word_count(prompt: Prompt) -> int | None:
     return min(count, MAX_WORDS) or None
 
 
-def write_essay(prompt: Prompt, words: int, choices: SeededChoice) -> str:
-    """Return a Markdown essay on the topic of a prompt; under 40 words it is one paragraph.
+def _count_words(blocks: list[str]) -> int:
+    return sum(len(block.split()) for block in blocks)
+
+
+class Essay:
+    """A Markdown essay on the topic of a prompt.
 
     Args:
         prompt: gives the topic.
-        words: about how many words, as `str.split` counts them.
         choices: varies the wording.
     """
-    names = {
-        name.lower(): name for name in re.findall(r"(?<=[a-z,] )[A-Z]\w+", prompt.text)
-    }  # keep "Aachen" in capitals
-    topics = [names.get(word, word) for word in prompt.keywords if not _ABOUT_WRITING.fullmatch(word)][:6]
-    match = _TOPIC.search(_WORD_COUNT.sub("", prompt.text))
-    if match:
-        topic = re.sub(r"\s+(?:in|with|for|using|as)\s*$", "", match[1].strip())
-        topics = [part.strip() for part in re.split(r"\s+(?:and|or|und)\s+|\s+in\s+", topic) if part.strip()] or topics
-    return _EssayWriter(topics or ["patience", "craft"], choices).write(words)
 
-
-class _EssayWriter:
-    def __init__(self, topics: list[str], choices: SeededChoice) -> None:
-        self._topics = topics
+    def __init__(self, prompt: Prompt, choices: SeededChoice) -> None:
         self._choices = choices
         self._recent: list[str] = []
+        names = {name.lower(): name for name in re.findall(r"(?<=[a-z,] )[A-Z]\w+", prompt.text)}  # keep the capitals
+        topics = [names.get(word, word) for word in prompt.keywords if not _ABOUT_WRITING.fullmatch(word)][:6]
+        match = _TOPIC.search(_WORD_COUNT.sub("", prompt.text))
+        if match:
+            topic = re.sub(r"\s+(?:in|with|for|using|as)\s*$", "", match[1].strip())
+            parts = re.split(r"\s+(?:and|or|und)\s+|\s+in\s+", topic)
+            topics = [part.strip() for part in parts if part.strip()] or topics
+        self._topics = topics or ["patience", "craft"]
 
     def write(self, words: int) -> str:
+        """Return about so many words, as `str.split` counts them; under 40 they are one paragraph."""
         if words < 40:
             return self._sentences(words)
         title = " and ".join(self._topics[:2])
@@ -399,20 +381,16 @@ class _EssayWriter:
         blocks = [title, self._sentences(min(words - len(title.split()), 35 + self._choices.below(20)))]
         extras = [self._list, self._table, self._code, self._formula, self._quote]
         turn = 0
-        while (left := words - sum(len(block.split()) for block in blocks)) > 0:
-            if left < 60:
-                if left > 6:
-                    blocks.append(self._sentences(left))
-                break
+        while (left := words - _count_words(blocks)) >= 60:
             if turn % 3 == 0:
                 blocks.append("## " + self._fill(_HEADINGS))
             if turn > 0:
                 blocks.append(extras[(turn - 1) % len(extras)]())
-            left = words - sum(len(block.split()) for block in blocks)
+            left = words - _count_words(blocks)
             if left > 0:
                 blocks.append(self._sentences(min(left, 20 + self._choices.below(30))))
             turn += 1
-        return "\n\n".join(blocks)
+        return "\n\n".join([*blocks, self._sentences(left)] if left > 6 else blocks)
 
     def _pick(self, phrases: list[str]) -> str:
         """Return a phrase that was not used lately."""
@@ -425,8 +403,7 @@ class _EssayWriter:
         phrase = self._pick(phrases)
         first = self._choices.below(len(self._topics))
         other = (first + 1 + self._choices.below(max(1, len(self._topics) - 1))) % len(self._topics)
-        second = self._topics[other] if other != first else "practice"
-        text = phrase.format(a=self._topics[first], b=second)
+        text = phrase.format(a=self._topics[first], b=self._topics[other] if other != first else "practice")
         return text[0].upper() + text[1:]
 
     def _sentences(self, words: int) -> str:
@@ -450,8 +427,8 @@ class _EssayWriter:
         return "\n".join(f"{i}. {point}" for i, point in enumerate(points, 1))
 
     def _table(self) -> str:
-        numbers = [(self._choices.below(90) + 10, self._choices.below(100) / 10) for _ in self._topics[:4]]
-        rows = [f"| {topic} | {count} | {mean} |" for topic, (count, mean) in zip(self._topics, numbers, strict=False)]
+        below = self._choices.below
+        rows = [f"| {topic} | {below(90) + 10} | {below(100) / 10} |" for topic in self._topics[:4]]
         return "\n".join(["| topic | count | mean |", "| --- | ---: | ---: |", *rows])
 
     def _quote(self) -> str:

@@ -12,20 +12,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import chain, cycle
 from typing import Any, TypeAlias
 
 from .api import DONE, Cut, Response, completion_events, encode_event
 
-__all__ = ["FAULTS", "PREFIX", "Fault", "Reply", "near_names"]
+__all__ = ["FAULTS", "PREFIX", "STREAM_HEADERS", "Fault", "Reply"]
 
 PREFIX = "fault/"
 PING_S = 0.05
 FOREVER = float("inf")
 Piece: TypeAlias = bytes | float
 Chunk: TypeAlias = dict[str, Any]
-_STREAM = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 _JSON = {"content-type": "application/json"}
 
 
@@ -34,11 +33,9 @@ class Reply:
     """The reply without the fault, and how the request wants it.
 
     Attributes:
-        completion: the completion.
-        streamed: whether a stream was asked for.
         include_usage: whether a usage chunk was asked for.
         litellm: whether the dialect is LiteLLM's.
-        attempt: number of earlier attempts, from the header `x-stainless-retry-count`.
+        attempt: number of earlier attempts.
     """
 
     completion: dict[str, Any]
@@ -75,20 +72,10 @@ Respond: TypeAlias = Callable[[Reply], Response]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault.
-
-    Attributes:
-        description: one line for the list of faults.
-        respond: turns the reply without the fault into the faulty response.
-    """
+    """A fault: one line for the list of faults, and what makes the faulty response of the reply without it."""
 
     description: str
     respond: Respond
-
-
-def near_names(name: str) -> list[str]:
-    """Return up to three names of faults that resemble `name`."""
-    return get_close_matches(name, FAULTS, n=3, cutoff=0.5)
 
 
 # --- builders: each returns a response, or the function that makes one of a reply
@@ -100,33 +87,21 @@ def _body(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def _stream(pieces: Iterable[Piece], cut: Cut = "") -> Response:
-    return Response(200, _STREAM, events=pieces, cut=cut)
+    return Response(200, STREAM_HEADERS, events=pieces, cut=cut)
 
 
-def body_of(change: Callable[[dict[str, Any]], Any], headers: Mapping[str, str] | None = None) -> Respond:
+def _send_body(change: Callable[[dict[str, Any]], Any], headers: Mapping[str, str] | None = None) -> Respond:
     """Send one body, made from the completion, whether or not a stream was asked for."""
     return lambda reply: _body(change(reply.completion), headers=headers)
 
 
-def refuse(status: int, body: Any, headers: Mapping[str, str] | None = None, *, times: int | None = None) -> Respond:
-    """Refuse every attempt, or only the first `times` attempts."""
-
-    def respond(reply: Reply) -> Response:
-        if times is not None and reply.attempt >= times:
-            return reply.response()
-        return _body(body, status, headers)
-
-    return respond
+def _refuse(status: int, body: Any, headers: Mapping[str, str] | None = None, *, times: float = FOREVER) -> Respond:
+    """Refuse the first `times` attempts."""
+    return lambda reply: _body(body, status, headers) if reply.attempt < times else reply.response()
 
 
-def break_off(*tail: Piece, cut: Cut = "", whole: Any = None) -> Respond:
-    """Send half of the stream, then `tail`.
-
-    Args:
-        tail: pieces to send after the first half.
-        cut: how the connection breaks then.
-        whole: the unstreamed body; by default half of the ordinary one.
-    """
+def _break_off(*tail: Piece, cut: Cut = "", whole: Any = None) -> Respond:
+    """Send half of the stream, then `tail`; unstreamed, `whole`, or else half of the ordinary body."""
 
     def respond(reply: Reply) -> Response:
         if reply.streamed:
@@ -142,78 +117,79 @@ def break_off(*tail: Piece, cut: Cut = "", whole: Any = None) -> Respond:
     return respond
 
 
-def stream_of(change: Callable[[Reply], Iterable[Piece]]) -> Respond:
+def _insert(data: Any, name: str = "", *, whole: Any = None) -> Respond:
+    """Send half of the stream, then an event; unstreamed, what the event holds, or `whole`."""
+    return _break_off(encode_event(data, name), whole=data if whole is None else whole)
+
+
+def _send(change: Callable[[Reply], Iterable[Piece]]) -> Respond:
     """Send other pieces where a stream was asked for, else the ordinary reply."""
     return lambda reply: _stream(change(reply)) if reply.streamed else reply.response()
 
 
-def change_choices(change: Callable[[dict[str, Any]], object]) -> Respond:
+def _send_as(**options: bool) -> Respond:
+    """Send the stream with other options of `completion_events`."""
+    return _send(lambda reply: reply.events(**options))
+
+
+def _change_choices(change: Callable[[dict[str, Any]], object]) -> Respond:
     """Alter each choice of each chunk in place."""
-    return stream_of(lambda reply: reply.changed_events(lambda chunk: [change(choice) for choice in chunk["choices"]]))
+    return _send(lambda reply: reply.changed_events(lambda chunk: [change(choice) for choice in chunk["choices"]]))
 
 
-def interleave(ping: bytes) -> Respond:
+def _interleave(ping: bytes) -> Respond:
     """Send `ping` before each event."""
-    return stream_of(lambda reply: [piece for event in reply.events() for piece in (ping, event)])
+    return _send(lambda reply: [piece for event in reply.events() for piece in (ping, event)])
 
 
-def replace_newlines(newline: bytes) -> Respond:
-    """Send a stream whose lines end otherwise."""
-    return stream_of(lambda reply: [event.replace(b"\n", newline) for event in reply.events()])
+def _replace_newlines(newline: bytes) -> Respond:
+    return _send(lambda reply: [event.replace(b"\n", newline) for event in reply.events()])
 
 
-def end_early(reason: str, *, empty: bool = False, nested: bool = False) -> Respond:
-    """End the reply half-way with a finish reason.
+def _ping_for_ever(*pings: Piece) -> Respond:
+    """Send half of the stream, then `pings` again and again."""
+    return _send(lambda reply: chain(reply.first_half(), cycle(pings)))
 
-    Args:
-        reason: the finish reason.
-        empty: send no content at all.
-        nested: add the filter's results in `provider_specific_fields`.
-    """
+
+def _end_early(reason: str, *, empty: bool = False, **fields: Any) -> Respond:
+    """End the reply half-way, or without content, with a finish reason and further fields of the choice."""
 
     def respond(reply: Reply) -> Response:
         content = [] if empty else reply.first_half()
         text = "".join(json.loads(event[6:])["choices"][0]["delta"].get("content") or "" for event in content)
-        choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None}
-        if nested:
-            choice["provider_specific_fields"] = {"content_filter_results": {"violence": {"filtered": True}}}
+        choice: dict[str, Any] = {"index": 0, "finish_reason": reason, "logprobs": None, **fields}
         if not reply.streamed:
             message = {"role": "assistant", "content": text}
             return _body({**reply.completion, "choices": [{**choice, "message": message}]})
-        end = {key: reply.completion[key] for key in ("id", "created", "model")}
-        end |= {"object": "chat.completion.chunk", "choices": [{**choice, "delta": {}}]}
-        return _stream([*content, encode_event(end), DONE])
+        return _stream([*content, _chunk(reply, {**choice, "delta": {}}, object="chat.completion.chunk"), DONE])
 
     return respond
 
 
-def call_tool(*, index: bool, cut: bool) -> Respond:
-    """Send a tool call instead of the text, whatever the prompt.
+def _chunk(reply: Reply, choice: dict[str, Any], **fields: str) -> bytes:
+    head = {key: reply.completion[key] for key in ("id", "created", "model")}
+    return encode_event({**head, **fields, "choices": [choice]})
 
-    Args:
-        index: give the call its index.
-        cut: end the stream within the call.
-    """
+
+def _call_tool(*, index: bool, cut: bool) -> Respond:
+    """Send a tool call instead of the text, with its index or not, and end within it or not."""
 
     def respond(reply: Reply) -> Response:
         call: dict[str, Any] = {"index": 0} if index else {}
         function = {"name": "get_current_weather", "arguments": '{"location":"Aachen"}'}
-        deltas: list[dict[str, Any]] = [{**call, "id": "call_1", "type": "function", "function": function}]
-        if reply.streamed:
-            deltas = [{**deltas[0], "function": {**function, "arguments": ""}}]
-            deltas += [{**call, "function": {"arguments": piece}} for piece in ('{"loc', 'ation":"A', 'achen"}')]
+        first = {**call, "id": "call_1", "type": "function", "function": function}
         reason = None if cut else "tool_calls"
         if not reply.streamed:
-            message = {"role": "assistant", "content": None, "tool_calls": deltas}
+            message = {"role": "assistant", "content": None, "tool_calls": [first]}
             choice = {"index": 0, "finish_reason": reason, "message": message}
             return _body({**reply.completion, "choices": [choice]})
-        head = {key: reply.completion[key] for key in ("id", "created", "model")}
-
-        def chunk(delta: dict[str, Any], reason: str | None = None) -> bytes:
-            return encode_event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
-
-        pieces = [chunk({"tool_calls": [delta]}) for delta in deltas]
-        return _stream(pieces[:-1] if cut else [*pieces, chunk({}, reason), DONE])
+        deltas = [{**first, "function": {**function, "arguments": ""}}]
+        deltas += [{**call, "function": {"arguments": piece}} for piece in ('{"loc', 'ation":"A', 'achen"}')]
+        pieces = [
+            _chunk(reply, {"index": 0, "delta": {"tool_calls": [delta]}, "finish_reason": None}) for delta in deltas
+        ]
+        end = _chunk(reply, {"index": 0, "delta": {}, "finish_reason": reason})
+        return _stream(pieces[:-1] if cut else [*pieces, end, DONE])
 
     return respond
 
@@ -229,6 +205,7 @@ _PAGE = b"<html>\r\n<head><title>%b</title></head>\r\n<body>\r\n<center><h1>%b</
 _BAD_GATEWAY = _PAGE % (b"502 Bad Gateway", b"502 Bad Gateway")
 _SIGN_IN = _PAGE % (b"Sign in", b"Sign in to continue")
 _HTML = {"content-type": "text/html; charset=utf-8"}
+_BUSY_MODEL = "The model is overloaded."
 _OVERLOADED = _error("The model is overloaded. Please try again later.")
 _BUSY = _error("Rate limit reached for requests.", "requests", "rate_limit_exceeded")
 _QUOTA = "You exceeded your current quota, please check your plan and billing details."
@@ -237,6 +214,8 @@ _FILTERED = (
     "Please modify your prompt and retry."
 )
 _PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}}}]
+_VERDICT = {"content_filter_results": {"violence": {"filtered": True}}}
+_PING = encode_event({"type": "ping"}, "ping")
 _AZURE_FIRST = {
     "choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": _PROMPT_FILTER
 }  # fmt: skip
@@ -272,139 +251,110 @@ def _silence(reply: Reply) -> Response:
     return Response(response.status, response.headers, response.body, response.events, wait_s=FOREVER)
 
 
-FAULTS: dict[str, Fault] = {
+_FAULTS: dict[str, tuple[str, Respond]] = {
     # the body or the connection ends early
-    "cut-end": Fault("the body ends half-way, in good order", break_off()),
-    "cut-fin": Fault("the connection is closed half-way", break_off(cut="fin")),
-    "cut-reset": Fault("the connection is reset half-way", break_off(cut="reset")),
-    "cut-mid-line": Fault("the body ends in the middle of a line", break_off(b'data: {"id":"chatcmpl-1","choi')),
-    "cut-json": Fault("an event holds half a JSON object", break_off(encode_event(b'{"id":"chatcmpl-1","choi'))),
-    "cut-tool-call": Fault("the body ends within a tool call", call_tool(index=True, cut=True)),
-    "broken-gzip": Fault(
+    "cut-end": ("the body ends half-way, in good order", _break_off()),
+    "cut-fin": ("the connection is closed half-way", _break_off(cut="fin")),
+    "cut-reset": ("the connection is reset half-way", _break_off(cut="reset")),
+    "cut-mid-line": ("the body ends in the middle of a line", _break_off(b'data: {"id":"chatcmpl-1","choi')),
+    "cut-json": ("an event holds half a JSON object", _break_off(encode_event(b'{"id":"chatcmpl-1","choi'))),
+    "cut-tool-call": ("the body ends within a tool call", _call_tool(index=True, cut=True)),
+    "broken-gzip": (
         "the body says it is gzip and is not",
-        body_of(lambda _: b"no gzip at all", headers={"content-encoding": "gzip"}),
+        _send_body(lambda _: b"no gzip at all", headers={"content-encoding": "gzip"}),
     ),
-    "only-done": Fault("a stream of [DONE] alone", stream_of(lambda _: [DONE])),
-    "early-done": Fault("[DONE] comes in the middle", stream_of(_done_in_the_middle)),
-    "empty-body": Fault("a stream without a byte", lambda _: _body(b"", headers={"content-type": "text/event-stream"})),
-    "no-content": Fault("204, no content", lambda _: Response(204, {})),
+    "only-done": ("a stream of [DONE] alone", _send(lambda _: [DONE])),
+    "early-done": ("[DONE] comes in the middle", _send(_done_in_the_middle)),
+    "empty-body": ("a stream without a byte", lambda _: _body(b"", headers={"content-type": "text/event-stream"})),
+    "no-content": ("204, no content", lambda _: Response(204, {})),
     # something else comes
-    "single-newlines": Fault(
-        "no blank line between events", stream_of(lambda reply: [event[:-1] for event in reply.events()])
-    ),
-    "json-error": Fault("200 with an error as its JSON body", body_of(lambda _: _OVERLOADED)),
-    "json-detail": Fault(
-        "200 with a detail as its JSON body", body_of(lambda _: {"detail": "The model is overloaded."})
-    ),
-    "html-page": Fault("200 with a web page", body_of(lambda _: _SIGN_IN, headers=_HTML)),
-    "html-in-stream": Fault(
-        "an error whose message is a 502 page",
-        break_off(encode_event(_error(_BAD_GATEWAY.decode())), whole=_error(_BAD_GATEWAY.decode())),
-    ),
-    "server-error-text": Fault(
-        "an event that says Internal Server Error",
-        break_off(encode_event(b"Internal Server Error"), whole=b"Internal Server Error"),
-    ),
-    "error-object": Fault("an error object in the stream", break_off(encode_event(_OVERLOADED), whole=_OVERLOADED)),
-    "event-error": Fault(
+    "single-newlines": ("no blank line between events", _send(lambda reply: [event[:-1] for event in reply.events()])),
+    "json-error": ("200 with an error as its JSON body", _send_body(lambda _: _OVERLOADED)),
+    "json-detail": ("200 with a detail as its JSON body", _send_body(lambda _: {"detail": _BUSY_MODEL})),
+    "html-page": ("200 with a web page", _send_body(lambda _: _SIGN_IN, headers=_HTML)),
+    "html-in-stream": ("an error whose message is a 502 page", _insert(_error(_BAD_GATEWAY.decode()))),
+    "server-error-text": ("an event that says Internal Server Error", _insert(b"Internal Server Error")),
+    "error-object": ("an error object in the stream", _insert(_OVERLOADED)),
+    "event-error": (
         "event: error with a message",
-        break_off(encode_event({"message": "The model is overloaded."}, "error"), whole={"message": "overloaded"}),
+        _insert({"message": _BUSY_MODEL}, "error", whole={"message": "overloaded"}),
     ),
-    "detail-event": Fault(
-        "a detail in the stream",
-        break_off(encode_event({"detail": "The model is overloaded."}), whole={"detail": "overloaded"}),
-    ),
-    "object-error": Fault(
-        'an object of kind "error" in the stream',
-        break_off(
-            encode_event({"object": "error", "message": "The model is overloaded."}),
-            whole={"object": "error", "message": "The model is overloaded."},
-        ),
-    ),
-    "invalid-utf8": Fault(
+    "detail-event": ("a detail in the stream", _insert({"detail": _BUSY_MODEL}, whole={"detail": "overloaded"})),
+    "object-error": ('an object of kind "error" in the stream', _insert({"object": "error", "message": _BUSY_MODEL})),
+    "invalid-utf8": (
         "bytes that are no UTF-8",
-        break_off(
-            encode_event(b'{"choices":[{"index":0,"delta":{"content":"\xff"}}]}'), whole=b'{"choices":[{"x":"\xff"}]}'
-        ),
+        _insert(b'{"choices":[{"index":0,"delta":{"content":"\xff"}}]}', whole=b'{"choices":[{"x":"\xff"}]}'),
     ),
-    "choices-null": Fault("a JSON body with choices null", body_of(lambda completion: {**completion, "choices": None})),
-    "choices-empty": Fault("a JSON body with no choices", body_of(lambda completion: {**completion, "choices": []})),
-    "message-null": Fault("a JSON body with message null", body_of(_first_choice(message=None))),
-    "finish-null": Fault("a JSON body with finish_reason null", body_of(_first_choice(finish_reason=None))),
+    "choices-null": ("a JSON body with choices null", _send_body(lambda completion: {**completion, "choices": None})),
+    "choices-empty": ("a JSON body with no choices", _send_body(lambda completion: {**completion, "choices": []})),
+    "message-null": ("a JSON body with message null", _send_body(_first_choice(message=None))),
+    "finish-null": ("a JSON body with finish_reason null", _send_body(_first_choice(finish_reason=None))),
     # nothing comes
-    "silence": Fault("nothing comes, not even a status", _silence),
-    "stalled": Fault("the stream falls silent half-way", break_off(FOREVER)),
-    "only-pings": Fault("only comments come, from the beginning", stream_of(lambda _: cycle((PING_S, b": ping\n\n")))),
-    "endless-pings": Fault(
-        "only comments come from half-way on",
-        stream_of(lambda reply: chain(reply.first_half(), cycle((PING_S, b": ping\n\n")))),
-    ),
-    "endless-event-pings": Fault(
+    "silence": ("nothing comes, not even a status", _silence),
+    "stalled": ("the stream falls silent half-way", _break_off(FOREVER)),
+    "only-pings": ("only comments come, from the beginning", _send(lambda _: cycle((PING_S, b": ping\n\n")))),
+    "endless-pings": ("only comments come from half-way on", _ping_for_ever(PING_S, b": ping\n\n")),
+    "endless-event-pings": (
         "only empty events and pings come from half-way on",
-        stream_of(
-            lambda reply: chain(
-                reply.first_half(), cycle((PING_S, encode_event({"type": "ping"}, "ping"), PING_S, b"data:\n\n"))
-            )
-        ),
+        _ping_for_ever(PING_S, _PING, PING_S, b"data:\n\n"),
     ),
     # the reply ends for a reason
-    "length": Fault("cut off at the limit of tokens", end_early("length")),
-    "content-filter": Fault("cut off by the content filter", end_early("content_filter")),
-    "content-filter-empty": Fault("nothing but the content filter", end_early("content_filter", empty=True)),
-    "content-filter-nested": Fault(
-        "the filter's verdict in provider_specific_fields", end_early("content_filter", nested=True)
+    "length": ("cut off at the limit of tokens", _end_early("length")),
+    "content-filter": ("cut off by the content filter", _end_early("content_filter")),
+    "content-filter-empty": ("nothing but the content filter", _end_early("content_filter", empty=True)),
+    "content-filter-nested": (
+        "the filter's verdict in provider_specific_fields",
+        _end_early("content_filter", provider_specific_fields=_VERDICT),
     ),
     # refusals
-    "redirect": Fault("302 to another host", refuse(302, b"", {"location": "https://elsewhere.invalid/v1?x=1"})),
-    "retry-after-1": Fault("429, wait 1 s; then the reply", refuse(429, _BUSY, {"retry-after": "1"}, times=1)),
-    "retry-after-61": Fault("429, wait 61 s", refuse(429, _BUSY, {"retry-after": "61"})),
-    "retry-after-long": Fault("429, wait 300 s", refuse(429, _BUSY, {"retry-after": "300"})),
-    "no-retry-after": Fault("429 that names no time; then the reply", refuse(429, _BUSY, times=1)),
-    "insufficient-quota": Fault(
-        "429, the quota is used up", refuse(429, _error(_QUOTA, "insufficient_quota", "insufficient_quota"))
+    "redirect": ("302 to another host", _refuse(302, b"", {"location": "https://elsewhere.invalid/v1?x=1"})),
+    "retry-after-1": ("429, wait 1 s; then the reply", _refuse(429, _BUSY, {"retry-after": "1"}, times=1)),
+    "retry-after-61": ("429, wait 61 s", _refuse(429, _BUSY, {"retry-after": "61"})),
+    "retry-after-long": ("429, wait 300 s", _refuse(429, _BUSY, {"retry-after": "300"})),
+    "no-retry-after": ("429 that names no time; then the reply", _refuse(429, _BUSY, times=1)),
+    "insufficient-quota": (
+        "429, the quota is used up",
+        _refuse(429, _error(_QUOTA, "insufficient_quota", "insufficient_quota")),
     ),
-    "insufficient-quota-litellm": Fault(
+    "insufficient-quota-litellm": (
         "the same as LiteLLM tells it",
-        refuse(429, _error(f"litellm.RateLimitError: RateLimitError: OpenAIException - {_QUOTA}", None, "429")),
+        _refuse(429, _error(f"litellm.RateLimitError: RateLimitError: OpenAIException - {_QUOTA}", None, "429")),
     ),
-    "overloaded": Fault("503; then the reply", refuse(503, _OVERLOADED, times=1)),
-    "bad-gateway-html": Fault("502 with a web page", refuse(502, _BAD_GATEWAY, _HTML)),
-    "key-not-accepted": Fault("401", refuse(401, _error("Authentication Error, Invalid key.", "auth_error", "401"))),
-    "no-connected-db": Fault("400 for a key that is not known", refuse(400, _error("No connected db.", None, "400"))),
-    "content-policy": Fault("400, the prompt was filtered", refuse(400, _error(_FILTERED, None, "content_filter"))),
+    "overloaded": ("503; then the reply", _refuse(503, _OVERLOADED, times=1)),
+    "bad-gateway-html": ("502 with a web page", _refuse(502, _BAD_GATEWAY, _HTML)),
+    "key-not-accepted": ("401", _refuse(401, _error("Authentication Error, Invalid key.", "auth_error", "401"))),
+    "no-connected-db": ("400 for a key that is not known", _refuse(400, _error("No connected db.", None, "400"))),
+    "content-policy": ("400, the prompt was filtered", _refuse(400, _error(_FILTERED, None, "content_filter"))),
     # odd, and right
-    "keep-alives": Fault("comments between the events", interleave(b": ping\n\n")),
-    "empty-data": Fault("events without data between the others", interleave(b"data:\n\n")),
-    "event-ping": Fault("ping events", interleave(encode_event({"type": "ping"}, "ping"))),
-    "crlf": Fault("lines end in CRLF", replace_newlines(b"\r\n")),
-    "cr": Fault("lines end in CR", replace_newlines(b"\r")),
-    "bom": Fault("a byte-order mark comes first", stream_of(lambda reply: [b"\xef\xbb\xbf", *reply.events()])),
-    "split-utf8": Fault("every byte comes by itself", stream_of(_single_bytes)),
-    "azure-first-chunk": Fault(
+    "keep-alives": ("comments between the events", _interleave(b": ping\n\n")),
+    "empty-data": ("events without data between the others", _interleave(b"data:\n\n")),
+    "event-ping": ("ping events", _interleave(_PING)),
+    "crlf": ("lines end in CRLF", _replace_newlines(b"\r\n")),
+    "cr": ("lines end in CR", _replace_newlines(b"\r")),
+    "bom": ("a byte-order mark comes first", _send(lambda reply: [b"\xef\xbb\xbf", *reply.events()])),
+    "split-utf8": ("every byte comes by itself", _send(_single_bytes)),
+    "azure-first-chunk": (
         "the filter's results for the prompt come first",
-        stream_of(lambda reply: [encode_event(_AZURE_FIRST), *reply.events()]),
+        _send(lambda reply: [encode_event(_AZURE_FIRST), *reply.events()]),
     ),
-    "usage-without-choices": Fault(
-        "a usage chunk without choices", stream_of(lambda reply: reply.events(include_usage=True, litellm=False))
-    ),
-    "usage-with-choices": Fault(
-        "a usage chunk with a choice", stream_of(lambda reply: reply.events(include_usage=True, litellm=True))
-    ),
-    "usage-after-done": Fault(
+    "usage-without-choices": ("a usage chunk without choices", _send_as(include_usage=True, litellm=False)),
+    "usage-with-choices": ("a usage chunk with a choice", _send_as(include_usage=True, litellm=True)),
+    "usage-after-done": (
         "the usage chunk comes after [DONE]",
-        stream_of(lambda reply: [*reply.events(include_usage=False), reply.events(include_usage=True)[-2]]),
+        _send(lambda reply: [*reply.events(include_usage=False), reply.events(include_usage=True)[-2]]),
     ),
-    "no-index": Fault("choices without an index", change_choices(lambda choice: choice.pop("index"))),
-    "tool-call-no-index": Fault("a tool call without an index", call_tool(index=False, cut=False)),
-    "null-delta": Fault("the last delta is null", change_choices(_null_delta)),
-    "litellm": Fault("LiteLLM's dialect", stream_of(lambda reply: reply.events(litellm=True))),
-    "no-done": Fault("no [DONE]", stream_of(lambda reply: reply.events()[:-1])),
-    "no-blank-line": Fault("the last event lacks its blank line", stream_of(_without_last_newlines)),
-    "json-body": Fault("the whole reply at once, as JSON", body_of(lambda completion: completion)),
-    "strange-values": Fault(
+    "no-index": ("choices without an index", _change_choices(lambda choice: choice.pop("index"))),
+    "tool-call-no-index": ("a tool call without an index", _call_tool(index=False, cut=False)),
+    "null-delta": ("the last delta is null", _change_choices(_null_delta)),
+    "litellm": ("LiteLLM's dialect", _send_as(litellm=True)),
+    "no-done": ("no [DONE]", _send(lambda reply: reply.events()[:-1])),
+    "no-blank-line": ("the last event lacks its blank line", _send(_without_last_newlines)),
+    "json-body": ("the whole reply at once, as JSON", _send_body(lambda completion: completion)),
+    "strange-values": (
         "the same, with values nobody knows",
-        body_of(lambda completion: {**_first_choice(finish_reason="end_turn")(completion), "service_tier": "gold"}),
+        _send_body(lambda completion: {**_first_choice(finish_reason="end_turn")(completion), "service_tier": "gold"}),
     ),
-    "one-event": Fault("the whole reply as one event", stream_of(lambda reply: [encode_event(reply.completion), DONE])),
-    "always-streamed": Fault("a stream also where none was asked for", lambda reply: _stream(reply.events())),
+    "one-event": ("the whole reply as one event", _send(lambda reply: [encode_event(reply.completion), DONE])),
+    "always-streamed": ("a stream also where none was asked for", lambda reply: _stream(reply.events())),
 }
+FAULTS = {name: Fault(description, respond) for name, (description, respond) in _FAULTS.items()}

@@ -5,45 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote
 
-from .api import (
-    MAX_BODY_BYTES,
-    ApiError,
-    Dialect,
-    Request,
-    Response,
-    SeededChoice,
-    check_key,
-    completion_events,
-    image_urls,
-    parse_body,
-    random_id,
-    read_images,
-    split_tokens,
-    text_of,
-    too_large,
-)
-from .content import (
-    MAX_WORDS,
-    DocumentedReply,
-    change_argument,
-    describe_request,
-    describe_results,
-    documented_reply,
-    introduction,
-    later_version,
-    rephrase,
-    word_count,
-    write_essay,
-)
-from .faults import FAULTS, PREFIX, Reply, near_names
+from . import api, content
+from .api import ApiError, Dialect, Request, Response, SeededChoice, image_urls, split_tokens, text_of
+from .content import MAX_WORDS, Draft, Essay
+from .faults import FAULTS, PREFIX, STREAM_HEADERS, Reply
 from .prompt import Prompt, stems
 from .validate import check_body, invalid_type, missing
-from .values import ExampleBuilder, SchemaDocument, Unsatisfiable
+from .values import ExampleBuilder, Unsatisfiable
 
 __all__ = ["MODELS", "respond"]
 
@@ -55,6 +28,7 @@ MODELS: dict[str, str] = {  # model that is asked for → deployed model that an
 MAX_CHARS = 200_000  # of all choices together
 MAX_CALLS = 16
 _MODELS_CREATED = 1_772_668_800
+_COMPLETION_DETAILS = ("accepted_prediction_tokens", "audio_tokens", "reasoning_tokens", "rejected_prediction_tokens")
 _CORRECTION = "This does not fit the schema."  # begins the message by which a client asks for a corrected reply
 # Words that say nothing about what a tool is for.
 _GENERIC = stems(
@@ -69,7 +43,7 @@ _KEYS = re.compile(
 
 
 def respond(
-    request: Request, *, dialect: Dialect = "openai", max_body_bytes: int = MAX_BODY_BYTES, drift: int = 0
+    request: Request, *, dialect: Dialect = "openai", max_body_bytes: int = api.MAX_BODY_BYTES, drift: int = 0
 ) -> Response:
     """Return the response to a request; it depends on the arguments alone, and nothing is raised.
 
@@ -103,12 +77,12 @@ def _route(request: Request, litellm: bool, max_body_bytes: int, drift: int) -> 
     if request.method != method:
         text = f"Not allowed to {request.method[:20]} on {path[:200]}. (HINT: Perhaps you meant to use {method}?)"
         raise ApiError(405, text, code="method_not_supported", allow=method)
-    check_key(request.headers.get("authorization"))
+    api.check_key(request.headers.get("authorization"))
     if len(request.body) > max_body_bytes:
-        raise too_large(max_body_bytes)
+        raise api.too_large(max_body_bytes)
     if is_model:
         return _json_response(_list_models(unquote(path.removeprefix("/models").removeprefix("/")), litellm))
-    return _chat(parse_body(request.body), litellm, drift, request.headers.get("x-stainless-retry-count", ""))
+    return _chat(api.parse_body(request.body), litellm, drift, request.headers.get("x-stainless-retry-count", ""))
 
 
 def _json_response(value: Any) -> Response:
@@ -134,8 +108,8 @@ def _list_models(name: str, litellm: bool) -> dict[str, Any]:
 def _check_model(name: str, litellm: bool) -> None:
     if name in MODELS:
         return
-    near = [f"`{PREFIX}{fault}`" for fault in near_names(name.removeprefix(PREFIX))] if name.startswith(PREFIX) else []
-    suggestion = f" Did you mean {' or '.join(near)}?" if near else ""
+    near = get_close_matches(name.removeprefix(PREFIX), FAULTS, cutoff=0.5) if name.startswith(PREFIX) else []
+    suggestion = " Did you mean " + " or ".join(f"`{PREFIX}{fault}`" for fault in near) + "?" if near else ""
     if litellm:
         text = f"Invalid model name passed in model={name[:100]}. Call `/v1/models` to view available models."
         raise ApiError(400, text + suggestion, param="model")
@@ -163,47 +137,19 @@ def _chat(body: dict[str, Any], litellm: bool, drift: int, attempt: str) -> Resp
         return fault.respond(Reply(completion, streamed, include_usage, litellm, earlier))
     if not streamed:
         return _json_response(completion)
-    headers = {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-cache",
-        "x-request-id": _request_id(completion["id"].encode()),
-    }
-    events = completion_events(completion, include_usage=include_usage, litellm=litellm)
+    headers = {**STREAM_HEADERS, "x-request-id": _request_id(completion["id"].encode())}
+    events = api.completion_events(completion, include_usage=include_usage, litellm=litellm)
     return Response(200, headers, events=events)
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    name: str
-    arguments: str  # JSON
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What a choice says before it is cut to the limits: a text or tool calls."""
-
-    content: str | None = None
-    calls: tuple[_Call, ...] = ()
-    documented: DocumentedReply | None = None
-
-
 class _Completion:
-    """Build the completion of a valid request.
-
-    Args:
-        params: the request's parameters that are not null.
-        deployed: name of the model that answers.
-        drift: see `respond`.
-
-    Raises:
-        ApiError: 400, for an image that cannot be read or a schema without an example.
-    """
+    """Build the completion of a valid request; an image or a schema may still be refused."""
 
     def __init__(self, params: dict[str, Any], deployed: str, drift: int) -> None:
         self._params = params
         self._messages: list[dict[str, Any]] = params["messages"]
         self._drift = drift
-        self._deployed = later_version(deployed, drift) if drift else deployed
+        self._deployed = content.later_version(deployed, drift) if drift else deployed
         self._choice_count = params.get("n", 1)
         self._wants_json = (params.get("response_format") or {}).get("type", "text") != "text"
         self._functions, self._must_call = _usable_functions(params)
@@ -211,13 +157,13 @@ class _Completion:
         relevant = {name: value for name, value in params.items() if name not in ("stream", "stream_options")}
         key = hashlib.sha256(json.dumps(relevant, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
         self._key = hashlib.sha256(f"{key}/{drift}".encode()).hexdigest() if drift else key
-        self._images = read_images(image_urls(self._messages))
-        users = (m for m in reversed(self._messages) if m["role"] == "user" and not _is_correction(m))
-        self._prompt = Prompt(text_of(next(users, {})))
+        self._images = api.read_images(image_urls(self._messages))
+        prompts = [text_of(message) for message in self._messages if message["role"] == "user"]
+        self._prompt = Prompt(next((text for text in reversed(prompts) if not text.startswith(_CORRECTION)), ""))
 
     @cached_property
     def _report(self) -> str:
-        return describe_request(self._params, self._images)
+        return content.describe_request(self._params, self._images)
 
     def build(self) -> dict[str, Any]:
         """Return the completion as JSON-ready data."""
@@ -226,15 +172,16 @@ class _Completion:
         completion_tokens = 0
         for index in range(self._choice_count):
             draft = documented or self._draft(SeededChoice(f"{self._key}/{index}"), index + self._drift)
-            choice, tokens = self._choice(self._apply_drift(draft) if self._drift else draft, index)
+            if self._drift:
+                draft = self._apply_drift(draft)
+            choice, tokens = self._choice(draft, index)
             choices.append(choice)
             completion_tokens += tokens
-        page = documented.documented if documented and documented.documented and not self._drift else DocumentedReply()
-        prompt_tokens = page.prompt_tokens or self._prompt_tokens()
+        prompt_tokens = draft.prompt_tokens or self._prompt_tokens()
         return {
-            "id": page.completion_id or "chatcmpl-" + random_id(self._key, 29),
+            "id": draft.completion_id or "chatcmpl-" + api.random_id(self._key, 29),
             "choices": choices,
-            "created": page.created or 1_770_000_000 + int(self._key[:6], 16) % 10_000_000,
+            "created": draft.created or 1_770_000_000 + int(self._key[:6], 16) % 10_000_000,
             "model": self._deployed,
             "object": "chat.completion",
             "service_tier": "default",
@@ -243,48 +190,39 @@ class _Completion:
                 "completion_tokens": completion_tokens,
                 "prompt_tokens": prompt_tokens,
                 "total_tokens": prompt_tokens + completion_tokens,
-                "completion_tokens_details": {
-                    "accepted_prediction_tokens": None,
-                    "audio_tokens": None,
-                    "reasoning_tokens": None,
-                    "rejected_prediction_tokens": None,
-                },
+                "completion_tokens_details": dict.fromkeys(_COMPLETION_DETAILS),
                 "prompt_tokens_details": {"audio_tokens": None, "cached_tokens": 0},
             },
         }
 
-    def _documented_draft(self) -> _Draft | None:
+    def _documented_draft(self) -> Draft | None:
         """Return the documented reply, unless a parameter rules it out."""
         last = self._messages[-1]
         if last["role"] != "user":
             return None
         names = [function["name"] for function in self._functions]
-        page = documented_reply(text_of(last), [url for url, _ in image_urls([last])], names)
-        if page is None or (self._must_call and page.tool_name is None) or self._wants_json != (page.json is not None):
+        draft = content.documented_reply(text_of(last), [url for url, _ in image_urls([last])], names)
+        if draft is None or (self._must_call and not draft.calls) or self._wants_json != draft.is_json:
             return None
-        if page.json is not None:
+        values = [(self._parameters(name), arguments) for name, arguments in draft.calls]
+        if draft.is_json:
             schema = (self._params["response_format"].get("json_schema") or {}).get("schema")
-            return _Draft(page.json) if schema is not None and _is_valid(schema, json.loads(page.json)) else None
-        if page.tool_name is None or page.tool_arguments is None:
-            return _Draft(page.content, documented=page)
-        if not _is_valid(self._parameters(page.tool_name), json.loads(page.tool_arguments)):
-            return None
-        return _Draft(calls=(_Call(page.tool_name, page.tool_arguments),), documented=page)
+            values = [(False if schema is None else schema, draft.content or "")]
+        return draft if all(_is_valid(schema, json.loads(value)) for schema, value in values) else None
 
     def _parameters(self, name: str) -> Any:
         return next(function for function in self._functions if function["name"] == name).get("parameters") or {}
 
-    def _apply_drift(self, draft: _Draft) -> _Draft:
-        calls = []
-        for call in draft.calls:
-            is_valid = partial(_is_valid, self._parameters(call.name))
-            arguments = change_argument(call.arguments, self._drift, is_valid)
-            calls.append(_Call(call.name, arguments))
+    def _apply_drift(self, draft: Draft) -> Draft:
+        calls = tuple(
+            (name, content.change_argument(arguments, self._drift, partial(_is_valid, self._parameters(name))))
+            for name, arguments in draft.calls
+        )
         if draft.content is None or self._wants_json:  # JSON differs by its index, and must stay valid
-            return _Draft(draft.content, tuple(calls))
-        return _Draft(rephrase(draft.content, self._drift), tuple(calls))
+            return Draft(draft.content, calls=calls)
+        return Draft(content.rephrase(draft.content, self._drift), calls=calls)
 
-    def _draft(self, choices: SeededChoice, index: int) -> _Draft:
+    def _draft(self, choices: SeededChoice, index: int) -> Draft:
         results = _tool_results(self._messages)
         functions, must_call = self._functions, self._must_call
         if results:
@@ -298,23 +236,23 @@ class _Completion:
         if functions:
             calls = self._calls(functions, must_call, max_chars)
             if calls:
-                return _Draft(calls=calls)
+                return Draft(calls=calls)
         if self._wants_json:
             prompt = self._prompt
             if results:
                 prompt = Prompt(prompt.text + ":\n" + "\n".join(result for _, _, result in results))
-            return _Draft(self._json(prompt, index, max_chars))
+            return Draft(self._json(prompt, index, max_chars), is_json=True)
         if results:
-            return _Draft(describe_results(results))
-        words = word_count(self._prompt)
+            return Draft(content.describe_results(results))
+        words = content.word_count(self._prompt)
         if words is not None:
-            return _Draft(write_essay(self._prompt, min(words, MAX_WORDS // self._choice_count), choices))
-        return _Draft(f"{introduction(choices)}\n\n{self._report}")
+            return Draft(Essay(self._prompt, choices).write(min(words, MAX_WORDS // self._choice_count)))
+        return Draft(f"{choices.choice(content.INTRODUCTIONS)}\n\n{self._report}")
 
-    def _calls(self, functions: list[dict[str, Any]], must_call: bool, max_chars: int) -> tuple[_Call, ...]:
+    def _calls(self, functions: list[dict[str, Any]], must_call: bool, max_chars: int) -> tuple[tuple[str, str], ...]:
         """Return calls of the tools that the prompt asks for; several places are several calls."""
         parallel = self._params.get("parallel_tool_calls", True)
-        calls: list[_Call] = []
+        calls: list[tuple[str, str]] = []
         try:
             for function in _pick_functions(self._prompt, functions) or functions[: int(must_call)]:
                 schema = function.get("parameters") or {"type": "object", "properties": {}}
@@ -322,7 +260,7 @@ class _Completion:
                 for index in range(max(1, len(places))):
                     builder = ExampleBuilder(schema, self._prompt, optional=False, max_chars=max_chars)
                     arguments = json.dumps(builder.build(index), ensure_ascii=False, separators=(",", ":"))
-                    calls.append(_Call(function["name"], arguments))
+                    calls.append((function["name"], arguments))
         except Unsatisfiable as error:
             text = f"Invalid schema for a function in 'tools': {error}."
             raise ApiError(400, text, param="tools", code="invalid_function_parameters") from error
@@ -339,42 +277,37 @@ class _Completion:
             raise ApiError(400, text, param="response_format") from error
         return json.dumps(value, ensure_ascii=False)
 
-    def _choice(self, draft: _Draft, index: int) -> tuple[dict[str, Any], int]:
+    def _choice(self, draft: Draft, index: int) -> tuple[dict[str, Any], int]:
         """Cut a draft at `stop` and at the token limit; return the choice and its number of tokens."""
-        content = draft.content
+        text = draft.content
         finish_reason = "tool_calls" if draft.calls else "stop"
         stop = self._params.get("stop", [])
         for ending in [stop] if isinstance(stop, str) else stop:
-            if content is not None and ending:
-                content = content.partition(ending)[0]
+            if text is not None and ending:
+                text = text.partition(ending)[0]
         limit = self._params.get("max_completion_tokens", self._params.get("max_tokens", 10**9))
-        tokens = split_tokens(content or "")
+        tokens = split_tokens(text or "")
         if len(tokens) > limit:
-            content = "".join(tokens[:limit])
+            text = "".join(tokens[:limit])
             finish_reason = "length"
         count = min(len(tokens), limit)
         calls: list[dict[str, Any]] = []
-        for number, call in enumerate(draft.calls):
-            tokens = split_tokens(call.arguments)
+        for number, (name, arguments) in enumerate(draft.calls):
+            tokens = split_tokens(arguments)
             if count + len(tokens) > limit:
                 tokens = tokens[: limit - count]
                 finish_reason = "length"
             count += len(tokens)
-            call_id = draft.documented.tool_call_id if draft.documented and index == 0 else None
-            calls.append(
-                {
-                    "id": call_id or "call_" + random_id(f"{self._key}/{index}/{number}", 24),
-                    "function": {"arguments": "".join(tokens), "name": call.name},
-                    "type": "function",
-                    "index": number,
-                }
-            )
+            documented_id = draft.call_id if index == 0 else None
+            call_id = documented_id or "call_" + api.random_id(f"{self._key}/{index}/{number}", 24)
+            function = {"arguments": "".join(tokens), "name": name}
+            calls.append({"id": call_id, "function": function, "type": "function", "index": number})
             if finish_reason == "length":
                 break
-        if draft.documented and draft.documented.completion_tokens and finish_reason != "length":
-            count = draft.documented.completion_tokens
+        if draft.completion_tokens and finish_reason != "length":
+            count = draft.completion_tokens
         message = {
-            "content": content,
+            "content": text,
             "refusal": None,
             "role": "assistant",
             "annotations": None,
@@ -391,15 +324,8 @@ class _Completion:
         return 3 + characters // 4 + 4 * len(self._messages) + 170 * len(self._images)
 
 
-def _is_correction(message: dict[str, Any]) -> bool:
-    return isinstance(message["content"], str) and message["content"].startswith(_CORRECTION)
-
-
 def _is_valid(schema: Any, value: Any) -> bool:
-    try:
-        return SchemaDocument(schema).is_valid(schema, value)
-    except (Unsatisfiable, RecursionError):
-        return False
+    return ExampleBuilder(schema, Prompt("")).is_valid(value)
 
 
 def _tool_results(messages: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -461,13 +387,12 @@ def _score(prompt: Prompt, function: dict[str, Any]) -> tuple[float, set[str]]:
 def _takes_one_place(schema: dict[str, Any]) -> bool:
     """Return whether a tool has exactly one text parameter for a place: two places are then two calls."""
     place_words = stems("city location place country town address capital region")
-    places = [
+    texts = [
         name
         for name, part in schema.get("properties", {}).items()
         if isinstance(part, dict) and part.get("type", "string") == "string" and "enum" not in part
-        and stems(name) & place_words
-    ]  # fmt: skip
-    return len(places) == 1
+    ]
+    return sum(bool(stems(name) & place_words) for name in texts) == 1
 
 
 def _schema_of_keys(prompt: Prompt) -> dict[str, Any]:

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-__all__ = [
-    "Hint",
-    "Prompt",
-    "is_mentioned",
-    "item_count",
-    "likely_types",
-    "sort_options",
-    "stems",
-    "suggest_boolean",
-    "suggest_numbers",
-    "suggest_strings",
-    "type_names",
-]
+__all__ = ["Hint", "Prompt", "likely_types", "stems"]
 
 MAX_CHARS = 20_000  # characters of a prompt that are read, and of a string that is suggested
 
@@ -62,10 +49,12 @@ _PLACES = re.compile(
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(\d{1,3}(?:,\d{3})+|\d{1,15})(\.\d{1,10})?(?![\w-])")
 _NO_NUMBER = re.compile(r"\S+@\S+|https?://\S+|\d{4}-\d\d-\d\d\S*|\d{1,2}:\d\d(?::\d\d)?")
 _QUOTED = re.compile(r'"([^"\n]{1,200})"|“([^”\n]{1,200})”|`([^`\n]{1,200})`')
-_EMAIL = re.compile(r"\b[\w.+-]{1,60}@[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){1,4}", re.ASCII)
-_URL = re.compile(r"https?://[\w.~:/?#@!$&'()*+,;=%-]{1,300}", re.ASCII)
-_DATE = re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b", re.ASCII)
-_TIME = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b", re.ASCII)
+_FOUND = {  # what has a form of its own, wherever it stands
+    "email": re.compile(r"\b[\w.+-]{1,60}@[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){1,4}", re.ASCII),
+    "uri": re.compile(r"https?://[\w.~:/?#@!$&'()*+,;=%-]{1,300}(?<![.,;:!?)])", re.ASCII),
+    "date": re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b", re.ASCII),
+    "time": re.compile(r"\b(?:[01]?\d|2[0-3]):[0-5]\d\b", re.ASCII),
+}
 
 
 def stems(text: str) -> set[str]:
@@ -89,22 +78,19 @@ class Prompt:
     Args:
         text: the prompt; the first 20,000 characters are read.
 
+    Attributes:
+        stems: the stems of its content words.
+        quoted: the texts in quotation marks or backticks.
+
     Example:
         Prompt("What's the weather in Paris and Rome?").places  # ["Paris", "Rome"]
     """
 
     def __init__(self, text: str) -> None:
         self.text = text[:MAX_CHARS]
-
-    @cached_property
-    def stems(self) -> set[str]:
-        """The stems of its content words."""
-        return stems(self.text)
-
-    @cached_property
-    def lower(self) -> str:
-        """The text in lower case."""
-        return self.text.lower()
+        self.lower = self.text.lower()
+        self.stems = stems(self.text)
+        self.quoted = ["".join(groups) for groups in _QUOTED.findall(self.text)]
 
     @cached_property
     def subject(self) -> str:
@@ -152,30 +138,9 @@ class Prompt:
         matches = _NUMBER.finditer(_NO_NUMBER.sub(" ", self.text))
         return [(float if match[2] else int)(match[0].replace(",", "")) for match in matches]
 
-    @cached_property
-    def quoted(self) -> list[str]:
-        """The texts in quotation marks or backticks."""
-        return ["".join(groups) for groups in _QUOTED.findall(self.text)]
-
-    @cached_property
-    def emails(self) -> list[str]:
-        """The e-mail addresses."""
-        return _EMAIL.findall(self.text)
-
-    @cached_property
-    def urls(self) -> list[str]:
-        """The http and https URLs."""
-        return [url.rstrip(".,;:!?)") for url in _URL.findall(self.text)]
-
-    @cached_property
-    def dates(self) -> list[str]:
-        """The dates in ISO format."""
-        return _DATE.findall(self.text)
-
-    @cached_property
-    def times(self) -> list[str]:
-        """The times of day as HH:MM."""
-        return [f"{int(hour):02d}:{minute}" for hour, minute in _TIME.findall(self.text)]
+    def find(self, kind: str) -> list[str]:
+        """Return the e-mail addresses ("email"), web addresses ("uri"), ISO dates ("date") or times ("time", HH:MM)."""
+        return [match[0].rjust(5, "0") for match in _FOUND[kind].finditer(self.text)]  # 9:30 is 09:30
 
     @cached_property
     def keywords(self) -> list[str]:
@@ -194,37 +159,39 @@ class Prompt:
 
 # --- values for a property
 
-_PLACE_WORDS = frozenset(
-    stems("city location place country town destination origin region state address capital venue")
-)
-_TEXT_WORDS = frozenset(stems("query question prompt text message content body input request search sentence review"))
-_PERSON_WORDS = frozenset(stems("name person author user customer recipient sender title company brand product"))
-_RECIPIENT_WORDS = frozenset(["to", "cc", "bcc", *stems("recipient receiver addressee address")])
+_PLACE_WORDS = stems("city location place country town destination origin region state address capital venue")
+_TEXT_WORDS = stems("query question prompt text message content body input request search sentence review")
+_PERSON_WORDS = stems("name person author user customer recipient sender title company brand product")
+_RECIPIENT_WORDS = {"to", "cc", "bcc", *stems("recipient receiver addressee address")}
+_TOPIC_WORDS = stems("subject topic title theme")
+_NUMBER_NAMES = {"id", "number", "cod", "key", "order", "sku"}
 _LONG_TEXT_WORDS = stems("summary description reason explanation comment note answer reply response abstract")
+_FOUND_BY = {  # what is looked for → formats, and stems of a name, that ask for it
+    "date": (("date",), {"date", "day"}),
+    "time": (("time",), {"tim"}),
+    "email": (("email", "idn-email"), {"email", "mail"}),
+    "uri": (("uri", "iri"), {"url", "uri", "link"}),
+}
 # Examples of each format; the fields make the items of an array differ.
 _FORMATS = {
     "date": "2026-01-{day:02d}",
     "time": "{hour:02d}:30:00Z",
     "date-time": "2026-01-{day:02d}T09:30:00Z",
     "duration": "P{n}D",
-    "email": "person{n}@example.com",
-    "hostname": "host{n}.example.com",
     "ipv4": "192.0.2.{octet}",
     "ipv6": "2001:db8::{n}",
-    "uri": "https://example.com/{n}",
-    "uri-reference": "/{n}",
     "uuid": "123e4567-e89b-42d3-a456-{n:012d}",
     "json-pointer": "/item/{n}",
     "regex": "^a*$",
-    "idn-email": "person{n}@example.com",
-    "idn-hostname": "host{n}.example.com",
-    "iri": "https://example.com/{n}",
-    "iri-reference": "/{n}",
+    **dict.fromkeys(("email", "idn-email"), "person{n}@example.com"),
+    **dict.fromkeys(("hostname", "idn-hostname"), "host{n}.example.com"),
+    **dict.fromkeys(("uri", "iri"), "https://example.com/{n}"),
+    **dict.fromkeys(("uri-reference", "iri-reference"), "/{n}"),
 }
 _BOUND = re.compile(
     r"\b(minimum|exclusiveMinimum|maximum|exclusiveMaximum): (-?(?:0|[1-9]\d{0,15})(?:\.\d{1,10})?)(?![\d.])"
 )
-_TYPE_KEYWORDS = {
+_KEYWORDS = {  # by which a schema without `type` tells what it is about
     "object": ("properties", "required", "additionalProperties", "minProperties", "patternProperties"),
     "array": ("items", "prefixItems", "minItems", "uniqueItems", "contains"),
     "string": ("pattern", "minLength", "maxLength", "format"),
@@ -233,33 +200,63 @@ _TYPE_KEYWORDS = {
 _NUMBER_WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
+def likely_types(schema: dict[str, Any]) -> list[str]:
+    """Return the types of a schema; without `type`, those that it may mean, the likeliest first."""
+    if "type" in schema:
+        return schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    first = [kind for kind, keywords in _KEYWORDS.items() if schema.keys() & set(keywords)]
+    return list(dict.fromkeys([*first, "string", "number", "object", "array", "boolean", "null"]))
+
+
+def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
+    # OpenAI's strict schemas have no keywords for bounds: a description states them.
+    bounds = dict(_BOUND.findall(str(schema.get("description", ""))[:500])) | schema
+    lows = [Fraction(str(bounds[key])) for key in ("minimum", "exclusiveMinimum") if key in bounds]
+    highs = [Fraction(str(bounds[key])) for key in ("maximum", "exclusiveMaximum") if key in bounds]
+    return max(lows, default=None), min(highs, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What is known of a value besides its schema.
+    """What is known of a value besides its schema, and which values that suggests.
 
     Attributes:
         name: the property's name, or the schema's title.
         description: the schema's description.
         index: position in an array, or number of the instance.
         order: how many numbers its object has before it, so that `a` and `b` of a sum take different numbers.
+        depth: values around it.
+        references: references that led to it.
     """
 
+    prompt: Prompt
     name: str = ""
     description: str = ""
     index: int = 0
     order: int = 0
+    depth: int = 0
+    references: int = 0
 
-    def with_schema(self, schema: dict[str, Any]) -> Hint:
-        """Return the hint with the title and description of a schema."""
-        description = schema.get("description") or self.description
-        return Hint(self.name or schema.get("title", ""), description, self.index, self.order)
+    @property
+    def is_lean(self) -> bool:
+        """Whether a recursive schema is brought to an end here."""
+        return self.references > 2
 
     @property
     def words(self) -> set[str]:
         """The stems of the name."""
         return stems(self.name)
 
-    def is_about(self, words: frozenset[str]) -> bool:
+    def with_schema(self, schema: dict[str, Any]) -> Hint:
+        """Return the hint with the title and description of a schema."""
+        name, description = self.name or schema.get("title", ""), schema.get("description") or self.description
+        return replace(self, name=name, description=description)
+
+    def inner(self, name: str, index: int = 0, order: int = 0) -> Hint:
+        """Return the hint for a value within this one."""
+        return Hint(self.prompt, name, "", index, order, self.depth + 1, self.references)
+
+    def is_about(self, words: set[str]) -> bool:
         """Return whether the name, or for a very short name the description, has one of the stems."""
         return bool(self.words & words) or (len(self.name) < 3 and bool(stems(self.description) & words))
 
@@ -268,210 +265,156 @@ class Hint:
         start = (self.index + extra) % len(items) if items else 0
         return items[start:] + items[:start]
 
+    def strings(self, schema: dict[str, Any]) -> Iterator[str]:
+        """Yield strings to try, the most plausible first; the last ones are cut or padded to the schema's bounds."""
+        mentioned = [text for text in self._mentioned_strings(schema) if text]
+        known = [*mentioned, schema.get("default"), *self.turn(schema.get("examples") or [])]
+        yield from (text for text in known if isinstance(text, str))
+        n = self.index + 1
+        if schema.get("format") in _FORMATS:
+            yield _FORMATS[schema["format"]].format(n=n, day=n % 28 + 1, hour=n % 24, octet=n % 254 + 1)
+            return  # how strictly a format is checked depends on what is installed; other texts pass only here or there
+        generic = [text for text in self._generic_strings() if text]
+        yield from generic
+        low = int(min(schema.get("minLength", 0), MAX_CHARS))
+        high = int(min(schema.get("maxLength", MAX_CHARS), MAX_CHARS))
+        for text in [*mentioned, *generic]:
+            if len(text) > high:
+                yield text[:high].rpartition(" ")[0] or text[:high]
+                yield text[:high]
+            elif len(text) < low:
+                yield (text + " " + "and so on " * (low // 10 + 1))[:low].rstrip().ljust(low, ".")
+        yield "x" * low
+        yield chr(97 + self.index % 26) * max(low, min(1, high))
 
-def type_names(kind: Any) -> list[str]:
-    """Return the value of a schema's `type` as a list."""
-    return kind if isinstance(kind, list) else [kind]
+    def _mentioned_strings(self, schema: dict[str, Any]) -> list[str]:
+        """Return what the prompt itself says for a property; empty if it says nothing."""
+        kind = schema.get("format", "")
+        words = self.words
+        if kind == "date-time":
+            time = [*self.prompt.find("time"), "09:00"][0]
+            return [f"{day}T{time}:00Z" for day in self.turn(self.prompt.find("date"))]
+        for found, (formats, names) in _FOUND_BY.items():
+            if kind in formats or words & names:
+                return [text + ":00Z" * (kind == "time") for text in self.turn(self.prompt.find(found))]
+        if kind:
+            return []
+        emails = self.prompt.find("email")
+        if emails and (self.name.lower() in _RECIPIENT_WORDS or words & _RECIPIENT_WORDS):
+            return self.turn(emails)
+        texts: list[str] = []
+        if self.is_about(_PLACE_WORDS) or "city" in self.description.lower():
+            texts += self.turn(self.prompt.places)
+        if words & _TOPIC_WORDS:
+            texts += re.findall(r"\b(?:about|regarding|concerning|über)\s+([^.,;:!?\n]{2,80})", self.prompt.text)
+        if self.is_about(_TEXT_WORDS):
+            texts += [*self.turn(self.prompt.quoted), self.prompt.subject]
+        if self.is_about(_PERSON_WORDS):
+            texts += self.turn(self.prompt.quoted) + self.turn(self.prompt.names)
+        if words & _NUMBER_NAMES:
+            texts += self.turn(re.findall(r"(?<![\w-])#?((?=[\w-]*\d)[A-Za-z0-9][\w-]{0,40})", self.prompt.text))
+        return texts or self.turn(self.prompt.quoted)
 
+    def _generic_strings(self) -> list[str]:
+        n = self.index + 1
+        if self.words & stems("timezone"):
+            return ["Europe/Berlin"]
+        if self.is_about(_PLACE_WORDS):
+            return ["Aachen", "Berlin", "Paris", "Rome", "Oslo", "Lisbon", f"Town {n}"][self.index % 7 :]
+        keywords = self.turn(self.prompt.keywords)[:30]
+        if self.words & _LONG_TEXT_WORDS or self.is_about(_TEXT_WORDS):
+            return [re.sub(r"\s+", " ", self.prompt.subject), *keywords, f"text {n}"]
+        if self.is_about(_PERSON_WORDS) and not self.prompt.names:
+            keywords = [word.capitalize() for word in keywords]
+        return [*keywords, self.name.replace("_", " "), f"text {n}", str(self.index)]
 
-def suggest_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[str]:
-    """Yield strings to try, the most plausible first; the last ones are cut or padded to the bounds of the schema."""
-    mentioned = [text for text in _mentioned_strings(schema, hint, prompt) if text]
-    yield from mentioned
-    if isinstance(schema.get("default"), str):
-        yield schema["default"]
-    yield from (text for text in hint.turn(schema.get("examples") or []) if isinstance(text, str))
-    n = hint.index + 1
-    if schema.get("format") in _FORMATS:
-        yield _FORMATS[schema["format"]].format(n=n, day=n % 28 + 1, hour=n % 24, octet=n % 254 + 1)
-        return  # how strictly a format is checked depends on what is installed; other texts could pass here or there
-    generic = [text for text in _generic_strings(hint, prompt) if text]
-    yield from generic
-    low = int(min(schema.get("minLength", 0), MAX_CHARS))
-    high = int(min(schema.get("maxLength", MAX_CHARS), MAX_CHARS))
-    for text in [*mentioned, *generic]:
-        if len(text) > high:
-            yield text[:high].rpartition(" ")[0] or text[:high]
-            yield text[:high]
-        elif len(text) < low:
-            yield (text + " " + "and so on " * (low // 10 + 1))[:low].rstrip().ljust(low, ".")
-    yield "x" * low
-    yield chr(97 + hint.index % 26) * max(low, min(1, high))
+    def options(self, enum: list[Any], schema: dict[str, Any]) -> list[Any]:
+        """Return the options of an enum, those that the prompt mentions first, then the default."""
+        positions = [self.prompt.position(str(option)) for option in enum]
+        mentioned = sorted((position, i) for i, position in enumerate(positions) if position is not None)
+        if mentioned:
+            return self.turn([enum[i] for _, i in mentioned]) + enum
+        overlaps = [len(stems(str(option)) & self.prompt.stems) for option in enum]
+        if max(overlaps, default=0) > 0:
+            return [enum[overlaps.index(max(overlaps))], *enum]
+        return [schema["default"], *enum] if "default" in schema else self.turn(enum)
 
+    def boolean(self, schema: dict[str, Any]) -> bool:
+        """Return whether the prompt mentions the property, else its default."""
+        if not self.words & self.prompt.stems:
+            return schema.get("default") is True
+        name = re.escape(self.name.lower().replace("_", " "))
+        return re.search(rf"\b(?:no|not|without)\s+{name}", self.prompt.lower) is None
 
-def _mentioned_strings(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> list[str]:
-    """Return what the prompt itself says for a property; empty if it says nothing."""
-    kind = schema.get("format", "")
-    words = hint.words
-    if kind == "date-time":
-        time = f"T{prompt.times[0]}:00Z" if prompt.times else "T09:00:00Z"
-        return [day + time for day in hint.turn(prompt.dates)]
-    if kind == "date" or words & {"date", "day"}:
-        return hint.turn(prompt.dates)
-    if kind == "time" or words & {"tim"}:
-        return [time + ":00Z" if kind == "time" else time for time in hint.turn(prompt.times)]
-    if kind.endswith("email") or words & {"email", "mail"}:
-        return hint.turn(prompt.emails)
-    if kind in ("uri", "iri") or words & {"url", "uri", "link"}:
-        return hint.turn(prompt.urls)
-    if kind:
-        return []
-    if prompt.emails and (hint.name.lower() in _RECIPIENT_WORDS or words & _RECIPIENT_WORDS):
-        return hint.turn(prompt.emails)
-    texts: list[str] = []
-    if hint.is_about(_PLACE_WORDS) or "city" in hint.description.lower():
-        texts += hint.turn(prompt.places)
-    if words & stems("subject topic title theme"):
-        texts += re.findall(r"\b(?:about|regarding|concerning|über)\s+([^.,;:!?\n]{2,80})", prompt.text)
-    if hint.is_about(_TEXT_WORDS):
-        texts += [*hint.turn(prompt.quoted), prompt.subject]
-    if hint.is_about(_PERSON_WORDS):
-        texts += hint.turn(prompt.quoted) + hint.turn(prompt.names)
-    if words & {"id", "number", "cod", "key", "order", "sku"}:
-        texts += hint.turn(re.findall(r"(?<![\w-])#?((?=[\w-]*\d)[A-Za-z0-9][\w-]{0,40})", prompt.text))
-    return texts or hint.turn(prompt.quoted)
+    def _labelled_number(self) -> float | int | None:
+        """Find "radius 3", "radius: 3", "radius of 3", "3 days", "three days"."""
+        number = r"([-+]?\d{1,15}(?:\.\d{1,10})?)"
+        for word in re.findall(r"[a-z]{2,40}", self.name.lower()):
+            stem = re.escape(word.rstrip("s"))
+            match = re.search(rf"\b{stem}s?\b\W{{0,3}}(?:(?:of|is|to|was|at)\s)?\s?{number}\b", self.prompt.lower)
+            match = match or re.search(rf"(?<![\w.]){number}[\s-]{stem}s?\b", self.prompt.lower)
+            if match:
+                return float(match[1]) if "." in match[1] else int(match[1])
+            match = re.search(rf"\b({'|'.join(_NUMBER_WORDS)}) (?:\w+ )?{stem}s?\b", self.prompt.lower)
+            if match:
+                return _NUMBER_WORDS.index(match[1]) + 1
+        return None
 
+    def numbers(self, schema: dict[str, Any], *, whole: bool = False) -> Iterator[float | int]:
+        """Yield numbers to try, the most plausible first, then those near the bounds and steps of the schema."""
+        labelled = self._labelled_number()
+        plausible = [labelled, *self.turn(self.prompt.numbers, self.order), schema.get("default")]
+        for number in plausible:
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                yield round(number) if whole else number
+        low, high = _bounds(schema)
+        step = Fraction(str(schema.get("multipleOf", 1)))
+        start = low if low is not None else high if high is not None else Fraction(0)
+        base = math.ceil(start / step) if low is not None else math.floor(start / step)
+        direction = -1 if low is None and high is not None else 1
+        steps = (step * (base + direction * (offset + extra)) for offset in range(300) for extra in (self.index, 0))
+        values: list[Fraction] = []
+        if low is not None and high is not None:
+            values += [low + (high - low) * part for part in (Fraction(1, 2), Fraction(1, 3), Fraction(9, 10), 0, 1)]
+        values += [edge + Fraction(sign, 2) for edge in (low, high) if edge is not None for sign in (1, -1)]
+        for value in itertools.chain(steps, values):
+            if value.denominator == 1:
+                yield value.numerator if abs(value) < 10**30 else float(value)
+            elif not whole:
+                yield float(value)
 
-def _generic_strings(hint: Hint, prompt: Prompt) -> list[str]:
-    subject = re.sub(r"\s+", " ", prompt.subject)
-    if hint.words & stems("timezone"):
-        return ["Europe/Berlin"]
-    if hint.is_about(_PLACE_WORDS):
-        return ["Aachen", "Berlin", "Paris", "Rome", "Oslo", "Lisbon", f"Town {hint.index + 1}"][hint.index % 7 :]
-    keywords = hint.turn(prompt.keywords)[:30]
-    if hint.words & _LONG_TEXT_WORDS or hint.is_about(_TEXT_WORDS):
-        return [subject, *keywords, f"text {hint.index + 1}"]
-    if hint.is_about(_PERSON_WORDS) and not prompt.names:
-        keywords = [word.capitalize() for word in keywords]
-    return [*keywords, hint.name.replace("_", " "), f"text {hint.index + 1}", str(hint.index)]
+    def item_count(self, default: int) -> int:
+        """Return how many items an array gets: as many as the prompt says ("three ideas") or lists, else `default`."""
+        if not default:
+            return 0
+        number = self._labelled_number()
+        if isinstance(number, int) and 0 < number <= 50:
+            return number
+        if self.is_about(_PLACE_WORDS) and self.prompt.places:
+            return len(self.prompt.places[:20])
+        if len(self.prompt.quoted) > 1 and (self.is_about(_TEXT_WORDS) or self.name in ("", "value", "items")):
+            return len(self.prompt.quoted[:20])
+        if re.match(r"(?:number|value|operand|arg)", self.name.lower()) and self.prompt.numbers:
+            return len(self.prompt.numbers[:50])
+        return default
 
-
-def sort_options(enum: list[Any], schema: dict[str, Any], hint: Hint, prompt: Prompt) -> list[Any]:
-    """Return the options of an enum, those that the prompt mentions first, then the default."""
-    positions = [prompt.position(str(option)) for option in enum]
-    mentioned = sorted((position, i) for i, position in enumerate(positions) if position is not None)
-    if mentioned:
-        return hint.turn([enum[i] for _, i in mentioned]) + enum
-    overlaps = [len(stems(str(option)) & prompt.stems) for option in enum]
-    if max(overlaps, default=0) > 0:
-        return [enum[overlaps.index(max(overlaps))], *enum]
-    return [schema["default"], *enum] if "default" in schema else hint.turn(enum)
-
-
-def suggest_boolean(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> bool:
-    """Return whether the prompt mentions the property, else its default."""
-    if not hint.words & prompt.stems:
-        return schema.get("default") is True
-    negated = re.search(rf"\b(?:no|not|without)\s+{re.escape(hint.name.lower().replace('_', ' '))}", prompt.lower)
-    return negated is None
-
-
-def _labelled_number(hint: Hint, prompt: Prompt) -> float | int | None:
-    """Find "radius 3", "radius: 3", "radius of 3", "3 days", "three days"."""
-    number = r"([-+]?\d{1,15}(?:\.\d{1,10})?)"
-    for word in re.findall(r"[a-z]{2,40}", hint.name.lower()):
-        stem = re.escape(word.rstrip("s"))
-        match = re.search(rf"\b{stem}s?\b\W{{0,3}}(?:(?:of|is|to|was|at)\s)?\s?{number}\b", prompt.lower)
-        match = match or re.search(rf"(?<![\w.]){number}[\s-]{stem}s?\b", prompt.lower)
-        if match:
-            return float(match[1]) if "." in match[1] else int(match[1])
-        match = re.search(rf"\b({'|'.join(_NUMBER_WORDS)}) (?:\w+ )?{stem}s?\b", prompt.lower)
-        if match:
-            return _NUMBER_WORDS.index(match[1]) + 1
-    return None
-
-
-def _fraction(number: float | int) -> Fraction:
-    """Return a number as the fraction that its decimal digits mean."""
-    return Fraction(str(number))
-
-
-def likely_types(schema: dict[str, Any]) -> list[str]:
-    """Return the types that a schema without `type` may mean, the likeliest first."""
-    first = [kind for kind, keywords in _TYPE_KEYWORDS.items() if any(key in schema for key in keywords)]
-    rest = ("string", "number", "object", "array", "boolean", "null")
-    return first + [kind for kind in rest if kind not in first]
-
-
-def suggest_numbers(
-    schema: dict[str, Any], hint: Hint, prompt: Prompt, *, whole: bool = False
-) -> Iterator[float | int]:
-    """Yield numbers to try, the most plausible first, then those near the bounds and steps of the schema."""
-    for number in _plausible_numbers(schema, hint, prompt):
-        yield round(number) if whole else number
-    low, high = _bounds(schema)
-    step = _fraction(schema["multipleOf"]) if "multipleOf" in schema else Fraction(1)
-    start = low if low is not None else high if high is not None else Fraction(0)
-    base = math.ceil(start / step) if low is not None else math.floor(start / step)
-    direction = -1 if low is None and high is not None else 1
-    steps = (step * (base + direction * (offset + extra)) for offset in range(300) for extra in (hint.index, 0))
-    values: list[Fraction] = []
-    if low is not None and high is not None:
-        parts = (Fraction(1, 2), Fraction(1, 3), Fraction(9, 10), Fraction(0), Fraction(1))
-        values += [low + (high - low) * part for part in parts]
-    values += [edge + Fraction(sign, 2) for edge in (low, high) if edge is not None for sign in (1, -1)]
-    for value in itertools.chain(steps, values):
-        if value.denominator == 1:
-            yield value.numerator if abs(value) < 10**30 else float(value)
-        elif not whole:
-            yield float(value)
-
-
-def _plausible_numbers(schema: dict[str, Any], hint: Hint, prompt: Prompt) -> Iterator[float | int]:
-    labelled = _labelled_number(hint, prompt)
-    if labelled is not None:
-        yield labelled
-    yield from hint.turn(prompt.numbers, hint.order)
-    if isinstance(schema.get("default"), int | float) and not isinstance(schema["default"], bool):
-        yield schema["default"]
-
-
-def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
-    # OpenAI's strict schemas have no keywords for bounds: a description states them.
-    bounds = {
-        key: _fraction(json.loads(text)) for key, text in _BOUND.findall(str(schema.get("description", ""))[:500])
-    }
-    lows, highs = ("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")
-    bounds |= {key: _fraction(schema[key]) for key in (*lows, *highs) if key in schema}
-    return (
-        max((bounds[key] for key in lows if key in bounds), default=None),
-        min((bounds[key] for key in highs if key in bounds), default=None),
-    )
-
-
-def item_count(hint: Hint, prompt: Prompt, default: int) -> int:
-    """Return how many items an array gets: as many as the prompt says ("three ideas") or lists, else `default`."""
-    if not default:
-        return 0
-    number = _labelled_number(hint, prompt)
-    if isinstance(number, int) and 0 < number <= 50:
-        return number
-    if hint.is_about(_PLACE_WORDS) and prompt.places:
-        return len(prompt.places[:20])
-    if len(prompt.quoted) > 1 and (hint.is_about(_TEXT_WORDS) or hint.name in ("", "value", "items")):
-        return len(prompt.quoted[:20])
-    if re.match(r"(?:number|value|operand|arg)", hint.name.lower()) and prompt.numbers:
-        return len(prompt.numbers[:50])
-    return default
-
-
-def is_mentioned(schema: Any, hint: Hint, prompt: Prompt) -> bool:
-    """Return whether the prompt says something for an optional argument; the others are left to their defaults."""
-    if not isinstance(schema, dict):
-        return False
-    for key in ("anyOf", "oneOf"):
-        if key in schema:
-            return any(is_mentioned(branch, hint, prompt) for branch in schema[key])
-    if "enum" in schema:
-        return any(prompt.position(str(option)) is not None for option in schema["enum"])
-    kinds = type_names(schema.get("type", "string"))
-    is_named = bool(hint.words & prompt.stems)
-    if "boolean" in kinds:
-        return is_named
-    if "integer" in kinds or "number" in kinds:
-        return _labelled_number(hint, prompt) is not None
-    if "string" in kinds:
-        if hint.is_about(_TEXT_WORDS) or not hint.name:
+    def is_mentioned(self, schema: Any) -> bool:
+        """Return whether the prompt says something for an optional argument; the others are left to their defaults."""
+        if not isinstance(schema, dict):
             return False
-        return bool(_mentioned_strings(schema, hint, prompt)) and (is_named or not prompt.quoted)
-    return "array" in kinds and is_mentioned(schema.get("items", {}), hint, prompt)
+        for key in ("anyOf", "oneOf"):
+            if key in schema:
+                return any(self.is_mentioned(branch) for branch in schema[key])
+        if "enum" in schema:
+            return any(self.prompt.position(str(option)) is not None for option in schema["enum"])
+        kinds = likely_types({"type": "string", **schema})
+        is_named = bool(self.words & self.prompt.stems)
+        if "boolean" in kinds:
+            return is_named
+        if "integer" in kinds or "number" in kinds:
+            return self._labelled_number() is not None
+        if "string" in kinds:
+            if self.is_about(_TEXT_WORDS) or not self.name:
+                return False
+            return bool(self._mentioned_strings(schema)) and (is_named or not self.prompt.quoted)
+        return "array" in kinds and self.is_mentioned(schema.get("items", {}))

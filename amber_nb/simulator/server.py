@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -35,11 +34,10 @@ _PREFIXES = (BASE_PATH, "/v1")
 _IDLE_S = 60.0  # a client that neither sends nor reads for so long is dropped
 _LINGER_S = 1.0
 _LOOK_S = 0.1  # how often a long pause looks whether the client is still there
-_POLL_S = 0.02
 _BEFORE_RESET_S = 0.05  # a reset may overtake what was sent just before
 
 
-class Server:
+class Server(ThreadingHTTPServer):
     """Serve the simulator over HTTP on 127.0.0.1.
 
     Args:
@@ -55,6 +53,9 @@ class Server:
             print(server.base_url)
     """
 
+    daemon_threads = True
+    request_queue_size = 128
+
     def __init__(
         self,
         *,
@@ -65,74 +66,57 @@ class Server:
         drift: int = 0,
         log: Callable[[str], None] | None = None,
     ) -> None:
-        self._listener = _Listener(port, dialect, chunks_per_s, max_body_bytes, drift, log)
-        self._thread: threading.Thread | None = None
-        self._started = False
-
-    @property
-    def base_url(self) -> str:
-        """The base URL for a client, with the port."""
-        return f"http://127.0.0.1:{self._listener.server_address[1]}{BASE_PATH}"
-
-    def start(self) -> Self:
-        """Serve in a daemon thread, and return the server."""
-        if self._thread is None:
-            self._started = True
-            self._thread = threading.Thread(target=self._serve, name="amber-simulator", daemon=True)
-            self._thread.start()
-        return self
-
-    def serve_forever(self) -> None:
-        """Serve in this thread until another one calls `close`, or an interrupt comes."""
-        self._started = True
-        self._serve()
-
-    def _serve(self) -> None:
-        self._listener.serve_forever(poll_interval=_POLL_S)
-
-    def close(self) -> None:
-        """Stop at once, running streams included, and leave no thread and no socket."""
-        self._listener.closing.set()
-        if self._started:  # `shutdown` waits for the serving loop, and would wait for ever if it never ran
-            self._listener.shutdown()
-        if self._thread is not None:
-            self._thread.join()
-        self._listener.server_close()
-        self._listener.disconnect_all()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class _Listener(ThreadingHTTPServer):
-    """Listen on 127.0.0.1, and keep track of open connections so that they can be ended at once."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(
-        self,
-        port: int,
-        dialect: Dialect,
-        chunks_per_s: float,
-        max_body_bytes: int,
-        drift: int,
-        log: Callable[[str], None] | None,
-    ) -> None:
-        self.dialect: Dialect = dialect
+        self.dialect = dialect
         self.chunks_per_s = chunks_per_s
         self.max_body_bytes = max_body_bytes
         self.drift = drift
         self.log = log
         self.closing = threading.Event()
-        self.connections: dict[threading.Thread, socket.socket] = {}
+        self.connections: dict[threading.Thread, socket.socket] = {}  # open ones, to be ended at once
         self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._started = False
         super().__init__(("127.0.0.1", port), _Handler)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL for a client, with the port."""
+        return f"http://127.0.0.1:{self.server_port}{BASE_PATH}"
+
+    def start(self) -> Self:
+        """Serve in a daemon thread, and return the server."""
+        if self._thread is None:
+            self._started = True
+            self._thread = threading.Thread(target=self.serve_forever, name="amber-simulator", daemon=True)
+            self._thread.start()
+        return self
+
+    def serve_forever(self, poll_interval: float = 0.02) -> None:
+        """Serve in this thread until another one calls `close`, or an interrupt comes."""
+        self._started = True
+        super().serve_forever(poll_interval)
+
+    def close(self) -> None:
+        """Stop at once, running streams included, and leave no thread and no socket."""
+        self.closing.set()
+        if self._started:  # `shutdown` waits for the serving loop, and would wait for ever if it never ran
+            self.shutdown()
+        if self._thread is not None:
+            self._thread.join()
+        self.server_close()
+        with self._lock:
+            connections = dict(self.connections)
+        for connection in connections.values():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in connections:
+            thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def server_bind(self) -> None:
         # HTTPServer looks its own name up in the DNS here, which can take seconds and is not needed.
@@ -141,17 +125,13 @@ class _Listener(ThreadingHTTPServer):
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        thread = threading.Thread(
-            target=self._serve_connection,
-            args=(request, client_address),
-            name="amber-simulator-connection",
-            daemon=True,
-        )
+        name = "amber-simulator-connection"
+        thread = threading.Thread(target=self._connect, args=(request, client_address), name=name, daemon=True)
         with self._lock:
             self.connections[thread] = request
         thread.start()
 
-    def _serve_connection(self, request: socket.socket, client_address: Any) -> None:
+    def _connect(self, request: socket.socket, client_address: Any) -> None:
         try:
             self.process_request_thread(request, client_address)
         finally:
@@ -161,19 +141,9 @@ class _Listener(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing about a client that leaves; the simulator's own faults are answered where they happen."""
 
-    def disconnect_all(self) -> None:
-        """Shut every open connection down and wait for its thread."""
-        with self._lock:
-            connections = dict(self.connections)
-        for connection in connections.values():
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in connections:
-            thread.join()
-
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Listener
+    server: Server
     protocol_version = "HTTP/1.1"
     server_version = "amber-simulator"
     sys_version = ""
@@ -182,25 +152,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle_request(self) -> None:
         try:
-            body = self._read_body()
+            length = self._body_length()
         except ApiError as error:
             self._refuse(error)
             return
-        if body is None:
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client has left
             self.close_connection = True
-            return
-        self._send(self._respond(body))
+        else:
+            self._send(self._respond(body))
 
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _handle_request
 
     def _respond(self, body: bytes) -> Response:
         path = urlsplit(self.path).path if "://" in self.path else self.path.partition("?")[0]
-        for prefix in _PREFIXES:
-            if path.startswith(prefix + "/"):
-                path = path.removeprefix(prefix)
-                break
-        else:
-            path = "/unknown" + path  # a route that `respond` does not have
+        prefix = next((prefix for prefix in _PREFIXES if path.startswith(prefix + "/")), None)
+        path = path.removeprefix(prefix) if prefix else "/unknown" + path  # a route that `respond` does not have
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             return respond(
@@ -214,11 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             return ApiError(500, text, code="internal_error").response(self.server.dialect)
 
     def _body_length(self) -> int:
-        """Return the length of the body, in bytes.
-
-        Raises:
-            ApiError: the length is missing, no number, or over the limit.
-        """
+        """Return the length of the body in bytes, or refuse it."""
         if self.headers.get("transfer-encoding"):
             raise ApiError(411, "Send the body with a Content-Length, not in chunks.", code="length_required")
         lengths = set(self.headers.get_all("content-length", []))
@@ -232,12 +195,6 @@ class _Handler(BaseHTTPRequestHandler):
         if int(text) > self.server.max_body_bytes:
             raise too_large(self.server.max_body_bytes)
         return int(text)
-
-    def _read_body(self) -> bytes | None:
-        """Return the body, or None if the client leaves before it is complete."""
-        length = self._body_length()
-        body = self.rfile.read(length)
-        return body if len(body) == length else None
 
     def handle_expect_100(self) -> bool:
         """Let a client send its body only if it will be read."""
@@ -286,7 +243,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._stream(response.events, chunked, end=not response.cut)
         if response.cut == "reset":
-            self._reset()
+            clock.sleep(_BEFORE_RESET_S)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            socket.close(self.connection.detach())  # `close` would wait for the file objects of this socket
 
     def _stream(self, events: Iterable[bytes | float], chunked: bool, *, end: bool) -> None:
         for wait_s, event in delays(events, self.server.chunks_per_s):
@@ -313,12 +272,6 @@ class _Handler(BaseHTTPRequestHandler):
                 except OSError:
                     return False
         return True
-
-    def _reset(self) -> None:
-        """Reset the connection instead of closing it."""
-        clock.sleep(_BEFORE_RESET_S)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        socket.close(self.connection.detach())  # `close` would wait for the file objects of this socket
 
     def handle(self) -> None:
         """Serve one connection; print nothing if the client leaves."""

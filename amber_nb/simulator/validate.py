@@ -12,11 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .api import ApiError, text_of
 
-__all__ = [
-    "check_body",
-    "invalid_type",
-    "missing",
-]
+__all__ = ["check_body", "invalid_type", "missing"]
 
 
 # --- refusals
@@ -28,13 +24,7 @@ def missing(param: str) -> ApiError:
 
 
 def invalid_type(param: str, expected: str, value: Any) -> ApiError:
-    """Return the refusal of a value of the wrong type.
-
-    Args:
-        param: path of the parameter.
-        expected: the right type, in words.
-        value: the wrong value.
-    """
+    """Return the refusal of a value that is not what is expected, such as "a string"."""
     names = {str: "a string", bool: "a boolean", int: "an integer", float: "a decimal"}
     got = {**names, list: "an array", dict: "an object"}.get(type(value), "null")
     text = f"Invalid type for '{param}': expected {expected}, but got {got} instead."
@@ -147,10 +137,7 @@ class _Function(_Model):
 
     @model_validator(mode="after")
     def _check_parameters(self) -> Self:
-        fault = None if self.parameters is None else _schema_fault(self.parameters, strict=bool(self.strict))
-        if fault is not None:
-            text = f"Invalid schema for function '{self.name}': {fault}"
-            raise _error("refusal", "parameters", text=text, code="invalid_function_parameters")
+        _check_schema(f"function '{self.name}'", self.parameters, self.strict, at="parameters")
         return self
 
 
@@ -171,10 +158,13 @@ class _ResponseFormat(_Model):
 
     @model_validator(mode="after")
     def _check_schema(self) -> Self:
-        if self.type == "json_schema" and self.json_schema is None:
+        spec = self.json_schema
+        if self.type == "json_schema" and spec is None:
             raise _error("missing", "json_schema")
-        if self.json_schema and self.json_schema.strict and self.json_schema.schema_ is None:
+        if spec and spec.strict and spec.schema_ is None:
             raise _error("missing", "json_schema.schema")
+        if spec and self.type == "json_schema":
+            _check_schema(f"response_format '{spec.name}'", spec.schema_, spec.strict)
         return self
 
 
@@ -239,13 +229,11 @@ class _Body(_Model):
 
 _UNSUPPORTED = {
     "audio": "It answers in text only.",
-    "function_call": "Use 'tools' and 'tool_choice' instead.",
-    "functions": "Use 'tools' and 'tool_choice' instead.",
-    "logprobs": "The simulator has no probabilities to tell.",
-    "top_logprobs": "The simulator has no probabilities to tell.",
+    **dict.fromkeys(("function_call", "functions"), "Use 'tools' and 'tool_choice' instead."),
+    **dict.fromkeys(("logprobs", "top_logprobs"), "The simulator has no probabilities to tell."),
     "web_search_options": "The simulator fetches nothing.",
 }
-_EXPECTED = {
+_EXPECTED = {  # by pydantic's type of error
     "string_type": "a string",
     "bool_type": "a boolean",
     "int_type": "an integer",
@@ -253,6 +241,23 @@ _EXPECTED = {
     "dict_type": "an object",
     "model_type": "an object",
     "list_type": "an array of objects",
+}
+_OUT_OF_RANGE = {  # by pydantic's type of error: OpenAI's words and code
+    "too_short": (
+        "empty array. Expected an array with minimum length 1, but got an empty array instead.",
+        "empty_array",
+    ),
+    "too_long": (
+        "array too long. Expected an array with maximum length {max_length}, but got {actual_length} instead.",
+        "array_above_max_length",
+    ),
+    "string_pattern_mismatch": (
+        "string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$' and has at most "
+        "64 characters.",
+        "invalid_value",
+    ),
+    "greater_than_equal": ("{noun} below minimum value. Expected a value >= {ge:g}.", "{noun}_below_min_value"),
+    "less_than_equal": ("{noun} above maximum value. Expected a value <= {le:g}.", "{noun}_above_max_value"),
 }
 
 
@@ -275,39 +280,21 @@ def _api_error(error: ErrorDetails) -> ApiError:
         return invalid_type(param, context["expected"], context["value"])
     if kind == "invalid_value":
         return _invalid_value(param, context["value"], ", ".join(f"'{name}'" for name in context["options"]))
-    if kind == "refusal":
-        return ApiError(400, context["text"], param=param, code=context["code"])
-    text, code = _range_fault(kind, context)
-    return ApiError(400, f"Invalid '{param}': {text}", param=param, code=code)
-
-
-def _range_fault(kind: str, context: dict[str, Any]) -> tuple[str, str]:
-    """Return what is wrong with a length, a range or a pattern, and OpenAI's error code."""
-    if kind == "too_short":
-        text = "empty array. Expected an array with minimum length 1, but got an empty array instead."
-        return text, "empty_array"
-    if kind == "too_long":
-        limit, length = context["max_length"], context["actual_length"]
-        text = f"array too long. Expected an array with maximum length {limit}, but got {length} instead."
-        return text, "array_above_max_length"
-    if kind == "string_pattern_mismatch":
-        text = (
-            "string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$' and has at "
-            "most 64 characters."
-        )
-        return text, "invalid_value"
-    key, sign, side = ("ge", ">=", "below min") if kind == "greater_than_equal" else ("le", "<=", "above max")
-    noun = "integer" if isinstance(context[key], int) else "decimal"
-    text = f"{noun} {side}imum value. Expected a value {sign} {context[key]:g}."
-    return text, f"{noun}_{side.replace(' ', '_')}_value"
+    if kind == "invalid_schema":
+        code = "invalid_function_parameters" if param.endswith(".parameters") else None
+        return ApiError(400, context["text"], param=param, code=code)
+    text, code = _OUT_OF_RANGE[kind]
+    noun = "integer" if isinstance(context.get("ge", context.get("le")), int) else "decimal"
+    text = f"Invalid '{param}': {text.format(noun=noun, **context)}"
+    return ApiError(400, text, param=param, code=code.format(noun=noun))
 
 
 def check_body(body: dict[str, Any], *, lenient: bool = False) -> dict[str, Any]:
-    """Check every parameter, and return those that are not null.
+    """Check every parameter but `model`, and return those that are not null.
 
     Args:
-        body: the request's JSON; `model` is looked up elsewhere.
-        lenient: drop unknown parameters, and options without their partner, as LiteLLM does.
+        body: the request's JSON.
+        lenient: drop unknown parameters, and allow options without their partner, as LiteLLM does.
 
     Raises:
         ApiError: 400.
@@ -342,8 +329,10 @@ def check_body(body: dict[str, Any], *, lenient: bool = False) -> dict[str, Any]
             raise ApiError(400, text, param=name)
     if "tools" in params:
         _check_tools(params["tools"], params.get("tool_choice", "auto"))
-    if "response_format" in params:
-        _check_format(params["response_format"], params["messages"])
+    wants_json = params.get("response_format", {}).get("type") == "json_object"
+    if wants_json and not any("json" in text_of(message).lower() for message in params["messages"]):
+        text = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
+        raise ApiError(400, text, param="messages")
     return params
 
 
@@ -354,11 +343,8 @@ def _check_order(messages: list[dict[str, Any]]) -> None:
     for i, message in enumerate([*messages, {"role": "end"}]):
         if message["role"] == "tool":
             if message["tool_call_id"] not in open_ids:
-                text = (
-                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
-                    "'tool_calls'."
-                )
-                raise ApiError(400, text, param=f"messages.[{i}].role")
+                text = "messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+                raise ApiError(400, f"Invalid parameter: {text}", param=f"messages.[{i}].role")
             open_ids.remove(message["tool_call_id"])
         elif open_ids:
             text = (
@@ -404,32 +390,22 @@ def _check_tools(tools: list[dict[str, Any]], choice: Any) -> None:
             raise ApiError(400, text, param="tool_choice")
 
 
-def _check_format(response_format: dict[str, Any], messages: list[dict[str, Any]]) -> None:
-    is_json = response_format["type"] == "json_object"
-    if is_json and not any("json" in text_of(message).lower() for message in messages):
-        text = "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."
-        raise ApiError(400, text, param="messages")
-    spec = response_format.get("json_schema") or {}
-    if response_format["type"] == "json_schema" and spec.get("schema") is not None:
-        fault = _schema_fault(spec["schema"], strict=bool(spec.get("strict")))
-        if fault is not None:
-            text = f"Invalid schema for response_format '{spec['name']}': {fault}"
-            raise ApiError(400, text, param="response_format")
-
-
 # --- schemas
 
 
-def _schema_fault(schema: dict[str, Any], *, strict: bool) -> str | None:
-    """Return what is wrong with a JSON schema, or None."""
+def _check_schema(owner: str, schema: dict[str, Any] | None, strict: bool | None, at: str = "") -> None:
+    """Refuse what is no JSON schema, and in strict mode also what breaks its rules."""
+    if schema is None:
+        return
     fault = _metaschema_fault(json.dumps(schema))
-    if fault is not None or not strict:
-        return fault
     kind = schema.get("type")
-    if kind != "object":
+    if fault is None and strict and kind != "object":
         got = kind if isinstance(kind, str) else "None"
-        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{got}\"'."
-    return _strict_fault(schema, ())
+        fault = f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{got}\"'."
+    elif fault is None and strict:
+        fault = _strict_fault(schema, ())
+    if fault is not None:
+        raise _error("invalid_schema", at, text=f"Invalid schema for {owner}: {fault}")
 
 
 @lru_cache(maxsize=512)
@@ -450,10 +426,8 @@ def _strict_fault(schema: dict[str, Any], path: tuple[str, ...]) -> str | None:
             return f"In context={_context(path)}, 'additionalProperties' is required to be supplied and to be false."
         absent = [name for name in schema.get("properties", {}) if name not in schema.get("required", [])]
         if absent:
-            return (
-                f"In context={_context(path)}, 'required' is required to be supplied and to be an array including "
-                f"every key in properties. Missing '{absent[0]}'."
-            )
+            text = "'required' is required to be supplied and to be an array including every key in properties."
+            return f"In context={_context(path)}, {text} Missing '{absent[0]}'."
     # `not` and `if` describe values and build none.
     keys = ("items", "then", "else", "contains", "propertyNames")
     parts: list[tuple[tuple[str, ...], Any]] = [((key,), schema[key]) for key in keys if key in schema]

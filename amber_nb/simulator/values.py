@@ -6,8 +6,8 @@ import contextlib
 import itertools
 import random
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,20 +19,9 @@ from referencing.jsonschema import DRAFT202012
 from rstr import Rstr
 
 from .api import SeededChoice
-from .prompt import (
-    Hint,
-    Prompt,
-    is_mentioned,
-    item_count,
-    likely_types,
-    sort_options,
-    suggest_boolean,
-    suggest_numbers,
-    suggest_strings,
-    type_names,
-)
+from .prompt import Hint, Prompt, likely_types
 
-__all__ = ["ExampleBuilder", "SchemaDocument", "Unsatisfiable", "matches", "pattern_examples"]
+__all__ = ["ExampleBuilder", "Unsatisfiable", "matches", "pattern_examples"]
 
 MAX_STEPS = 30_000  # places of a schema and of values that are visited for one example
 MAX_DEPTH = 40
@@ -40,7 +29,6 @@ MAX_ITEMS = 2_000
 MAX_TEXT = 10_000  # characters that a pattern is matched against
 _REPEAT = r"(?:[*+]|\{\d*,\d*\})"  # an open-ended quantifier
 _NULL = {"type": "null"}
-_LEAN_AFTER = 2  # references followed on one path, after which a recursive schema is brought to an end
 
 
 class Unsatisfiable(ValueError):
@@ -104,12 +92,9 @@ class _PatternChoice(random.Random):
 
 
 def pattern_examples(pattern: str, seed: str, min_length: int = 0) -> Iterator[str]:
-    """Yield texts made to match a pattern, short ones first; the caller checks them.
+    """Yield texts made to match a pattern, short ones first and the same ones for a seed; the caller checks them.
 
-    Args:
-        pattern: regular expression.
-        seed: the same seed gives the same texts.
-        min_length: texts of at least this length are among them, if the pattern allows.
+    Texts of at least `min_length` are among them, if the pattern allows.
 
     Raises:
         Unsatisfiable: the pattern is not supported, or may take too long to match.
@@ -131,129 +116,30 @@ def pattern_examples(pattern: str, seed: str, min_length: int = 0) -> Iterator[s
 # --- schemas
 
 
-def _merge_types(first: Any, second: Any) -> list[str]:
-    # A type "number" takes integers too.
-    names, others = ([*type_names(kind), *["integer"] * ("number" in type_names(kind))] for kind in (first, second))
-    return list(dict.fromkeys(name for name in names if name in others))
+def _merge(first: Any, second: Any) -> Any:
+    """Return a schema that asks for both; where two keywords cannot be merged, the second holds."""
+    if first is False or second is False:
+        return False
+    if not isinstance(first, dict) or not isinstance(second, dict):
+        return second if isinstance(second, dict) else first
+    merged = {**first, **second}
+    for key in first.keys() & second.keys():
+        if key == "required":
+            merged[key] = list(dict.fromkeys([*first[key], *second[key]]))
+        elif key in ("properties", "patternProperties"):
+            shared = first[key].keys() & second[key].keys()
+            both = {name: _merge(first[key][name], second[key][name]) for name in shared}
+            merged[key] = {**first[key], **second[key], **both}
+        elif key in ("items", "additionalProperties"):
+            merged[key] = _merge(first[key], second[key])
+    return merged
 
 
-_MERGE_KEYWORD: dict[str, Any] = {
-    "type": _merge_types,
-    "enum": lambda first, second: [option for option in first if option in second],
-    "required": lambda first, second: list(dict.fromkeys([*first, *second])),
-    "allOf": lambda first, second: [*first, *second],
-    "uniqueItems": lambda first, second: first or second,
-    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
-    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
-}
-_ANNOTATIONS = ("title", "description", "default", "examples", "$defs", "definitions", "$id")
-
-
-class SchemaDocument:
-    """A JSON schema with its references; every method spends of one budget of steps.
-
-    Args:
-        root: a well-formed JSON schema of Draft 2020-12.
-
-    Raises:
-        Unsatisfiable: by every method, for what is not supported, or when the budget is spent.
-    """
-
-    def __init__(self, root: Any) -> None:
-        self.root = root
-        if isinstance(root, dict):
-            self.root = {key: value for key, value in root.items() if key not in ("$schema", "$id")}
-        self._steps = MAX_STEPS
-        self._resolver = Registry().resolver_with_root(DRAFT202012.create_resource(self.root))
-        keywords = {
-            "$ref": self._check_reference,
-            "pattern": _check_pattern,
-            "patternProperties": _check_pattern_properties,
-            "additionalProperties": _check_additional_properties,
-        }
-        validator = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
-        self._validator = validator(self.root, registry=Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER)
-
-    def spend(self, steps: int = 1) -> None:
-        """Take steps from the budget."""
-        self._steps -= steps
-        if self._steps < 0:
-            raise Unsatisfiable("the schema is too large")
-
-    def is_valid(self, schema: Any, value: Any) -> bool:
-        """Return whether a value is valid for a schema of this document."""
-        self.spend(_size(value))
-        try:
-            return bool(self._validator.evolve(schema=schema).is_valid(value))
-        except Unsatisfiable:
-            raise
-        except (Unresolvable, ValueError) as error:  # a ValueError for an `$id` that is no URI
-            raise Unsatisfiable("a reference leads nowhere") from error
-
-    def _check_reference(self, validator: Any, ref: Any, instance: Any, schema: Any) -> Any:
-        self.spend()
-        return Draft202012Validator.VALIDATORS["$ref"](validator, ref, instance, schema)
-
-    def resolve(self, schema: Any) -> Any:
-        """Return the schema that `$ref` leads to, merged with the keywords beside it."""
-        for _ in range(30):
-            if not isinstance(schema, dict) or "$ref" not in schema:
-                return schema
-            if not schema["$ref"].startswith("#"):
-                raise Unsatisfiable("only references within the schema are supported")
-            rest = {key: value for key, value in schema.items() if key != "$ref"}
-            try:
-                schema = self.merge(self._resolver.lookup(schema["$ref"]).contents, rest)
-            except Unresolvable as error:
-                raise Unsatisfiable("a reference leads nowhere") from error
-        raise Unsatisfiable("the references go round in a circle")
-
-    def merge(self, first: Any, second: Any) -> Any:
-        """Return a schema that asks for both; what does not fit into one keyword goes into `allOf`."""
-        self.spend()
-        if first is False or second is False:
-            return False
-        if first is True or not first:
-            return second
-        if second is True or not second:
-            return first
-        merged = dict(first)
-        rest: dict[str, Any] = {}
-        for key, value in second.items():
-            if key not in merged or merged[key] == value or key in _ANNOTATIONS:
-                merged[key] = value
-            elif key in _MERGE_KEYWORD:
-                merged[key] = _MERGE_KEYWORD[key](merged[key], value)
-            elif key == "properties":
-                shared = merged[key].keys() & value.keys()
-                merged[key] = {**merged[key], **value, **{n: self.merge(merged[key][n], value[n]) for n in shared}}
-            elif key in ("items", "additionalProperties"):
-                merged[key] = self.merge(merged[key], value)
-            else:
-                rest[key] = value
-        if rest:
-            merged["allOf"] = [*merged.get("allOf", []), rest]
-        return merged
-
-    def flatten(self, schema: Any) -> Any:
-        """Return the schema with `$ref` and `allOf` merged in; what cannot be merged stays in `allOf`."""
-        schema = self.resolve(schema)
-        if not isinstance(schema, dict) or "allOf" not in schema:
-            return schema
-        merged: Any = {key: value for key, value in schema.items() if key != "allOf"}
-        rest: list[Any] = []
-        for part in schema["allOf"]:
-            merged = self.merge(merged, self.flatten(part))
-            if isinstance(merged, dict):
-                rest += merged.pop("allOf", [])
-        return {**merged, "allOf": rest} if rest and isinstance(merged, dict) else merged
-
-    def property_schema(self, schema: dict[str, Any], name: str) -> Any:
-        """Return the schema for the value of a property."""
-        parts = [schema["properties"][name]] if name in schema.get("properties", {}) else []
-        parts += [part for pattern, part in schema.get("patternProperties", {}).items() if matches(pattern, name)]
-        parts = parts or [schema.get("additionalProperties", True)]
-        return parts[0] if len(parts) == 1 else {"allOf": parts}
+def _property_schema(schema: dict[str, Any], name: str) -> Any:
+    parts = [schema["properties"][name]] if name in schema.get("properties", {}) else []
+    parts += [part for pattern, part in schema.get("patternProperties", {}).items() if matches(pattern, name)]
+    parts = parts or [schema.get("additionalProperties", True)]
+    return parts[0] if len(parts) == 1 else {"allOf": parts}
 
 
 def _size(value: Any) -> int:
@@ -289,24 +175,8 @@ class _NoExample(Exception):
     """No value was found here; another branch may have one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a value goes: its hint, its depth, and how many references led there."""
-
-    hint: Hint
-    depth: int = 0
-    references: int = 0
-
-    @property
-    def is_lean(self) -> bool:
-        return self.references > _LEAN_AFTER
-
-    def inner(self, name: str, index: int = 0, order: int = 0) -> _Place:
-        return _Place(Hint(name=name, index=index, order=order), self.depth + 1, self.references)
-
-
 class ExampleBuilder:
-    """Build example values of one schema.
+    """Build example values of one schema: at each place the likeliest value that is valid there.
 
     Args:
         schema: a well-formed JSON schema of Draft 2020-12.
@@ -321,180 +191,220 @@ class ExampleBuilder:
     """
 
     def __init__(self, schema: Any, prompt: Prompt, *, optional: bool = True, max_chars: int = 100_000) -> None:
-        self._document = SchemaDocument(schema)
+        self._root = schema
+        if isinstance(schema, dict):
+            self._root = {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
         self._prompt = prompt
         self._optional = optional
-        self._max_chars = max_chars
+        self._chars_left = max_chars
+        self._steps_left = MAX_STEPS
+        registry: Registry[Any] = Registry()  # empty, so that nothing is fetched
+        self._resolver = registry.resolver_with_root(DRAFT202012.create_resource(self._root))
+        keywords = {
+            "$ref": self._check_reference,
+            "pattern": _check_pattern,
+            "patternProperties": _check_pattern_properties,
+            "additionalProperties": _check_additional_properties,
+        }
+        validator = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
+        self._validator = validator(self._root, registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
     def build(self, index: int = 0) -> Any:
         """Return an example; another index gives another one where the schema leaves a choice.
 
         Raises:
-            Unsatisfiable: no example was found.
+            Unsatisfiable: no example was found, the schema is not supported, or it is too large.
         """
         try:
-            return self._build(self._document.root, _Place(Hint(index=index)))
+            return self._build(self._root, Hint(self._prompt, index=index))
         except _NoExample as error:
             raise Unsatisfiable("no instance of the schema was found") from error
         except RecursionError as error:
             raise Unsatisfiable("the references go round in a circle") from error
 
-    def _build(self, schema: Any, place: _Place) -> Any:
-        self._document.spend()
-        for value in self._candidates(schema, place) if place.depth <= MAX_DEPTH else ():
-            if self._document.is_valid(schema, value):
+    def is_valid(self, value: Any) -> bool:
+        """Return whether a value is valid; False if the schema is not supported."""
+        try:
+            return self._is_valid(self._root, value)
+        except (Unsatisfiable, RecursionError):
+            return False
+
+    def _spend(self, steps: int = 1) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise Unsatisfiable("the schema is too large")
+
+    def _is_valid(self, schema: Any, value: Any) -> bool:
+        self._spend(_size(value))
+        try:
+            return bool(self._validator.evolve(schema=schema).is_valid(value))
+        except Unsatisfiable:
+            raise
+        except (Unresolvable, ValueError) as error:  # a ValueError for an `$id` that is no URI
+            raise Unsatisfiable("a reference leads nowhere") from error
+
+    def _check_reference(self, validator: Any, ref: Any, instance: Any, schema: Any) -> Any:
+        self._spend()
+        return Draft202012Validator.VALIDATORS["$ref"](validator, ref, instance, schema)
+
+    def _flatten(self, schema: Any) -> Any:
+        """Return the schema with `$ref` and `allOf` merged in."""
+        self._spend()
+        if not isinstance(schema, dict):
+            return schema
+        flat: Any = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
+        if "$ref" in schema:
+            if not schema["$ref"].startswith("#"):
+                raise Unsatisfiable("only references within the schema are supported")
+            try:
+                flat = _merge(self._flatten(self._resolver.lookup(schema["$ref"]).contents), flat)
+            except Unresolvable as error:
+                raise Unsatisfiable("a reference leads nowhere") from error
+        for part in schema.get("allOf", []):
+            flat = _merge(flat, self._flatten(part))
+        return flat
+
+    def _build(self, schema: Any, hint: Hint) -> Any:
+        self._spend()
+        for value in self._candidates(schema, hint) if hint.depth <= MAX_DEPTH else ():
+            if self._is_valid(schema, value):
                 return value
         raise _NoExample
 
-    def _candidates(self, schema: Any, place: _Place) -> Iterator[Any]:
-        if isinstance(schema, dict) and "$ref" in schema:
-            place = _Place(place.hint, place.depth, place.references + 1)
-        flat = self._document.flatten(schema)
+    def _candidates(self, schema: Any, hint: Hint) -> Iterator[Any]:
+        flat = self._flatten(schema)
         if flat is False:
             return
         flat = flat if isinstance(flat, dict) else {}
-        place = _Place(place.hint.with_schema(flat), place.depth, place.references)
-        branches = next((key for key in ("anyOf", "oneOf") if key in flat), None)
+        follows = isinstance(schema, dict) and "$ref" in schema
+        hint = replace(hint.with_schema(flat), references=hint.references + follows)
+        choice = next((key for key in ("anyOf", "oneOf") if key in flat), None)
         if "const" in flat:
             yield flat["const"]
         elif "enum" in flat:
-            yield from sort_options(flat["enum"], flat, place.hint, self._prompt)
-        elif branches:
-            yield from self._branches(flat, branches, place)
+            yield from hint.options(flat["enum"], flat)
+        elif choice:
+            rest = {key: value for key, value in flat.items() if key != choice}
+            for branch in sorted(flat[choice], key=lambda b: "$ref" in str(b)[:2_000] if hint.is_lean else b == _NULL):
+                follows = isinstance(branch, dict) and "$ref" in branch
+                inner = replace(hint, references=hint.references + follows)
+                yield from self._attempt({"allOf": [rest, branch]}, inner)
         elif "if" in flat:
             rest = {key: value for key, value in flat.items() if key not in ("if", "then", "else")}
-            both = self._document.merge(flat["if"], flat.get("then", True))
-            for branch in (both, flat.get("else", True)):
-                yield from self._attempt(self._document.merge(rest, branch), place)
+            for parts in ([flat["if"], flat.get("then", True)], [flat.get("else", True)]):
+                yield from self._attempt({"allOf": [rest, *parts]}, hint)
         else:
-            kinds = type_names(flat["type"]) if "type" in flat else likely_types(flat)
-            last = ("object", "array") if place.is_lean else ("null",)
-            for kind in sorted(kinds, key=lambda kind: kind in last):
-                yield from self._values(kind, flat, place)
+            last = ("object", "array") if hint.is_lean else ("null",)
+            for kind in sorted(likely_types(flat), key=lambda kind: kind in last):
+                yield from self._values(kind, flat, hint)
 
-    def _attempt(self, schema: Any, place: _Place) -> Iterator[Any]:
-        try:
-            yield self._build(schema, _Place(place.hint, place.depth + 1, place.references))
-        except _NoExample:
-            return
+    def _attempt(self, schema: Any, hint: Hint) -> Iterator[Any]:
+        with contextlib.suppress(_NoExample):
+            yield self._build(schema, replace(hint, depth=hint.depth + 1))
 
-    def _branches(self, flat: dict[str, Any], key: str, place: _Place) -> Iterator[Any]:
-        rest = {name: value for name, value in flat.items() if name != key}
-        for branch in sorted(flat[key], key=lambda b: "$ref" in str(b)[:2_000] if place.is_lean else b == _NULL):
-            references = place.references + (isinstance(branch, dict) and "$ref" in branch)
-            schema = self._document.merge(rest, self._document.resolve(branch))
-            yield from self._attempt(schema, _Place(place.hint, place.depth, references))
+    def _values(self, kind: str, flat: dict[str, Any], hint: Hint) -> Iterable[Any]:
+        if kind == "boolean":
+            first = hint.boolean(flat)
+            return (first, not first)
+        if kind == "string":
+            return self._strings(flat, hint)
+        if kind in ("integer", "number"):
+            return hint.numbers(flat, whole=kind == "integer")
+        if kind == "array":
+            return self._arrays(flat, hint)
+        return self._objects(flat, hint) if kind == "object" else (None,)
 
-    def _values(self, kind: str, flat: dict[str, Any], place: _Place) -> Iterator[Any]:
-        if kind == "null":
-            yield None
-        elif kind == "boolean":
-            first = suggest_boolean(flat, place.hint, self._prompt)
-            yield from (first, not first)
-        elif kind == "string":
-            yield from self._strings(flat, place)
-        elif kind in ("integer", "number"):
-            yield from suggest_numbers(flat, place.hint, self._prompt, whole=kind == "integer")
-        elif kind == "array":
-            yield from self._arrays(flat, place)
-        else:
-            yield from self._objects(flat, place)
-
-    def _strings(self, flat: dict[str, Any], place: _Place) -> Iterator[str]:
-        texts = suggest_strings(flat, place.hint, self._prompt)
+    def _strings(self, flat: dict[str, Any], hint: Hint) -> Iterator[str]:
+        texts = hint.strings(flat)
         if "pattern" in flat:
-            seed = f"{self._prompt.text}/{place.hint.name}/{place.hint.index}"
+            seed = f"{hint.prompt.text}/{hint.name}/{hint.index}"
             texts = itertools.chain(texts, pattern_examples(flat["pattern"], seed, int(flat.get("minLength", 0))))
         for text in texts:
-            self._max_chars -= len(text)
-            if self._max_chars < 0:
+            self._chars_left -= len(text)
+            if self._chars_left < 0:
                 raise Unsatisfiable("the instance gets too long")
             yield text
 
-    def _arrays(self, flat: dict[str, Any], place: _Place) -> Iterator[list[Any]]:
+    def _arrays(self, flat: dict[str, Any], hint: Hint) -> Iterator[list[Any]]:
         prefix = flat.get("prefixItems", [])
         low = int(flat.get("minItems", 0))
         high = int(min(flat.get("maxItems", MAX_ITEMS), MAX_ITEMS))
         contains = int(flat.get("minContains", 1)) if "contains" in flat else 0
-        likely = item_count(place.hint, self._prompt, 0 if place.is_lean else max(2, len(prefix)))
+        likely = hint.item_count(0 if hint.is_lean else max(2, len(prefix)))
         if low > high or max(low, contains) > MAX_ITEMS:
             return
         for count in dict.fromkeys([min(high, max(low, likely, contains)), low, max(low, min(contains, high))]):
             items: list[Any] = []
-            for position in range(count):
-                schema = prefix[position] if position < len(prefix) else flat.get("items", True)
-                if position >= count - contains:
-                    schema = self._document.merge(schema, flat["contains"])
-                try:
-                    items.append(self._item(schema, place, position, items if flat.get("uniqueItems") else []))
-                except _NoExample:
-                    break
+            with contextlib.suppress(_NoExample):
+                for position in range(count):
+                    schema = prefix[position] if position < len(prefix) else flat.get("items", True)
+                    if position >= count - contains:
+                        schema = {"allOf": [schema, flat["contains"]]}
+                    items.append(self._item(schema, hint, position, items if flat.get("uniqueItems") else []))
             yield items
 
-    def _item(self, schema: Any, place: _Place, position: int, used: list[Any]) -> Any:
+    def _item(self, schema: Any, hint: Hint, position: int, used: list[Any]) -> Any:
         # Twenty tries beyond the items that there are: enough for short enums, bounded for all else.
         for index in range(position, position + 20):
-            item = self._build(schema, place.inner(place.hint.name, index))
+            item = self._build(schema, hint.inner(hint.name, index))
             if item not in used:
                 return item
-        unused = {"allOf": [schema, {"not": {"enum": list(used)}}]}
-        return self._build(unused, place.inner(place.hint.name, position))
+        return self._build({"allOf": [schema, {"not": {"enum": used}}]}, hint.inner(hint.name, position))
 
-    def _objects(self, flat: dict[str, Any], place: _Place) -> Iterator[dict[str, Any]]:
+    def _objects(self, flat: dict[str, Any], hint: Hint) -> Iterator[dict[str, Any]]:
         known = flat.get("properties", {})
-        required = set(flat.get("required", []))
-        names = [*known, *(name for name in flat.get("required", []) if name not in known)]
+        required = flat.get("required", [])
         high = min(flat.get("maxProperties", MAX_ITEMS), MAX_ITEMS)
-        likely = {name for name in known if self._is_likely(known[name], name, place)}
+        likely = {name for name in known if self._is_likely(known[name], name, hint)}
         for extra in (likely, set(known), set[str]()):
             value: dict[str, Any] = {}
-            for name in names:
-                open_count = len(required - value.keys())  # required properties that are still to come
+            for name in dict.fromkeys([*known, *required]):
+                open_count = len(set(required) - value.keys())  # required properties that are still to come
                 if name not in required and (name not in extra or len(value) + open_count >= high):
                     continue
                 try:
                     order = sum(isinstance(item, int | float) for item in value.values())
-                    value[name] = self._property(flat, name, place, order)
+                    value[name] = self._property(flat, name, hint, order)
                 except _NoExample:
                     if name in required:
                         raise
-            self._complete(flat, value, place)
+            self._complete(flat, value, hint)
             yield value
 
-    def _is_likely(self, schema: Any, name: str, place: _Place) -> bool:
+    def _is_likely(self, schema: Any, name: str, hint: Hint) -> bool:
         if self._optional:
-            return not place.is_lean
-        hint = place.inner(name).hint.with_schema(schema if isinstance(schema, dict) else {})
-        return is_mentioned(self._document.flatten(schema), hint, self._prompt)
+            return not hint.is_lean
+        flat = self._flatten(schema)
+        return isinstance(flat, dict) and hint.inner(name).with_schema(flat).is_mentioned(flat)
 
-    def _property(self, flat: dict[str, Any], name: str, place: _Place, order: int = 0) -> Any:
-        return self._build(self._document.property_schema(flat, name), place.inner(name, place.hint.index, order))
+    def _property(self, flat: dict[str, Any], name: str, hint: Hint, order: int = 0) -> Any:
+        return self._build(_property_schema(flat, name), hint.inner(name, hint.index, order))
 
-    def _complete(self, flat: dict[str, Any], value: dict[str, Any], place: _Place) -> None:
+    def _complete(self, flat: dict[str, Any], value: dict[str, Any], hint: Hint) -> None:
         """Add the properties that `dependentRequired`, `minProperties` or a mapping asks for."""
         for name, others in flat.get("dependentRequired", {}).items():
             for other in others if name in value else ():
                 if other not in value:
-                    value[other] = self._property(flat, other, place)
+                    value[other] = self._property(flat, other, hint)
         is_mapping = isinstance(flat.get("additionalProperties"), dict) and not flat.get("properties")
-        count = int(max(flat.get("minProperties", 0), 2 if is_mapping and self._optional and not place.is_lean else 0))
+        count = int(max(flat.get("minProperties", 0), 2 if is_mapping and self._optional and not hint.is_lean else 0))
         if count > MAX_ITEMS:
             raise Unsatisfiable("'minProperties' is too large")
-        for name in itertools.chain(flat.get("properties", {}), self._new_names(flat, place, count)):
+        for name in itertools.chain(flat.get("properties", {}), self._new_names(flat, hint, count)):
             if len(value) >= count:
                 break
-            if name not in value and self._document.is_valid(flat.get("propertyNames", True), name):
+            if name not in value and self._is_valid(flat.get("propertyNames", True), name):
                 with contextlib.suppress(_NoExample):
-                    value[name] = self._property(flat, name, place)
+                    value[name] = self._property(flat, name, hint)
 
-    def _new_names(self, flat: dict[str, Any], place: _Place, count: int) -> Iterator[str]:
+    def _new_names(self, flat: dict[str, Any], hint: Hint, count: int) -> Iterator[str]:
         if "propertyNames" in flat:
             schema = {"allOf": [{"type": "string"}, flat["propertyNames"]]}
             for index in range(count * 2):
-                yield from self._attempt(schema, place.inner("key", index))
+                yield from self._attempt(schema, hint.inner("key", index))
         for pattern in flat.get("patternProperties", {}):
             for index in range(count):
-                for text in pattern_examples(pattern, f"{place.hint.name}{index}"):
+                for text in pattern_examples(pattern, f"{hint.name}{index}"):
                     yield from (text, f"{text}{index + 1}")
-        yield from self._prompt.keywords[:count]
+        yield from hint.prompt.keywords[:count]
         yield from (f"extra_{index}" for index in range(1, count + 1))

@@ -141,4 +141,4 @@ def test_a_client_that_leaves_is_not_waited_for(server, name, clock):
     clock.sleeper()
     connection.close()
     # It looks, between two pieces and within a long pause, whether anybody is there.
-    until(lambda: clock.advance(0.2) or not server._listener.connections)
+    until(lambda: clock.advance(0.2) or not server.connections)
