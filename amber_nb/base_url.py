@@ -17,15 +17,12 @@ ENDPOINT = "/chat/completions"  # the vendor's page shows the URL with it, and p
 def resolve_base_url(
     *, domain: str | None = None, base_url: str | None = None, where: str = "the arguments"
 ) -> str | None:
-    """Return the base URL that a domain or a URL stands for.
+    """Return the base URL that a domain or a URL stands for, without a slash at its end; None where neither is given.
 
     Args:
         domain: `"acme"`, `"acme.ambersearch.de"` or a URL of that host.
         base_url: the endpoint itself.
         where: the source of the two, for error messages.
-
-    Returns:
-        The URL without a slash at its end; None where neither argument is given.
 
     Raises:
         ConfigError: the two disagree, or one of them is neither a host nor an http(s) URL.
@@ -61,7 +58,7 @@ def _domain_url(domain: str, where: str) -> str:
         raise ConfigError(
             f"domain (AMBER_DOMAIN, in {where}) must be a name such as 'acme' or a host such as 'acme.ambersearch.de'."
         )
-    return f"https://{host.lower() if '.' in host else host.lower() + '.ambersearch.de'}{API_PATH}"
+    return f"https://{host.lower()}{'' if '.' in host else '.ambersearch.de'}{API_PATH}"
 
 
 def _checked_url(url: str, name: str, where: str) -> str:
@@ -86,9 +83,7 @@ def _checked_url(url: str, name: str, where: str) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
     try:
-        return ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -42,6 +43,7 @@ REPLAY_URL = f"https://replay.invalid{API_PATH}"
 REPLAY_KEY = "none-needed"
 SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted model streams
 
+MAX_RETRIES = 2
 MAX_WAIT_S = 60.0
 CASSETTE_FOLDER = "cassettes"
 CASSETTE_SUFFIX = ".jsonl"
@@ -63,7 +65,6 @@ VARIABLES = (
     "AMBER_SIM_CHUNKS_PER_S",
     "AMBER_SIM_DRIFT",
 )
-PUBLIC = frozenset(VARIABLES) - {"AMBER_API_KEY"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class Config:
     model: str = DEFAULT_MODEL
     display: str = "auto"
     timeout_s: float | None = None  # None: the SDK's own (600 s, 5 s to connect)
-    max_retries: int = 2
+    max_retries: int = MAX_RETRIES
     max_wait_s: float = MAX_WAIT_S
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sim_chunks_per_s: float = SIMULATOR_CHUNKS_PER_S
@@ -89,21 +90,30 @@ class Config:
     ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, not to be sent
 
 
-@dataclass(frozen=True, slots=True)
 class _Source:
     """A source of settings; `trusted` where only the user writes it, not a file that came with a project."""
 
-    name: str
-    values: Mapping[str, str | Secret] = field(repr=False)
-    trusted: bool
-
-    def secret(self) -> Secret | None:
-        value = self.values.get("AMBER_API_KEY")
-        return Secret(value) if isinstance(value, str) else value
-
-    def text(self, name: str) -> str | None:
-        value = self.values.get(name)
-        return value if isinstance(value, str) else None
+    def __init__(self, name: str, values: Mapping[str, str | Secret | None], *, trusted: bool = True) -> None:
+        self.name = name
+        self.trusted = trusted
+        self.key: Secret | None = None
+        self.texts: dict[str, str] = {}
+        self.unknown: list[str] = []  # names alone: the value may be that of a misspelt key
+        for setting, value in values.items():
+            if not setting.startswith("AMBER_"):
+                continue
+            if isinstance(value, str):
+                value = value.strip()
+            elif value is not None and not isinstance(value, Secret):
+                raise TypeError(f"{setting.removeprefix('AMBER_').lower()} must be a str, not {type(value).__name__}")
+            if not value:
+                continue  # an empty variable counts as not set: CI systems pass an absent secret on as ""
+            if setting == "AMBER_API_KEY":
+                self.key = value if isinstance(value, Secret) else Secret(value)
+            elif setting not in VARIABLES:
+                self.unknown.append(setting)
+            elif isinstance(value, str):
+                self.texts[setting] = value
 
 
 def load_config(
@@ -126,22 +136,10 @@ def load_config(
 ) -> Config:
     """Read the settings from the arguments, the environment, `.env` and the keyring.
 
-    Args:
-        domain: `"acme"`, `"acme.ambersearch.de"` or a URL of that host.
-        base_url: the endpoint itself, where it is not the documented endpoint of a domain.
-        api_key: the gateway's key.
-        model: name of the model; default `azure/gpt-5.4`.
-        mode: a mode of `MODES`.
-        cassette: the file that is recorded to or replayed from.
-        timeout_s: seconds a request may take without a sign of life.
-        max_retries: how often a request is tried again.
-        max_wait_s: seconds that an `ask` may wait between its tries; 0 never waits.
-        headers: headers of each request.
-        kernel: this is a notebook's kernel.
-        person: somebody sits at its front end, so that the simulator may answer where nothing is set.
-        notebook: the notebook of this kernel, where it is known; its cassette lies in `cassettes/` beside it.
-        holds_real_answers: returns whether that notebook holds answers of a real gateway.
-        stored_login: reads the keyring; called only when no other source has a key.
+    `domain` to `headers` are as `Amber` describes them. `kernel`: this is a notebook's kernel; `person`: somebody sits
+    at its front end, so that the simulator may answer where nothing is set. `notebook` is the notebook of this kernel,
+    where it is known; its cassette lies in `cassettes/` beside it, and `holds_real_answers` returns whether it holds
+    answers of a real gateway. `stored_login` reads the keyring; it is called only when no other source has a key.
 
     Raises:
         ConfigError: nothing is set (and nobody is there to see the simulator's badge), half is set, two settings
@@ -157,59 +155,56 @@ def load_config(
         "AMBER_CASSETTE": None if cassette is None else os.fspath(cassette),
     }
     sources = [
-        _Source("the arguments", _drop_empty(arguments), trusted=True),
-        _Source("the environment", _environment(), trusted=True),
-        _Source(".env", _drop_empty(_dotenv()), trusted=False),
+        _Source("the arguments", arguments),
+        _Source("the environment", os.environ),
+        _Source(".env", _dotenv(), trusted=False),
     ]
     unknown = _unknown_names(sources)
-
-    def first(name: str) -> str | None:
-        return next((value for source in sources if (value := source.text(name)) is not None), None)
-
-    display = _check_choice("AMBER_DISPLAY", first("AMBER_DISPLAY"), DISPLAYS) or "auto"
+    texts = ChainMap(*(source.texts for source in sources))
+    display = _check_choice("AMBER_DISPLAY", texts.get("AMBER_DISPLAY"), DISPLAYS) or "auto"
     # A project's .env may not claim that somebody is looking.
-    claimed = any(source.text("AMBER_DISPLAY") == "live" for source in sources if source.trusted)
+    claimed = any(source.texts.get("AMBER_DISPLAY") == "live" for source in sources if source.trusted)
     newcomer = kernel and (person or claimed) and display != "none" and not unknown
     path = _find_cassette(sources, notebook)
-    chosen = _check_choice("AMBER_MODE", first("AMBER_MODE"), MODES)
-    if chosen == "simulate":
+    chosen = _check_choice("AMBER_MODE", texts.get("AMBER_MODE"), MODES)
+    login = None
+    if chosen not in ("simulate", "replay"):
+        login = _find_login(sources, stored_login, unknown, optional=chosen is None and newcomer)
+        chosen = chosen or ("live" if login is not None else _mode_without_settings(path, holds_real_answers))
+    if login is not None:
+        url, key = login
+    elif chosen == "simulate":
         url, key = SIMULATOR_URL, Secret(SIMULATOR_KEY)
-    elif chosen == "replay":
-        host, _ = _find_host(sources)
-        url, key = host or REPLAY_URL, Secret(REPLAY_KEY)
     else:
-        login = _find_login(sources, stored_login, optional=chosen is None and newcomer)
-        if login is not None:
-            chosen = chosen or "live"
-            url, key = login
-        elif (chosen := _mode_without_settings(path, holds_real_answers)) == "simulate":
-            url, key = SIMULATOR_URL, Secret(SIMULATOR_KEY)
-        else:
-            url, key = REPLAY_URL, Secret(REPLAY_KEY)
+        url, key = _find_host(sources)[0] or REPLAY_URL, Secret(REPLAY_KEY)
     if chosen in ("record", "replay", "cache"):
         _check_cassette(path, chosen)
+    if not all(isinstance(text, str) for pair in (headers or {}).items() for text in pair):
+        raise TypeError("headers must map str to str")
     wait_s = check_seconds("max_wait_s", max_wait_s, zero=True)
     return Config(
         mode=chosen,
         base_url=url,
         api_key=key,
-        model=first("AMBER_MODEL") or DEFAULT_MODEL,
+        model=texts.get("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
         timeout_s=check_seconds("timeout_s", timeout_s),
-        max_retries=0 if chosen == "replay" else _check_count("max_retries", max_retries, default=2),
-        headers=_check_headers(headers),
+        max_retries=0 if chosen == "replay" else _check_retries(max_retries),
+        headers=dict(headers or {}),
         max_wait_s=MAX_WAIT_S if wait_s is None else wait_s,
-        sim_chunks_per_s=_parse_number(
-            "AMBER_SIM_CHUNKS_PER_S", first("AMBER_SIM_CHUNKS_PER_S"), SIMULATOR_CHUNKS_PER_S
-        ),
-        sim_drift=_parse_drift(first("AMBER_SIM_DRIFT")),
+        sim_chunks_per_s=_parse_pace(texts.get("AMBER_SIM_CHUNKS_PER_S")),
+        sim_drift=_parse_drift(texts.get("AMBER_SIM_DRIFT")),
         cassette=path,
-        secret=next((secret for source in sources if (secret := source.secret())), None),
-        replay_tools=_check_choice("AMBER_REPLAY_TOOLS", first("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
-        replay_speed=_parse_number("AMBER_REPLAY_SPEED", first("AMBER_REPLAY_SPEED"), 0.0),
+        secret=next((source.key for source in sources if source.key), None),
+        replay_tools=_check_choice("AMBER_REPLAY_TOOLS", texts.get("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
+        replay_speed=_parse_number("AMBER_REPLAY_SPEED", texts.get("AMBER_REPLAY_SPEED"), 0.0),
         # From the environment alone: a project's .env may not have files written.
         journal=Path(journal) if (journal := os.environ.get("AMBER_JOURNAL")) else None,
-        ambient_headers=_header_names(os.environ.get("OPENAI_CUSTOM_HEADERS", "")),
+        ambient_headers=tuple(
+            line.partition(":")[0].strip()
+            for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+            if ":" in line
+        ),
     )
 
 
@@ -219,33 +214,18 @@ def child_environment(**changes: str) -> dict[str, str]:
 
 
 def read_display() -> str:
-    """Read `AMBER_DISPLAY` from the environment.
-
-    Returns:
-        `"auto"`, `"live"`, `"static"` or `"none"`.
-
-    Raises:
-        ConfigError: it has another value.
-    """
-    return _check_choice("AMBER_DISPLAY", os.environ.get("AMBER_DISPLAY") or None, DISPLAYS) or "auto"
+    """Read `AMBER_DISPLAY` from the environment; raise a ConfigError where it is none of `DISPLAYS`."""
+    return _check_choice("AMBER_DISPLAY", os.environ.get("AMBER_DISPLAY"), DISPLAYS) or "auto"
 
 
 def read_simulator_pace() -> float:
-    """Read `AMBER_SIM_CHUNKS_PER_S` from the environment, in chunks a second.
-
-    Raises:
-        ConfigError: it is not a number of 0 or more.
-    """
-    return _parse_pace(os.environ.get("AMBER_SIM_CHUNKS_PER_S") or None)
+    """Read `AMBER_SIM_CHUNKS_PER_S` from the environment; raise a ConfigError where it is no number of 0 or more."""
+    return _parse_pace(os.environ.get("AMBER_SIM_CHUNKS_PER_S"))
 
 
 def read_simulator_drift() -> int:
-    """Read `AMBER_SIM_DRIFT` from the environment.
-
-    Raises:
-        ConfigError: it is not a whole number.
-    """
-    return _parse_drift(os.environ.get("AMBER_SIM_DRIFT") or None)
+    """Read `AMBER_SIM_DRIFT` from the environment; raise a ConfigError where it is no whole number."""
+    return _parse_drift(os.environ.get("AMBER_SIM_DRIFT"))
 
 
 def is_root() -> bool:
@@ -281,19 +261,19 @@ def record_command(cassette: Path) -> str:
 
 
 def _find_login(
-    sources: list[_Source], stored_login: Callable[[], Mapping[str, str]], *, optional: bool
+    sources: list[_Source], stored_login: Callable[[], Mapping[str, str]], unknown: list[str], *, optional: bool
 ) -> tuple[str, Secret] | None:
     """Return base URL and key; None where neither is set and both are `optional`."""
-    if not any(source.secret() for source in sources):
+    if not any(source.key for source in sources):
         login = stored_login()
-        values = _drop_empty({"AMBER_BASE_URL": login.get("base_url"), "AMBER_API_KEY": login.get("api_key")})
-        sources.append(_Source("the keyring", values, trusted=True))
+        values = {"AMBER_BASE_URL": login.get("base_url"), "AMBER_API_KEY": login.get("api_key")}
+        sources.append(_Source("the keyring", values))
     host, host_source = _find_host(sources)
-    key, key_source = next(((secret, source) for source in sources if (secret := source.secret())), (None, None))
+    key, key_source = next(((source.key, source) for source in sources if source.key), (None, None))
     if optional and host is None and key is None:
         return None
     if host is None or key is None or host_source is None or key_source is None:
-        raise ConfigError(_missing(host, host_source, key_source, _unknown_names(sources)))
+        raise ConfigError(_missing(host, host_source, key_source, unknown))
     if not host_source.trusted and host_source is not key_source:
         # Else a project's .env could send the user's own key to a host of its choosing.
         raise ConfigError(
@@ -301,7 +281,12 @@ def _find_login(
             "only to a host that the same or a more trusted source names: set AMBER_DOMAIN where the key is set, "
             "or put both into the .env."
         )
-    return host, _check_key(key, key_source)
+    if not re.fullmatch(r"[\x21-\x7e]+", key.reveal()):
+        raise ConfigError(
+            f"The key (AMBER_API_KEY, in {key_source.name}) holds a space, a line break or a character that cannot be "
+            "sent in a header: copy it again, whole and alone."
+        )
+    return host, key
 
 
 def _check_cassette(path: Path | None, mode: str) -> None:
@@ -318,10 +303,10 @@ def _check_cassette(path: Path | None, mode: str) -> None:
 
 
 def _find_cassette(sources: list[_Source], notebook: Path | None) -> Path | None:
-    found = next(((given, s) for s in sources if (given := s.text("AMBER_CASSETTE")) is not None), None)
-    if found is None:
-        return cassette_path(notebook) if notebook is not None else None
-    given, source = found
+    source = next((source for source in sources if "AMBER_CASSETTE" in source.texts), None)
+    if source is None:
+        return notebook and cassette_path(notebook)
+    given = source.texts["AMBER_CASSETTE"]
     path = Path(given)
     if not source.trusted and (path.anchor or ".." in path.parts or given.startswith("~")):
         # Else a project's .env could have what is asked written wherever it likes.
@@ -345,54 +330,31 @@ def _mode_without_settings(cassette: Path | None, holds_real_answers: Callable[[
     return "simulate"
 
 
-def _drop_empty(values: Mapping[str, str | Secret | None]) -> dict[str, str | Secret]:
-    # An empty variable counts as not set: CI systems pass an absent secret on as "".
-    kept: dict[str, str | Secret] = {}
-    for name, value in values.items():
-        if isinstance(value, str):
-            value = value.strip()
-        elif value is not None and not isinstance(value, Secret):
-            raise TypeError(f"{name.removeprefix('AMBER_').lower()} must be a str, not {type(value).__name__}")
-        if value:
-            # A verbose traceback prints variables: whatever is not known to be public is wrapped, a misspelt key too.
-            kept[name] = value if name in PUBLIC or isinstance(value, Secret) else Secret(value)
-    return kept
-
-
-def _environment() -> dict[str, str | Secret]:
-    return _drop_empty({name: value for name, value in os.environ.items() if name.startswith("AMBER_")})
-
-
 def _dotenv() -> dict[str, str | None]:
     # Read afresh, never copied into os.environ. No interpolation: `https://evil/${SECRET}` would carry a variable out.
     path = find_dotenv(usecwd=True)
     if not path:
         return {}
     try:
-        values = dotenv_values(path, interpolate=False)
+        return dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"The .env found from the working directory cannot be read ({type(error).__name__})."
         ) from None
-    return {name: value for name, value in values.items() if name.startswith("AMBER_")}
 
 
 def _unknown_names(sources: list[_Source]) -> list[str]:
     """Return the names that are no settings; a name that nearly is a setting is an error at once."""
-    unknown = []
-    for source in sources:
-        for name in source.values:
-            if name in VARIABLES:
-                continue
-            if near := get_close_matches(name, VARIABLES, n=1, cutoff=0.75):
-                raise ConfigError(f"{name} (in {source.name}) is not a setting of amber_nb. Did you mean {near[0]}?")
-            unknown.append(name)
-    return unknown
+    unknown = [(name, source) for source in sources for name in source.unknown]
+    for name, source in unknown:
+        if near := get_close_matches(name, VARIABLES, n=1, cutoff=0.75):
+            raise ConfigError(f"{name} (in {source.name}) is not a setting of amber_nb. Did you mean {near[0]}?")
+    return [name for name, _ in unknown]
 
 
 def _find_host(sources: list[_Source]) -> tuple[str | None, _Source | None]:
     for source in sources:
-        domain, base_url = source.text("AMBER_DOMAIN"), source.text("AMBER_BASE_URL")
+        domain, base_url = source.texts.get("AMBER_DOMAIN"), source.texts.get("AMBER_BASE_URL")
         if url := resolve_base_url(domain=domain, base_url=base_url, where=source.name):
             return url, source
     return None, None
@@ -413,28 +375,18 @@ def _missing(host: str | None, host_source: _Source | None, key_source: _Source 
     return f"There is a gateway ({host}, in {where}), but no key: AMBER_API_KEY is not set. {looked} {ways}"
 
 
-def _check_key(key: Secret, source: _Source) -> Secret:
-    if not re.fullmatch(r"[\x21-\x7e]+", key.reveal()):
-        raise ConfigError(
-            f"The key (AMBER_API_KEY, in {source.name}) holds a space, a line break or a character that cannot be sent "
-            "in a header: copy it again, whole and alone."
-        )
-    return key
-
-
+# These take a value, never `os.environ`: a verbose traceback prints a frame's variables.
 def _check_choice(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
-    if value is not None and value not in allowed:
+    if value and value not in allowed:
         near = get_close_matches(value.lower(), allowed, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"{name} must be one of {', '.join(allowed)}; it is {value!r}.{hint}")
-    return value
+    return value or None
 
 
 def _parse_number(name: str, value: str | None, default: float) -> float:
-    if value is None:
-        return default
     try:
-        number = float(value)
+        number = float(value or default)
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):
@@ -447,23 +399,16 @@ def _parse_pace(value: str | None) -> float:
 
 
 def _parse_drift(value: str | None) -> int:
-    if value is None:
-        return 0
-    if not re.fullmatch(r"[0-9]{1,9}", value):
+    if value and not re.fullmatch(r"[0-9]{1,9}", value):
         raise ConfigError("AMBER_SIM_DRIFT must be a whole number, 0 for the simulator's answers as they are.")
-    return int(value)
+    return int(value or 0)
 
 
 def check_seconds(name: str, value: float | None, *, zero: bool = False) -> float | None:
-    """Return a number of seconds, or None, as it is.
-
-    Args:
-        name: of the setting, for the message.
-        value: the number; None stands for the default.
-        zero: whether 0 is allowed.
+    """Return a number of seconds, or None for the default, as it is; `name` is the setting's, for the message.
 
     Raises:
-        ConfigError: it is no number, or too small.
+        ConfigError: it is no number, or too small; 0 is allowed only with `zero`.
     """
     if value is None:
         return None
@@ -474,21 +419,9 @@ def check_seconds(name: str, value: float | None, *, zero: bool = False) -> floa
     return value
 
 
-def _check_count(name: str, value: int | None, *, default: int) -> int:
+def _check_retries(value: int | None) -> int:
     if value is None:
-        return default
+        return MAX_RETRIES
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{name} must be a whole number, 0 or more.")
+        raise ConfigError("max_retries must be a whole number, 0 or more.")
     return value
-
-
-def _check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise TypeError("headers must map str to str")
-    return dict(headers or {})
-
-
-def _header_names(lines: str) -> tuple[str, ...]:
-    """Return the names in lines of `Name: value`."""
-    return tuple(name.strip() for line in lines.split("\n") if (name := line.partition(":")[0]) != line)

@@ -19,8 +19,7 @@ from .redact import Secret
 
 __all__ = ["load", "login", "store"]
 
-SERVICE = "amber_nb"
-ENTRY = "login"
+ENTRY = ("amber_nb", "login")  # service and user name
 
 
 @functools.cache
@@ -33,17 +32,10 @@ def _keyring() -> Any:
 
 
 def load() -> dict[str, str]:
-    """Return the stored login.
-
-    Returns:
-        `base_url` and `api_key`; an empty dict where no login can be read.
-    """
-    keyring = _keyring()
-    if keyring is None:
-        return {}
+    """Return `base_url` and `api_key` of the stored login; an empty dict where no login can be read."""
     try:
-        login = json.loads(keyring.get_password(SERVICE, ENTRY) or "{}")
-    except Exception:  # backends raise whatever their D-Bus, file or vault raises: all of it means "not found"
+        login = json.loads(_keyring().get_password(*ENTRY) or "{}")
+    except Exception:  # no keyring, or whatever a backend's D-Bus, file or vault raises: all of it means "not found"
         return {}
     if not isinstance(login, dict):
         return {}
@@ -54,23 +46,24 @@ def store(*, base_url: str, api_key: str) -> None:
     """Store a login in place of an earlier one.
 
     Raises:
-        RuntimeError: there is no keyring to store it in.
+        ConfigError: there is no keyring to store it in.
     """
-    keyring = _keyring()
-    if keyring is None:
-        raise RuntimeError("the package 'keyring' is not installed")
-    try:
-        keyring.set_password(SERVICE, ENTRY, json.dumps({"base_url": base_url, "api_key": api_key}))
-    except Exception as error:
-        # The backend's own message may quote what it was given; its class says enough.
-        raise RuntimeError(f"the keyring does not take it ({type(error).__name__})") from None
+    reason = "the package 'keyring' is not installed"
+    if (keyring := _keyring()) is not None:
+        try:
+            keyring.set_password(*ENTRY, json.dumps({"base_url": base_url, "api_key": api_key}))
+            return
+        except Exception as error:
+            # The backend's own message may quote what it was given; its class says enough.
+            reason = f"the keyring does not take it ({type(error).__name__})"
+    raise ConfigError(
+        f"Nothing was stored: {reason}. Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN "
+        "and AMBER_API_KEY in the environment or in a .env file."
+    ) from None
 
 
 def login() -> settings.Config:
-    """Ask for domain and key at the keyboard, and store them.
-
-    Returns:
-        The settings that they make, in mode `live`.
+    """Ask for domain and key at the keyboard, store them, and return the settings that they make, in mode `live`.
 
     Raises:
         ConfigError: they are not usable, or there is no keyring to store them in.
@@ -86,11 +79,5 @@ def login() -> settings.Config:
     if url is None or not key.reveal():
         raise ConfigError("Both a domain and a key are needed; nothing was stored.")
     config = settings.load_config(base_url=url, api_key=key, mode="live")
-    try:
-        store(base_url=url, api_key=key.reveal())
-    except RuntimeError as error:
-        raise ConfigError(
-            f"Nothing was stored: {error}. Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN "
-            "and AMBER_API_KEY in the environment or in a .env file."
-        ) from None
+    store(base_url=url, api_key=key.reveal())
     return config
