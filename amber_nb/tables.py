@@ -1,13 +1,15 @@
-"""Make DataFrames of the usage log, the tool runs and the list of models."""
+"""Make DataFrames of the usage log, the tool runs and the list of models; pandas is loaded with the first of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from .types import RequestRow, ToolRun
 
-from ..types import RequestRow, ToolRun
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["models_frame", "tools_frame", "usage_frame"]
 
@@ -40,34 +42,35 @@ TOOLS = {
 
 def usage_frame(rows: Iterable[RequestRow]) -> pd.DataFrame:
     """Return a frame with a row for each request; `Amber.usage_log` describes its columns."""
-    listed = list(rows)
+    pandas, listed = import_module("pandas"), list(rows)
     columns: dict[str, Any] = {
         name: [getattr(row, "total_tokens" if name == "tokens" else name) for row in listed] for name in USAGE
     }
-    columns["time"] = pd.to_datetime(columns["time"], unit="s", utc=True)
-    return pd.DataFrame(columns).astype(USAGE)
+    columns["time"] = pandas.to_datetime(columns["time"], unit="s", utc=True)
+    frame: pd.DataFrame = pandas.DataFrame(columns).astype(USAGE)
+    return frame
 
 
 def tools_frame(runs: Iterable[ToolRun]) -> pd.DataFrame:
     """Return a frame with a row for each tool call; `Answer.tools_frame` describes its columns."""
-    listed = [run.redacted() for run in runs]
+    pandas, listed = import_module("pandas"), [run.redacted() for run in runs]
     columns: dict[str, Any] = {name: [getattr(run, name) for run in listed] for name in TOOLS}
     for name in ("arguments", "result"):  # dicts and arrays, each in a cell of its own
-        column = pd.Series(index=range(len(listed)), dtype="object")
+        column = pandas.Series(index=range(len(listed)), dtype="object")
         for row, value in enumerate(columns[name]):
             column.at[row] = value
         columns[name] = column
-    return pd.DataFrame(columns).astype(TOOLS)
+    frame: pd.DataFrame = pandas.DataFrame(columns).astype(TOOLS)
+    return frame
 
 
 def models_frame(models: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a frame with a row for each model; `Amber.models` describes its columns."""
-    listed = list(models)
-    created = pd.to_datetime(pd.Series([model.get("created") for model in listed], dtype="Float64"), unit="s", utc=True)
-    return pd.DataFrame(
-        {
-            "id": pd.Series([model.get("id") for model in listed], dtype="str"),
-            "owned_by": pd.Series([model.get("owned_by") for model in listed], dtype="str"),
-            "created": created,
-        }
-    )
+    pandas, listed = import_module("pandas"), list(models)
+    columns = {
+        name: pandas.Series([model.get(name) for model in listed], dtype=dtype)
+        for name, dtype in {"id": "str", "owned_by": "str", "created": "Float64"}.items()
+    }
+    columns["created"] = pandas.to_datetime(columns["created"], unit="s", utc=True)
+    frame: pd.DataFrame = pandas.DataFrame(columns)
+    return frame

@@ -1,3 +1,0 @@
-from .frames import models_frame, tools_frame, usage_frame
-
-__all__ = ["models_frame", "tools_frame", "usage_frame"]
