@@ -71,7 +71,7 @@ class Clients:
         """Return the sync client."""
         self._after_fork()
         if self._sync is None or self._sync.is_closed():
-            self._sync = openai.OpenAI(http_client=self._http(), **_settings(self._config))
+            self._sync = openai.OpenAI(http_client=self._http(is_async=False), **_settings(self._config))
         return self._sync
 
     def for_running_loop(self) -> openai.AsyncOpenAI:
@@ -80,16 +80,16 @@ class Clients:
         try:
             running = asyncio.get_running_loop()
         except RuntimeError:
-            self._without_loop = self._without_loop or self._async()
+            self._without_loop = self._without_loop or self._new_async()
             return self._without_loop
-        return self._by_loop.setdefault(running, self._by_loop.get(running) or self._async())
+        return self._by_loop.setdefault(running, self._by_loop.get(running) or self._new_async())
 
     def private(self) -> openai.AsyncOpenAI:
         """Return the async client of the private loop; to be called on that loop only."""
         self._after_fork()
         if self._private is None:
-            self._private = self._async().with_options(max_retries=0)  # `ask` tries again by itself
-            event_loop.close_at_exit(self)
+            self._private = self._new_async().with_options(max_retries=0)  # `ask` tries again by itself
+            event_loop.close_at_exit(self._private)
         return self._private
 
     def close(self) -> None:
@@ -102,11 +102,6 @@ class Clients:
         if private is not None:
             event_loop.submit(private.close())
 
-    async def aclose(self) -> None:
-        """Close on the private loop, at the end of the process."""
-        if self._private is not None:
-            await self._private.close()
-
     def _after_fork(self) -> None:
         # A forked child shares its parent's sockets: it leaves them unclosed, and opens its own.
         if self._pid != os.getpid():
@@ -114,35 +109,27 @@ class Clients:
             _PARENTS_CLIENTS.append((self._sync, self._private, self._without_loop))
             self._sync = self._private = self._without_loop = None
 
-    def _http(self) -> httpx2.Client:
-        hooks, transports = self._log.hooks(), self._transports
-        if self._config.mode == "simulate":
-            return httpx2.Client(transport=self._simulator(), event_hooks=hooks)
+    def _new_async(self) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(http_client=self._http(is_async=True), **_settings(self._config))
+
+    def _http(self, *, is_async: bool) -> Any:
+        """Return an HTTP client on the mode's transport."""
+        config, transports = self._config, self._transports
+        plain: Any = httpx2.AsyncClient if is_async else httpx2.Client
+        hooks = self._log.async_hooks() if is_async else self._log.hooks()
+        if config.mode == "simulate":
+            simulated = SimulatorTransport(chunks_per_s=config.sim_chunks_per_s, drift=config.sim_drift)
+            return plain(transport=simulated, event_hooks=hooks)
+        wrap: Any = transports and (transports.wrap_async if is_async else transports.wrap)
         if transports is not None and transports.offline:
-            return httpx2.Client(transport=transports.wrap(None), event_hooks=hooks, trust_env=False)
+            return plain(transport=wrap(None), event_hooks=hooks, trust_env=False)
         # Redirects are refused: a POST would become a GET, and the key would travel on.
-        http = _HttpClient(event_hooks=hooks, follow_redirects=False)
+        default: Any = openai.DefaultAsyncHttpxClient if is_async else _HttpClient
+        http = default(event_hooks=hooks, follow_redirects=False)
         if transports is not None:  # its own transports stay, with the environment's proxies and certificates
-            http._transport = transports.wrap(http._transport)
-            http._mounts = {url: inner and transports.wrap(inner) for url, inner in http._mounts.items()}
+            http._transport = wrap(http._transport)
+            http._mounts = {url: inner and wrap(inner) for url, inner in http._mounts.items()}
         return http
-
-    def _async(self) -> openai.AsyncOpenAI:
-        hooks, transports = self._log.async_hooks(), self._transports
-        http: httpx2.AsyncClient
-        if self._config.mode == "simulate":
-            http = httpx2.AsyncClient(transport=self._simulator(), event_hooks=hooks)
-        elif transports is not None and transports.offline:
-            http = httpx2.AsyncClient(transport=transports.wrap_async(None), event_hooks=hooks, trust_env=False)
-        else:
-            http = openai.DefaultAsyncHttpxClient(event_hooks=hooks, follow_redirects=False)
-            if transports is not None:
-                http._transport = transports.wrap_async(http._transport)
-                http._mounts = {url: inner and transports.wrap_async(inner) for url, inner in http._mounts.items()}
-        return openai.AsyncOpenAI(http_client=http, **_settings(self._config))
-
-    def _simulator(self) -> SimulatorTransport:
-        return SimulatorTransport(chunks_per_s=self._config.sim_chunks_per_s, drift=self._config.sim_drift)
 
 
 def _settings(config: Config) -> dict[str, Any]:
@@ -152,17 +139,15 @@ def _settings(config: Config) -> dict[str, Any]:
     shield: dict[str, Any] = {"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit}
     for name in config.ambient_headers:
         shield[name] = f"Bearer {key}" if name.lower() == "authorization" else openai.omit
-    settings: dict[str, Any] = {
+    return {
         "base_url": config.base_url,
         "api_key": key,
         "admin_api_key": "",
         "webhook_secret": "",
         "max_retries": config.max_retries,
         "default_headers": shield | dict(config.headers),
+        "timeout": openai.not_given if config.timeout_s is None else config.timeout_s,
     }
-    if config.timeout_s is not None:
-        settings["timeout"] = config.timeout_s
-    return settings
 
 
 class SimulatorTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):

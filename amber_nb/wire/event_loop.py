@@ -18,7 +18,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 __all__ = ["Inbox", "call_soon", "can_block", "close_at_exit", "submit", "submit_user_code", "wait", "wait_async"]
 
@@ -26,18 +29,11 @@ T = TypeVar("T")
 CLOSE_TIMEOUT_S = 1.0  # how long the end of the process waits for connections to be closed
 
 
-class Closable(Protocol):
-    """An object that holds connections on the private loop."""
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-
-
 _lock = threading.RLock()  # reentrant: the collector may close a client while it is held
 _PRIVATE, _USER_CODE = "amber-loop", "amber-tools"  # the loops by the names of their threads
 _loops: dict[str, asyncio.AbstractEventLoop] = {}
 _pid: int | None = None
-_closables: weakref.WeakSet[Closable] = weakref.WeakSet()
+_clients: weakref.WeakSet[AsyncOpenAI] = weakref.WeakSet()
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -107,9 +103,8 @@ def wait(future: Future[T], inbox: Inbox | None = None) -> T:
     """
     inbox = inbox or Inbox()
     gate = _Gate()
-    finished: list[
-        Future[T]
-    ] = []  # to ask the future itself would take its lock, and an interrupt could leave it taken
+    # To ask the future itself would take its lock, and an interrupt could leave it taken.
+    finished: list[Future[T]] = []
     inbox.attach(gate.open)
     future.add_done_callback(finished.append)
     future.add_done_callback(lambda _: gate.open())
@@ -168,9 +163,9 @@ def call_soon(callback: Callable[[], object]) -> None:
     _running_loop(_PRIVATE).call_soon_threadsafe(callback)
 
 
-def close_at_exit(closable: Closable) -> None:
-    """Close an object at interpreter exit, if it still lives then; it is held by a weak reference."""
-    _closables.add(closable)
+def close_at_exit(client: AsyncOpenAI) -> None:
+    """Close a client of the private loop at interpreter exit; it is held by a weak reference."""
+    _clients.add(client)
 
 
 def _running_loop(name: str) -> asyncio.AbstractEventLoop:
@@ -178,6 +173,7 @@ def _running_loop(name: str) -> asyncio.AbstractEventLoop:
     with _lock:
         if _pid != os.getpid():  # a forked child inherits the loops, but not the threads that run them
             _loops.clear()
+            _clients.clear()
             _pid = os.getpid()
         if name not in _loops:
             loop = _loops[name] = asyncio.new_event_loop()
@@ -188,11 +184,8 @@ def _running_loop(name: str) -> asyncio.AbstractEventLoop:
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     """Run a loop for ever: asyncio would let SystemExit and KeyboardInterrupt of a task end it."""
     while True:
-        try:
-            loop.run_forever()
-        except BaseException:  # the task keeps it, for those that wait for the task
-            continue
-        return
+        with contextlib.suppress(BaseException):  # the task keeps it, for those that wait for the task
+            return loop.run_forever()
 
 
 @atexit.register
@@ -208,4 +201,4 @@ async def _close_all() -> None:
     running = [task for task in asyncio.all_tasks() if task is not here]
     for task in running:
         task.cancel()
-    await asyncio.gather(*running, *(closable.aclose() for closable in _closables), return_exceptions=True)
+    await asyncio.gather(*running, *(client.close() for client in _clients), return_exceptions=True)

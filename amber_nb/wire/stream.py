@@ -67,9 +67,7 @@ class SSEDecoder:
     """
 
     def __init__(self) -> None:
-        self._open_line: list[
-            bytes
-        ] = []  # the line not yet ended, in the pieces it came in: joining each time is quadratic
+        self._open_line: list[bytes] = []  # the line not yet ended, in its pieces: joining each time is quadratic
         self._after_cr = False  # the last byte was CR: a LF that follows belongs to it
         self._first = True
         self._data: list[bytes] = []
@@ -80,35 +78,27 @@ class SSEDecoder:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that this piece of the body completes."""
+        if chunk and (b"\r" in chunk or self._after_cr):
+            chunk = self._normalize_newlines(chunk)
         if not chunk:
             return []
-        if b"\r" in chunk or self._after_cr:
-            chunk = self._normalize_newlines(chunk)
-            if not chunk:
-                return []
+        self._open_line.append(chunk)
         if b"\n" not in chunk:
-            self._open_line.append(chunk)
             self._count_open_line(len(chunk))
             return []
-        self._open_line.append(chunk)
         *lines, rest = b"".join(self._open_line).split(b"\n")
         self._open_bytes = 0
         self._open_line = [rest] if rest else []
         if rest:
             self._count_open_line(len(rest))
-        events: list[Event] = []
-        for line in lines:
-            self._decode_line(line, events)
-        return events
+        return [event for line in lines if (event := self._decode_line(line)) is not None]
 
     def close(self) -> Event | None:
         """Return what follows the last blank line: an event that was cut, or that lacks its blank line."""
-        events: list[Event] = []
         if self._open_line:
-            self._decode_line(b"".join(self._open_line), events)
+            self._decode_line(b"".join(self._open_line))  # with no event, since it is not blank
             self._open_line = []
-        self._decode_line(b"", events)
-        return events[0] if events else None
+        return self._decode_line(b"")
 
     def _count_open_line(self, more: int) -> None:
         # A long line is data long before it ends. Not what may still become a comment, another field or empty data.
@@ -122,15 +112,14 @@ class SSEDecoder:
         self._after_cr = chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _decode_line(self, line: bytes, events: list[Event]) -> None:
+    def _decode_line(self, line: bytes) -> Event | None:
         if self._first:
             self._first = False
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line:
-            if self._data or self._name:
-                events.append(Event(b"\n".join(self._data), self._name, self._foreign))
+            event = Event(b"\n".join(self._data), self._name, self._foreign) if self._data or self._name else None
             self._data, self._name, self._foreign = [], b"", False
-            return
+            return event
         key, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if key == b"data":
@@ -144,6 +133,7 @@ class SSEDecoder:
             self._foreign = self._foreign or not self._data
             self._data.append(line)
             self.activity += 1
+        return None
 
 
 class IncompleteStream(Exception):
@@ -247,16 +237,16 @@ class CompletionAccumulator:
     @property
     def text(self) -> str:
         """The content of the first choice so far."""
-        return _join(self._first.content)
+        return _join(self._first.texts["content"])
 
     @property
     def refusal(self) -> str | None:
-        return _join(self._first.refusal) or None
+        return _join(self._first.texts["refusal"]) or None
 
     @property
     def reasoning(self) -> str | None:
         """The text of `reasoning_content`, which is not among the documented fields."""
-        return _join(self._first.reasoning) or None
+        return _join(self._first.texts["reasoning_content"]) or None
 
     @property
     def calls(self) -> list[tuple[str, str]]:
@@ -282,30 +272,21 @@ class CompletionAccumulator:
 class _Choice:
     def __init__(self, index: int) -> None:
         self.index = index
-        self.content: list[str] = []
-        self.refusal: list[str] = []
-        self.reasoning: list[str] = []
+        self.texts: dict[str, list[str]] = {"content": [], "refusal": [], "reasoning_content": []}
         self.calls: list[dict[str, Any]] = []
         self.finish_reason: str | None = None
         self._by_index: dict[int, dict[str, Any]] = {}
-        self._has_content = False
 
     def add(self, raw: dict[str, Any]) -> list[Delta]:
         self.finish_reason = raw.get("finish_reason") or self.finish_reason
         # Some gateways send the whole message as one chunk.
         delta = raw.get("delta") or ("delta" not in raw and raw.get("message")) or {}
         added: list[Delta] = []
-        if (text := _text(delta, "content")) is not None:
-            self._has_content = True
-            self.content.append(text)
-            if text:
-                added.append(TextDelta(text))
-        if text := _text(delta, "refusal"):
-            self.refusal.append(text)
-            added.append(TextDelta(text))
-        if text := _text(delta, "reasoning_content"):
-            self.reasoning.append(text)
-            added.append(ReasoningDelta(text))
+        for name, pieces in self.texts.items():
+            if (text := _text(delta, name)) is not None:
+                pieces.append(text)
+                if text:
+                    added.append(ReasoningDelta(text) if name == "reasoning_content" else TextDelta(text))
         added += [self._add_call(call) for call in delta.get("tool_calls") or ()]
         return added
 
@@ -332,14 +313,15 @@ class _Choice:
         return ToolCallDelta(place, call["function"]["name"], text)
 
     def build(self) -> dict[str, Any]:
+        content = self.texts["content"]
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": _join(self.content) if self._has_content and (self.content != [""] or not self.calls) else None,
-            "refusal": _join(self.refusal) or None,
+            "content": _join(content) if content and (content != [""] or not self.calls) else None,
+            "refusal": _join(self.texts["refusal"]) or None,
             "tool_calls": [_join_arguments(call) for call in self.calls] or None,
         }
-        if self.reasoning:
-            message["reasoning_content"] = _join(self.reasoning)
+        if reasoning := _join(self.texts["reasoning_content"]):
+            message["reasoning_content"] = reasoning
         return {"index": self.index, "finish_reason": self.finish_reason, "logprobs": None, "message": message}
 
 

@@ -6,6 +6,7 @@ It listens through httpx2's event hooks, so that the SDK's transports, proxies a
 
 from __future__ import annotations
 
+import contextlib
 import re
 import zlib
 from collections import deque
@@ -51,8 +52,9 @@ class UsageLog:
 
     def _sent(self, request: httpx2.Request) -> None:
         row = RequestRow(time=clock.time(), mode=self.mode, started=clock.monotonic())
-        if found := _MODEL.search(_content(request)):
-            row.model = found[1].decode("utf-8", "replace")
+        with contextlib.suppress(httpx2.RequestNotRead):  # an upload that is streamed itself
+            if found := _MODEL.search(request.content):
+                row.model = found[1].decode("utf-8", "replace")
         request.extensions["amber_row"] = row
         self.rows.append(row)
 
@@ -60,34 +62,49 @@ class UsageLog:
         row: RequestRow = response.request.extensions["amber_row"]
         row.status = response.status_code
         row.latency_s = clock.monotonic() - row.started
-        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-        tap = _Tap(row, streamed=streamed, encoding=response.headers.get("content-encoding", "").lower())
+        tap = _Tap(row, response)
         if response.is_stream_consumed:  # a transport that answers with the whole body at once
             tap.see(response.content)
             tap.end()
-        elif isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _AsyncTapped(response.stream, tap)
-        elif isinstance(response.stream, httpx2.SyncByteStream):
-            response.stream = _Tapped(response.stream, tap)
+        else:
+            response.stream = tap
 
 
-def _content(request: httpx2.Request) -> bytes:
-    try:
-        return request.content
-    except httpx2.RequestNotRead:  # an upload that is streamed itself
-        return b""
+class _Tap(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """The stream of a response, which fills the row while it passes by."""
 
-
-class _Tap:
-    def __init__(self, row: RequestRow, *, streamed: bool, encoding: str) -> None:
+    def __init__(self, row: RequestRow, response: httpx2.Response) -> None:
+        encoding = response.headers.get("content-encoding", "").lower()
         self._row = row
-        self._streamed = streamed
+        self._stream: Any = response.stream
+        self._streamed = response.headers.get("content-type", "").startswith("text/event-stream")
         self._inflate = zlib.decompressobj(wbits=47) if encoding in ("gzip", "deflate") else None
         self._blind = bool(encoding) and self._inflate is None  # only the time can be noted
-        self._limit = TAIL_BYTES if streamed else BODY_BYTES
+        self._limit = TAIL_BYTES if self._streamed else BODY_BYTES
         self._kept: deque[bytes] = deque()
         self._size = 0
-        self._waiting = streamed
+        self._waiting = self._streamed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)  # `elapsed`, which the response reads back from its stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._stream:
+            self.see(chunk)
+            yield chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            self.see(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+        self.end()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+        self.end()
 
     def see(self, chunk: bytes) -> None:
         if self._blind:
@@ -136,50 +153,12 @@ def _note(row: RequestRow, data: bytes) -> bool:
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         return False
-    row.prompt_tokens = _number(usage, "prompt_tokens")
-    row.completion_tokens = _number(usage, "completion_tokens")
-    row.total_tokens = _number(usage, "total_tokens")
-    details = usage.get("prompt_tokens_details")
-    row.cached_tokens = _number(details, "cached_tokens") if isinstance(details, dict) else None
+    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        setattr(row, name, _number(usage, name))
+    row.cached_tokens = _number(usage.get("prompt_tokens_details"), "cached_tokens")
     return True
 
 
-def _number(values: dict[str, Any], name: str) -> int | None:
-    value = values.get(name)
+def _number(values: Any, name: str) -> int | None:
+    value = values.get(name) if isinstance(values, dict) else None
     return value if isinstance(value, int) else None
-
-
-class _Tapped(httpx2.SyncByteStream):
-    def __init__(self, stream: httpx2.SyncByteStream, tap: _Tap) -> None:
-        self._stream = stream
-        self._tap = tap
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)  # `elapsed`, which the response reads back from its stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._stream:
-            self._tap.see(chunk)
-            yield chunk
-
-    def close(self) -> None:
-        self._stream.close()
-        self._tap.end()
-
-
-class _AsyncTapped(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, tap: _Tap) -> None:
-        self._stream = stream
-        self._tap = tap
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
-            self._tap.see(chunk)
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-        self._tap.end()
