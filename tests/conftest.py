@@ -15,7 +15,6 @@ from virtual_clock import VirtualClock
 from xdist.scheduler import LoadFileScheduling
 
 from amber_nb import Amber
-from amber_nb import clock as machine
 from amber_nb.chat.ask import AskRun
 from amber_nb.simulator import Server
 
@@ -54,7 +53,7 @@ def pytest_configure(config) -> None:
 def _replaced_by(virtual):
     """Whatever keeps times for all live views of a process is one of its own, for the times of this clock."""
     comm = sys.modules.get("amber_nb.display.comm")
-    with machine.use(virtual), pytest.MonkeyPatch.context() as patch:
+    with virtual.replace(), pytest.MonkeyPatch.context() as patch:
         if comm is not None:
             patch.setattr(comm, "scheduler", comm.SendScheduler())
         yield virtual

@@ -7,8 +7,9 @@ import contextlib
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import pytest
 from patience import PATIENCE_S
 
 from amber_nb import clock
@@ -54,7 +55,7 @@ class VirtualTimeout(clock.Timeout):
         self._forget = self._clock.call_at(self._clock.now + seconds, tell)
 
 
-class VirtualClock(clock.Clock):
+class VirtualClock:
     """Seconds that pass by `advance` alone; `auto`: whoever sleeps lets them pass himself, and goes on at once.
 
     Attributes:
@@ -69,6 +70,14 @@ class VirtualClock(clock.Clock):
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._moved = threading.Condition(threading.RLock())
+
+    @contextlib.contextmanager
+    def replace(self) -> Iterator[None]:
+        """Replace the package's clock, in all threads, for as long as the block lasts."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("monotonic", "sleep", "sleep_async", "time", "timeout", "wait"):
+                patch.setattr(clock, name, getattr(self, name))
+            yield
 
     def time(self) -> float:
         return 1_800_000_000.0 + self.now
@@ -143,7 +152,7 @@ class VirtualClock(clock.Clock):
         finally:
             forget()
 
-    def wait(self, waitable: clock.Waitable, seconds: float | None) -> bool:
+    def wait(self, waitable: threading.Event | threading.Condition, seconds: float | None) -> bool:
         if seconds is None:
             return waitable.wait(None)
         end = self._begin(seconds)

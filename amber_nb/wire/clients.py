@@ -10,7 +10,7 @@ import contextlib
 import os
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import httpx2
 import openai
@@ -221,23 +221,20 @@ class _SimulatedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 
 def _sleep(seconds: float, request: httpx2.Request) -> None:
-    limit = _read_timeout_s(request)
-    clock.sleep(min(seconds, limit))
-    if seconds > limit:
-        _raise_timeout(request)
+    with _within_timeout(seconds, request) as permitted_s:
+        clock.sleep(permitted_s)
 
 
 async def _sleep_async(seconds: float, request: httpx2.Request) -> None:
-    limit = _read_timeout_s(request)
-    await clock.sleep_async(min(seconds, limit))
-    if seconds > limit:
-        _raise_timeout(request)
+    with _within_timeout(seconds, request) as permitted_s:
+        await clock.sleep_async(permitted_s)
 
 
-def _read_timeout_s(request: httpx2.Request) -> float:
+@contextlib.contextmanager
+def _within_timeout(seconds: float, request: httpx2.Request) -> Iterator[float]:
+    """Yield how much of the wait the request's timeout permits, and raise that timeout if it is less than all."""
     read_s = (request.extensions.get("timeout") or {}).get("read")
-    return float(read_s) if read_s is not None else _NO_TIMEOUT_S
-
-
-def _raise_timeout(request: httpx2.Request) -> NoReturn:
-    raise httpx2.ReadTimeout("The read operation timed out", request=request)
+    limit = _NO_TIMEOUT_S if read_s is None else float(read_s)
+    yield min(seconds, limit)
+    if seconds > limit:
+        raise httpx2.ReadTimeout("The read operation timed out", request=request)
