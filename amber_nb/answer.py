@@ -22,6 +22,11 @@ __all__ = ["Answer"]
 
 T = TypeVar("T")
 S = TypeVar("S")
+_NOTICES = {
+    "cancelled": "stopped by the reader",
+    "length": "cut off at the limit of tokens",
+    "content_filter": "cut off by the content filter",
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -241,22 +246,13 @@ class Answer(Generic[T]):
         return [call["function"] for call in (self._message or {}).get("tool_calls", ())]
 
     def _notice(self) -> str | None:
-        if self.finish_reason == "cancelled":
-            return "stopped by the reader"
-        if not self.complete:
+        if not self.complete and self.finish_reason != "cancelled":
             return "the reply ended early"
-        if self.finish_reason == "length":
-            return "cut off at the limit of tokens"
-        if self.finish_reason == "content_filter":
-            return "cut off by the content filter"
-        return None
+        return _NOTICES.get(self.finish_reason or "")
 
     def _footer_text(self) -> str:
-        parts = [self.completion.model]
-        if self.usage is not None:
-            parts.append(f"{self.usage.total_tokens:,} tokens")
-        parts.append(f"{self.total_s:.1f} s")
-        return " · ".join(part for part in parts if part)
+        tokens = f"{self.usage.total_tokens:,} tokens" if self.usage is not None else ""
+        return " · ".join(part for part in (self.completion.model, tokens, f"{self.total_s:.1f} s") if part)
 
 
 def _pickles(value: Any) -> bool:

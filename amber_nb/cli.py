@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,11 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (AmberError, OSError) as error:
-        print(f"amber-nb: {error}", file=sys.stderr)
-        return 1
-    except EOFError:
-        print("amber-nb: nobody is there to type an answer", file=sys.stderr)
+    except (AmberError, OSError, EOFError) as error:
+        message = "nobody is there to type an answer" if isinstance(error, EOFError) else error
+        print(f"amber-nb: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -127,12 +126,12 @@ def _lab(options: argparse.Namespace) -> int:
 
 def _run_all(directory: Path) -> int:
     notebooks = sorted(directory.glob("*.ipynb"))
-    failed = 0
+    failed = False
     with ThreadPoolExecutor(max_workers=2) as pool:  # each is a process and a kernel
         for done, line in pool.map(_run_one, notebooks):
             print(line, flush=True)
-            failed += not done
-    return 1 if failed else 0
+            failed |= not done
+    return int(failed)
 
 
 def _run_one(notebook: Path) -> tuple[bool, str]:
@@ -182,7 +181,8 @@ def _simulate(options: argparse.Namespace) -> int:
         return 0
     pace = config.read_simulator_pace() if options.chunks_per_s is None else options.chunks_per_s
     drift = config.read_simulator_drift() if options.drift is None else max(0, options.drift)
-    server = simulator.Server(port=options.port, dialect=options.dialect, chunks_per_s=pace, drift=drift, log=_log)
+    log = partial(print, file=sys.stderr, flush=True)
+    server = simulator.Server(port=options.port, dialect=options.dialect, chunks_per_s=pace, drift=drift, log=log)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(server.base_url, flush=True)
     print(f"For amber_nb: AMBER_BASE_URL={server.base_url} AMBER_API_KEY={config.SIMULATOR_KEY}", file=sys.stderr)
@@ -194,10 +194,6 @@ def _simulate(options: argparse.Namespace) -> int:
     finally:
         server.close()
     return 0
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _record(options: argparse.Namespace) -> int:

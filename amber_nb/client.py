@@ -107,7 +107,8 @@ class Amber:
     def _use(self, config: settings.Config) -> None:
         self._config = config
         self._log.mode = config.mode
-        self._session = session = open_session(config, current_cell, _pixels)
+        # By attribute: `images` loads Pillow with its first name.
+        self._session = session = open_session(config, current_cell, lambda data: images.pixel_digest(data))
         self._clients = Clients(config, self._log, CassetteTransports(session) if session is not None else None)
         self._context = AskContext(
             config=config,
@@ -290,12 +291,7 @@ class Amber:
         self._last = answer
 
     def _annotate(self, error: BaseException) -> None:
-        key = self._config.api_key.reveal()
-        annotate(error, base_url=self._config.base_url, key=key)
-
-
-def _pixels(data: bytes) -> str | None:
-    return images.pixel_digest(data)  # by attribute: a lazy door, which loads Pillow
+        annotate(error, base_url=self._config.base_url, key=self._config.api_key.reveal())
 
 
 def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .redact import MASK
-from .types import PartialAnswer
+from .types import PartialAnswer, replace_surrogates
 
 __all__ = [
     "AmberError",
@@ -120,6 +120,7 @@ def is_out_of_quota(error: BaseException) -> bool:
 
 
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "budget_exceeded"}
+_UNKNOWN_HOST_SIGNS = ("Name or service not known", "nodename nor servname", "getaddrinfo", "resolution")
 _QUOTA_SIGNS = ("insufficient_quota", "exceeded your current quota", "check your plan and billing")
 
 
@@ -157,12 +158,11 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
             "images=[image_part(…, max_side_px=1024)]."
         )
     if status == 429:
-        wait = _retry_after(error)
+        wait = _header(error, "retry-after")
+        again = f"; try again in {wait} s" if wait.strip().isdigit() else ""
         return (
-            "amber: the gateway asks to slow down"
-            + (f"; try again in {wait} s" if wait else "")
-            + ". Send fewer requests at once, or raise max_retries and max_wait_s; if it is the quota, your amber "
-            "administrator can."
+            f"amber: the gateway asks to slow down{again}. Send fewer requests at once, or raise max_retries and "
+            "max_wait_s; if it is the quota, your amber administrator can."
         )
     if isinstance(status, int) and status >= 500:
         return (
@@ -176,9 +176,8 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
 
 
 def _redirect_remedy(error: BaseException, base_url: str) -> str:
-    location = getattr(getattr(error, "response", None), "headers", {}).get("location", "")
     try:
-        host = urlsplit(location).hostname  # only the host: a path or a query may hold secrets
+        host = urlsplit(_header(error, "location")).hostname  # only the host: a path or a query may hold secrets
     except ValueError:
         host = None
     return (
@@ -195,9 +194,7 @@ def _connection_remedy(error: BaseException, base_url: str) -> str:
             f"amber: the certificate of {base_url} is not trusted here, usually because the company's network signs "
             "with its own CA. Set SSL_CERT_FILE to that CA's .pem file (ask your IT); do not switch the check off."
         )
-    if any(
-        sign in causes for sign in ("Name or service not known", "nodename nor servname", "getaddrinfo", "resolution")
-    ):
+    if any(sign in causes for sign in _UNKNOWN_HOST_SIGNS):
         return (
             f"amber: no host of that name: {base_url}. Is the domain right (AMBER_DOMAIN, the part before "
             "'.ambersearch.de'), and do you need the VPN?"
@@ -216,10 +213,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _retry_after(error: BaseException) -> str | None:
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    value = headers.get("retry-after")
-    return value if value and value.strip().isdigit() else None
+def _header(error: BaseException, name: str) -> str:
+    return getattr(getattr(error, "response", None), "headers", {}).get(name) or ""
 
 
 def _mask(error: BaseException, key: str) -> None:
@@ -234,8 +229,7 @@ def _mask(error: BaseException, key: str) -> None:
 def _masked(value: Any, key: str) -> Any:
     if isinstance(value, str):
         value = value.replace(key, MASK) if key else value
-        # A kernel cannot send a lone surrogate: the cell would fail without a message.
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return replace_surrogates(value)  # which a kernel cannot send: the cell would fail without a message
     if isinstance(value, dict):
         return {name: _masked(item, key) for name, item in value.items()}
     if isinstance(value, list):

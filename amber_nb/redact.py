@@ -136,12 +136,7 @@ def _masked_csv(text: str) -> str:
 
 
 def restore(value: Any, original: Any) -> Any:
-    """Put the secrets back into a JSON value that was shown redacted.
-
-    Args:
-        value: the redacted value, edited perhaps.
-        original: the value before it was redacted.
-    """
+    """Put the secrets of `original` back into a JSON value that was shown redacted, and edited perhaps."""
     if isinstance(value, Mapping) and isinstance(original, Mapping):
         return {
             name: original[name]
@@ -159,14 +154,10 @@ def restore(value: Any, original: Any) -> Any:
     return value
 
 
-def collect_secrets(value: Any, depth: int = 0, *, hidden: bool = False, shortest: int = _MIN_CHARS) -> set[str]:
+def collect_secrets(value: Any, depth: int = 0, *, hidden: bool = False) -> set[str]:
     """Return the texts in a JSON value that are secrets by their name, in each form that other texts may repeat them.
 
-    Args:
-        value: the JSON value.
-        depth: of the value within its container.
-        hidden: whether the name of the value says that it is secret.
-        shortest: characters below which a text is not collected.
+    `hidden`: the name of the value says that it is secret. `depth`: of the value within its container.
     """
     if depth > _MAX_DEPTH:
         return set()
@@ -176,10 +167,10 @@ def collect_secrets(value: Any, depth: int = 0, *, hidden: bool = False, shortes
         pairs = [(hidden, item) for item in value]
     else:
         text = str(value) if hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
-        found = len(text) >= shortest and not _NUMBER.fullmatch(text)
+        found = len(text) >= _MIN_CHARS and not _NUMBER.fullmatch(text)
         # In the forms of JSON, CSV and Python, too.
         return {text, *_spellings(text)} if found else set()
-    return set().union(*(collect_secrets(item, depth + 1, hidden=under, shortest=shortest) for under, item in pairs))
+    return set().union(*(collect_secrets(item, depth + 1, hidden=under) for under, item in pairs))
 
 
 def _spellings(text: str) -> Iterator[str]:

@@ -232,18 +232,18 @@ class ToolRun:
     def redacted(self) -> ToolRun:
         """Return the run without its secrets, also where an error or a result repeats them; for displays."""
         secrets = _secrets(self.arguments) | _secrets(self.proposed)
-        texts: dict[str, Any] = {
-            name: text and redact_embedded(scrub(text, secrets))
-            for name, text in (("error", self.error), ("reason", self.reason), ("traceback", self.traceback))
-        }
-        texts["sent"] = redact_embedded(scrub(self.sent, secrets))
+
+        def clean(text: str | None) -> Any:
+            return text and redact_embedded(scrub(text, secrets))
+
         content = self.content
         if content is not None:
             columns, rows = content.table or ((), ())
             hidden = redact_table(columns, scrub(rows, secrets))
-            table = (tuple(scrub(columns, secrets)), tuple(map(tuple, hidden)))
-            text, notes = redact_embedded(scrub(content.text, secrets)), tuple(scrub(content.notes, secrets))
-            content = replace(content, text=text, table=content.table and table, notes=notes)
+            table = content.table and (tuple(scrub(columns, secrets)), tuple(map(tuple, hidden)))
+            notes = tuple(scrub(content.notes, secrets))
+            content = replace(content, text=clean(content.text), table=table, notes=notes)
+        texts = {name: clean(getattr(self, name)) for name in ("sent", "error", "reason", "traceback")}
         wrong = self.arguments if isinstance(self.arguments, str) else None
         arguments = scrub(redact_json_text(wrong) if wrong is not None else redact(self.arguments), secrets)
         proposed = self.proposed and scrub(redact(self.proposed), secrets)
