@@ -26,7 +26,6 @@ __all__ = [
     "check_seconds",
     "child_environment",
     "display_path",
-    "is_root",
     "load_config",
     "read_display",
     "read_simulator_drift",
@@ -176,7 +175,8 @@ def load_config(
     elif chosen == "simulate":
         url, key = SIMULATOR_URL, Secret(SIMULATOR_KEY)
     else:
-        url, key = _find_host(sources)[0] or REPLAY_URL, Secret(REPLAY_KEY)
+        host = _find_host(sources)
+        url, key = host[0] if host is not None else REPLAY_URL, Secret(REPLAY_KEY)
     if chosen in ("record", "replay", "cache"):
         _check_cassette(path, chosen)
     if not all(isinstance(text, str) for pair in (headers or {}).items() for text in pair):
@@ -228,11 +228,6 @@ def read_simulator_drift() -> int:
     return _parse_drift(os.environ.get("AMBER_SIM_DRIFT"))
 
 
-def is_root() -> bool:
-    """Return whether this process runs as root; never on Windows."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
 def session_notebook() -> Path | None:
     """Return the notebook of this kernel, as Jupyter's server names it; not to be asked in a kernel's child process."""
     path = Path(os.environ.get("JPY_SESSION_NAME", ""))
@@ -268,12 +263,13 @@ def _find_login(
         login = stored_login()
         values = {"AMBER_BASE_URL": login.get("base_url"), "AMBER_API_KEY": login.get("api_key")}
         sources.append(_Source("the keyring", values))
-    host, host_source = _find_host(sources)
-    key, key_source = next(((source.key, source) for source in sources if source.key), (None, None))
-    if optional and host is None and key is None:
+    host = _find_host(sources)
+    key_source = next((source for source in sources if source.key), None)
+    if optional and host is None and key_source is None:
         return None
-    if host is None or key is None or host_source is None or key_source is None:
-        raise ConfigError(_missing(host, host_source, key_source, unknown))
+    if host is None or key_source is None or key_source.key is None:
+        raise ConfigError(_missing(host, key_source, unknown))
+    url, host_source = host
     if not host_source.trusted and host_source is not key_source:
         # Else a project's .env could send the user's own key to a host of its choosing.
         raise ConfigError(
@@ -281,12 +277,12 @@ def _find_login(
             "only to a host that the same or a more trusted source names: set AMBER_DOMAIN where the key is set, "
             "or put both into the .env."
         )
-    if not re.fullmatch(r"[\x21-\x7e]+", key.reveal()):
+    if not re.fullmatch(r"[\x21-\x7e]+", key_source.key.reveal()):
         raise ConfigError(
             f"The key (AMBER_API_KEY, in {key_source.name}) holds a space, a line break or a character that cannot be "
             "sent in a header: copy it again, whole and alone."
         )
-    return host, key
+    return url, key_source.key
 
 
 def _check_cassette(path: Path | None, mode: str) -> None:
@@ -352,27 +348,29 @@ def _unknown_names(sources: list[_Source]) -> list[str]:
     return [name for name, _ in unknown]
 
 
-def _find_host(sources: list[_Source]) -> tuple[str | None, _Source | None]:
+def _find_host(sources: list[_Source]) -> tuple[str, _Source] | None:
+    """Return the base URL and its source."""
     for source in sources:
         domain, base_url = source.texts.get("AMBER_DOMAIN"), source.texts.get("AMBER_BASE_URL")
         if url := resolve_base_url(domain=domain, base_url=base_url, where=source.name):
             return url, source
-    return None, None
+    return None
 
 
-def _missing(host: str | None, host_source: _Source | None, key_source: _Source | None, unknown: list[str]) -> str:
-    looked = "Looked in the arguments, the environment, .env and the keyring."
-    ways = (
-        "Set AMBER_DOMAIN and AMBER_API_KEY (environment or .env), or run `amber-nb login` once. To work without a "
-        "gateway, ask for the simulator: AMBER_MODE=simulate or Amber(mode='simulate')."
-    )
-    if host is None and key_source is None:
+def _missing(host: tuple[str, _Source] | None, key_source: _Source | None, unknown: list[str]) -> str:
+    other = ""
+    if host is not None:
+        found = f"There is a gateway ({host[0]}, in {host[1].name}), but no key: AMBER_API_KEY is not set."
+    elif key_source is not None:
+        found = f"There is a key (in {key_source.name}), but no domain: AMBER_DOMAIN is not set."
+    else:
+        found = "No gateway is configured: there is neither a domain nor a key."
         other = f" Not a setting of amber_nb: {', '.join(sorted(unknown))}." if unknown else ""
-        return f"No gateway is configured: there is neither a domain nor a key. {looked}{other} {ways}"
-    if host is None and key_source is not None:
-        return f"There is a key (in {key_source.name}), but no domain: AMBER_DOMAIN is not set. {looked} {ways}"
-    where = host_source.name if host_source else ""
-    return f"There is a gateway ({host}, in {where}), but no key: AMBER_API_KEY is not set. {looked} {ways}"
+    return (
+        f"{found} Looked in the arguments, the environment, .env and the keyring.{other} Set AMBER_DOMAIN and "
+        "AMBER_API_KEY (environment or .env), or run `amber-nb login` once. To work without a gateway, ask for the "
+        "simulator: AMBER_MODE=simulate or Amber(mode='simulate')."
+    )
 
 
 # These take a value, never `os.environ`: a verbose traceback prints a frame's variables.

@@ -31,7 +31,6 @@ from .stream import (
 __all__ = ["CLOSE_REASON", "ReaderClosed", "StreamedCompletion"]
 
 _RETRY_COUNT = "x-stainless-retry-count"
-_NO_CONTENT = 204
 _QUOTED_CHARS = 200  # of a body, in an error message
 _BROKEN_REFUSAL = "Connection error: the gateway refused, and its reason cannot be read."
 _BUSY_CHARS = 300  # characters between two rests, from which on the rests are short
@@ -80,7 +79,6 @@ class StreamedCompletion:
         self._retry_policy = retry_policy or RetryPolicy()
         timeout = options.get("timeout", client.timeout)
         self._idle_s: float | None = timeout.read if isinstance(timeout, httpx2.Timeout) else timeout
-        self._decoder = SSEDecoder()
         self._accumulator = CompletionAccumulator()
         self._started = clock.monotonic()
         self._first_token_s: float | None = None
@@ -101,7 +99,7 @@ class StreamedCompletion:
             async with contextlib.AsyncExitStack() as stack:
                 response = await self._open(stack)
                 content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-                if response.status_code == _NO_CONTENT:
+                if response.status_code == 204:
                     raise self._bad_reply("nothing (status 204, no content)")
                 if content_type == "application/json":
                     self._read_whole(await response.read())
@@ -179,8 +177,7 @@ class StreamedCompletion:
         return {**self._options, "extra_headers": {**headers, _RETRY_COUNT: str(self._retry_policy.retries)}}
 
     async def _read_stream(self, response: openai.AsyncAPIResponse[Any]) -> None:
-        decoder, accumulator = self._decoder, self._accumulator
-        idle_s = self._idle_s
+        decoder, accumulator, idle_s = SSEDecoder(), self._accumulator, self._idle_s
         slack_s = min(0.1, idle_s / 10) if idle_s is not None else 0.0
         activity, renew_at, pinged = 0, 0.0, False
 
@@ -210,8 +207,15 @@ class StreamedCompletion:
                     read_at = clock.monotonic()
         except TimeoutError:
             raise IncompleteStream(silence()) from None
+        # What no blank line follows: a last event, a piece of an event, or a body that is no stream at all.
         if last := decoder.close():
-            self._add_last(last)
+            started = accumulator.started
+            try:
+                self._add(last)
+            except MalformedEvent:
+                if started:
+                    raise IncompleteStream("it breaks off in the middle of an event") from None
+                raise
         if self._completion is None:
             accumulator.close(self._body.get("n") or 1)
 
@@ -237,16 +241,6 @@ class StreamedCompletion:
                     self._first_token_s = clock.monotonic() - self._started
             self._emit(delta)
         return chars
-
-    def _add_last(self, event: Event) -> None:
-        """Add what no blank line follows: a last event, a piece of an event, or a body that is no stream at all."""
-        started = self._accumulator.started
-        try:
-            self._add(event)
-        except MalformedEvent:
-            if started:
-                raise IncompleteStream("it breaks off in the middle of an event") from None
-            raise
 
     def _salvage(self, event: Event) -> None:
         """Keep the text of several events that no blank line separates, as far as they can be read."""

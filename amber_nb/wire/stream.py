@@ -296,13 +296,14 @@ class _Choice:
             known = next((i for i, call in self._by_index.items() if raw.get("id") and call["id"] == raw["id"]), None)
             index = known if known is not None else len(self.calls) if raw.get("id") else max(len(self.calls) - 1, 0)
         call = self._by_index.get(index)
-        if call is not None and call["id"] and _text(raw, "id") not in ("", None, call["id"]) and _has_name(raw):
+        function = raw.get("function") or {}
+        other = call is not None and call["id"] and _text(raw, "id") not in ("", None, call["id"])
+        if other and _text(function, "name"):
             call = None  # some gateways give all calls of a reply the same index
         if call is None:
             call = {"id": "", "type": "function", "function": {"name": "", "arguments": []}}
             self._by_index[index] = call
             self.calls.append(call)
-        function = raw.get("function") or {}
         call["id"] = _text(raw, "id") or call["id"]
         call["type"] = _text(raw, "type") or call["type"]
         call["function"]["name"] = _text(function, "name") or call["function"]["name"]
@@ -314,11 +315,15 @@ class _Choice:
 
     def build(self) -> dict[str, Any]:
         content = self.texts["content"]
+        calls = [
+            {**call, "function": {**call["function"], "arguments": _join(call["function"]["arguments"])}}
+            for call in self.calls
+        ]
         message: dict[str, Any] = {
             "role": "assistant",
             "content": _join(content) if content and (content != [""] or not self.calls) else None,
             "refusal": _join(self.texts["refusal"]) or None,
-            "tool_calls": [_join_arguments(call) for call in self.calls] or None,
+            "tool_calls": calls or None,
         }
         if reasoning := _join(self.texts["reasoning_content"]):
             message["reasoning_content"] = reasoning
@@ -328,16 +333,6 @@ class _Choice:
 def _adds_to_reply(choice: dict[str, Any]) -> bool:
     delta = choice.get("delta") or {}
     return bool(choice.get("finish_reason") or delta.get("content") or delta.get("tool_calls"))
-
-
-def _has_name(raw: dict[str, Any]) -> bool:
-    function = raw.get("function")
-    return isinstance(function, dict) and bool(function.get("name"))
-
-
-def _join_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    function = call["function"]
-    return {**call, "function": {**function, "arguments": _join(function["arguments"])}}
 
 
 def _join(pieces: list[str]) -> str:
