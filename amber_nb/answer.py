@@ -191,9 +191,8 @@ class Answer(Generic[T]):
         state = {each.name: getattr(self, each.name) for each in fields(self)}
         state |= {"_asker": None, "_shown_in": None, "_options": {}}  # extra headers may hold a key
         # A tool's result, and a value of a class that the notebook defines, may be anything.
-        state["_tool_runs"] = tuple(
-            run if _pickles(run.result) else replace(run, result=None) for run in self._tool_runs
-        )
+        runs = (run if _pickles(run.result) else replace(run, result=None) for run in self._tool_runs)
+        state["_tool_runs"] = tuple(runs)
         if self._parsed is not None and not _pickles(self._parsed[0]):
             state["_parsed"] = (self._parsed[1], self._parsed[1])
         return state
@@ -202,11 +201,10 @@ class Answer(Generic[T]):
         for name, value in state.items():
             object.__setattr__(self, name, value)
 
-    def __copy__(self) -> Answer[T]:
+    def __copy__(self, _: object = None) -> Answer[T]:
         return self  # immutable, and a copy by way of a pickle would have no client
 
-    def __deepcopy__(self, memo: object) -> Answer[T]:
-        return self
+    __deepcopy__ = __copy__
 
     def _ipython_display_(self) -> None:
         # An empty _repr_mimebundle_ would still show text/plain: only this method can show nothing.

@@ -11,6 +11,8 @@ from .errors import ConfigError
 __all__ = ["API_PATH", "resolve_base_url"]
 
 API_PATH = "/api/beta/openai/v1"
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*", re.IGNORECASE)
 ENDPOINT = "/chat/completions"  # the vendor's page shows the URL with it, and people paste that
 
 
@@ -32,7 +34,7 @@ def resolve_base_url(
         'https://acme.ambersearch.de/api/beta/openai/v1'
     """
     from_domain = _domain_url(domain, where) if domain is not None else None
-    from_url = _checked_url(base_url, "base_url", where) if base_url is not None else None
+    from_url = _check_url(base_url, "base_url", where) if base_url is not None else None
     if from_domain and from_url and from_domain != from_url:
         raise ConfigError(
             f"In {where}, domain (AMBER_DOMAIN) stands for {from_domain}, but base_url (AMBER_BASE_URL) says "
@@ -41,15 +43,10 @@ def resolve_base_url(
     return from_url or from_domain
 
 
-_HOST = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
-)
-
-
 def _domain_url(domain: str, where: str) -> str:
     host = domain.strip()
     if "://" in host:
-        parts = urlsplit(_checked_url(host, "domain", where))
+        parts = urlsplit(_check_url(host, "domain", where))
         if parts.path.rstrip("/") not in ("", API_PATH):
             raise ConfigError(f"domain (in {where}) is a host, without a path; for a full address use base_url.")
         host = parts.netloc
@@ -61,7 +58,7 @@ def _domain_url(domain: str, where: str) -> str:
     return f"https://{host.lower()}{'' if '.' in host else '.ambersearch.de'}{API_PATH}"
 
 
-def _checked_url(url: str, name: str, where: str) -> str:
+def _check_url(url: str, name: str, where: str) -> str:
     # The messages do not repeat the value: a password may stand in it.
     try:
         parts = urlsplit(url.strip())

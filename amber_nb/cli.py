@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "record", help="run notebooks whole against your gateway; keep outputs and cassette, or neither if a cell fails"
     )
     record.add_argument("notebook", nargs="+", type=Path)
-    record.set_defaults(run=_record)
+    record.set_defaults(run=lambda options: _each(options.notebook, testing.record))
 
     bless = commands.add_parser("bless", help="record again what has drifted: what comes now is right from now on")
     bless.add_argument("notebook", nargs="+", type=Path, help="or the .json of a drift report, for all it found")
@@ -100,11 +100,8 @@ def _demo(options: argparse.Namespace) -> int:
         )
         return 1
     copied = _copy(options.dir)
-    print(
-        f"{len(copied)} notebooks copied to {options.dir}"
-        if copied
-        else f"The notebooks in {options.dir} stay as they are"
-    )
+    done = f"{len(copied)} notebooks copied to {options.dir}"
+    print(done if copied else f"The notebooks in {options.dir} stay as they are")
     return _run_all(options.dir) if options.headless else _lab(options)
 
 
@@ -195,10 +192,6 @@ def _simulate(options: argparse.Namespace) -> int:
     finally:
         server.close()
     return 0
-
-
-def _record(options: argparse.Namespace) -> int:
-    return _each(options.notebook, testing.record)
 
 
 def _bless(options: argparse.Namespace) -> int:

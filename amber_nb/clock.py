@@ -49,9 +49,5 @@ timeout = Timeout
 
 
 def wait(waitable: threading.Event | threading.Condition, seconds: float | None) -> bool:
-    """Block this thread until an event is set, or a condition whose lock is held is notified.
-
-    Returns:
-        False where `seconds` went by first.
-    """
+    """Block this thread until `waitable` is set or notified; return False where `seconds` went by first."""
     return waitable.wait(seconds)

@@ -105,7 +105,7 @@ def annotate(error: BaseException, *, base_url: str, key: str | None) -> None:
         key: the key in use, to be masked, or None.
     """
     for cause in _causes(error):
-        _mask(cause, key or "")
+        _mask_error(cause, key or "")
     note = _remedy(error, base_url)
     if note and note not in getattr(error, "__notes__", ()):
         error.add_note(note)
@@ -217,21 +217,21 @@ def _header(error: BaseException, name: str) -> str:
     return getattr(getattr(error, "response", None), "headers", {}).get(name) or ""
 
 
-def _mask(error: BaseException, key: str) -> None:
+def _mask_error(error: BaseException, key: str) -> None:
     # Not by assignment: a class of the user's may forbid it, as a frozen dataclass does.
-    BaseException.args.__set__(error, tuple(_masked(arg, key) for arg in error.args))  # type: ignore[attr-defined]
+    BaseException.args.__set__(error, tuple(_mask_value(arg, key) for arg in error.args))  # type: ignore[attr-defined]
     for name in ("message", "body"):
         if hasattr(error, name):
             with contextlib.suppress(Exception):
-                setattr(error, name, _masked(getattr(error, name), key))
+                setattr(error, name, _mask_value(getattr(error, name), key))
 
 
-def _masked(value: Any, key: str) -> Any:
+def _mask_value(value: Any, key: str) -> Any:
     if isinstance(value, str):
         value = value.replace(key, MASK) if key else value
         return replace_surrogates(value)  # which a kernel cannot send: the cell would fail without a message
     if isinstance(value, dict):
-        return {name: _masked(item, key) for name, item in value.items()}
+        return {name: _mask_value(item, key) for name, item in value.items()}
     if isinstance(value, list):
-        return [_masked(item, key) for item in value]
+        return [_mask_value(item, key) for item in value]
     return value

@@ -19,10 +19,7 @@ __all__ = ["lock_file", "replace_files"]
 def lock_file(path: Path) -> Iterator[None]:
     """Keep other processes of this user on this machine from entering, as long as they lock the same file.
 
-    The lock is a file in the folder for temporary files, so that none lies beside the user's own.
-
-    Args:
-        path: of the file, which need not exist.
+    The file need not exist. The lock is a file in the folder for temporary files, so that none lies beside the user's.
 
     Raises:
         OSError: the lock cannot be made.

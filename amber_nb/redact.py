@@ -99,11 +99,11 @@ def redact_embedded(text: str) -> str:
     """Replace the secrets in the JSON or the table that a text holds."""
     start = text.find("{")  # a list alone names nothing
     if start >= 0:
-        text = text[:start] + _masked_leaves(redact_json_text(text[start:]))
-    return _masked_csv(text) if "\n" in text else text
+        text = text[:start] + _mask_leaves(redact_json_text(text[start:]))
+    return _mask_csv(text) if "\n" in text else text
 
 
-def _masked_leaves(text: str) -> str:
+def _mask_leaves(text: str) -> str:
     """Replace the secrets in the tables that the strings of a JSON text hold."""
     if "\\n" not in text:
         return text
@@ -115,7 +115,7 @@ def _masked_leaves(text: str) -> str:
     return text if hidden == value else json.dumps(hidden, ensure_ascii=False, separators=(",", ":"))
 
 
-def _masked_csv(text: str) -> str:
+def _mask_csv(text: str) -> str:
     head = text.partition("\n")[0]
     try:
         columns, *rows = csv.reader(io.StringIO(text, newline=""))

@@ -95,11 +95,9 @@ _SIGNAL_CHECK_S = 0.25
 
 
 def wait(future: Future[T], inbox: Inbox | None = None) -> T:
-    """Wait in a sync caller; an interrupt cancels the task, which closes its connection, and is raised again.
+    """Wait in a sync caller, which meanwhile calls what is in the inbox.
 
-    Args:
-        future: from `submit`.
-        inbox: what this thread is to call meanwhile.
+    An interrupt cancels the task, which closes its connection, and is raised again.
     """
     inbox = inbox or Inbox()
     gate = _Gate()

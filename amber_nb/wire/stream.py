@@ -217,10 +217,7 @@ class CompletionAccumulator:
         return bool(self._choices)
 
     def close(self, choices: int = 1) -> None:
-        """Check that the reply is whole, now that the body has ended.
-
-        Args:
-            choices: how many were asked for (`n`).
+        """Check that the reply is whole, with as many choices as were asked for, now that the body has ended.
 
         Raises:
             IncompleteStream: it ended before the reply did.
