@@ -150,7 +150,7 @@ class Answer(Generic[T]):
         Raises:
             RuntimeError: the answer was unpickled and has no client.
         """
-        answer: Answer[Any] = self._require_asker()._continue(self, prompt, {**changes, "schema": schema})
+        answer: Answer[Any] = self._continue(prompt, {**changes, "schema": schema}, is_async=False)
         return answer
 
     @overload
@@ -165,16 +165,16 @@ class Answer(Generic[T]):
         self, prompt: str | list[Message], *, schema: Any = None, **changes: Unpack[AskOptions]
     ) -> Answer[Any]:
         """Go on as `ask` does, without blocking the event loop."""
-        answer: Answer[Any] = await self._require_asker()._continue_async(self, prompt, {**changes, "schema": schema})
+        answer: Answer[Any] = await self._continue(prompt, {**changes, "schema": schema}, is_async=True)
         return answer
 
-    def _require_asker(self) -> Asker:
+    def _continue(self, prompt: str | list[Message], changes: Mapping[str, Any], *, is_async: bool) -> Any:
         if self._asker is None:
             raise RuntimeError(
                 "This answer was unpickled and has no client; go on with "
                 "amber.ask([*answer.messages, {'role': 'user', 'content': …}])."
             )
-        return self._asker
+        return self._asker._continue(self, prompt, changes, is_async=is_async)
 
     def __str__(self) -> str:
         return self.text

@@ -277,24 +277,17 @@ class Amber:
         stored = credentials.login()
         self._use(replace(self._config, mode=stored.mode, base_url=stored.base_url, api_key=stored.api_key))
 
-    def _continue(self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]) -> Answer[Any]:
-        return self.ask(extend(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes))
-
-    async def _continue_async(
-        self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any]
-    ) -> Answer[Any]:
-        return await self.ask_async(
-            extend(answer.messages, prompt, system="system" in changes), **_inherit(answer, changes)
-        )
+    def _continue(
+        self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any], *, is_async: bool
+    ) -> Any:
+        ask: Any = self.ask_async if is_async else self.ask
+        options = {**answer._options, **changes}
+        # None is what `ask` would do by itself; of approvals it says nothing, and is a mistake there.
+        options = {name: value for name, value in options.items() if value is not None or name == "require_approval"}
+        return ask(extend(answer.messages, prompt, system="system" in changes), **options)
 
     def _remember(self, answer: Answer[Any]) -> None:
         self._last = answer
 
     def _annotate(self, error: BaseException) -> None:
         annotate(error, base_url=self._config.base_url, key=self._config.api_key.reveal())
-
-
-def _inherit(answer: Answer[Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = {**answer._options, **changes}
-    # None is what `ask` would do by itself; of approvals it says nothing, and is a mistake there.
-    return {name: value for name, value in wanted.items() if value is not None or name == "require_approval"}

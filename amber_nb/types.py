@@ -195,8 +195,9 @@ class PartialAnswer(Protocol):
 class Asker(Protocol):
     """The client that an answer goes on with."""
 
-    def _continue(self, answer: Any, prompt: str | list[Message], options: Mapping[str, Any]) -> Any: ...
-    async def _continue_async(self, answer: Any, prompt: str | list[Message], options: Mapping[str, Any]) -> Any: ...
+    def _continue(
+        self, answer: Any, prompt: str | list[Message], changes: Mapping[str, Any], *, is_async: bool
+    ) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
