@@ -210,9 +210,9 @@ def _each(notebooks: Sequence[Path], work: Callable[[Path, Mapping[str, str]], t
         except AmberError as error:  # the others may still be recorded
             print(f"amber-nb: {error}", file=sys.stderr)
             failed = 1
-            continue
-        for line in testing.format_result(result):
-            print(line)
+        else:
+            for line in testing.format_result(result):
+                print(line)
     return failed
 
 

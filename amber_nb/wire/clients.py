@@ -63,9 +63,7 @@ class Clients:
         self._sync: openai.OpenAI | None = None
         self._private: openai.AsyncOpenAI | None = None
         self._without_loop: openai.AsyncOpenAI | None = None
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._by_loop = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI]()
 
     def sync(self) -> openai.OpenAI:
         """Return the sync client."""
@@ -183,11 +181,10 @@ class SimulatorTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
     def _response(self, request: httpx2.Request, reply: simulator.Response) -> httpx2.Response:
         # A body that cannot be read is a stream, too: it has to fail where it is read, as on a network.
         complete = reply.events is None and not reply.cut and "content-encoding" not in reply.headers
-        stream = None if complete else _SimulatedBody(reply, self._chunks_per_s, request)
-        content = None if stream else reply.body
-        return httpx2.Response(
-            reply.status, headers=dict(reply.headers), content=content, stream=stream, request=request
-        )
+        body: dict[str, Any] = {"content": reply.body}
+        if not complete:
+            body = {"stream": _SimulatedBody(reply, self._chunks_per_s, request)}
+        return httpx2.Response(reply.status, headers=dict(reply.headers), request=request, **body)
 
 
 class _SimulatedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):

@@ -59,16 +59,14 @@ class RetryPolicy:
         seconds = retry_after_s if retry_after_s is not None else _backoff_s(self.retries)
         if self.waited_s + seconds > self.max_wait_s:
             if retry_after_s is not None:
-                error.add_note(self._too_long_note(retry_after_s))
+                already = f" after {self.waited_s:.0f} s of waiting" if self.waited_s >= 1 else ""
+                wait = f"{math.ceil(retry_after_s):,} s" if math.isfinite(retry_after_s) else "for ever"
+                limit = f"longer than max_wait_s ({self.max_wait_s:g} s)"
+                error.add_note(f"amber: the gateway asks to wait {wait}{already}, {limit}")
             return None
         self.retries += 1
         self.waited_s += seconds
         return RetryDelay(seconds, _reason(error, retry_after_s is not None))
-
-    def _too_long_note(self, seconds: float) -> str:
-        already = f" after {self.waited_s:.0f} s of waiting" if self.waited_s >= 1 else ""
-        wait = f"{math.ceil(seconds):,} s" if math.isfinite(seconds) else "for ever"
-        return f"amber: the gateway asks to wait {wait}{already}, longer than max_wait_s ({self.max_wait_s:g} s)"
 
 
 def _may_pass(error: openai.APIError) -> bool:

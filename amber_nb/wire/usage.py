@@ -125,19 +125,16 @@ class _Tap(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
     def end(self) -> None:
         self._row.latency_s = clock.monotonic() - self._row.started
-        body = b"".join(self._kept)
+        pieces = [b"".join(self._kept)]
         self._kept.clear()
         if self._blind:
             return
-        for piece in _newest_first(body) if self._streamed else (body,):
+        if self._streamed:
+            lines = [line for line in pieces[0].splitlines() if b'"usage"' in line or b'"model"' in line]
+            pieces = [line[5:].strip() for line in reversed(lines) if line.startswith(b"data:")]
+        for piece in pieces:
             if _note(self._row, piece):
                 return
-
-
-def _newest_first(body: bytes) -> Iterator[bytes]:
-    for line in reversed(body.splitlines()):
-        if line.startswith(b"data:") and (b'"usage"' in line or b'"model"' in line):
-            yield line[5:].strip()
 
 
 def _note(row: RequestRow, data: bytes) -> bool:
