@@ -28,9 +28,8 @@ from amber_nb.display.feed import Feed
 from amber_nb.display.highlight import code_html
 from amber_nb.display.html import markdown_html
 from amber_nb.display.live import StreamView
-from amber_nb.testing.diff import diff_texts
-from amber_nb.testing.drift import ReplySummary, compare, judge, parse_comparator
-from amber_nb.testing.report import Row, render_html
+from amber_nb.testing.drift import ReplySummary, Row, compare, judge, parse_comparator
+from amber_nb.testing.report import diff_texts, render_html
 from amber_nb.tools import to_tool_content
 from amber_nb.tools.json_schema import JsonSchema
 from amber_nb.types import ToolContent, ToolRun
