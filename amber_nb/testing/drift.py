@@ -40,6 +40,7 @@ __all__ = [
     "default_comparator",
     "diff_json",
     "format_json",
+    "format_score",
     "judge",
     "parse_comparator",
     "parse_json",
@@ -243,7 +244,7 @@ def compare(recorded: ReplySummary, fresh: ReplySummary, how: Comparator) -> Com
     if how.threshold is None or score is None:
         why = _AGREEMENTS[how.kind]
     elif how.kind == "similar":
-        why = f"Similarity {_format_score(score)}"
+        why = f"Similarity {format_score(score)}"
     else:
         why = "Same tools, same arguments, similar text"
     return Comparison("same", why, score)
@@ -302,7 +303,7 @@ def _differences(recorded: ReplySummary, fresh: ReplySummary, how: Comparator, s
         yield "Refused when recorded, answers now"
     if how.kind == "exact":
         if recorded.text != fresh.text:
-            yield f"The text differs (similarity {_format_score(score)})"
+            yield f"The text differs (similarity {format_score(score)})"
         if recorded.refusal != fresh.refusal:
             yield "The refusal is worded differently"
         if recorded.finish_reason != fresh.finish_reason:
@@ -320,7 +321,7 @@ def _differences(recorded: ReplySummary, fresh: ReplySummary, how: Comparator, s
     # Beside calls a model says something or nothing, as it likes: only what was recorded is expected again.
     expected = how.kind == "similar" or recorded.text.strip()
     if expected and score is not None and how.threshold is not None and score < how.threshold:
-        yield f"Similarity {_format_score(score)}, wanted {how.threshold:g}"
+        yield f"Similarity {format_score(score)}, wanted {how.threshold:g}"
 
 
 def _join_first_two(differences: Iterable[str]) -> str:
@@ -328,8 +329,9 @@ def _join_first_two(differences: Iterable[str]) -> str:
     return "; ".join(first[:2]) + (" …" if len(first) > 2 else "")
 
 
-def _format_score(score: float | None) -> str:
-    return "none" if score is None else f"{floor(score * 100) / 100:.2f}"  # never rounded up to the threshold
+def format_score(score: float | None) -> str:
+    """Return a similarity with two digits, which are never rounded up to the threshold."""
+    return "none" if score is None else f"{floor(score * 100) / 100:.2f}"
 
 
 # --- JSON values and tool calls

@@ -37,7 +37,7 @@ from ..display.escape import escape_code, shorten
 from ..display.html import answer_html
 from ..files import replace_files
 from ..types import replace_surrogates
-from .drift import Call, ReplySummary, Row, call_key, format_json
+from .drift import Call, ReplySummary, Row, call_key, format_json, format_score
 
 __all__ = [
     "STYLE",
@@ -75,23 +75,17 @@ _KEPT = 160  # characters of agreement kept at either end of a long stretch with
 
 
 def render_html(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
-    """Render the report as a page.
-
-    Args:
-        rows: the exchanges, in any order.
-        title: the page's heading.
-        subtitle: a line under it: when, with what, against which gateway.
+    """Render the report as a page, whatever the order of the rows.
 
     Example:
         >>> page = render_html(rows, title="Drift", subtitle="24 November 2026")  # doctest: +SKIP
     """
     ordered = _sort(rows)
     numbered = list(enumerate(ordered, 1))
-    sections = [
-        {"notebook": notebook, "counts": _count_statuses(row for _, row in group), "rows": group}
-        for notebook, pairs in groupby(numbered, key=lambda pair: pair[1].notebook)
-        if (group := list(pairs))
-    ]
+    sections = []
+    for notebook, group in groupby(numbered, key=lambda pair: pair[1].notebook):
+        pairs = list(group)
+        sections.append({"notebook": notebook, "counts": _count_statuses(row for _, row in pairs), "rows": pairs})
     page = _TEMPLATE.render(
         title=title,
         subtitle=subtitle,
@@ -121,10 +115,7 @@ def render_json(rows: Iterable[Row], *, title: str, subtitle: str) -> str:
 
 
 def write_report(path: str | os.PathLike[str], rows: Iterable[Row], *, title: str, subtitle: str) -> tuple[Path, Path]:
-    """Write the page at `path` and its JSON twin beside it, both or neither.
-
-    Returns:
-        The paths of the page and of the JSON.
+    """Write the page at `path` and its JSON twin beside it, both or neither; return their paths.
 
     Raises:
         ValueError: `path` ends in .json, which is the twin's name.
@@ -133,15 +124,10 @@ def write_report(path: str | os.PathLike[str], rows: Iterable[Row], *, title: st
     page = Path(path)
     twin = page.with_suffix(".json")
     if twin == page:
-        raise ValueError(
-            f"{page}: the report is HTML; its JSON twin gets this name when the report is {page.stem}.html"
-        )
+        raise ValueError(f"{page}: the report is HTML, such as {page.stem}.html; its JSON twin gets this name")
     rows = list(rows)
-    texts = {
-        twin: render_json(rows, title=title, subtitle=subtitle),
-        page: render_html(rows, title=title, subtitle=subtitle),
-    }
-    replace_files({file: text.encode() for file, text in texts.items()})
+    json_text, html = (render(rows, title=title, subtitle=subtitle) for render in (render_json, render_html))
+    replace_files({twin: json_text.encode(), page: html.encode()})
     return page, twin
 
 
@@ -190,14 +176,6 @@ def format_seconds(value: float) -> str:
     return f"{value:.1f}\u00a0s" if value < 99.95 else f"{value:,.0f}\u00a0s"
 
 
-def _format_count(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _format_score(value: float) -> str:
-    return f"{int(value * 100) / 100:.2f}"
-
-
 def _finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
@@ -220,18 +198,19 @@ def _sum_both(rows: Sequence[Row], name: str) -> tuple[float, float] | None:
 
 def _diffs(row: Row, fresh: ReplySummary | None) -> list[tuple[str, str | None, str | None]]:
     """Return the heading and both texts of each part of the replies that either of them has."""
-    both = [{} if reply is None else _texts(reply, row.how == "json") for reply in (row.recorded, fresh)]
-    parts = [(heading, *(texts.get(heading) for texts in both)) for heading in both[0] or both[1]]
-    return [(heading, old, new) for heading, old, new in parts if old or new]
+    old, new = (_texts(reply, row.how == "json") for reply in (row.recorded, fresh))
+    parts = [(heading, old.get(heading), new.get(heading)) for heading in old or new]
+    return [part for part in parts if part[1] or part[2]]
 
 
-def _texts(reply: ReplySummary, as_json: bool) -> dict[str, str]:
+def _texts(reply: ReplySummary | None, as_json: bool) -> dict[str, str]:
     """Return the parts of a reply by their heading; calls as a program would write them, whatever their order."""
+    if reply is None:
+        return {}
+    text = format_json(reply.text) if as_json and len(reply.text) < _MAX_SORTED else reply.text
     calls = sorted(reply.tool_calls, key=call_key)
     return {
-        "Text as JSON, keys sorted" if as_json else "Text": format_json(reply.text)
-        if as_json and len(reply.text) < _MAX_SORTED
-        else reply.text,
+        "Text as JSON, keys sorted" if as_json else "Text": text,
         "Tool calls": "\n".join(f"{name}({format_json(arguments)})" for name, arguments in calls),
         "Refusal": reply.refusal or "",
         "Error": reply.error or "",
@@ -366,22 +345,13 @@ def _mark_words(old: str, new: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...
     if max(len(a), len(b)) > _MAX_TOKENS:
         return ((True, old),), ((True, new),)
     same_old, same_new = [False] * len(a), [False] * len(b)
-    for i, j in _drop_islands(common_pairs(a, b), a):
-        same_old[i] = same_new[j] = True
+    blocks = [block for block in LCSseq.opcodes(a, b).as_matching_blocks() if block.size]
+    for block in blocks:
+        old_range, new_range = (slice(start, start + block.size) for start in (block.a, block.b))
+        at_end = block.a == block.b == 0 or block is blocks[-1]
+        if at_end or any(token.isalnum() for token in a[old_range]):  # a space between two changes is changed, too
+            same_old[old_range] = same_new[new_range] = [True] * block.size
     return _join_tokens(a, same_old), _join_tokens(b, same_new)
-
-
-def _drop_islands(pairs: list[tuple[int, int]], a: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield the pairs but for runs within the line that hold no word: a space between two changes is changed, too."""
-    run: list[tuple[int, int]] = []
-    for pair in [*pairs, None]:
-        if pair is not None and (not run or (run[-1][0] + 1, run[-1][1] + 1) == pair):
-            run.append(pair)
-            continue
-        at_end = run and (run[0] == (0, 0) or pair is None)
-        if at_end or any(a[i].isalnum() for i, _ in run):
-            yield from run
-        run = [pair] if pair is not None else []
 
 
 def _join_tokens(tokens: Sequence[str], same: Sequence[bool]) -> tuple[Piece, ...]:
@@ -447,13 +417,13 @@ _TEMPLATE = Environment(
     globals={
         "answers": _answers,
         "change": format_change,
-        "count": _format_count,
+        "count": "{:,.0f}".format,
         "diffs": _diffs,
         "finite": _finite,
         "lines": _lines,
         "max_runs": _MAX_RUNS,
         "mean": _mean,
-        "score": _format_score,
+        "score": format_score,
         "seconds": format_seconds,
         "shorten": shorten,
         "signs": SIGNS,

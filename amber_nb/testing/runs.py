@@ -27,9 +27,7 @@ __all__ = [
     "CassetteRun",
     "CellExchange",
     "Result",
-    "RunSettings",
     "cassette_for_test",
-    "digest",
     "dump_notebook",
     "format_result",
     "mirror_folder",
@@ -54,8 +52,8 @@ class Result:
         name: of the notebook or test, in messages.
         unused: lines of its cassette where exchanges begin that were not asked for.
         warnings: of the client, which no output may carry.
-        notes: on the recording.
-        problems: that came up when the run was closed; they fail the session.
+        notes: on the recording or the comparison.
+        problems: fail the session, even if all cells and tests pass.
         recorded: number of exchanges now in the cassette; None where it stays as it was.
         rows: judged chat completions.
     """
@@ -70,9 +68,8 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether it fails the session, even if all cells and tests pass."""
-        unkept = any("not recorded" in note for note in self.notes)
-        return unkept or bool(self.problems) or any(row.verdict.status != "same" for row in self.rows)
+        """Whether it fails the session."""
+        return bool(self.problems) or any(row.verdict.status != "same" for row in self.rows)
 
 
 def format_result(result: Result) -> Iterator[str]:
@@ -94,23 +91,6 @@ def format_result(result: Result) -> Iterator[str]:
 # --- one run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """Settings that all runs of a session share.
-
-    Attributes:
-        folder: of all cassettes; None where each lies beside its notebook or test.
-        work: folder for files that nobody keeps.
-        compare: comparator where no cell tag names one.
-        runs: how often a notebook is run in live mode.
-    """
-
-    folder: Path | None
-    work: Path
-    compare: str | None = None
-    runs: int = 1
-
-
 @dataclass(slots=True)
 class CassetteRun:
     """One run of a notebook or a test on its cassette.
@@ -118,9 +98,8 @@ class CassetteRun:
     Attributes:
         name: of the notebook or test, in messages.
         cassette: the recording, which need not exist.
-        settings: of the session.
         mode: replay, record, live, cache or simulate.
-        result: what the run found.
+        work: folder for files that nobody keeps, also of other runs.
         journal: file in which the client notes warnings and the exchanges that it replays.
         fresh: cassette for what is asked anew.
         exchanges: fresh ones, each with the number of the cell that asked.
@@ -128,8 +107,8 @@ class CassetteRun:
 
     name: str
     cassette: Path
-    settings: RunSettings
     mode: str
+    work: Path
     result: Result = field(init=False)
     journal: Path = field(init=False)
     fresh: Path = field(init=False)
@@ -138,9 +117,9 @@ class CassetteRun:
 
     def __post_init__(self) -> None:
         slug = re.sub(r"\W+", "-", self.name)[-80:]
-        number = sum(1 for _ in self.settings.work.iterdir())
-        self.journal = self.settings.work / f"{number}-{slug}.journal"
-        self.fresh = self.settings.work / f"{number}-{slug}{CASSETTE_SUFFIX}"
+        number = sum(1 for _ in self.work.iterdir())
+        self.journal = self.work / f"{number}-{slug}.journal"
+        self.fresh = self.work / f"{number}-{slug}{CASSETTE_SUFFIX}"
         self.journal.touch()
         self.result = Result(name=self.name)
 
@@ -209,14 +188,11 @@ class CassetteRun:
             used = {entry["used"] for entry in entries if "used" in entry}
             lines = [exchange.line for exchange in Cassette(self.cassette).interactions]
             self.result.unused = [line for line in lines if line not in used]
-        if self.mode == "record":
-            self._keep(complete, files)
-        return self.result
-
-    def _keep(self, complete: bool, files: Callable[[], Mapping[Path, bytes]]) -> None:
+        if self.mode != "record":
+            return self.result
         if not complete or self.result.warnings:
-            why = self.result.warnings[0] if self.result.warnings else "not all of it ran and passed"
-            self.result.notes.append(f"not recorded, and nothing changed: {why}")
+            why = next(iter(self.result.warnings), "not all of it ran and passed")
+            self.result.problems.append(f"not recorded, and nothing changed: {why}")
         elif not self.fresh.exists():
             self.result.notes.append("nothing was asked: there is nothing to record")
         else:
@@ -226,6 +202,7 @@ class CassetteRun:
             self.result.recorded = count
             noun = "exchange" if count == 1 else "exchanges"
             self.result.notes.append(f"recorded: {count} {noun} in {display_path(self.cassette)}")
+        return self.result
 
 
 # --- names of cassettes
@@ -253,16 +230,8 @@ def mirror_folder(folder: Path, path: Path, base: Path) -> Path:
     return folder / f"{path.parent.name}-{_short_digest(outside)}"
 
 
-def digest(content: bytes) -> str:
-    """Return the SHA-256 of a file's content, to see later whether it has changed."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def _short_digest(text: str) -> str:
-    return digest(text.encode(errors="surrogatepass"))[:6]
-
-
-# --- files
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:6]
 
 
 def dump_notebook(book: Any) -> bytes:
