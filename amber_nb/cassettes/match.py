@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -48,7 +49,6 @@ class RequestKey:
     """What makes two requests the same: hashes of the request, from the strictest on.
 
     Attributes:
-        method: such as `POST`.
         path: what follows the base URL, its query sorted.
         body: JSON, with digests in place of images and files.
         exact: hash of the request.
@@ -66,14 +66,7 @@ class RequestKey:
 
 
 def fingerprint(method: str, path: str, content: bytes, pixels: Pixels | None = None) -> RequestKey:
-    """Return the key of a request.
-
-    Args:
-        method: such as `POST`.
-        path: what follows the base URL, with its query.
-        content: the body.
-        pixels: returns a digest of the pixels of an inline image.
-    """
+    """Return the key of a request; `path` is what follows the base URL, with its query, and `content` the body."""
     bare, _, query = path.partition("?")
     path = bare + ("?" + urlencode(sorted(parse_qsl(query, keep_blank_values=True))) if query else "")
     try:
@@ -93,11 +86,10 @@ def make_key(method: str, path: str, body: Any) -> RequestKey:
         if all(found[4] for found in _STORED.finditer(text)):
             by_pixels = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text))
         text = _strip_details(text)
-    without_results = _drop_results(body)
-    results_hash = (
-        _hash(_strip_details(_dumps([method, path, without_results]))) if without_results is not None else None
-    )
-    return RequestKey(method, path, body, _hash(text), by_pixels, results_hash)
+    without_results = None
+    if (bare := _drop_results(body)) is not None:
+        without_results = _hash(_strip_details(_dumps([method, path, bare])))
+    return RequestKey(method, path, body, _hash(text), by_pixels, without_results)
 
 
 def _strip_details(text: str) -> str:
@@ -139,10 +131,10 @@ def continuation(start: RequestKey, whole: RequestKey) -> list[dict[str, Any]] |
 
 def nearest(request: RequestKey, recorded: Iterable[RequestKey]) -> RequestKey | None:
     """Return the recorded request that is most like this; None where nothing is recorded."""
-    lines = set(_lines(request))
+    lines = set(islice(_walk(request), _COMPARED))
 
     def similarity(other: RequestKey) -> tuple[bool, float]:
-        there = set(_lines(other))
+        there = set(islice(_walk(other), _COMPARED))
         return other.path == request.path, len(lines & there) / max(1, len(lines | there))
 
     return max(recorded, key=similarity, default=None)
@@ -182,10 +174,6 @@ def _excerpt(line: str, start: int) -> str:
     if len(line) <= _WIDE + 4:
         return line
     return ("… " if start else "") + line[start : start + _WIDE] + (" …" if len(line) > start + _WIDE else "")
-
-
-def _lines(request: RequestKey) -> list[str]:
-    return list(_walk(request))[:_COMPARED]
 
 
 def _walk(request: RequestKey) -> Iterator[str]:
@@ -249,7 +237,6 @@ class Occurrence:
     Attributes:
         key: hash of the request.
         n: the number, from 1.
-        cell: where the request comes from.
         client: number of the client that asked.
         attempt: how many failed attempts went before.
         failed: the attempt has ended, and may be tried again.
@@ -294,14 +281,9 @@ class OccurrenceCounter:
             if retried := self._retry(key, client, attempt):
                 return retried
             others = self._held_by_others(key, cell)
-            own = {
-                occurrence.n
-                for occurrence in self._occurrences.get(key, ())
-                if occurrence.client == client and occurrence.n in others
-            }
+            own = {occurrence.n for occurrence in self._occurrences.get(key, ()) if occurrence.client == client}
             for taken in (others, own):
-                free = [n for n in among if n not in taken]
-                if free:
+                if free := [n for n in among if n not in taken]:
                     return self._add(Occurrence(key, min(free), cell, client, attempt))
             return None
 
@@ -316,13 +298,11 @@ class OccurrenceCounter:
 
     def _held_by_others(self, key: str, cell: Cell) -> set[int]:
         """Return the numbers that others hold; those of an earlier run of the same cell are released."""
-        held = self._occurrences.get(key, [])
+        held = self._occurrences.setdefault(key, [])
         if cell.id is not None:
-            held[:] = [
-                occurrence for occurrence in held if occurrence.cell.id != cell.id or occurrence.cell.run == cell.run
-            ]
-        return {occurrence.n for occurrence in held}
+            held[:] = [each for each in held if each.cell.id != cell.id or each.cell.run == cell.run]
+        return {each.n for each in held}
 
     def _add(self, occurrence: Occurrence) -> Occurrence:
-        self._occurrences.setdefault(occurrence.key, []).append(occurrence)
+        self._occurrences[occurrence.key].append(occurrence)
         return occurrence

@@ -12,7 +12,7 @@ import threading
 import warnings
 import weakref
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -24,8 +24,7 @@ import httpx2
 from .. import clock
 from ..config import Config, record_command
 from ..errors import CassetteMiss
-from .file import Cassette
-from .interaction import Interaction, Steps, dumps, mask
+from .file import Cassette, Interaction, dumps, mask
 from .match import (
     Cell,
     Occurrence,
@@ -47,7 +46,7 @@ KEPT_HEADERS = ("content-type", "content-encoding", "retry-after", "retry-after-
 # The cell whose requests the running task sends, where the task runs on another thread than the cell.
 CURRENT_CELL: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("amber_place", default=None)
 
-_TAIL_BYTES = 64  # at the end of a stream, where `[DONE]` is looked for
+_TAIL_PIECES = 64  # at the end of a stream, where `[DONE]` is looked for; one may be a single byte
 _DONE = re.compile(rb"data:\s*\[DONE\]\s*\Z")
 
 _lock = threading.Lock()
@@ -64,13 +63,13 @@ class _SharedCassette:
 
     def holds_own(self) -> bool:
         """Return whether the file holds what this process wrote: then others have only added to it."""
-        there = {(each.request.exact, each.n) for each in self.cassette.interactions}
+        there = {each.slot for each in self.cassette.interactions}
         return bool(self.written) and self.written.keys() <= there
 
     def reset(self) -> None:
         self.counter = OccurrenceCounter()
         self.written: dict[tuple[str, int], Cell] = {}
-        self.old = {(each.request.exact, each.n) for each in self.cassette.interactions}
+        self.old = {each.slot for each in self.cassette.interactions}
 
 
 def _load(path: Path) -> _SharedCassette:
@@ -84,79 +83,44 @@ def _load(path: Path) -> _SharedCassette:
         return shared
 
 
-def open_session(
-    config: Config, current_cell: Callable[[], Cell] = Cell, pixels: Pixels | None = None
-) -> CassetteSession | None:
-    """Open the session of a config; None in the modes that neither record nor replay.
-
-    Args:
-        config: the settings.
-        current_cell: returns the cell that is running.
-        pixels: returns a digest of the pixels of an image.
-
-    Raises:
-        ConfigError: the cassette is damaged, or cannot be written.
-    """
+def open_session(config: Config, current_cell: Callable[[], Cell], pixels: Pixels) -> CassetteSession | None:
+    """Open the session of a config, see `CassetteSession`; None in the modes that neither record nor replay."""
     if config.mode not in ("record", "replay", "cache") or config.cassette is None:
         return None
-    return CassetteSession(
-        config.cassette,
-        mode=config.mode,
-        base_path=urlsplit(config.base_url).path,
-        secret=config.secret.reveal() if config.secret is not None else "",
-        pixels=pixels,
-        current_cell=current_cell,
-        run_tools=config.replay_tools == "run",
-        speed=config.replay_speed,
-        journal=config.journal,
-    )
+    return CassetteSession(config, config.cassette, current_cell, pixels)
 
 
 class CassetteSession:
     """Record to a cassette, or replay from it, for one client.
 
     Args:
+        config: the settings, in mode "record", "replay" or "cache".
         path: of the cassette.
-        mode: "record", "replay" or "cache".
-        base_path: path of the base URL; what follows it is recorded.
-        secret: the key, to be masked in what is written.
-        pixels: returns a digest of the pixels of an image.
         current_cell: returns the cell of a request where `CURRENT_CELL` is not set.
-        run_tools: whether tools run in a replay, and their results must be the recorded ones.
+        pixels: returns a digest of the pixels of an image.
+
+    Attributes:
         speed: of a replayed stream, 1 as recorded, 0 without waiting.
-        journal: a file that gets a line for each interaction that was used, and for each warning.
 
     Raises:
         ConfigError: the cassette is damaged, or cannot be written where it must be.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        mode: str,
-        base_path: str,
-        secret: str = "",
-        pixels: Pixels | None = None,
-        current_cell: Callable[[], Cell] = Cell,
-        run_tools: bool = False,
-        speed: float = 0.0,
-        journal: Path | None = None,
-    ) -> None:
+    def __init__(self, config: Config, path: Path, current_cell: Callable[[], Cell], pixels: Pixels) -> None:
         self._shared = _load(path)
-        self.mode = mode
-        self._base_path = base_path
-        self._secret = secret
-        self._pixels = pixels
+        self.mode = config.mode
+        self.speed = config.replay_speed
+        self._base_path = urlsplit(config.base_url).path
+        self._secret = config.secret.reveal() if config.secret is not None else ""
+        self._run_tools = config.replay_tools == "run"
+        self._journal = config.journal
         self._current_cell = current_cell
-        self._run_tools = run_tools
-        self.speed = speed
-        self._journal = journal
+        self._pixels = pixels
         self._used: set[int] = set()
         self._served: Counter[int] = Counter()  # by the line: how often the results after it were returned
         self._client_number = next(_numbers)
         self._recordings: set[Recording] = set()
-        if mode != "replay":
+        if self.mode != "replay":
             self._shared.cassette.check()
 
     def lookup(self, request: httpx2.Request, content: bytes) -> Interaction | Recording:
@@ -165,7 +129,8 @@ class CassetteSession:
         Raises:
             CassetteMiss: nothing is recorded, and this session only replays.
         """
-        attempt = _number(request.headers.get("x-stainless-retry-count"))
+        retries = request.headers.get("x-stainless-retry-count", "")
+        attempt = int(retries) if retries.isdigit() else 0
         # As the file has it; a copy of the client, made by `with_options`, may have another key.
         secrets = {self._secret, request.headers.get("authorization", "").removeprefix("Bearer ")} - {""}
         if self.mode == "replay":
@@ -281,13 +246,10 @@ class CassetteSession:
 
     def _record(self, key: RequestKey, cell: Cell, attempt: int, secrets: Collection[str]) -> Recording:
         shared = self._shared
-        elsewhere = [
-            old.n
-            for old in shared.cassette.interactions
-            if cell.id is not None and old.cell not in (None, cell.id) and old.request.exact == key.exact
-        ]
+        same = [old for old in shared.cassette.interactions if old.request.exact == key.exact]
+        elsewhere = {old.n for old in same if cell.id is not None and old.cell not in (None, cell.id)}
         if self.mode == "cache":  # what is good stays
-            elsewhere += [old.n for old in shared.cassette.interactions if old.good and old.request.exact == key.exact]
+            elsewhere |= {old.n for old in same if old.good}
         occurrence = shared.counter.record(key.exact, cell, self._client_number, attempt, elsewhere)
         draft = Interaction(request=key, n=occurrence.n, attempt=attempt, cell=cell.id)
         recording = Recording(draft, lambda done: self._save(done, occurrence, secrets), self._recordings.discard)
@@ -303,22 +265,18 @@ class CassetteSession:
         occurrence.failed = done.status is None or done.status >= 400
         done = replace(done, n=occurrence.n)
         shared = self._shared
-        slot = (done.request.exact, done.n)
+        rerecorded = done.slot in shared.old and done.slot not in shared.written
+        replaces_cell = done.cell is not None and self.mode == "record"
         stale = [
             old
             for old in shared.cassette.interactions
-            if ((old.request.exact, old.n) == slot and slot in shared.old and slot not in shared.written)
-            or ((old.request.exact, old.n, old.attempt) == (*slot, done.attempt) and done.attempt in occurrence.in_file)
-            or (
-                done.cell is not None
-                and self.mode == "record"
-                and old.cell == done.cell
-                and shared.written.get((old.request.exact, old.n)) != occurrence.cell
-            )
+            if (old.slot == done.slot and rerecorded)
+            or (old.slot == done.slot and old.attempt == done.attempt and done.attempt in occurrence.in_file)
+            or (replaces_cell and old.cell == done.cell and shared.written.get(old.slot) != occurrence.cell)
         ]
         try:
             kept = shared.cassette.add(done, dumps(done, secrets), stale)
-            shared.written[(kept.request.exact, kept.n)] = occurrence.cell
+            shared.written[kept.slot] = occurrence.cell
             occurrence.n = kept.n  # another number, where another process had used ours
             occurrence.in_file.add(done.attempt)
         except Exception as error:  # the caller's answer must not be lost for it
@@ -360,12 +318,8 @@ class Recording:
     def begin_response(self, response: httpx2.Response) -> None:
         """Note the status and the headers."""
         headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        self._draft = replace(
-            self._draft,
-            status=response.status_code,
-            headers=headers,
-            answered_s=clock.monotonic() - self._began,
-        )
+        answered_s = clock.monotonic() - self._began
+        self._draft = replace(self._draft, status=response.status_code, headers=headers, answered_s=answered_s)
 
     def add(self, piece: bytes) -> None:
         """Note a piece of the body."""
@@ -395,11 +349,7 @@ class Recording:
 
     def _has_done_event(self) -> bool:
         # The SDK stops reading at [DONE], and closes.
-        tail = b""
-        for _, piece in reversed(self._steps):
-            tail = piece + tail
-            if len(tail) >= _TAIL_BYTES:
-                break
+        tail = b"".join(piece for _, piece in self._steps[-_TAIL_PIECES:])
         return _DONE.search(tail) is not None
 
 
@@ -409,24 +359,12 @@ def _decode(interaction: Interaction) -> Interaction:
     encoding = headers.pop("content-encoding")
     pieces: list[bytes] = []
     how, error = interaction.how, interaction.error
-    response = httpx2.Response(200, headers={"content-encoding": encoding}, stream=_Steps(interaction.steps))
+    body = (piece for _, piece in interaction.steps)
+    response = httpx2.Response(200, headers={"content-encoding": encoding}, content=body)
     try:
         pieces.extend(response.iter_bytes())
     except httpx2.RequestError as broken:  # as far as it went
         how, error = "failed", (type(broken).__name__, str(broken))
     plain = b"".join(pieces)
-    return replace(
-        interaction, headers=headers, steps=((interaction.steps[-1][0], plain),) if plain else (), how=how, error=error
-    )
-
-
-class _Steps(httpx2.SyncByteStream):
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (piece for _, piece in self._steps)
-
-
-def _number(value: str | None) -> int:
-    return int(value) if value is not None and value.isdigit() else 0
+    steps = ((interaction.steps[-1][0], plain),) if plain else ()
+    return replace(interaction, headers=headers, steps=steps, how=how, error=error)

@@ -15,8 +15,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from ..cassettes.file import Cassette
-from ..cassettes.interaction import Interaction
+from ..cassettes.file import Cassette, Interaction
 from ..config import cassette_path, display_path
 from ..errors import AmberError, ConfigError
 from ..wire.stream import (

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 
-from ..cassettes.file import Cassette
-from ..cassettes.interaction import Interaction
+from ..cassettes.file import Cassette, Interaction
 from ..config import CASSETTE_FOLDER, CASSETTE_SUFFIX, display_path
 from ..errors import ConfigError
 from ..files import replace_files

@@ -21,7 +21,7 @@ from gateway import Said as Reply
 from kernels import execute, kernel_with
 
 from amber_nb import Amber
-from amber_nb.cassettes.interaction import Interaction, dumps
+from amber_nb.cassettes.file import Interaction, dumps
 from amber_nb.cassettes.match import difference, fingerprint
 from amber_nb.cassettes.session import Recording
 from amber_nb.display.feed import Feed

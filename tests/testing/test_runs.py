@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from amber_nb.cassettes.interaction import HEADER
+from amber_nb.cassettes.file import HEADER
 from amber_nb.errors import ConfigError
 from amber_nb.files import replace_files
 from amber_nb.testing.notebooks import (
