@@ -11,11 +11,9 @@ UTF-8, one JSON value a line, so that a difference in git is a difference in wha
     {"t": 0.53, "raw": "…"}               what is neither, as it came; "base64" where it is no UTF-8
     {"end": {"t": 1.2, "how": "whole"}}   or "closed" by its reader, or "failed" with the error that broke it
 
-`n` counts equal requests at their start. `attempt` says that this one follows that many failed ones, which it
-supersedes. `cell` names the notebook's cell, where a front end told it.
-
-An interaction is written when it has ended, in one piece and under a lock: a crash loses the interactions in flight,
-and two processes may record to one file.
+`n` counts equal requests at their start. `attempt` says how many failed ones this one follows, and supersedes. `cell`
+names the notebook's cell, where a front end told it. An interaction is written when it has ended, in one piece and
+under a lock: a crash loses the interactions in flight, and two processes may record to one file.
 """
 
 from __future__ import annotations
@@ -66,8 +64,6 @@ class Interaction:
         attempt: how many failed attempts it supersedes.
         cell: id of the notebook's cell.
         status: of the response; None where none came.
-        headers: the response headers that are kept.
-        steps: the pieces of the body, with their times.
         how: how it ended: "whole", "closed" (by its reader) or "failed".
         error: the name of the httpx2 error that broke it, and its message.
         line: its first line in the file, from 1; 0 before it is in the file.
@@ -95,9 +91,6 @@ class Interaction:
     def good(self) -> bool:
         """Whether a replay may use it in place of a live response."""
         return self.how == "whole" and self.status is not None and self.status < 300
-
-
-# --- writing
 
 
 def dumps(interaction: Interaction, secrets: Collection[str] = ()) -> bytes:
@@ -159,11 +152,10 @@ def _mask_piece(piece: bytes, keys: list[bytes]) -> bytes:
         plain = json.dumps(json.loads(data), ensure_ascii=False, separators=(",", ":")).encode()
     except (ValueError, RecursionError):
         return piece
-    if not any(key in plain for key in keys):
-        return piece
+    masked = plain
     for key in keys:
-        plain = plain.replace(key, _MASK)
-    return head + plain + end
+        masked = masked.replace(key, _MASK)
+    return piece if masked == plain else head + masked + end
 
 
 def _line(value: Any) -> bytes:
@@ -199,11 +191,10 @@ def _dump_piece(t: float, piece: bytes) -> bytes:
 def _is_json(data: bytes) -> bool:
     if not data.startswith(b"{") or b"\n" in data or b"\r" in data:
         return False
-    try:
+    with contextlib.suppress(ValueError):
         jiter.from_json(data, allow_inf_nan=False)
-    except ValueError:
-        return False
-    return True
+        return True
+    return False
 
 
 # --- reading
@@ -223,13 +214,13 @@ def loads(content: bytes, name: str) -> list[tuple[Interaction, bytes]]:
     head = _load_object(lines[0], name, 1)
     if "amber_cassette" not in head:
         raise _damage(name, 1, "this is no cassette of amber_nb")
-    if type(head["amber_cassette"]) is not int or head["amber_cassette"] != VERSION:
+    version = head["amber_cassette"]
+    if type(version) is not int or version != VERSION:
         raise ConfigError(
-            f"{name}, line 1: the cassette has version {head['amber_cassette']!r}, and this amber_nb reads version "
-            f"{VERSION}. Update amber_nb, or record it again."
+            f"{name}, line 1: the cassette has version {version!r}, and this amber_nb reads version {VERSION}. "
+            "Update amber_nb, or record it again."
         )
-    entries = []
-    at = 1
+    entries, at = [], 1
     while at < len(lines):
         interaction, end = _load_interaction(lines, at, name)
         entries.append((interaction, b"\n".join(lines[at:end]) + b"\n"))
@@ -248,14 +239,13 @@ def _load_interaction(lines: list[bytes], at: int, name: str) -> tuple[Interacti
         if "messages" in request:
             body = {**body, "messages": messages}
         at += 1 + len(messages)
-        response_fields: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         if lines[at].startswith(b'{"response"'):
             response = _load_field(lines, at, name, "response")
             headers = dict(response["headers"])
             if not all(value.isascii() and value.isprintable() for value in headers.values()):
                 raise ValueError
-            status, answered_s = int(response["status"]), float(response["t"])
-            response_fields = {"status": status, "headers": headers, "answered_s": answered_s}
+            fields = {"status": int(response["status"]), "headers": headers, "answered_s": float(response["t"])}
             at += 1
         steps = []
         while not lines[at].startswith(b'{"end"'):
@@ -272,7 +262,7 @@ def _load_interaction(lines: list[bytes], at: int, name: str) -> tuple[Interacti
             error=(str(end["error"]), str(end.get("message", ""))) if "error" in end else None,
             took_s=float(end["t"]),
             line=start + 1,
-            **response_fields,
+            **fields,
         )
     except IndexError:
         raise _damage(name, len(lines), f"the exchange that begins in line {start + 1} has no end") from None
@@ -407,8 +397,8 @@ class Cassette:
         Args:
             interaction: what to write.
             block: its lines, from `dumps`.
-            stale: interactions that it replaces. An interaction of another process with the same request and number
-                is not among them: both stay, and this one gets the next number.
+            stale: what it replaces. Where another process has used the same number for the same request, both stay,
+                and this one gets the next number.
 
         Raises:
             OSError: it cannot be written; the file is as it was.

@@ -7,13 +7,13 @@ still the same image when another release of a plotting library compresses it di
 from __future__ import annotations
 
 import base64
-import binascii
 import difflib
 import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -29,7 +29,7 @@ __all__ = [
     "difference",
     "fingerprint",
     "make_key",
-    "nearest",
+    "similarity",
 ]
 
 Pixels = Callable[[bytes], str | None]  # an image file → a digest of its pixels; None where it is no image
@@ -85,15 +85,11 @@ def make_key(method: str, path: str, body: Any) -> RequestKey:
     if " sha256=" in text:
         if all(found[4] for found in _STORED.finditer(text)):
             by_pixels = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text))
-        text = _strip_details(text)
+        text = _STORED.sub(r"\2", text)
     without_results = None
     if (bare := _drop_results(body)) is not None:
-        without_results = _hash(_strip_details(_dumps([method, path, bare])))
+        without_results = _hash(_STORED.sub(r"\2", _dumps([method, path, bare])))
     return RequestKey(method, path, body, _hash(text), by_pixels, without_results)
-
-
-def _strip_details(text: str) -> str:
-    return _STORED.sub(lambda found: found[2], text)
 
 
 def _drop_results(body: Any) -> Any:
@@ -111,33 +107,24 @@ def _drop_results(body: Any) -> Any:
 def continuation(start: RequestKey, whole: RequestKey) -> list[dict[str, Any]] | None:
     """Return the messages that a recorded request adds to these; None where it does not begin with them.
 
-    Only the model and the messages count: the other parameters belong to a request, which is still to come.
-
-    Args:
-        start: key of `{"model": …, "messages": …}`, without a query.
-        whole: key of the recorded request.
+    Only the model and the messages count: the other parameters belong to a request, which is still to come. `start` is
+    the key of `{"model": …, "messages": …}`, without a query.
     """
-    if not (isinstance(start.body, dict) and isinstance(whole.body, dict)):
+    messages = whole.body.get("messages") if isinstance(whole.body, dict) else None
+    count = len(start.body["messages"])
+    if not isinstance(messages, list) or len(messages) <= count:
         return None
-    first, messages = start.body.get("messages"), whole.body.get("messages")
-    if not isinstance(first, list) or not isinstance(messages, list) or len(messages) <= len(first):
-        return None
-    body = {"model": whole.body.get("model"), "messages": messages[: len(first)]}
+    body = {"model": whole.body.get("model"), "messages": messages[:count]}
     same = make_key(whole.method, whole.path.partition("?")[0], body)
     if same.exact == start.exact or (same.by_pixels is not None and same.by_pixels == start.by_pixels):
-        return messages[len(first) :]
+        return messages[count:]
     return None
 
 
-def nearest(request: RequestKey, recorded: Iterable[RequestKey]) -> RequestKey | None:
-    """Return the recorded request that is most like this; None where nothing is recorded."""
-    lines = set(islice(_walk(request), _COMPARED))
-
-    def similarity(other: RequestKey) -> tuple[bool, float]:
-        there = set(islice(_walk(other), _COMPARED))
-        return other.path == request.path, len(lines & there) / max(1, len(lines | there))
-
-    return max(recorded, key=similarity, default=None)
+def similarity(recorded: RequestKey, now: RequestKey) -> tuple[bool, float]:
+    """Return whether two requests have the same path, and the share of lines that they have in common."""
+    old, new = (set(islice(_walk(request), _COMPARED)) for request in (recorded, now))
+    return recorded.path == now.path, len(old & new) / max(1, len(old | new))
 
 
 def difference(recorded: RequestKey, now: RequestKey) -> str:
@@ -207,7 +194,7 @@ def _digest_files(value: Any, pixels: Pixels | None, holder: str = "") -> Any:
 def _digest(kind: str, encoded: str, pixels: Pixels | None) -> str:
     try:
         data = base64.b64decode(encoded, validate=False)
-    except (binascii.Error, ValueError):
+    except ValueError:
         data = encoded.encode("utf-8", "surrogatepass")
     stored = f"data:{kind} sha256={hashlib.sha256(data).hexdigest()} bytes={len(data)}"
     pixel_digest = pixels(data) if pixels is not None and kind.startswith("image/") else None
@@ -235,7 +222,6 @@ class Occurrence:
     """The number of a request among equal requests.
 
     Attributes:
-        key: hash of the request.
         n: the number, from 1.
         client: number of the client that asked.
         attempt: how many failed attempts went before.
@@ -243,7 +229,6 @@ class Occurrence:
         in_file: attempts of which the file holds something.
     """
 
-    key: str
     n: int
     cell: Cell
     client: int
@@ -261,7 +246,7 @@ class OccurrenceCounter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._occurrences: dict[str, list[Occurrence]] = {}
+        self._occurrences: defaultdict[str, list[Occurrence]] = defaultdict(list)  # by the request's hash
 
     def record(self, key: str, cell: Cell, client: int, attempt: int, taken: Collection[int] = ()) -> Occurrence:
         """Return the occurrence of a request to record; other cells hold the numbers `taken` in the file."""
@@ -270,7 +255,7 @@ class OccurrenceCounter:
                 return retried
             others = self._held_by_others(key, cell) | set(taken)
             n = next(n for n in range(1, len(others) + 2) if n not in others)
-            return self._add(Occurrence(key, n, cell, client, attempt))
+            return self._add(key, Occurrence(n, cell, client, attempt))
 
     def replay(self, key: str, cell: Cell, client: int, attempt: int, among: Collection[int]) -> Occurrence | None:
         """Return the occurrence of a request among the recorded numbers; None where all are used up.
@@ -281,16 +266,14 @@ class OccurrenceCounter:
             if retried := self._retry(key, client, attempt):
                 return retried
             others = self._held_by_others(key, cell)
-            own = {occurrence.n for occurrence in self._occurrences.get(key, ()) if occurrence.client == client}
+            own = {occurrence.n for occurrence in self._occurrences[key] if occurrence.client == client}
             for taken in (others, own):
                 if free := [n for n in among if n not in taken]:
-                    return self._add(Occurrence(key, min(free), cell, client, attempt))
+                    return self._add(key, Occurrence(min(free), cell, client, attempt))
             return None
 
     def _retry(self, key: str, client: int, attempt: int) -> Occurrence | None:
-        if not attempt:
-            return None
-        for occurrence in reversed(self._occurrences.get(key, ())):
+        for occurrence in reversed(self._occurrences[key]):
             if occurrence.client == client and occurrence.failed and occurrence.attempt == attempt - 1:
                 occurrence.attempt, occurrence.failed = attempt, False
                 return occurrence
@@ -298,11 +281,11 @@ class OccurrenceCounter:
 
     def _held_by_others(self, key: str, cell: Cell) -> set[int]:
         """Return the numbers that others hold; those of an earlier run of the same cell are released."""
-        held = self._occurrences.setdefault(key, [])
+        held = self._occurrences[key]
         if cell.id is not None:
             held[:] = [each for each in held if each.cell.id != cell.id or each.cell.run == cell.run]
         return {each.n for each in held}
 
-    def _add(self, occurrence: Occurrence) -> Occurrence:
-        self._occurrences[occurrence.key].append(occurrence)
+    def _add(self, key: str, occurrence: Occurrence) -> Occurrence:
+        self._occurrences[key].append(occurrence)
         return occurrence

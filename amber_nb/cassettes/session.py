@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import itertools
 import json
 import logging
 import os
@@ -14,7 +13,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +33,7 @@ from .match import (
     continuation,
     difference,
     fingerprint,
-    nearest,
+    similarity,
 )
 
 __all__ = ["CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
@@ -50,7 +49,7 @@ _TAIL_PIECES = 64  # at the end of a stream, where `[DONE]` is looked for; one m
 _DONE = re.compile(rb"data:\s*\[DONE\]\s*\Z")
 
 _lock = threading.Lock()
-_numbers = itertools.count()
+_numbers = count()
 _shared: weakref.WeakValueDictionary[Path, _SharedCassette] = weakref.WeakValueDictionary()
 
 
@@ -164,9 +163,8 @@ class CassetteSession:
         secrets = {self._secret} - {""}
         content = mask(json.dumps(body).encode(), secrets)
         key = fingerprint("POST", path, content, self._pixels if b"image/" in content else None)
-        found = [
-            (old.line, more) for old in self._shared.cassette.interactions if (more := continuation(key, old.request))
-        ]
+        recorded = [(old.line, continuation(key, old.request)) for old in self._shared.cassette.interactions]
+        found = [(line, more) for line, more in recorded if more]
         # The request that came right after: a later request of the conversation begins with these messages, too.
         fewest = min((len(more) for _, more in found), default=0)
         found = [(line, more) for line, more in found if len(more) == fewest]
@@ -180,8 +178,7 @@ class CassetteSession:
         cassette = self._shared.cassette
         return CassetteMiss(
             f"What the tools told is not recorded in {cassette.name}: they did not run then, or the answer was stopped "
-            "while they did. With AMBER_REPLAY_TOOLS=run they run. "
-            f"To record again: {record_command(cassette.path)}"
+            f"while they did. With AMBER_REPLAY_TOOLS=run they run. To record again: {record_command(cassette.path)}"
         )
 
     @property
@@ -193,11 +190,11 @@ class CassetteSession:
         interactions = [old for old in self._shared.cassette.interactions if self.mode == "replay" or old.good]
         same = {old.n: old for old in interactions if old.request.exact == key.exact}
         if same:
-            return self._next_occurrence(key.exact, cell, attempt, same)
+            return self._next(key.exact, cell, attempt, same)
         if self.mode == "replay" and key.without_results is not None and not self._run_tools:
             # The recorded request holds the results that the tools gave then; those that they give now do not count.
             similar = dict(enumerate(old for old in interactions if old.request.without_results == key.without_results))
-            if found := self._next_occurrence(key.without_results, cell, attempt, similar):
+            if found := self._next(key.without_results, cell, attempt, similar):
                 return found
         if b"image/" not in content:
             return None
@@ -205,18 +202,15 @@ class CassetteSession:
         if key.by_pixels is None:
             return None
         similar = dict(enumerate(old for old in interactions if old.request.by_pixels == key.by_pixels))
-        found = self._next_occurrence(key.by_pixels, cell, attempt, similar)
+        found = self._next(key.by_pixels, cell, attempt, similar)
         if found is not None:
             self._warn(
                 f"{self._shared.cassette.name}, line {found.line}: an image is encoded otherwise than when this was "
-                "recorded, with the same pixels (another release of a plotting library, perhaps); the recording is "
-                "used."
+                "recorded, with the same pixels (another release of a plotting library, perhaps); it is used."
             )
         return found
 
-    def _next_occurrence(
-        self, key: str, cell: Cell, attempt: int, among: Mapping[int, Interaction]
-    ) -> Interaction | None:
+    def _next(self, key: str, cell: Cell, attempt: int, among: Mapping[int, Interaction]) -> Interaction | None:
         occurrence = self._shared.counter.replay(key, cell, self._client_number, attempt, among)
         if occurrence is None:
             return None
@@ -236,12 +230,10 @@ class CassetteSession:
                 f"This request is recorded {times} in {cassette.name} (line {same[0].line}), and it is asked once "
                 f"more than that. {again}"
             )
-        near = nearest(key, (old.request for old in recorded))
-        assert near is not None
-        line = next(old.line for old in recorded if old.request is near)
+        nearest = max(recorded, key=lambda old: similarity(old.request, key))
         return (
-            f"This request is not recorded in {cassette.name}. The nearest recording (line {line}) differs:\n\n"
-            f"{difference(near, key)}\n\n{again}"
+            f"This request is not recorded in {cassette.name}. The nearest recording (line {nearest.line}) differs:\n\n"
+            f"{difference(nearest.request, key)}\n\n{again}"
         )
 
     def _record(self, key: RequestKey, cell: Cell, attempt: int, secrets: Collection[str]) -> Recording:
@@ -340,17 +332,13 @@ class Recording:
         self._save(self._finish(how, error))
 
     def _finish(self, how: str, error: BaseException | None) -> Interaction:
-        if how == "closed" and self._has_done_event():
+        # The SDK stops reading at [DONE], and closes.
+        if how == "closed" and _DONE.search(b"".join(piece for _, piece in self._steps[-_TAIL_PIECES:])):
             how = "whole"
         broken = (type(error).__name__, str(error)) if error is not None else None
         took_s = clock.monotonic() - self._began
         interaction = replace(self._draft, steps=tuple(self._steps), how=how, error=broken, took_s=took_s)
         return _decode(interaction) if "content-encoding" in (interaction.headers or {}) else interaction
-
-    def _has_done_event(self) -> bool:
-        # The SDK stops reading at [DONE], and closes.
-        tail = b"".join(piece for _, piece in self._steps[-_TAIL_PIECES:])
-        return _DONE.search(tail) is not None
 
 
 def _decode(interaction: Interaction) -> Interaction:

@@ -151,23 +151,20 @@ class _ReplayedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             if wait_s > 0:
                 clock.sleep(wait_s)
             yield piece
-        self._raise_recorded_error()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for wait_s, piece in self._pieces():
             await clock.sleep_async(max(0.0, wait_s))  # at 0 other tasks get their turn
             yield piece
-        self._raise_recorded_error()
 
     def _pieces(self) -> Iterator[tuple[float, bytes]]:
+        """Yield each piece with the time to wait before it, and raise the error that was recorded."""
         if self._speed:
             for t, piece in self._interaction.steps:
                 yield self._began + t / self._speed - clock.monotonic(), piece
-            return
-        body = b"".join(piece for _, piece in self._interaction.steps)
-        for start in range(0, len(body), _BLOCK_BYTES):
-            yield 0.0, body[start : start + _BLOCK_BYTES]
-
-    def _raise_recorded_error(self) -> None:
+        else:
+            body = b"".join(piece for _, piece in self._interaction.steps)
+            for start in range(0, len(body), _BLOCK_BYTES):
+                yield 0.0, body[start : start + _BLOCK_BYTES]
         if self._interaction.how != "whole":
             raise _recorded_error(self._interaction, self._request)
