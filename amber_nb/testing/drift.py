@@ -49,7 +49,6 @@ __all__ = [
 ]
 
 Call: TypeAlias = tuple[str, str]  # a tool's name and its arguments as JSON text
-_Path: TypeAlias = "tuple[_Path, str] | None"  # linked, and written only where something differs
 
 KINDS = ("exact", "json", "tools", "similar", "ignore")
 _THRESHOLD = 0.8  # of `similar`, where none is given
@@ -67,6 +66,7 @@ _WORD = re.compile(
     r"\d+(?:[.,]\d+)*|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
     r"|[^\W\d\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af](?:\w|['’](?=\w))*"
 )
+_MAX_STEPS = 50  # of a path, the innermost
 _MAX_WORDS = 100_000  # a side; beyond it a text is compared by its beginning
 
 
@@ -151,11 +151,9 @@ class Row:
     """One exchange of a drift report: the recorded reply, the fresh ones, and the verdict.
 
     Attributes:
-        notebook: its path, relative.
         cell: number of the code cell, from 1; None where nobody knows.
         call: number of the exchange within the cell, from 1.
         prompt: beginning of the last user message.
-        how: the comparator, as text.
     """
 
     notebook: str
@@ -191,9 +189,8 @@ def parse_comparator(text: str) -> Comparator:
     except ValueError:
         threshold = 0
     if not 0 < threshold <= 1:
-        raise ValueError(
-            f"{text!r}: the similarity wanted is a number above 0 and at most 1, as in similar:{_THRESHOLD}"
-        )
+        wanted = f"a number above 0 and at most 1, as in similar:{_THRESHOLD}"
+        raise ValueError(f"{text!r}: the similarity wanted is {wanted}")
     return Comparator(kind, threshold)
 
 
@@ -206,12 +203,10 @@ def parse_tags(tags: Iterable[str]) -> str | None:
     ours = [tag for tag in tags if tag.startswith(("amber-", "amber:"))]
     if len(ours) > 1:
         raise ValueError(f"one comparison a cell, not {len(ours)}: {', '.join(ours)}")
-    for tag in ours:
-        try:
-            return str(parse_comparator(tag[len("amber-") :]))
-        except ValueError as problem:
-            raise ValueError(f"the tag {tag!r}: {problem}") from None
-    return None
+    try:
+        return str(parse_comparator(ours[0][len("amber-") :])) if ours else None
+    except ValueError as problem:
+        raise ValueError(f"the tag {ours[0]!r}: {problem}") from None
 
 
 def default_comparator(recorded: ReplySummary | None) -> Comparator:
@@ -390,30 +385,24 @@ def call_key(call: Call) -> tuple[str, bool, str]:
 
 def diff_json(old: Any, new: Any) -> Iterator[str]:
     """Yield each place where two JSON values differ, such as `$.items[2].price: 3 → 4`, in order."""
-    stack: list[tuple[_Path, Any, Any]] = [(None, old, new)]
+    stack: list[tuple[tuple[str, ...], Any, Any]] = [((), old, new)]
     while stack:
         path, a, b = stack.pop()
+        outer = path[-_MAX_STEPS:]
         if isinstance(a, dict) and isinstance(b, dict):
             keys = sorted(a.keys() | b.keys(), reverse=True)
-            stack += [((path, _key_step(key)), a.get(key, _MISSING), b.get(key, _MISSING)) for key in keys]
+            stack += [((*outer, _key_step(key)), a.get(key, _MISSING), b.get(key, _MISSING)) for key in keys]
         elif isinstance(a, list) and isinstance(b, list):
             items = list(enumerate(zip_longest(a, b, fillvalue=_MISSING)))
-            stack += [((path, f"[{index}]"), x, y) for index, (x, y) in reversed(items)]
+            stack += [((*outer, f"[{index}]"), x, y) for index, (x, y) in reversed(items)]
         elif isinstance(a, bool) != isinstance(b, bool) or a != b:  # in Python True equals 1, in JSON it does not
-            yield f"{_format_path(path)}: {_format_value(a)} → {_format_value(b)}"
+            start = "$…" if len(path) > _MAX_STEPS else "$"
+            where = shorten(start + "".join(outer), 80)
+            yield f"{where}: {_format_value(a)} → {_format_value(b)}"
 
 
 def _key_step(key: str) -> str:
     return f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{json.dumps(shorten(key, 40), ensure_ascii=False)}]"
-
-
-def _format_path(path: _Path) -> str:
-    steps = []
-    while path is not None:
-        path, step = path
-        steps.append(step)
-    text = "$" + "".join(reversed(steps[:50]))
-    return shorten(text, 80) if len(steps) <= 50 else shorten("$…" + text[1:], 80)
 
 
 def _format_value(value: Any) -> str:

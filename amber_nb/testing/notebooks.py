@@ -37,12 +37,7 @@ _CLIENT = re.compile(r"^Amber\(mode='\w+', base_url='[^']*'")
 
 
 class PytestSession:
-    """The settings and runs of one pytest process.
-
-    Args:
-        config: pytest's.
-        folder: for the files of all processes.
-        worker: name of this process.
+    """The settings and runs of one pytest process, the `worker`; `folder` is for the files of all of them.
 
     Attributes:
         compare: comparator where no cell tag names one.
@@ -108,11 +103,7 @@ def load_results(folder: Path) -> list[Result]:
 
 
 class NotebookUnderTest:
-    """A notebook while nbval runs its cells.
-
-    Args:
-        item: nbval's first cell of it.
-        session: of this process.
+    """A notebook while nbval runs its cells, of which `item` is the first.
 
     Attributes:
         collector: nbval's.
@@ -139,12 +130,7 @@ class NotebookUnderTest:
 
     @contextlib.contextmanager
     def running(self, cell: Any, *, html: bool) -> Iterator[None]:
-        """Adapt nbval's comparison for a cell; collect its outputs and what it asked.
-
-        Args:
-            cell: nbval's item.
-            html: compare the HTML of answers, too.
-        """
+        """Adapt how nbval compares an item, with the HTML of answers or without it; collect what comes of it."""
         if self._run is None:
             yield
             return
@@ -238,15 +224,9 @@ def _normalize(output: Any, html: bool) -> Any:
 
 
 def flush_kernel(kernel: Any) -> None:
-    """Run an empty cell, so that clients keep what still streams in the background.
-
-    Args:
-        kernel: nbval's; None where it never started. A dead or busy one is left alone.
-    """
-    if kernel is None:
-        return
+    """Run an empty cell, so that clients keep what still streams; leave a dead, busy or missing kernel alone."""
     with contextlib.suppress(Exception):
-        if kernel.is_alive():
+        if kernel is not None and kernel.is_alive():
             kernel.await_reply(kernel.execute_cell_input("pass", allow_stdin=False), timeout=_FLUSH_S)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -80,11 +80,7 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
 
 
 def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
-    """Record a notebook again, and report what differs from its old cassette.
-
-    Args:
-        notebook: its outputs and its cassette are replaced, see `record`.
-        environment: of its kernel, mode and cassette excepted.
+    """Record a notebook again as `record` does, and report what differs from its old cassette.
 
     Raises:
         ConfigError: it has no cassette.
@@ -101,10 +97,7 @@ def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
 
 
 def list_drifted(report: Path) -> list[Path]:
-    """Return the notebooks with replies that were not the same.
-
-    Args:
-        report: the `.json` of a drift report.
+    """Return the notebooks with replies that were not the same, from the `.json` of a drift report.
 
     Raises:
         ConfigError: the file is no drift report.
@@ -140,7 +133,7 @@ def compare_run(
     """Judge a live run against its cassette, and put the rows into its result.
 
     Args:
-        run: a run in live mode.
+        run: in live mode.
         runs: what was asked in each run of the notebook or test, this one included.
         default: comparator where no tag names one.
         tags: of the code cells, by their number from 1; a wrong one is a problem of the run.
@@ -169,11 +162,11 @@ def _judge_exchanges(
     for number, run in enumerate(runs):
         _match(pairs, number, [item for item in run if _is_completion(item[1])])
     rows = [_judge_pair(notebook, pair, len(runs), how) for pair in pairs]
-    rows.sort(key=lambda row: (row.cell is None, row.cell or 0))  # stable: within a cell as recorded
-    for _, calls in groupby(rows, key=lambda row: row.cell):
-        for call, row in enumerate(calls, 1):
-            row.call = call
-    return rows
+    calls: Counter[int | None] = Counter()
+    for row in rows:
+        calls[row.cell] += 1
+        row.call = calls[row.cell]
+    return sorted(rows, key=lambda row: (row.cell is None, row.cell or 0))  # stable: within a cell as recorded
 
 
 def _is_completion(exchange: Interaction) -> bool:

@@ -263,10 +263,7 @@ class Line:
 def diff_texts(old: str, new: str, *, max_chars: int = 24_000) -> list[Line]:
     """Align two texts line by line, mark changed words, and leave long agreement out.
 
-    Args:
-        old: the recorded text.
-        new: the text to compare with it.
-        max_chars: characters shown, both sides together; a last row says that the rest is left out.
+    Of both sides together `max_chars` are shown; a last row says that the rest is left out.
     """
     a, b = (_LINE_END.split(text) if text else [] for text in (old, new))
     lines: list[Line] = []

@@ -48,13 +48,11 @@ class Result:
     """What the run of one notebook or test found.
 
     Attributes:
-        name: of the notebook or test, in messages.
         unused: lines of its cassette where exchanges begin that were not asked for.
         warnings: of the client, which no output may carry.
         notes: on the recording or the comparison.
         problems: fail the session, even if all cells and tests pass.
         recorded: number of exchanges now in the cassette; None where it stays as it was.
-        rows: judged chat completions.
     """
 
     name: str
@@ -218,10 +216,7 @@ def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> P
 def mirror_folder(folder: Path, path: Path, base: Path) -> Path:
     """Return where, below the folder of all cassettes, those of a file lie: names are unique in one folder only.
 
-    Args:
-        folder: of all cassettes.
-        path: of the notebook or the test module.
-        base: files that are directly in here have their cassettes directly in `folder`.
+    Files directly in `base` have their cassettes directly in `folder`.
     """
     if path.is_relative_to(base):
         return folder / path.parent.relative_to(base)
