@@ -114,8 +114,6 @@ class _Plugin:
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput["amber_folder"] = str(self._make_folder())
 
-    # --- notebooks
-
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
         """Note which cells nbval will leave out: they are known here only, before any are deselected."""
@@ -177,8 +175,6 @@ class _Plugin:
             self._notebook.restore_environment()
         self._notebook = None
 
-    # --- the end of the session
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report; a reply that is not what it was fails the session."""
@@ -233,7 +229,7 @@ def amber(request: pytest.FixtureRequest) -> Iterator[amber_nb.Amber]:
     with session.closing(run):
         run.collect()
         if run.mode == "live":
-            testing.compare_run(run, [run.exchanges], session.compare)
+            testing.compare_run(run, [run.exchanges], session.compare, {})
         run.close(complete=request.node.stash.get(PASSED, False))
 
 

@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeAlias
 
 import nbformat
@@ -35,6 +34,8 @@ __all__ = ["NotRecorded", "bless", "compare_run", "list_drifted", "record"]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PROMPT = 400  # characters of a prompt that a report repeats
 
+Runs: TypeAlias = Sequence[Sequence[CellExchange]]  # what each run asked, in its order
+_Choice: TypeAlias = Callable[[int | None], str | None]  # a cell → the comparator wanted for it, or None
 # A recorded exchange, or None, and its counterparts by the number of their run, in order.
 _Pair: TypeAlias = tuple[Interaction | None, dict[int, CellExchange]]
 
@@ -121,15 +122,7 @@ def _read_notebook(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
         raise ConfigError(f"{display_path(notebook)} is no notebook.") from None
 
 
-# --- recorded and fresh exchanges
-
-
-def compare_run(
-    run: CassetteRun,
-    runs: Sequence[Sequence[CellExchange]],
-    default: str | None,
-    tags: Mapping[int, Iterable[str]] = MappingProxyType({}),
-) -> None:
+def compare_run(run: CassetteRun, runs: Runs, default: str | None, tags: Mapping[int, Iterable[str]]) -> None:
     """Judge a live run against its cassette, and put the rows into its result.
 
     Args:
@@ -151,13 +144,8 @@ def compare_run(
         run.result.notes.append(f"nothing to compare with: there is no {display_path(run.cassette)}")
 
 
-def _judge_exchanges(
-    notebook: str,
-    recorded: Iterable[Interaction],
-    runs: Sequence[Sequence[CellExchange]],
-    how: Callable[[int | None], str | None],
-) -> list[Row]:
-    """Judge every chat completion; `how` returns the comparator wanted for a cell, or None."""
+def _judge_exchanges(notebook: str, recorded: Iterable[Interaction], runs: Runs, how: _Choice) -> list[Row]:
+    """Judge every chat completion."""
     pairs: list[_Pair] = [(exchange, {}) for exchange in recorded if _is_completion(exchange)]
     for number, run in enumerate(runs):
         _match(pairs, number, [item for item in run if _is_completion(item[1])])
@@ -195,7 +183,7 @@ def _match(pairs: list[_Pair], number: int, fresh: Iterable[CellExchange]) -> No
     pairs += [(None, {number: item}) for item in left[len(free) :]]
 
 
-def _judge_pair(notebook: str, pair: _Pair, n_runs: int, how: Callable[[int | None], str | None]) -> Row:
+def _judge_pair(notebook: str, pair: _Pair, n_runs: int, how: _Choice) -> Row:
     exchange, counterparts = pair
     cell = next((cell for cell, _ in counterparts.values()), None)
     recorded = _summarize(exchange) if exchange is not None else None

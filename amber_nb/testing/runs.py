@@ -40,9 +40,6 @@ _MAX_NAME = 120  # bytes of a test's name; file systems take 255
 _MAX_UNUSED = 10  # unused exchanges of one cassette that are named
 
 
-# --- results
-
-
 @dataclass(slots=True, kw_only=True)
 class Result:
     """What the run of one notebook or test found.
@@ -85,10 +82,6 @@ def format_result(result: Result) -> Iterator[str]:
             yield f"  {cell}call {row.call}: {row.verdict.label} ({row.how}) – {row.verdict.why}"
 
 
-# --- one run
-
-
-@dataclass(slots=True)
 class CassetteRun:
     """One run of a notebook or a test on its cassette.
 
@@ -102,23 +95,16 @@ class CassetteRun:
         exchanges: fresh ones, each with the number of the cell that asked.
     """
 
-    name: str
-    cassette: Path
-    mode: str
-    work: Path
-    result: Result = field(init=False)
-    journal: Path = field(init=False)
-    fresh: Path = field(init=False)
-    exchanges: list[CellExchange] = field(default_factory=list)
-    _seen: set[tuple[str, int, int]] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        slug = re.sub(r"\W+", "-", self.name)[-80:]
-        number = sum(1 for _ in self.work.iterdir())
-        self.journal = self.work / f"{number}-{slug}.journal"
-        self.fresh = self.work / f"{number}-{slug}{CASSETTE_SUFFIX}"
+    def __init__(self, name: str, cassette: Path, mode: str, work: Path) -> None:
+        self.name, self.cassette, self.mode, self.work = name, cassette, mode, work
+        self.result = Result(name=name)
+        slug = re.sub(r"\W+", "-", name)[-80:]
+        number = sum(1 for _ in work.iterdir())
+        self.journal = work / f"{number}-{slug}.journal"
+        self.fresh = work / f"{number}-{slug}{CASSETTE_SUFFIX}"
         self.journal.touch()
-        self.result = Result(name=self.name)
+        self.exchanges: list[CellExchange] = []
+        self._seen: set[tuple[str, int, int]] = set()
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -200,9 +186,6 @@ class CassetteRun:
             noun = "exchange" if count == 1 else "exchanges"
             self.result.notes.append(f"recorded: {count} {noun} in {display_path(self.cassette)}")
         return self.result
-
-
-# --- names of cassettes
 
 
 def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> Path:
