@@ -108,6 +108,7 @@ class NotebookUnderTest:
     Attributes:
         collector: nbval's.
         refusal: why it cannot be run, or None.
+        environment: to be undone after the notebook.
     """
 
     def __init__(self, item: pytest.Item, session: PytestSession) -> None:
@@ -116,13 +117,13 @@ class NotebookUnderTest:
         self._session = session
         self.collector: Any = item.parent
         self._outputs: dict[int, list[Any]] = {}
-        self._environment = pytest.MonkeyPatch()
+        self.environment = pytest.MonkeyPatch()
         self._run = session.notebook_run(item.path, [cell.source for cell in self._cells])  # None: left alone
         if self._run is not None and (refusal := self._run.refusal()):
             self.refusal, self._run = refusal, None
         if self._run is not None:
             for variable, value in self._run.environment.items():
-                self._environment.setenv(variable, value)
+                self.environment.setenv(variable, value)
 
     @property
     def _cells(self) -> list[Any]:
@@ -203,10 +204,6 @@ class NotebookUnderTest:
             run.collect(number)
         flush_kernel(kernel)
         run.collect(number)
-
-    def restore_environment(self) -> None:
-        """Set the environment as it was before the notebook."""
-        self._environment.undo()
 
 
 def _normalize(output: Any, html: bool) -> Any:

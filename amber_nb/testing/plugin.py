@@ -43,18 +43,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options and the ini setting."""
     group = parser.getgroup("amber_nb", "notebooks and tests that ask a model (amber_nb)")
     group.addoption("--amber", choices=MODES, metavar="MODE", help=f"one of {', '.join(MODES)}; default: replay")
-    group.addoption(
-        "--amber-cassettes",
-        type=Path,
-        metavar="DIR",
-        help="where all cassettes are, in folders as those of the notebooks; default: cassettes/",
-    )
-    group.addoption(
-        "--amber-html",
-        choices=("ignore", "compare"),
-        default="ignore",
-        help="compare the HTML of answers too; it changes with the release of Pygments (default: %(default)s)",
-    )
+    where = "where all cassettes are, in folders as those of the notebooks; default: cassettes/"
+    group.addoption("--amber-cassettes", type=Path, metavar="DIR", help=where)
+    html = "compare the HTML of answers too; it changes with the release of Pygments (default: %(default)s)"
+    group.addoption("--amber-html", choices=("ignore", "compare"), default="ignore", help=html)
     live = "with --amber=live"
     group.addoption("--amber-report", type=Path, metavar="FILE", help=f"{live}: write the report, and FILE.json")
     group.addoption("--amber-runs", type=int, default=1, metavar="N", help=f"{live}: run each notebook N times")
@@ -172,7 +164,7 @@ class _Plugin:
 
     def _close_notebook(self) -> None:
         if self._notebook is not None:
-            self._notebook.restore_environment()
+            self._notebook.environment.undo()
         self._notebook = None
 
     @pytest.hookimpl(tryfirst=True)

@@ -58,7 +58,7 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
     before, book = _read_notebook(notebook)
     with tempfile.TemporaryDirectory(prefix="amber-") as folder:
         run = CassetteRun(display_path(notebook), cassette_path(notebook), "record", Path(folder))
-        run.check()
+        Cassette(run.cassette)  # before anything is asked that would take its place
         where = {"metadata": {"path": str(notebook.parent)}}
         client = NotebookClient(book, timeout=None, record_timing=False, resources=where)
         try:
@@ -72,12 +72,12 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
         if notebook.read_bytes() != before:
             raise NotRecorded(f"{run.name}: the file was changed while it ran; nothing was changed by us.")
         try:
-            result = run.close(complete=True, files=lambda: {notebook: dump_notebook(book)})
+            run.close(complete=True, files=lambda: {notebook: dump_notebook(book)})
         except OSError as error:
             raise NotRecorded(f"{run.name}: {error.strerror or error}; nothing was changed.") from None
-    if result.recorded is None:
-        raise NotRecorded("\n".join(f"{run.name}: {why}" for why in result.notes + result.problems))
-    return result
+    if run.result.recorded is None:
+        raise NotRecorded("\n".join(f"{run.name}: {why}" for why in run.result.notes + run.result.problems))
+    return run.result
 
 
 def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
@@ -107,9 +107,8 @@ def list_drifted(report: Path) -> list[Path]:
         rows = json.loads(report.read_bytes())["rows"]
         return [Path(name) for name in dict.fromkeys(row["notebook"] for row in rows if row["status"] != "same")]
     except (KeyError, OSError, TypeError, ValueError):
-        raise ConfigError(
-            f"{display_path(report)} is no drift report: the .json beside the HTML page is wanted."
-        ) from None
+        what = "is no drift report: the .json beside the HTML page is wanted"
+        raise ConfigError(f"{display_path(report)} {what}.") from None
 
 
 def _read_notebook(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:

@@ -127,19 +127,11 @@ class CassetteRun:
             "AMBER_JOURNAL": str(self.journal),
         }
 
-    def check(self) -> None:
-        """Check the cassette before anything is asked that would take its place or be compared with it.
-
-        Raises:
-            ConfigError: it is damaged, full of conflicts, or of a newer version.
-        """
-        if self.mode in FRESH:
-            Cassette(self.cassette)
-
     def refusal(self) -> str | None:
-        """Return why the run must not start, or None: see `check`."""
+        """Return why nothing may be asked that would take the cassette's place or be compared with it, or None."""
         try:
-            self.check()
+            if self.mode in FRESH:
+                Cassette(self.cassette)
         except ConfigError as error:
             return str(error)
         return None
@@ -154,7 +146,7 @@ class CassetteRun:
                 self._seen.add(slot)
                 self.exchanges.append((cell, exchange))
 
-    def close(self, *, complete: bool, files: Callable[[], Mapping[Path, bytes]] = dict) -> Result:
+    def close(self, *, complete: bool, files: Callable[[], Mapping[Path, bytes]] = dict) -> None:
         """Read the journal, look for unused exchanges, and keep the recording.
 
         Args:
@@ -172,20 +164,19 @@ class CassetteRun:
             lines = [exchange.line for exchange in Cassette(self.cassette).interactions]
             self.result.unused = [line for line in lines if line not in used]
         if self.mode != "record":
-            return self.result
+            return
         if not complete or self.result.warnings:
             why = next(iter(self.result.warnings), "not all of it ran and passed")
             self.result.problems.append(f"not recorded, and nothing changed: {why}")
         elif not self.fresh.exists():
             self.result.notes.append("nothing was asked: there is nothing to record")
         else:
-            self.check()
+            Cassette(self.cassette)  # nothing is recorded over one that is damaged
             count = len(Cassette(self.fresh).interactions)
             replace_files({self.cassette: self.fresh.read_bytes(), **files()})
             self.result.recorded = count
             noun = "exchange" if count == 1 else "exchanges"
             self.result.notes.append(f"recorded: {count} {noun} in {display_path(self.cassette)}")
-        return self.result
 
 
 def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> Path:
