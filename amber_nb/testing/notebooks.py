@@ -160,10 +160,7 @@ class NotebookUnderTest:
     def end(self, *, passed: bool, before: bytes, skipped: set[int]) -> None:
         """Compare or keep what the notebook asked, when its kernel is gone.
 
-        Args:
-            passed: no cell failed.
-            before: content of the file whose cells were run.
-            skipped: cells that nbval leaves out, counted from 0.
+        `before` is the content of the file whose cells were run; `skipped` has the numbers, from 0, of cells left out.
         """
         run = self._run
         if run is None:

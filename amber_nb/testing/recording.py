@@ -168,11 +168,11 @@ def _match(pairs: list[_Pair], number: int, fresh: Iterable[CellExchange]) -> No
     by_request = {}
     for index, (recorded, counterparts) in enumerate(pairs):
         exchange = recorded or next(iter(counterparts.values()))[1]
-        by_request[exchange.request.exact, exchange.n] = index
+        by_request[exchange.slot] = index
     free = dict(enumerate(counterparts for _, counterparts in pairs))
     left = []
     for item in fresh:
-        index = by_request.get((item[1].request.exact, item[1].n), -1)
+        index = by_request.get(item[1].slot, -1)
         if index in free:
             free.pop(index)[number] = item
         else:

@@ -86,7 +86,6 @@ class CassetteRun:
     """One run of a notebook or a test on its cassette.
 
     Attributes:
-        name: of the notebook or test, in messages.
         cassette: the recording, which need not exist.
         mode: replay, record, live, cache or simulate.
         work: folder for files that nobody keeps, also of other runs.
@@ -141,9 +140,9 @@ class CassetteRun:
         if self.mode not in FRESH or not self.fresh.exists():
             return
         for exchange in Cassette(self.fresh).interactions:
-            slot = (exchange.request.exact, exchange.n, exchange.attempt)
-            if slot not in self._seen:
-                self._seen.add(slot)
+            attempt = (*exchange.slot, exchange.attempt)
+            if attempt not in self._seen:
+                self._seen.add(attempt)
                 self.exchanges.append((cell, exchange))
 
     def close(self, *, complete: bool, files: Callable[[], Mapping[Path, bytes]] = dict) -> None:
