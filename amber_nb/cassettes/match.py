@@ -7,14 +7,15 @@ still the same image when another release of a plotting library compresses it di
 from __future__ import annotations
 
 import base64
-import binascii
 import difflib
 import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -28,7 +29,7 @@ __all__ = [
     "difference",
     "fingerprint",
     "make_key",
-    "nearest",
+    "similarity",
 ]
 
 Pixels = Callable[[bytes], str | None]  # an image file → a digest of its pixels; None where it is no image
@@ -48,7 +49,6 @@ class RequestKey:
     """What makes two requests the same: hashes of the request, from the strictest on.
 
     Attributes:
-        method: such as `POST`.
         path: what follows the base URL, its query sorted.
         body: JSON, with digests in place of images and files.
         exact: hash of the request.
@@ -66,14 +66,7 @@ class RequestKey:
 
 
 def fingerprint(method: str, path: str, content: bytes, pixels: Pixels | None = None) -> RequestKey:
-    """Return the key of a request.
-
-    Args:
-        method: such as `POST`.
-        path: what follows the base URL, with its query.
-        content: the body.
-        pixels: returns a digest of the pixels of an inline image.
-    """
+    """Return the key of a request; `path` is what follows the base URL, with its query, and `content` the body."""
     bare, _, query = path.partition("?")
     path = bare + ("?" + urlencode(sorted(parse_qsl(query, keep_blank_values=True))) if query else "")
     try:
@@ -92,16 +85,11 @@ def make_key(method: str, path: str, body: Any) -> RequestKey:
     if " sha256=" in text:
         if all(found[4] for found in _STORED.finditer(text)):
             by_pixels = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text))
-        text = _strip_details(text)
-    without_results = _drop_results(body)
-    results_hash = (
-        _hash(_strip_details(_dumps([method, path, without_results]))) if without_results is not None else None
-    )
-    return RequestKey(method, path, body, _hash(text), by_pixels, results_hash)
-
-
-def _strip_details(text: str) -> str:
-    return _STORED.sub(lambda found: found[2], text)
+        text = _STORED.sub(r"\2", text)
+    without_results = None
+    if (bare := _drop_results(body)) is not None:
+        without_results = _hash(_STORED.sub(r"\2", _dumps([method, path, bare])))
+    return RequestKey(method, path, body, _hash(text), by_pixels, without_results)
 
 
 def _drop_results(body: Any) -> Any:
@@ -119,33 +107,24 @@ def _drop_results(body: Any) -> Any:
 def continuation(start: RequestKey, whole: RequestKey) -> list[dict[str, Any]] | None:
     """Return the messages that a recorded request adds to these; None where it does not begin with them.
 
-    Only the model and the messages count: the other parameters belong to a request, which is still to come.
-
-    Args:
-        start: key of `{"model": …, "messages": …}`, without a query.
-        whole: key of the recorded request.
+    Only the model and the messages count: the other parameters belong to a request, which is still to come. `start` is
+    the key of `{"model": …, "messages": …}`, without a query.
     """
-    if not (isinstance(start.body, dict) and isinstance(whole.body, dict)):
+    messages = whole.body.get("messages") if isinstance(whole.body, dict) else None
+    count = len(start.body["messages"])
+    if not isinstance(messages, list) or len(messages) <= count:
         return None
-    first, messages = start.body.get("messages"), whole.body.get("messages")
-    if not isinstance(first, list) or not isinstance(messages, list) or len(messages) <= len(first):
-        return None
-    body = {"model": whole.body.get("model"), "messages": messages[: len(first)]}
+    body = {"model": whole.body.get("model"), "messages": messages[:count]}
     same = make_key(whole.method, whole.path.partition("?")[0], body)
     if same.exact == start.exact or (same.by_pixels is not None and same.by_pixels == start.by_pixels):
-        return messages[len(first) :]
+        return messages[count:]
     return None
 
 
-def nearest(request: RequestKey, recorded: Iterable[RequestKey]) -> RequestKey | None:
-    """Return the recorded request that is most like this; None where nothing is recorded."""
-    lines = set(_lines(request))
-
-    def similarity(other: RequestKey) -> tuple[bool, float]:
-        there = set(_lines(other))
-        return other.path == request.path, len(lines & there) / max(1, len(lines | there))
-
-    return max(recorded, key=similarity, default=None)
+def similarity(recorded: RequestKey, now: RequestKey) -> tuple[bool, float]:
+    """Return whether two requests have the same path, and the share of lines that they have in common."""
+    old, new = (set(islice(_walk(request), _COMPARED)) for request in (recorded, now))
+    return recorded.path == now.path, len(old & new) / max(1, len(old | new))
 
 
 def difference(recorded: RequestKey, now: RequestKey) -> str:
@@ -184,10 +163,6 @@ def _excerpt(line: str, start: int) -> str:
     return ("… " if start else "") + line[start : start + _WIDE] + (" …" if len(line) > start + _WIDE else "")
 
 
-def _lines(request: RequestKey) -> list[str]:
-    return list(_walk(request))[:_COMPARED]
-
-
 def _walk(request: RequestKey) -> Iterator[str]:
     yield f"{request.method} {request.path}"
     body = request.body
@@ -219,7 +194,7 @@ def _digest_files(value: Any, pixels: Pixels | None, holder: str = "") -> Any:
 def _digest(kind: str, encoded: str, pixels: Pixels | None) -> str:
     try:
         data = base64.b64decode(encoded, validate=False)
-    except (binascii.Error, ValueError):
+    except ValueError:
         data = encoded.encode("utf-8", "surrogatepass")
     stored = f"data:{kind} sha256={hashlib.sha256(data).hexdigest()} bytes={len(data)}"
     pixel_digest = pixels(data) if pixels is not None and kind.startswith("image/") else None
@@ -247,16 +222,13 @@ class Occurrence:
     """The number of a request among equal requests.
 
     Attributes:
-        key: hash of the request.
         n: the number, from 1.
-        cell: where the request comes from.
         client: number of the client that asked.
         attempt: how many failed attempts went before.
         failed: the attempt has ended, and may be tried again.
         in_file: attempts of which the file holds something.
     """
 
-    key: str
     n: int
     cell: Cell
     client: int
@@ -274,7 +246,7 @@ class OccurrenceCounter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._occurrences: dict[str, list[Occurrence]] = {}
+        self._occurrences: defaultdict[str, list[Occurrence]] = defaultdict(list)  # by the request's hash
 
     def record(self, key: str, cell: Cell, client: int, attempt: int, taken: Collection[int] = ()) -> Occurrence:
         """Return the occurrence of a request to record; other cells hold the numbers `taken` in the file."""
@@ -283,7 +255,7 @@ class OccurrenceCounter:
                 return retried
             others = self._held_by_others(key, cell) | set(taken)
             n = next(n for n in range(1, len(others) + 2) if n not in others)
-            return self._add(Occurrence(key, n, cell, client, attempt))
+            return self._add(key, Occurrence(n, cell, client, attempt))
 
     def replay(self, key: str, cell: Cell, client: int, attempt: int, among: Collection[int]) -> Occurrence | None:
         """Return the occurrence of a request among the recorded numbers; None where all are used up.
@@ -294,21 +266,14 @@ class OccurrenceCounter:
             if retried := self._retry(key, client, attempt):
                 return retried
             others = self._held_by_others(key, cell)
-            own = {
-                occurrence.n
-                for occurrence in self._occurrences.get(key, ())
-                if occurrence.client == client and occurrence.n in others
-            }
+            own = {occurrence.n for occurrence in self._occurrences[key] if occurrence.client == client}
             for taken in (others, own):
-                free = [n for n in among if n not in taken]
-                if free:
-                    return self._add(Occurrence(key, min(free), cell, client, attempt))
+                if free := [n for n in among if n not in taken]:
+                    return self._add(key, Occurrence(min(free), cell, client, attempt))
             return None
 
     def _retry(self, key: str, client: int, attempt: int) -> Occurrence | None:
-        if not attempt:
-            return None
-        for occurrence in reversed(self._occurrences.get(key, ())):
+        for occurrence in reversed(self._occurrences[key]):
             if occurrence.client == client and occurrence.failed and occurrence.attempt == attempt - 1:
                 occurrence.attempt, occurrence.failed = attempt, False
                 return occurrence
@@ -316,13 +281,11 @@ class OccurrenceCounter:
 
     def _held_by_others(self, key: str, cell: Cell) -> set[int]:
         """Return the numbers that others hold; those of an earlier run of the same cell are released."""
-        held = self._occurrences.get(key, [])
+        held = self._occurrences[key]
         if cell.id is not None:
-            held[:] = [
-                occurrence for occurrence in held if occurrence.cell.id != cell.id or occurrence.cell.run == cell.run
-            ]
-        return {occurrence.n for occurrence in held}
+            held[:] = [each for each in held if each.cell.id != cell.id or each.cell.run == cell.run]
+        return {each.n for each in held}
 
-    def _add(self, occurrence: Occurrence) -> Occurrence:
-        self._occurrences.setdefault(occurrence.key, []).append(occurrence)
+    def _add(self, key: str, occurrence: Occurrence) -> Occurrence:
+        self._occurrences[key].append(occurrence)
         return occurrence

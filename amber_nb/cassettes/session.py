@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import itertools
 import json
 import logging
 import os
@@ -12,9 +11,9 @@ import threading
 import warnings
 import weakref
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,8 +23,7 @@ import httpx2
 from .. import clock
 from ..config import Config, record_command
 from ..errors import CassetteMiss
-from .file import Cassette
-from .interaction import Interaction, Steps, dumps, mask
+from .file import Cassette, Interaction, dumps, mask
 from .match import (
     Cell,
     Occurrence,
@@ -35,7 +33,7 @@ from .match import (
     continuation,
     difference,
     fingerprint,
-    nearest,
+    similarity,
 )
 
 __all__ = ["CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
@@ -47,11 +45,11 @@ KEPT_HEADERS = ("content-type", "content-encoding", "retry-after", "retry-after-
 # The cell whose requests the running task sends, where the task runs on another thread than the cell.
 CURRENT_CELL: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("amber_place", default=None)
 
-_TAIL_BYTES = 64  # at the end of a stream, where `[DONE]` is looked for
+_TAIL_PIECES = 64  # at the end of a stream, where `[DONE]` is looked for; one may be a single byte
 _DONE = re.compile(rb"data:\s*\[DONE\]\s*\Z")
 
 _lock = threading.Lock()
-_numbers = itertools.count()
+_numbers = count()
 _shared: weakref.WeakValueDictionary[Path, _SharedCassette] = weakref.WeakValueDictionary()
 
 
@@ -64,13 +62,13 @@ class _SharedCassette:
 
     def holds_own(self) -> bool:
         """Return whether the file holds what this process wrote: then others have only added to it."""
-        there = {(each.request.exact, each.n) for each in self.cassette.interactions}
+        there = {each.slot for each in self.cassette.interactions}
         return bool(self.written) and self.written.keys() <= there
 
     def reset(self) -> None:
         self.counter = OccurrenceCounter()
         self.written: dict[tuple[str, int], Cell] = {}
-        self.old = {(each.request.exact, each.n) for each in self.cassette.interactions}
+        self.old = {each.slot for each in self.cassette.interactions}
 
 
 def _load(path: Path) -> _SharedCassette:
@@ -84,79 +82,44 @@ def _load(path: Path) -> _SharedCassette:
         return shared
 
 
-def open_session(
-    config: Config, current_cell: Callable[[], Cell] = Cell, pixels: Pixels | None = None
-) -> CassetteSession | None:
-    """Open the session of a config; None in the modes that neither record nor replay.
-
-    Args:
-        config: the settings.
-        current_cell: returns the cell that is running.
-        pixels: returns a digest of the pixels of an image.
-
-    Raises:
-        ConfigError: the cassette is damaged, or cannot be written.
-    """
+def open_session(config: Config, current_cell: Callable[[], Cell], pixels: Pixels) -> CassetteSession | None:
+    """Open the session of a config, see `CassetteSession`; None in the modes that neither record nor replay."""
     if config.mode not in ("record", "replay", "cache") or config.cassette is None:
         return None
-    return CassetteSession(
-        config.cassette,
-        mode=config.mode,
-        base_path=urlsplit(config.base_url).path,
-        secret=config.secret.reveal() if config.secret is not None else "",
-        pixels=pixels,
-        current_cell=current_cell,
-        run_tools=config.replay_tools == "run",
-        speed=config.replay_speed,
-        journal=config.journal,
-    )
+    return CassetteSession(config, config.cassette, current_cell, pixels)
 
 
 class CassetteSession:
     """Record to a cassette, or replay from it, for one client.
 
     Args:
+        config: the settings, in mode "record", "replay" or "cache".
         path: of the cassette.
-        mode: "record", "replay" or "cache".
-        base_path: path of the base URL; what follows it is recorded.
-        secret: the key, to be masked in what is written.
-        pixels: returns a digest of the pixels of an image.
         current_cell: returns the cell of a request where `CURRENT_CELL` is not set.
-        run_tools: whether tools run in a replay, and their results must be the recorded ones.
+        pixels: returns a digest of the pixels of an image.
+
+    Attributes:
         speed: of a replayed stream, 1 as recorded, 0 without waiting.
-        journal: a file that gets a line for each interaction that was used, and for each warning.
 
     Raises:
         ConfigError: the cassette is damaged, or cannot be written where it must be.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        mode: str,
-        base_path: str,
-        secret: str = "",
-        pixels: Pixels | None = None,
-        current_cell: Callable[[], Cell] = Cell,
-        run_tools: bool = False,
-        speed: float = 0.0,
-        journal: Path | None = None,
-    ) -> None:
+    def __init__(self, config: Config, path: Path, current_cell: Callable[[], Cell], pixels: Pixels) -> None:
         self._shared = _load(path)
-        self.mode = mode
-        self._base_path = base_path
-        self._secret = secret
-        self._pixels = pixels
+        self.mode = config.mode
+        self.speed = config.replay_speed
+        self._base_path = urlsplit(config.base_url).path
+        self._secret = config.secret.reveal() if config.secret is not None else ""
+        self._run_tools = config.replay_tools == "run"
+        self._journal = config.journal
         self._current_cell = current_cell
-        self._run_tools = run_tools
-        self.speed = speed
-        self._journal = journal
+        self._pixels = pixels
         self._used: set[int] = set()
         self._served: Counter[int] = Counter()  # by the line: how often the results after it were returned
         self._client_number = next(_numbers)
         self._recordings: set[Recording] = set()
-        if mode != "replay":
+        if self.mode != "replay":
             self._shared.cassette.check()
 
     def lookup(self, request: httpx2.Request, content: bytes) -> Interaction | Recording:
@@ -165,7 +128,8 @@ class CassetteSession:
         Raises:
             CassetteMiss: nothing is recorded, and this session only replays.
         """
-        attempt = _number(request.headers.get("x-stainless-retry-count"))
+        retries = request.headers.get("x-stainless-retry-count", "")
+        attempt = int(retries) if retries.isdigit() else 0
         # As the file has it; a copy of the client, made by `with_options`, may have another key.
         secrets = {self._secret, request.headers.get("authorization", "").removeprefix("Bearer ")} - {""}
         if self.mode == "replay":
@@ -199,9 +163,8 @@ class CassetteSession:
         secrets = {self._secret} - {""}
         content = mask(json.dumps(body).encode(), secrets)
         key = fingerprint("POST", path, content, self._pixels if b"image/" in content else None)
-        found = [
-            (old.line, more) for old in self._shared.cassette.interactions if (more := continuation(key, old.request))
-        ]
+        recorded = [(old.line, continuation(key, old.request)) for old in self._shared.cassette.interactions]
+        found = [(line, more) for line, more in recorded if more]
         # The request that came right after: a later request of the conversation begins with these messages, too.
         fewest = min((len(more) for _, more in found), default=0)
         found = [(line, more) for line, more in found if len(more) == fewest]
@@ -215,8 +178,7 @@ class CassetteSession:
         cassette = self._shared.cassette
         return CassetteMiss(
             f"What the tools told is not recorded in {cassette.name}: they did not run then, or the answer was stopped "
-            "while they did. With AMBER_REPLAY_TOOLS=run they run. "
-            f"To record again: {record_command(cassette.path)}"
+            f"while they did. With AMBER_REPLAY_TOOLS=run they run. To record again: {record_command(cassette.path)}"
         )
 
     @property
@@ -228,11 +190,11 @@ class CassetteSession:
         interactions = [old for old in self._shared.cassette.interactions if self.mode == "replay" or old.good]
         same = {old.n: old for old in interactions if old.request.exact == key.exact}
         if same:
-            return self._next_occurrence(key.exact, cell, attempt, same)
+            return self._next(key.exact, cell, attempt, same)
         if self.mode == "replay" and key.without_results is not None and not self._run_tools:
             # The recorded request holds the results that the tools gave then; those that they give now do not count.
             similar = dict(enumerate(old for old in interactions if old.request.without_results == key.without_results))
-            if found := self._next_occurrence(key.without_results, cell, attempt, similar):
+            if found := self._next(key.without_results, cell, attempt, similar):
                 return found
         if b"image/" not in content:
             return None
@@ -240,18 +202,15 @@ class CassetteSession:
         if key.by_pixels is None:
             return None
         similar = dict(enumerate(old for old in interactions if old.request.by_pixels == key.by_pixels))
-        found = self._next_occurrence(key.by_pixels, cell, attempt, similar)
+        found = self._next(key.by_pixels, cell, attempt, similar)
         if found is not None:
             self._warn(
                 f"{self._shared.cassette.name}, line {found.line}: an image is encoded otherwise than when this was "
-                "recorded, with the same pixels (another release of a plotting library, perhaps); the recording is "
-                "used."
+                "recorded, with the same pixels (another release of a plotting library, perhaps); it is used."
             )
         return found
 
-    def _next_occurrence(
-        self, key: str, cell: Cell, attempt: int, among: Mapping[int, Interaction]
-    ) -> Interaction | None:
+    def _next(self, key: str, cell: Cell, attempt: int, among: Mapping[int, Interaction]) -> Interaction | None:
         occurrence = self._shared.counter.replay(key, cell, self._client_number, attempt, among)
         if occurrence is None:
             return None
@@ -271,23 +230,18 @@ class CassetteSession:
                 f"This request is recorded {times} in {cassette.name} (line {same[0].line}), and it is asked once "
                 f"more than that. {again}"
             )
-        near = nearest(key, (old.request for old in recorded))
-        assert near is not None
-        line = next(old.line for old in recorded if old.request is near)
+        nearest = max(recorded, key=lambda old: similarity(old.request, key))
         return (
-            f"This request is not recorded in {cassette.name}. The nearest recording (line {line}) differs:\n\n"
-            f"{difference(near, key)}\n\n{again}"
+            f"This request is not recorded in {cassette.name}. The nearest recording (line {nearest.line}) differs:\n\n"
+            f"{difference(nearest.request, key)}\n\n{again}"
         )
 
     def _record(self, key: RequestKey, cell: Cell, attempt: int, secrets: Collection[str]) -> Recording:
         shared = self._shared
-        elsewhere = [
-            old.n
-            for old in shared.cassette.interactions
-            if cell.id is not None and old.cell not in (None, cell.id) and old.request.exact == key.exact
-        ]
+        same = [old for old in shared.cassette.interactions if old.request.exact == key.exact]
+        elsewhere = {old.n for old in same if cell.id is not None and old.cell not in (None, cell.id)}
         if self.mode == "cache":  # what is good stays
-            elsewhere += [old.n for old in shared.cassette.interactions if old.good and old.request.exact == key.exact]
+            elsewhere |= {old.n for old in same if old.good}
         occurrence = shared.counter.record(key.exact, cell, self._client_number, attempt, elsewhere)
         draft = Interaction(request=key, n=occurrence.n, attempt=attempt, cell=cell.id)
         recording = Recording(draft, lambda done: self._save(done, occurrence, secrets), self._recordings.discard)
@@ -303,22 +257,18 @@ class CassetteSession:
         occurrence.failed = done.status is None or done.status >= 400
         done = replace(done, n=occurrence.n)
         shared = self._shared
-        slot = (done.request.exact, done.n)
+        rerecorded = done.slot in shared.old and done.slot not in shared.written
+        replaces_cell = done.cell is not None and self.mode == "record"
         stale = [
             old
             for old in shared.cassette.interactions
-            if ((old.request.exact, old.n) == slot and slot in shared.old and slot not in shared.written)
-            or ((old.request.exact, old.n, old.attempt) == (*slot, done.attempt) and done.attempt in occurrence.in_file)
-            or (
-                done.cell is not None
-                and self.mode == "record"
-                and old.cell == done.cell
-                and shared.written.get((old.request.exact, old.n)) != occurrence.cell
-            )
+            if (old.slot == done.slot and rerecorded)
+            or (old.slot == done.slot and old.attempt == done.attempt and done.attempt in occurrence.in_file)
+            or (replaces_cell and old.cell == done.cell and shared.written.get(old.slot) != occurrence.cell)
         ]
         try:
             kept = shared.cassette.add(done, dumps(done, secrets), stale)
-            shared.written[(kept.request.exact, kept.n)] = occurrence.cell
+            shared.written[kept.slot] = occurrence.cell
             occurrence.n = kept.n  # another number, where another process had used ours
             occurrence.in_file.add(done.attempt)
         except Exception as error:  # the caller's answer must not be lost for it
@@ -360,12 +310,8 @@ class Recording:
     def begin_response(self, response: httpx2.Response) -> None:
         """Note the status and the headers."""
         headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        self._draft = replace(
-            self._draft,
-            status=response.status_code,
-            headers=headers,
-            answered_s=clock.monotonic() - self._began,
-        )
+        answered_s = clock.monotonic() - self._began
+        self._draft = replace(self._draft, status=response.status_code, headers=headers, answered_s=answered_s)
 
     def add(self, piece: bytes) -> None:
         """Note a piece of the body."""
@@ -386,21 +332,13 @@ class Recording:
         self._save(self._finish(how, error))
 
     def _finish(self, how: str, error: BaseException | None) -> Interaction:
-        if how == "closed" and self._has_done_event():
+        # The SDK stops reading at [DONE], and closes.
+        if how == "closed" and _DONE.search(b"".join(piece for _, piece in self._steps[-_TAIL_PIECES:])):
             how = "whole"
         broken = (type(error).__name__, str(error)) if error is not None else None
         took_s = clock.monotonic() - self._began
         interaction = replace(self._draft, steps=tuple(self._steps), how=how, error=broken, took_s=took_s)
         return _decode(interaction) if "content-encoding" in (interaction.headers or {}) else interaction
-
-    def _has_done_event(self) -> bool:
-        # The SDK stops reading at [DONE], and closes.
-        tail = b""
-        for _, piece in reversed(self._steps):
-            tail = piece + tail
-            if len(tail) >= _TAIL_BYTES:
-                break
-        return _DONE.search(tail) is not None
 
 
 def _decode(interaction: Interaction) -> Interaction:
@@ -409,24 +347,12 @@ def _decode(interaction: Interaction) -> Interaction:
     encoding = headers.pop("content-encoding")
     pieces: list[bytes] = []
     how, error = interaction.how, interaction.error
-    response = httpx2.Response(200, headers={"content-encoding": encoding}, stream=_Steps(interaction.steps))
+    body = (piece for _, piece in interaction.steps)
+    response = httpx2.Response(200, headers={"content-encoding": encoding}, content=body)
     try:
         pieces.extend(response.iter_bytes())
     except httpx2.RequestError as broken:  # as far as it went
         how, error = "failed", (type(broken).__name__, str(broken))
     plain = b"".join(pieces)
-    return replace(
-        interaction, headers=headers, steps=((interaction.steps[-1][0], plain),) if plain else (), how=how, error=error
-    )
-
-
-class _Steps(httpx2.SyncByteStream):
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (piece for _, piece in self._steps)
-
-
-def _number(value: str | None) -> int:
-    return int(value) if value is not None and value.isdigit() else 0
+    steps = ((interaction.steps[-1][0], plain),) if plain else ()
+    return replace(interaction, headers=headers, steps=steps, how=how, error=error)

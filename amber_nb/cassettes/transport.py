@@ -6,6 +6,7 @@ can open a connection.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -13,18 +14,18 @@ import httpx2
 
 from .. import clock
 from ..wire.completion import CLOSE_REASON, ReaderClosed
-from .interaction import Interaction
+from .file import Interaction
 from .session import CassetteSession, Recording
 
-__all__ = ["AsyncCassetteTransport", "CassetteTransport", "CassetteTransports"]
+__all__ = ["CassetteTransport", "CassetteTransports"]
 
 _BLOCK_BYTES = 16_384  # of a replay without waiting, sent in one piece
 
 
-class CassetteTransport(httpx2.BaseTransport):
-    """Record what passes the inner transport, or replay where there is none."""
+class CassetteTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """Record what passes the inner transport, sync or async, or replay where there is none."""
 
-    def __init__(self, session: CassetteSession, inner: httpx2.BaseTransport | None) -> None:
+    def __init__(self, session: CassetteSession, inner: Any) -> None:
         self._session = session
         self._inner = inner
 
@@ -32,43 +33,19 @@ class CassetteTransport(httpx2.BaseTransport):
         found = self._session.lookup(request, request.read())
         if isinstance(found, Interaction):
             return _replay(found, request, self._session.speed)
-        assert self._inner is not None
-        try:
-            response = self._inner.handle_request(request)
-        except BaseException as error:
-            _end_broken(found, error)
-            raise
-        found.begin_response(response)
-        assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _RecordedBody(response.stream, found)
-        return response
-
-    def close(self) -> None:
-        if self._inner is not None:
-            self._inner.close()
-
-
-class AsyncCassetteTransport(httpx2.AsyncBaseTransport):
-    """Record what passes the inner async transport, or replay where there is none."""
-
-    def __init__(self, session: CassetteSession, inner: httpx2.AsyncBaseTransport | None) -> None:
-        self._session = session
-        self._inner = inner
+        with _end_on_error(found):
+            return _record(self._inner.handle_request(request), found)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         found = self._session.lookup(request, await request.aread())
         if isinstance(found, Interaction):
             return _replay(found, request, self._session.speed)
-        assert self._inner is not None
-        try:
-            response = await self._inner.handle_async_request(request)
-        except BaseException as error:
-            _end_broken(found, error)
-            raise
-        found.begin_response(response)
-        assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _AsyncRecordedBody(response.stream, found, response.extensions)
-        return response
+        with _end_on_error(found):
+            return _record(await self._inner.handle_async_request(request), found)
+
+    def close(self) -> None:
+        if self._inner is not None:
+            self._inner.close()
 
     async def aclose(self) -> None:
         if self._inner is not None:
@@ -86,20 +63,32 @@ class CassetteTransports:
         return CassetteTransport(self._session, inner)
 
     def wrap_async(self, inner: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncBaseTransport:
-        return AsyncCassetteTransport(self._session, inner)
+        return CassetteTransport(self._session, inner)
 
 
-def _end_broken(recording: Recording, error: BaseException) -> None:
-    if isinstance(error, httpx2.RequestError):
+@contextlib.contextmanager
+def _end_on_error(recording: Recording) -> Iterator[None]:
+    try:
+        yield
+    except httpx2.RequestError as error:
         recording.end("failed", error)
-    else:  # cancelled, interrupted
+        raise
+    except BaseException:  # cancelled, interrupted
         recording.end("closed")
+        raise
 
 
-class _RecordedBody(httpx2.SyncByteStream):
-    def __init__(self, stream: httpx2.SyncByteStream, recording: Recording) -> None:
+def _record(response: httpx2.Response, recording: Recording) -> httpx2.Response:
+    recording.begin_response(response)
+    response.stream = _RecordedBody(response.stream, recording, response.extensions)
+    return response
+
+
+class _RecordedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    def __init__(self, stream: Any, recording: Recording, extensions: Mapping[str, Any]) -> None:
         self._stream = stream
         self._recording = recording
+        self._extensions = extensions
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -111,17 +100,6 @@ class _RecordedBody(httpx2.SyncByteStream):
             raise
         self._recording.end()
 
-    def close(self) -> None:
-        self._stream.close()
-        self._recording.end("closed")
-
-
-class _AsyncRecordedBody(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream, recording: Recording, extensions: Mapping[str, Any]) -> None:
-        self._stream = stream
-        self._recording = recording
-        self._extensions = extensions
-
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for piece in self._stream:
@@ -131,6 +109,10 @@ class _AsyncRecordedBody(httpx2.AsyncByteStream):
             self._recording.end("failed", error)
             raise
         self._recording.end()
+
+    def close(self) -> None:
+        self._stream.close()
+        self._recording.end("closed")
 
     async def aclose(self) -> None:
         try:
@@ -143,11 +125,8 @@ class _AsyncRecordedBody(httpx2.AsyncByteStream):
 def _replay(interaction: Interaction, request: httpx2.Request, speed: float) -> httpx2.Response:
     if interaction.status is None:
         raise _recorded_error(interaction, request)
-    return httpx2.Response(
-        interaction.status,
-        headers=dict(interaction.headers or {}),
-        stream=_ReplayedBody(interaction, request, speed),
-    )
+    body = _ReplayedBody(interaction, request, speed)
+    return httpx2.Response(interaction.status, headers=dict(interaction.headers or {}), stream=body)
 
 
 def _recorded_error(interaction: Interaction, request: httpx2.Request) -> httpx2.RequestError:
@@ -172,30 +151,20 @@ class _ReplayedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             if wait_s > 0:
                 clock.sleep(wait_s)
             yield piece
-        self._raise_recorded_error()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for wait_s, piece in self._pieces():
             await clock.sleep_async(max(0.0, wait_s))  # at 0 other tasks get their turn
             yield piece
-        self._raise_recorded_error()
 
     def _pieces(self) -> Iterator[tuple[float, bytes]]:
+        """Yield each piece with the time to wait before it, and raise the error that was recorded."""
         if self._speed:
             for t, piece in self._interaction.steps:
                 yield self._began + t / self._speed - clock.monotonic(), piece
-            return
-        block: list[bytes] = []
-        size = 0
-        for _, piece in self._interaction.steps:
-            block.append(piece)
-            size += len(piece)
-            if size >= _BLOCK_BYTES:
-                yield 0.0, b"".join(block)
-                block, size = [], 0
-        if block:
-            yield 0.0, b"".join(block)
-
-    def _raise_recorded_error(self) -> None:
+        else:
+            body = b"".join(piece for _, piece in self._interaction.steps)
+            for start in range(0, len(body), _BLOCK_BYTES):
+                yield 0.0, body[start : start + _BLOCK_BYTES]
         if self._interaction.how != "whole":
             raise _recorded_error(self._interaction, self._request)

@@ -2,7 +2,7 @@ from .drift import parse_comparator
 from .notebooks import NotebookUnderTest, PytestSession, load_results
 from .recording import bless, compare_run, list_drifted, record
 from .report import write_report
-from .runs import Result, digest, format_result
+from .runs import Result, format_result
 
 __all__ = [
     "NotebookUnderTest",
@@ -10,7 +10,6 @@ __all__ = [
     "Result",
     "bless",
     "compare_run",
-    "digest",
     "format_result",
     "list_drifted",
     "load_results",

@@ -13,6 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from .. import testing
 from ..config import cassette_path
 from ..display.kernel import is_answer
 from ..errors import AmberError, ConfigError
@@ -21,22 +22,12 @@ from .runs import (
     CassetteRun,
     CellExchange,
     Result,
-    RunSettings,
     cassette_for_test,
-    digest,
     dump_notebook,
     mirror_folder,
 )
 
-__all__ = [
-    "NotebookUnderTest",
-    "PytestSession",
-    "flush_kernel",
-    "insert_outputs",
-    "load_results",
-    "normalize_outputs",
-    "save_result",
-]
+__all__ = ["NotebookUnderTest", "PytestSession", "flush_kernel", "insert_outputs", "load_results", "save_result"]
 
 _FLUSH_S = 10.0
 # Written out, since a stem of it decides nothing: `import amber_nb`, `%load_ext amber_nb`.
@@ -46,37 +37,27 @@ _CLIENT = re.compile(r"^Amber\(mode='\w+', base_url='[^']*'")
 
 
 class PytestSession:
-    """The settings and runs of one pytest process.
+    """The settings and runs of one pytest process, the `worker`; `folder` is for the files of all of them.
 
-    Args:
-        config: pytest's configuration.
-        folder: for the files of all processes.
-        worker: name of this process.
+    Attributes:
+        compare: comparator where no cell tag names one.
+        n_runs: how often a notebook is run in live mode.
     """
 
     def __init__(self, config: Any, folder: Path, worker: str) -> None:
         option, here = config.option, config.invocation_params.dir
-        work = folder / worker
-        work.mkdir(exist_ok=True)
-        self._folder = folder
+        self.compare, self.n_runs = option.amber_compare, option.amber_runs
+        self._folder, self._work = folder, folder / worker
+        self._work.mkdir(exist_ok=True)
         self._mode = option.amber
         self._ini_mode = config.getini("amber_mode")
         self._root = config.rootpath
         # The root may be a guess from the arguments; it holds where an ini file says it.
         self._base = config.rootpath if config.inipath else here
-        cassettes = option.amber_cassettes and here / option.amber_cassettes
-        self._settings = RunSettings(folder=cassettes, work=work, compare=option.amber_compare, runs=option.amber_runs)
+        self._cassettes = option.amber_cassettes and here / option.amber_cassettes  # all in one folder, or None
 
     def notebook_run(self, path: Path, sources: Iterable[str]) -> CassetteRun | None:
-        """Prepare the run of a notebook.
-
-        Args:
-            path: of the notebook.
-            sources: of its code cells.
-
-        Returns:
-            The run, or None for a notebook without a cassette that does not use amber_nb.
-        """
+        """Prepare the run of a notebook with these cells; None where it has no cassette and does not use amber_nb."""
         cassette = cassette_path(path, self._cassette_folder(path))
         if not cassette.exists() and not any(_USES_AMBER.search(source) for source in sources):
             return None
@@ -91,10 +72,10 @@ class PytestSession:
         mode = self._mode or self._ini_mode or "replay"
         if not self._mode and mode == "simulate" and cassette.exists():
             mode = "replay"  # the ini setting `simulate` is for what has no cassette
-        return CassetteRun(name, cassette, self._settings, mode)
+        return CassetteRun(name, cassette, mode, self._work)
 
     def _cassette_folder(self, path: Path) -> Path | None:
-        return self._settings.folder and mirror_folder(self._settings.folder, path, self._base)
+        return self._cassettes and mirror_folder(self._cassettes, path, self._base)
 
     @contextlib.contextmanager
     def closing(self, run: CassetteRun) -> Iterator[None]:
@@ -106,7 +87,7 @@ class PytestSession:
             recording = run.mode == "record"
             run.result.problems.append(f"not recorded, and nothing changed: {why}" if recording else why)
         finally:
-            save_result(run.result, self._folder, self._settings.work.name)
+            save_result(run.result, self._folder, self._work.name)
 
 
 def save_result(result: Result, folder: Path, worker: str) -> None:
@@ -122,31 +103,27 @@ def load_results(folder: Path) -> list[Result]:
 
 
 class NotebookUnderTest:
-    """A notebook while nbval runs its cells.
-
-    Args:
-        item: nbval's first cell of it.
-        session: of this process.
+    """A notebook while nbval runs its cells, of which `item` is the first.
 
     Attributes:
-        path: of the notebook.
         collector: nbval's.
-        run: its run; None where it is left alone or refused.
         refusal: why it cannot be run, or None.
+        environment: to be undone after the notebook.
     """
 
     def __init__(self, item: pytest.Item, session: PytestSession) -> None:
         self.path = item.path
-        self.collector: Any = item.parent
         self.refusal: str | None = None
+        self._session = session
+        self.collector: Any = item.parent
         self._outputs: dict[int, list[Any]] = {}
-        self._environment = pytest.MonkeyPatch()
-        self.run = session.notebook_run(item.path, [cell.source for cell in self._cells])
-        if self.run is not None and (refusal := self.run.refusal()):
-            self.refusal, self.run = refusal, None
-        if self.run is not None:
-            for variable, value in self.run.environment.items():
-                self._environment.setenv(variable, value)
+        self.environment = pytest.MonkeyPatch()
+        self._run = session.notebook_run(item.path, [cell.source for cell in self._cells])  # None: left alone
+        if self._run is not None and (refusal := self._run.refusal()):
+            self.refusal, self._run = refusal, None
+        if self._run is not None:
+            for variable, value in self._run.environment.items():
+                self.environment.setenv(variable, value)
 
     @property
     def _cells(self) -> list[Any]:
@@ -154,66 +131,55 @@ class NotebookUnderTest:
 
     @contextlib.contextmanager
     def running(self, cell: Any, *, html: bool) -> Iterator[None]:
-        """Adapt nbval's comparison for a cell; collect its outputs and what it asked.
-
-        Args:
-            cell: nbval's item.
-            html: compare the HTML of answers, too.
-        """
-        if self.run is None:
+        """Adapt how nbval compares an item, with the HTML of answers or without it; collect what comes of it."""
+        if self._run is None:
             yield
             return
-        if self.run.mode in FRESH:
+        if self._run.mode in FRESH:
             cell.options["check"] = False  # a model does not say the same twice: the comparators decide
         else:
             compare = cell.compare_outputs
 
             def compare_outputs(test: Any, reference: Any, skip_compare: Any = None) -> bool:
-                both = (normalize_outputs(outputs, html=html) for outputs in (test, reference))
+                both = ([_normalize(output, html) for output in outputs] for outputs in (test, reference))
                 return bool(compare(*both, skip_compare))
 
             cell.compare_outputs = compare_outputs
         try:
             yield
         finally:
-            self.run.collect(cell.cell_num + 1)
+            self._run.collect(cell.cell_num + 1)
             if cell.test_outputs is not None:  # nbval skips in here
                 self._outputs[cell.cell_num] = cell.test_outputs
 
     def flush(self) -> None:
         """Have the kernel's clients keep what still streams, before nbval kills it."""
-        if self.run is not None and self.run.mode in FRESH and not self.collector.timed_out:
+        if self._run is not None and self._run.mode in FRESH and not self.collector.timed_out:
             flush_kernel(self.collector.kernel)
 
-    def collect_rest(self) -> None:
-        """Collect what was asked after the last cell, while the kernel went."""
-        if self.run is not None:
-            self.run.collect(max(self._outputs, default=-1) + 1 or None)
+    def end(self, *, passed: bool, before: bytes, skipped: set[int]) -> None:
+        """Compare or keep what the notebook asked, when its kernel is gone.
 
-    def is_complete(self, skipped: set[int]) -> bool:
-        """Return whether all cells ran but for those that nbval leaves out, counted from 0."""
-        return set(range(len(self._cells))) - skipped <= self._outputs.keys()
-
-    def file(self, before: str) -> bytes:
-        """Return the notebook's file with the outputs of this run; for `before` see `insert_outputs`."""
-        return insert_outputs(self.path, sorted(self._outputs.items()), before)
-
-    def tags(self) -> dict[int, list[str]]:
-        """Return the tags of each code cell by its number, from 1."""
-        return {number: cell.metadata.get("tags", []) for number, cell in enumerate(self._cells, 1)}
-
-    def run_again(self, run: CassetteRun) -> list[list[CellExchange]]:
-        """Run the notebook as often as the settings say, each time in a fresh kernel and on a cassette of its own.
-
-        Args:
-            run: the first run; it gets a warning where another one breaks off.
-
-        Returns:
-            What was asked in each run, the first one included.
+        `before` is the content of the file whose cells were run; `skipped` has the numbers, from 0, of cells left out.
         """
+        run = self._run
+        if run is None:
+            return
+        with self._session.closing(run):
+            run.collect(max(self._outputs, default=-1) + 1 or None)  # asked after the last cell, while the kernel went
+            if run.mode == "live":
+                tags = {number: cell.metadata.get("tags", []) for number, cell in enumerate(self._cells, 1)}
+                testing.compare_run(run, self._repeat(run), self._session.compare, tags)
+            run.close(
+                complete=passed and set(range(len(self._cells))) - skipped <= self._outputs.keys(),
+                files=lambda: {self.path: insert_outputs(self.path, sorted(self._outputs.items()), before)},
+            )
+
+    def _repeat(self, run: CassetteRun) -> list[list[CellExchange]]:
+        """Run the notebook as often as the settings say; return what each run asked, that of nbval included."""
         runs = [run.exchanges]
-        for number in range(1, run.settings.runs):
-            again = CassetteRun(f"{run.name}-{number}", run.cassette, run.settings, run.mode)
+        for number in range(1, self._session.n_runs):
+            again = CassetteRun(f"{run.name}-{number}", run.cassette, run.mode, run.work)
             with pytest.MonkeyPatch.context() as environment:
                 for variable, value in again.environment.items():
                     environment.setenv(variable, value)
@@ -236,22 +202,9 @@ class NotebookUnderTest:
         flush_kernel(kernel)
         run.collect(number)
 
-    def restore_environment(self) -> None:
-        """Set the environment as it was before the notebook."""
-        self._environment.undo()
-
-
-def normalize_outputs(outputs: Iterable[Any], *, html: bool) -> list[Any]:
-    """Return a cell's outputs without what differs between equal answers and clients.
-
-    Args:
-        outputs: of a cell, as nbval has them.
-        html: keep the HTML of answers, which changes with the release of Pygments.
-    """
-    return [_normalize(output, html) for output in outputs]
-
 
 def _normalize(output: Any, html: bool) -> Any:
+    """Return an output without what differs between equal answers and clients: HTML changes with Pygments."""
     data = output.get("data")
     if not data:
         return output
@@ -265,31 +218,25 @@ def _normalize(output: Any, html: bool) -> Any:
 
 
 def flush_kernel(kernel: Any) -> None:
-    """Run an empty cell, so that clients keep what still streams in the background.
-
-    Args:
-        kernel: nbval's; None where it never started. A dead or busy one is left alone.
-    """
-    if kernel is None:
-        return
+    """Run an empty cell, so that clients keep what still streams; leave a dead, busy or missing kernel alone."""
     with contextlib.suppress(Exception):
-        if kernel.is_alive():
+        if kernel is not None and kernel.is_alive():
             kernel.await_reply(kernel.execute_cell_input("pass", allow_stdin=False), timeout=_FLUSH_S)
 
 
-def insert_outputs(path: Path, outputs: Iterable[tuple[int, list[Any]]], before: str) -> bytes:
+def insert_outputs(path: Path, outputs: Iterable[tuple[int, list[Any]]], before: bytes) -> bytes:
     """Return a notebook's file with the outputs of a run.
 
     Args:
         path: of the notebook.
         outputs: pairs of (index among the code cells, outputs); other cells keep what they have.
-        before: digest of the file whose cells were run.
+        before: content of the file whose cells were run.
 
     Raises:
         ConfigError: the file has changed; nobody knows where the outputs belong.
     """
     content = path.read_bytes()
-    if digest(content) != before:
+    if content != before:
         raise ConfigError("the file was changed while it ran")
     book = nbformat.reads(content.decode(), as_version=4)
     cells = [cell for cell in book.cells if cell.cell_type == "code"]

@@ -30,13 +30,12 @@ from .. import testing
 
 if TYPE_CHECKING:
     from .notebooks import NotebookUnderTest, PytestSession
-    from .runs import CassetteRun, Result
 
 __all__: list[str] = []
 
 MODES = ("replay", "record", "live", "cache", "simulate")
 PASSED = pytest.StashKey[bool]()  # of a test: whether its call passed
-BEFORE = pytest.StashKey[str]()  # of nbval's collector: digest of the file whose cells were collected
+BEFORE = pytest.StashKey[bytes]()  # of nbval's collector: content of the file whose cells were collected
 SKIPPED = pytest.StashKey[set[int]]()  # of nbval's collector: cells that it leaves out, counted from 0
 
 
@@ -44,54 +43,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the options and the ini setting."""
     group = parser.getgroup("amber_nb", "notebooks and tests that ask a model (amber_nb)")
     group.addoption("--amber", choices=MODES, metavar="MODE", help=f"one of {', '.join(MODES)}; default: replay")
-    group.addoption(
-        "--amber-cassettes",
-        type=Path,
-        metavar="DIR",
-        help="where all cassettes are, in folders as those of the notebooks; default: cassettes/",
-    )
-    group.addoption(
-        "--amber-html",
-        choices=("ignore", "compare"),
-        default="ignore",
-        help="compare the HTML of answers too; it changes with the release of Pygments (default: %(default)s)",
-    )
-    group.addoption(
-        "--amber-report", type=Path, metavar="FILE", help="with --amber=live: write the report, and FILE.json"
-    )
-    group.addoption(
-        "--amber-runs", type=int, default=1, metavar="N", help="with --amber=live: run each notebook N times"
-    )
-    group.addoption(
-        "--amber-compare",
-        metavar="HOW",
-        help="with --amber=live, where no cell tag says it: exact, json, tools, similar:0.8 or ignore",
-    )
+    where = "where all cassettes are, in folders as those of the notebooks; default: cassettes/"
+    group.addoption("--amber-cassettes", type=Path, metavar="DIR", help=where)
+    html = "compare the HTML of answers too; it changes with the release of Pygments (default: %(default)s)"
+    group.addoption("--amber-html", choices=("ignore", "compare"), default="ignore", help=html)
+    live = "with --amber=live"
+    group.addoption("--amber-report", type=Path, metavar="FILE", help=f"{live}: write the report, and FILE.json")
+    group.addoption("--amber-runs", type=int, default=1, metavar="N", help=f"{live}: run each notebook N times")
+    how = f"{live}, where no cell tag says it: exact, json, tools, similar:0.8 or ignore"
+    group.addoption("--amber-compare", metavar="HOW", help=how)
     parser.addini("amber_mode", f"mode where --amber does not name one: {', '.join(MODES)}", default="")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Reject options that make no sense, before any notebook runs."""
-    ini = config.getini("amber_mode")
+    option, ini = config.option, config.getini("amber_mode")
     if ini and ini not in MODES:
         raise pytest.UsageError(f"amber_mode must be one of {', '.join(MODES)}, or empty; it is {ini!r}")
-    live = (config.option.amber or ini) == "live"
-    if not live and (config.option.amber_report or config.option.amber_runs != 1):
+    if (option.amber or ini) != "live" and (option.amber_report or option.amber_runs != 1):
         raise pytest.UsageError("--amber-report and --amber-runs go with --amber=live")
-    if config.option.amber_report is not None and config.option.amber_report.suffix == ".json":
+    if option.amber_report is not None and option.amber_report.suffix == ".json":
         raise pytest.UsageError("--amber-report names the page, FILE.html; its JSON twin gets the same name")
-    if config.option.amber_runs < 1:
+    if option.amber_runs < 1:
         raise pytest.UsageError("--amber-runs must be 1 or more")
-    if config.option.amber_compare is not None:
+    if option.amber_compare is not None:
         try:
-            testing.parse_comparator(config.option.amber_compare)
+            testing.parse_comparator(option.amber_compare)
         except ValueError as error:
             raise pytest.UsageError(f"--amber-compare: {error}") from None
     # The cells of one notebook share a kernel: they must stay together, and in their order.
-    notebooks = getattr(config.option, "nbval", False) or getattr(config.option, "nbval_lax", False)
-    if notebooks and getattr(config.option, "dist", "no") in ("load", "worksteal", "loadgroup"):
-        config.option.dist = "loadfile"
+    notebooks = getattr(option, "nbval", False) or getattr(option, "nbval_lax", False)
+    if notebooks and getattr(option, "dist", "no") in ("load", "worksteal", "loadgroup"):
+        option.dist = "loadfile"
     config.pluginmanager.register(_Plugin(config), "amber_nb-runs")
 
 
@@ -104,8 +88,7 @@ class _Plugin:
         self._folder = Path(self._worker["amber_folder"]) if self._worker else None
         self._notebook: NotebookUnderTest | None = None
         self._failed: set[Path] = set()
-        self._results: list[Result] = []
-        self._report_line = ""
+        self._summary: list[str] = []
 
     def _make_folder(self) -> Path:
         """Return the folder of all processes of the session; make it when it is needed."""
@@ -123,15 +106,13 @@ class _Plugin:
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput["amber_folder"] = str(self._make_folder())
 
-    # --- notebooks
-
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
         """Note which cells nbval will leave out: they are known here only, before any are deselected."""
         if not _is_nbval(collector):
             return (yield)
         with contextlib.suppress(OSError):
-            collector.stash[BEFORE] = testing.digest(collector.path.read_bytes())
+            collector.stash[BEFORE] = collector.path.read_bytes()
         report = yield
         collector.stash[SKIPPED] = {cell.cell_num for cell in report.result or () if cell.options["skip"]}
         return report
@@ -174,80 +155,46 @@ class _Plugin:
         try:
             notebook.flush()
             result = yield
-            self._end_notebook(notebook)
+            stash = notebook.collector.stash
+            passed = item.path not in self._failed
+            notebook.end(passed=passed, before=stash.get(BEFORE, b""), skipped=stash.get(SKIPPED, set()))
         finally:
             self._close_notebook()
         return result
 
-    def _end_notebook(self, notebook: NotebookUnderTest) -> None:
-        run, stash = notebook.run, notebook.collector.stash
-        if run is None:
-            return
-        complete = notebook.path not in self._failed and notebook.is_complete(stash.get(SKIPPED, set()))
-        with self.session.closing(run):
-            notebook.collect_rest()
-            if run.mode == "live":
-                testing.compare_run(run, notebook.run_again(run), notebook.tags())
-            run.close(complete=complete, files=lambda: {notebook.path: notebook.file(stash.get(BEFORE, ""))})
-
     def _close_notebook(self) -> None:
         if self._notebook is not None:
-            self._notebook.restore_environment()
+            self._notebook.environment.undo()
         self._notebook = None
-
-    # --- tests in Python
-
-    def start_test(self, item: pytest.Item) -> CassetteRun:
-        """Start the run of a test, or fail it where its cassette must not be replaced."""
-        run = self.session.test_run(item.path, item.nodeid)
-        if refusal := run.refusal():
-            pytest.fail(refusal, pytrace=False)
-        return run
-
-    def end_test(self, item: pytest.Item, run: CassetteRun) -> None:
-        """End the run of a test, when its client is closed."""
-        with self.session.closing(run):
-            run.collect()
-            if run.mode == "live":
-                testing.compare_run(run, [run.exchanges])
-            run.close(complete=item.stash.get(PASSED, False))
-
-    # --- the end of the session
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the report; a reply that is not what it was fails the session."""
         if self._worker or self._folder is None:
             return
-        if any(self._folder.glob("*.result")):  # else nothing need be imported
-            self._results = testing.load_results(self._folder)
-        failed = any(result.failed for result in self._results)
-        if self._config.option.amber_report is not None:
-            failed = not self._write_report(self._config.option.amber_report) or failed
+        # Without a result nothing need be imported.
+        results = testing.load_results(self._folder) if any(self._folder.glob("*.result")) else []
+        self._summary = [line for result in results for line in testing.format_result(result)]
+        failed = any(result.failed for result in results)
+        if (page := self._config.option.amber_report) is not None:
+            rows = [row for result in results for row in result.rows]
+            books = len({row.notebook for row in rows})
+            subtitle = f"amber_nb {amber_nb.__version__} · {len(rows)} replies of {books} notebooks, asked again"
+            try:
+                testing.write_report(page, rows, title="Drift of recorded replies", subtitle=subtitle)
+                self._summary.append(f"report: {page}")
+            except OSError as error:
+                self._summary.append(f"the report {page} was not written: {error.strerror or error}")
+                failed = True
         if failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _write_report(self, page: Path) -> bool:
-        rows = [row for result in self._results for row in result.rows]
-        books = len({row.notebook for row in rows})
-        subtitle = f"amber_nb {amber_nb.__version__} · {len(rows)} replies of {books} notebooks, asked again"
-        try:
-            testing.write_report(page, rows, title="Drift of recorded replies", subtitle=subtitle)
-        except OSError as error:
-            self._report_line = f"the report {page} was not written: {error.strerror or error}"
-            return False
-        self._report_line = f"report: {page}"
-        return True
-
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what the dots do not tell."""
-        lines = [line for result in self._results for line in testing.format_result(result)]
-        if self._report_line:
-            lines.append(self._report_line)
-        if lines:
+        if self._summary:
             terminalreporter.section("amber_nb")
-            for line in lines:
-                terminalreporter.line(line)
+        for line in self._summary:
+            terminalreporter.line(line)
 
     def pytest_unconfigure(self) -> None:
         self._close_notebook()
@@ -262,13 +209,20 @@ def amber(request: pytest.FixtureRequest) -> Iterator[amber_nb.Amber]:
     Its mode is chosen as for notebooks: replay; with `--amber=record` the test is recorded, and kept if it passes.
     """
     plugin: Any = request.config.pluginmanager.get_plugin("amber_nb-runs")
-    run = plugin.start_test(request.node)
+    session: PytestSession = plugin.session
+    run = session.test_run(request.path, request.node.nodeid)
+    if refusal := run.refusal():
+        pytest.fail(refusal, pytrace=False)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AMBER_JOURNAL", str(run.journal))
         client = amber_nb.Amber(**run.arguments)
     yield client
     client.close()
-    plugin.end_test(request.node, run)
+    with session.closing(run):
+        run.collect()
+        if run.mode == "live":
+            testing.compare_run(run, [run.exchanges], session.compare, {})
+        run.close(complete=request.node.stash.get(PASSED, False))
 
 
 def _is_nbval(collector: pytest.Collector | pytest.Item | None) -> bool:

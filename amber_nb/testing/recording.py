@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,8 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from ..cassettes.file import Cassette
-from ..cassettes.interaction import Interaction
+from ..cassettes.file import Cassette, Interaction
 from ..config import cassette_path, display_path
 from ..errors import AmberError, ConfigError
 from ..types import TextDelta
@@ -29,15 +28,17 @@ from ..wire.stream import (
     summarize,
 )
 from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
-from .runs import CassetteRun, CellExchange, Result, RunSettings, dump_notebook
+from .runs import CassetteRun, CellExchange, Result, dump_notebook
 
-__all__ = ["NotRecorded", "bless", "compare_run", "judge_exchanges", "list_drifted", "record", "summarize_reply"]
+__all__ = ["NotRecorded", "bless", "compare_run", "list_drifted", "record"]
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PROMPT = 400  # characters of a prompt that a report repeats
 
-# A recorded exchange, or None, and its counterpart in each run, or None.
-_Pair: TypeAlias = tuple[Interaction | None, list[CellExchange | None]]
+Runs: TypeAlias = Sequence[Sequence[CellExchange]]  # what each run asked, in its order
+_Choice: TypeAlias = Callable[[int | None], str | None]  # a cell → the comparator wanted for it, or None
+# A recorded exchange, or None, and its counterparts by the number of their run, in order.
+_Pair: TypeAlias = tuple[Interaction | None, dict[int, CellExchange]]
 
 
 class NotRecorded(AmberError):
@@ -57,35 +58,31 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
     """
     before, book = _read_notebook(notebook)
     with tempfile.TemporaryDirectory(prefix="amber-") as folder:
-        settings = RunSettings(folder=None, work=Path(folder))
-        run = CassetteRun(display_path(notebook), cassette_path(notebook), settings, "record")
-        run.check()
-        client = NotebookClient(
-            book, timeout=None, record_timing=False, resources={"metadata": {"path": str(notebook.parent)}}
-        )
+        run = CassetteRun(display_path(notebook), cassette_path(notebook), "record", Path(folder))
+        Cassette(run.cassette)  # before anything is asked that would take its place
+        where = {"metadata": {"path": str(notebook.parent)}}
+        client = NotebookClient(book, timeout=None, record_timing=False, resources=where)
         try:
             client.execute(env={**environment, **run.environment})
         except CellExecutionError as error:
-            raise NotRecorded(f"{run.name}: a cell failed; nothing was changed.\n{_last_lines(str(error))}") from None
+            # What failed, not how it got there.
+            end = "\n".join(_COLOURS.sub("", str(error)).rstrip().splitlines()[-12:])
+            raise NotRecorded(f"{run.name}: a cell failed; nothing was changed.\n{end}") from None
         except (DeadKernelError, RuntimeError) as error:
             raise NotRecorded(f"{run.name}: the kernel died ({error}); nothing was changed.") from None
         if notebook.read_bytes() != before:
             raise NotRecorded(f"{run.name}: the file was changed while it ran; nothing was changed by us.")
         try:
-            result = run.close(complete=True, files=lambda: {notebook: dump_notebook(book)})
+            run.close(complete=True, files=lambda: {notebook: dump_notebook(book)})
         except OSError as error:
             raise NotRecorded(f"{run.name}: {error.strerror or error}; nothing was changed.") from None
-    if result.recorded is None:
-        raise NotRecorded("\n".join(f"{run.name}: {note}" for note in result.notes))
-    return result
+    if run.result.recorded is None:
+        raise NotRecorded("\n".join(f"{run.name}: {why}" for why in run.result.notes + run.result.problems))
+    return run.result
 
 
 def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
-    """Record a notebook again, and report what differs from its old cassette.
-
-    Args:
-        notebook: its outputs and its cassette are replaced, see `record`.
-        environment: of its kernel, mode and cassette excepted.
+    """Record a notebook again as `record` does, and report what differs from its old cassette.
 
     Raises:
         ConfigError: it has no cassette.
@@ -97,18 +94,12 @@ def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
     old = Cassette(cassette).interactions
     result = record(notebook, environment)
     fresh = [(None, exchange) for exchange in Cassette(cassette).interactions]
-    result.rows = judge_exchanges(result.name, old, [fresh], lambda cell: None)
+    result.rows = _judge_exchanges(result.name, old, [fresh], lambda cell: None)
     return result
 
 
 def list_drifted(report: Path) -> list[Path]:
-    """Return the notebooks with replies that were not the same.
-
-    Args:
-        report: the `.json` of a drift report.
-
-    Returns:
-        Paths from the working directory, in the order of the report.
+    """Return the notebooks with replies that were not the same, from the `.json` of a drift report.
 
     Raises:
         ConfigError: the file is no drift report.
@@ -117,9 +108,8 @@ def list_drifted(report: Path) -> list[Path]:
         rows = json.loads(report.read_bytes())["rows"]
         return [Path(name) for name in dict.fromkeys(row["notebook"] for row in rows if row["status"] != "same")]
     except (KeyError, OSError, TypeError, ValueError):
-        raise ConfigError(
-            f"{display_path(report)} is no drift report: the .json beside the HTML page is wanted."
-        ) from None
+        what = "is no drift report: the .json beside the HTML page is wanted"
+        raise ConfigError(f"{display_path(report)} {what}.") from None
 
 
 def _read_notebook(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
@@ -132,113 +122,83 @@ def _read_notebook(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
         raise ConfigError(f"{display_path(notebook)} is no notebook.") from None
 
 
-def _last_lines(traceback: str) -> str:
-    """Return the end of a traceback without its colours: what failed, not how it got there."""
-    return "\n".join(_COLOURS.sub("", traceback).rstrip().splitlines()[-12:])
-
-
-# --- recorded and fresh exchanges
-
-
-def compare_run(
-    run: CassetteRun, runs: Sequence[Sequence[CellExchange]], tags: Mapping[int, Iterable[str]] | None = None
-) -> None:
+def compare_run(run: CassetteRun, runs: Runs, default: str | None, tags: Mapping[int, Iterable[str]]) -> None:
     """Judge a live run against its cassette, and put the rows into its result.
 
     Args:
-        run: a run in live mode.
+        run: in live mode.
         runs: what was asked in each run of the notebook or test, this one included.
+        default: comparator where no tag names one.
         tags: of the code cells, by their number from 1; a wrong one is a problem of the run.
     """
     comparators: dict[int | None, str | None] = {}
-    for number, cell_tags in (tags or {}).items():
+    for number, cell_tags in tags.items():
         try:
             comparators[number] = parse_tags(cell_tags)
         except ValueError as error:
             run.result.problems.append(f"cell {number}: {error}")
     if run.cassette.exists():
         recorded = Cassette(run.cassette).interactions
-        default = run.settings.compare
-        run.result.rows = judge_exchanges(run.name, recorded, runs, lambda cell: comparators.get(cell) or default)
+        run.result.rows = _judge_exchanges(run.name, recorded, runs, lambda cell: comparators.get(cell) or default)
     else:
         run.result.notes.append(f"nothing to compare with: there is no {display_path(run.cassette)}")
 
 
-def judge_exchanges(
-    notebook: str,
-    recorded: Iterable[Interaction],
-    runs: Sequence[Sequence[CellExchange]],
-    how: Callable[[int | None], str | None],
-) -> list[Row]:
-    """Judge every chat completion of a notebook.
-
-    Args:
-        notebook: its path, as the report names it.
-        recorded: the exchanges of its cassette.
-        runs: the fresh exchanges of each run, with the number of the cell that asked.
-        how: returns the comparator wanted for a cell, or None.
-
-    Returns:
-        A row for each exchange, by cell and then as recorded.
-    """
-    pairs: list[_Pair] = [(exchange, []) for exchange in recorded if _is_completion(exchange)]
+def _judge_exchanges(notebook: str, recorded: Iterable[Interaction], runs: Runs, how: _Choice) -> list[Row]:
+    """Judge every chat completion."""
+    pairs: list[_Pair] = [(exchange, {}) for exchange in recorded if _is_completion(exchange)]
     for number, run in enumerate(runs):
-        fresh = [item for item in run if _is_completion(item[1])]
-        for index, item in zip(_match(pairs, fresh), fresh, strict=True):
-            if index is None:
-                pairs.append((None, [None] * number + [item]))
-            else:
-                pairs[index][1].append(item)
-        for _, counterparts in pairs:
-            counterparts.extend([None] * (number + 1 - len(counterparts)))
-    rows = [_judge_pair(notebook, pair, how) for pair in pairs]
-    rows.sort(key=lambda row: (row.cell is None, row.cell or 0))  # stable: within a cell as recorded
-    for _, calls in groupby(rows, key=lambda row: row.cell):
-        for call, row in enumerate(calls, 1):
-            row.call = call
-    return rows
+        _match(pairs, number, [item for item in run if _is_completion(item[1])])
+    rows = [_judge_pair(notebook, pair, len(runs), how) for pair in pairs]
+    calls: Counter[int | None] = Counter()
+    for row in rows:
+        calls[row.cell] += 1
+        row.call = calls[row.cell]
+    return sorted(rows, key=lambda row: (row.cell is None, row.cell or 0))  # stable: within a cell as recorded
 
 
 def _is_completion(exchange: Interaction) -> bool:
     return exchange.request.path.partition("?")[0] == "/chat/completions"
 
 
-def _match(
-    pairs: Sequence[tuple[Interaction | None, list[CellExchange | None]]], fresh: Sequence[CellExchange]
-) -> list[int | None]:
-    """Find the pair of each fresh exchange: the same request first, then, in order, what is left.
+def _match(pairs: list[_Pair], number: int, fresh: Iterable[CellExchange]) -> None:
+    """Add the exchanges of a run to their pairs: the same request first, then, in order, what is left.
 
     A prompt that holds an earlier answer is another one now, and still the same question of the notebook.
     """
     by_request = {}
     for index, (recorded, counterparts) in enumerate(pairs):
-        exchange = recorded or next(item[1] for item in counterparts if item is not None)
-        by_request[exchange.request.exact, exchange.n] = index
-    free = dict.fromkeys(range(len(pairs)))
-    indices: list[int | None] = []
-    for _, exchange in fresh:
-        index = by_request.get((exchange.request.exact, exchange.n), -1)
-        indices.append(index if index in free else None)
-        free.pop(index, None)
-    left = iter(free)
-    return [next(left, None) if index is None else index for index in indices]
+        exchange = recorded or next(iter(counterparts.values()))[1]
+        by_request[exchange.slot] = index
+    free = dict(enumerate(counterparts for _, counterparts in pairs))
+    left = []
+    for item in fresh:
+        index = by_request.get(item[1].slot, -1)
+        if index in free:
+            free.pop(index)[number] = item
+        else:
+            left.append(item)
+    for counterparts, item in zip(free.values(), left, strict=False):
+        counterparts[number] = item
+    pairs += [(None, {number: item}) for item in left[len(free) :]]
 
 
-def _judge_pair(notebook: str, pair: _Pair, how: Callable[[int | None], str | None]) -> Row:
+def _judge_pair(notebook: str, pair: _Pair, n_runs: int, how: _Choice) -> Row:
     exchange, counterparts = pair
-    present = [item for item in counterparts if item is not None]
-    cell = present[0][0] if present else None
-    recorded = summarize_reply(exchange) if exchange is not None else None
-    missing = ReplySummary(text="", error="NotAsked: this run did not come so far as to ask it")
-    items = counterparts if recorded is not None and present else present
-    runs = tuple(summarize_reply(item[1]) if item is not None else missing for item in items)
+    cell = next((cell for cell, _ in counterparts.values()), None)
+    recorded = _summarize(exchange) if exchange is not None else None
+    replies = {number: _summarize(fresh) for number, (_, fresh) in counterparts.items()}
+    if recorded is not None and replies:
+        missing = ReplySummary(text="", error="NotAsked: this run did not come so far as to ask it")
+        replies = {number: replies.get(number, missing) for number in range(n_runs)}
+    runs = tuple(replies.values())
     name = how(cell)
     comparator = parse_comparator(name) if name else default_comparator(recorded)
     return Row(
         notebook=notebook,
         cell=cell,
         call=0,
-        prompt=_prompt(exchange or present[0][1]),
+        prompt=_prompt(exchange or next(iter(counterparts.values()))[1]),
         how=str(comparator),
         verdict=judge(recorded, runs, comparator),
         recorded=recorded,
@@ -257,7 +217,7 @@ def _prompt(exchange: Interaction) -> str:
     return ""
 
 
-def summarize_reply(exchange: Interaction) -> ReplySummary:
+def _summarize(exchange: Interaction) -> ReplySummary:
     """Summarize the reply of an exchange, whole or as far as it came."""
     body = b"".join(piece for _, piece in exchange.steps)
     if exchange.status is None:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 
-from ..cassettes.file import Cassette
-from ..cassettes.interaction import Interaction
+from ..cassettes.file import Cassette, Interaction
 from ..config import CASSETTE_FOLDER, CASSETTE_SUFFIX, display_path
 from ..errors import ConfigError
 from ..files import replace_files
@@ -27,9 +26,7 @@ __all__ = [
     "CassetteRun",
     "CellExchange",
     "Result",
-    "RunSettings",
     "cassette_for_test",
-    "digest",
     "dump_notebook",
     "format_result",
     "mirror_folder",
@@ -43,21 +40,16 @@ _MAX_NAME = 120  # bytes of a test's name; file systems take 255
 _MAX_UNUSED = 10  # unused exchanges of one cassette that are named
 
 
-# --- results
-
-
 @dataclass(slots=True, kw_only=True)
 class Result:
     """What the run of one notebook or test found.
 
     Attributes:
-        name: of the notebook or test, in messages.
         unused: lines of its cassette where exchanges begin that were not asked for.
         warnings: of the client, which no output may carry.
-        notes: on the recording.
-        problems: that came up when the run was closed; they fail the session.
+        notes: on the recording or the comparison.
+        problems: fail the session, even if all cells and tests pass.
         recorded: number of exchanges now in the cassette; None where it stays as it was.
-        rows: judged chat completions.
     """
 
     name: str
@@ -70,9 +62,8 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether it fails the session, even if all cells and tests pass."""
-        unkept = any("not recorded" in note for note in self.notes)
-        return unkept or bool(self.problems) or any(row.verdict.status != "same" for row in self.rows)
+        """Whether it fails the session."""
+        return bool(self.problems) or any(row.verdict.status != "same" for row in self.rows)
 
 
 def format_result(result: Result) -> Iterator[str]:
@@ -91,58 +82,28 @@ def format_result(result: Result) -> Iterator[str]:
             yield f"  {cell}call {row.call}: {row.verdict.label} ({row.how}) – {row.verdict.why}"
 
 
-# --- one run
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """Settings that all runs of a session share.
-
-    Attributes:
-        folder: of all cassettes; None where each lies beside its notebook or test.
-        work: folder for files that nobody keeps.
-        compare: comparator where no cell tag names one.
-        runs: how often a notebook is run in live mode.
-    """
-
-    folder: Path | None
-    work: Path
-    compare: str | None = None
-    runs: int = 1
-
-
-@dataclass(slots=True)
 class CassetteRun:
     """One run of a notebook or a test on its cassette.
 
     Attributes:
-        name: of the notebook or test, in messages.
         cassette: the recording, which need not exist.
-        settings: of the session.
         mode: replay, record, live, cache or simulate.
-        result: what the run found.
+        work: folder for files that nobody keeps, also of other runs.
         journal: file in which the client notes warnings and the exchanges that it replays.
         fresh: cassette for what is asked anew.
         exchanges: fresh ones, each with the number of the cell that asked.
     """
 
-    name: str
-    cassette: Path
-    settings: RunSettings
-    mode: str
-    result: Result = field(init=False)
-    journal: Path = field(init=False)
-    fresh: Path = field(init=False)
-    exchanges: list[CellExchange] = field(default_factory=list)
-    _seen: set[tuple[str, int, int]] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        slug = re.sub(r"\W+", "-", self.name)[-80:]
-        number = sum(1 for _ in self.settings.work.iterdir())
-        self.journal = self.settings.work / f"{number}-{slug}.journal"
-        self.fresh = self.settings.work / f"{number}-{slug}{CASSETTE_SUFFIX}"
+    def __init__(self, name: str, cassette: Path, mode: str, work: Path) -> None:
+        self.name, self.cassette, self.mode, self.work = name, cassette, mode, work
+        self.result = Result(name=name)
+        slug = re.sub(r"\W+", "-", name)[-80:]
+        number = sum(1 for _ in work.iterdir())
+        self.journal = work / f"{number}-{slug}.journal"
+        self.fresh = work / f"{number}-{slug}{CASSETTE_SUFFIX}"
         self.journal.touch()
-        self.result = Result(name=self.name)
+        self.exchanges: list[CellExchange] = []
+        self._seen: set[tuple[str, int, int]] = set()
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -165,19 +126,11 @@ class CassetteRun:
             "AMBER_JOURNAL": str(self.journal),
         }
 
-    def check(self) -> None:
-        """Check the cassette before anything is asked that would take its place or be compared with it.
-
-        Raises:
-            ConfigError: it is damaged, full of conflicts, or of a newer version.
-        """
-        if self.mode in FRESH:
-            Cassette(self.cassette)
-
     def refusal(self) -> str | None:
-        """Return why the run must not start, or None: see `check`."""
+        """Return why nothing may be asked that would take the cassette's place or be compared with it, or None."""
         try:
-            self.check()
+            if self.mode in FRESH:
+                Cassette(self.cassette)
         except ConfigError as error:
             return str(error)
         return None
@@ -187,12 +140,12 @@ class CassetteRun:
         if self.mode not in FRESH or not self.fresh.exists():
             return
         for exchange in Cassette(self.fresh).interactions:
-            slot = (exchange.request.exact, exchange.n, exchange.attempt)
-            if slot not in self._seen:
-                self._seen.add(slot)
+            attempt = (*exchange.slot, exchange.attempt)
+            if attempt not in self._seen:
+                self._seen.add(attempt)
                 self.exchanges.append((cell, exchange))
 
-    def close(self, *, complete: bool, files: Callable[[], Mapping[Path, bytes]] = dict) -> Result:
+    def close(self, *, complete: bool, files: Callable[[], Mapping[Path, bytes]] = dict) -> None:
         """Read the journal, look for unused exchanges, and keep the recording.
 
         Args:
@@ -209,26 +162,20 @@ class CassetteRun:
             used = {entry["used"] for entry in entries if "used" in entry}
             lines = [exchange.line for exchange in Cassette(self.cassette).interactions]
             self.result.unused = [line for line in lines if line not in used]
-        if self.mode == "record":
-            self._keep(complete, files)
-        return self.result
-
-    def _keep(self, complete: bool, files: Callable[[], Mapping[Path, bytes]]) -> None:
+        if self.mode != "record":
+            return
         if not complete or self.result.warnings:
-            why = self.result.warnings[0] if self.result.warnings else "not all of it ran and passed"
-            self.result.notes.append(f"not recorded, and nothing changed: {why}")
+            why = next(iter(self.result.warnings), "not all of it ran and passed")
+            self.result.problems.append(f"not recorded, and nothing changed: {why}")
         elif not self.fresh.exists():
             self.result.notes.append("nothing was asked: there is nothing to record")
         else:
-            self.check()
+            Cassette(self.cassette)  # nothing is recorded over one that is damaged
             count = len(Cassette(self.fresh).interactions)
             replace_files({self.cassette: self.fresh.read_bytes(), **files()})
             self.result.recorded = count
             noun = "exchange" if count == 1 else "exchanges"
             self.result.notes.append(f"recorded: {count} {noun} in {display_path(self.cassette)}")
-
-
-# --- names of cassettes
 
 
 def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> Path:
@@ -242,10 +189,7 @@ def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> P
 def mirror_folder(folder: Path, path: Path, base: Path) -> Path:
     """Return where, below the folder of all cassettes, those of a file lie: names are unique in one folder only.
 
-    Args:
-        folder: of all cassettes.
-        path: of the notebook or the test module.
-        base: files that are directly in here have their cassettes directly in `folder`.
+    Files directly in `base` have their cassettes directly in `folder`.
     """
     if path.is_relative_to(base):
         return folder / path.parent.relative_to(base)
@@ -253,16 +197,8 @@ def mirror_folder(folder: Path, path: Path, base: Path) -> Path:
     return folder / f"{path.parent.name}-{_short_digest(outside)}"
 
 
-def digest(content: bytes) -> str:
-    """Return the SHA-256 of a file's content, to see later whether it has changed."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def _short_digest(text: str) -> str:
-    return digest(text.encode(errors="surrogatepass"))[:6]
-
-
-# --- files
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:6]
 
 
 def dump_notebook(book: Any) -> bytes:

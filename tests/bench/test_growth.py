@@ -21,16 +21,15 @@ from gateway import Said as Reply
 from kernels import execute, kernel_with
 
 from amber_nb import Amber
-from amber_nb.cassettes.interaction import Interaction, dumps
+from amber_nb.cassettes.file import Interaction, dumps
 from amber_nb.cassettes.match import difference, fingerprint
 from amber_nb.cassettes.session import Recording
 from amber_nb.display.comm import DeltaStream
 from amber_nb.display.highlight import code_html
 from amber_nb.display.html import markdown_html
 from amber_nb.display.live import StreamView
-from amber_nb.testing.diff import diff_texts
-from amber_nb.testing.drift import ReplySummary, compare, judge, parse_comparator
-from amber_nb.testing.report import Row, render_html
+from amber_nb.testing.drift import ReplySummary, Row, compare, judge, parse_comparator
+from amber_nb.testing.report import diff_texts, render_html
 from amber_nb.tools import to_tool_content
 from amber_nb.tools.structured import JsonSchema
 from amber_nb.types import ToolContent, ToolRun

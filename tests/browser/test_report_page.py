@@ -8,8 +8,8 @@ import pytest
 from accessibility import RUN_AXE
 from playwright.sync_api import expect
 
-from amber_nb.testing.drift import ReplySummary, default_comparator, judge, parse_comparator
-from amber_nb.testing.report import Row, write_report
+from amber_nb.testing.drift import ReplySummary, Row, default_comparator, judge, parse_comparator
+from amber_nb.testing.report import write_report
 
 pytestmark = pytest.mark.browser
 

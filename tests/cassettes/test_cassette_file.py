@@ -10,8 +10,7 @@ from gateway import DONE, Said, chunk, serve, spoken
 from patience import so_far, until
 
 from amber_nb import Amber, CassetteMiss, ConfigError
-from amber_nb.cassettes.file import Cassette
-from amber_nb.cassettes.interaction import Interaction, dumps
+from amber_nb.cassettes.file import Cassette, Interaction, dumps
 from amber_nb.cassettes.match import fingerprint
 from amber_nb.simulator import Server
 

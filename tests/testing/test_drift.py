@@ -8,16 +8,19 @@ from dataclasses import replace
 
 import pytest
 
-from amber_nb.testing.diff import common_pairs, diff_json, diff_texts, parse_json, similarity
 from amber_nb.testing.drift import (
     Comparator,
     ReplySummary,
     compare,
     default_comparator,
+    diff_json,
     judge,
     parse_comparator,
+    parse_json,
     parse_tags,
+    similarity,
 )
+from amber_nb.testing.report import common_pairs, diff_texts
 
 # --- which comparison
 

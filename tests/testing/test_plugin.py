@@ -6,7 +6,7 @@ import pytest
 from children import code, run_pytest, run_pytest_here, stream_output, write
 from nbformat.v4 import new_output
 
-from amber_nb.cassettes.interaction import HEADER
+from amber_nb.cassettes.file import HEADER
 
 ENVIRONMENT = "import os, amber_nb; print({n: os.environ.get(n) for n in ('AMBER_MODE', 'AMBER_DISPLAY')})"
 ELSEWHERE = ENVIRONMENT.replace(", amber_nb", "")

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from amber_nb.testing.drift import Comparison, ReplySummary, Verdict, default_comparator, judge, parse_comparator
+from amber_nb.testing.drift import Comparison, ReplySummary, Row, Verdict, default_comparator, judge, parse_comparator
 from amber_nb.testing.report import (
     STYLE,
-    Row,
     format_change,
     format_seconds,
     render_html,

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from amber_nb.cassettes.interaction import HEADER
+from amber_nb.cassettes.file import HEADER
 from amber_nb.errors import ConfigError
 from amber_nb.files import replace_files
 from amber_nb.testing.notebooks import (
@@ -23,10 +23,7 @@ from amber_nb.testing.plugin import _Plugin, pytest_configure
 from amber_nb.testing.runs import (
     CassetteRun,
     Result,
-    RunSettings,
     cassette_for_test,
-    digest,
-    format_result,
     mirror_folder,
 )
 
@@ -35,8 +32,7 @@ from amber_nb.testing.runs import (
 def run(tmp_path):
     """Of a notebook that is recorded; it has requests something, and there is an older cassette."""
     (tmp_path / "work").mkdir()
-    settings = RunSettings(folder=None, work=tmp_path / "work")
-    run = CassetteRun("talk.ipynb", tmp_path / "talk.jsonl", settings, "record")
+    run = CassetteRun("talk.ipynb", tmp_path / "talk.jsonl", "record", tmp_path / "work")
     run.fresh.write_bytes(HEADER)
     run.cassette.write_bytes(HEADER)
     return run
@@ -94,15 +90,15 @@ def test_one_folder_for_all_cassettes_has_those_of_the_notebooks_in_it(tmp_path)
 
 
 def test_outputs_go_to_the_cells_that_ran(notebook):
-    before = digest(notebook.read_bytes())
+    before = notebook.read_bytes()
     book = nbformat.reads(insert_outputs(notebook, [(1, [new_output("stream", text="new")])], before).decode(), 4)
     assert [cell.outputs[0].text for cell in book.cells] == ["old", "new"]
     assert [cell.execution_count for cell in book.cells] == [5, 1]
 
 
 def test_a_file_changed_while_it_ran_gets_no_outputs(notebook, run):
-    before = digest(notebook.read_bytes())
-    changed = notebook.read_bytes() + b"\n"
+    before = notebook.read_bytes()
+    changed = before + b"\n"
     notebook.write_bytes(changed)
     with pytest.raises(ConfigError, match="changed while it ran"):
         run.close(complete=True, files=lambda: {notebook: insert_outputs(notebook, [], before)})
@@ -113,8 +109,7 @@ def test_a_file_changed_while_it_ran_gets_no_outputs(notebook, run):
 @pytest.mark.parametrize("content", [b"<<<<<<< HEAD\n", HEADER + b"<<<<<<< HEAD\n", b'{"amber_cassette": 99}\n'])
 def test_a_cassette_that_is_none_is_not_overwritten(run, content):
     run.cassette.write_bytes(content)
-    with pytest.raises(ConfigError):
-        run.check()
+    assert run.refusal()
     with pytest.raises(ConfigError):
         run.close(complete=True)
     assert run.cassette.read_bytes() == content
@@ -142,7 +137,7 @@ def test_a_problem_fails_the_session(tmp_path):
     ended = SimpleNamespace(exitstatus=pytest.ExitCode.OK)
     plugin.pytest_sessionfinish(ended)
     assert ended.exitstatus == pytest.ExitCode.TESTS_FAILED
-    assert [line for result in plugin._results for line in format_result(result)] == ["talk.ipynb: cell 3: a tag"]
+    assert plugin._summary == ["talk.ipynb: cell 3: a tag"]
 
 
 @pytest.fixture
@@ -160,7 +155,7 @@ def plugin(run, tmp_path, monkeypatch):
 def test_the_environment_is_given_back_even_when_the_end_fails(plugin):
     teardown = plugin.pytest_runtest_teardown(SimpleNamespace(path=plugin._notebook.path), None)
     next(teardown)
-    plugin._end_notebook = lambda notebook: 1 / 0
+    plugin._notebook.end = lambda **_: 1 / 0
     with pytest.raises(ZeroDivisionError):
         teardown.send(None)
     assert "AMBER_MODE" not in os.environ
