@@ -260,9 +260,8 @@ def _find_login(
 ) -> tuple[str, Secret] | None:
     """Return base URL and key; None where neither is set and both are `optional`."""
     if not any(source.key for source in sources):
-        login = stored_login()
-        values = {"AMBER_BASE_URL": login.get("base_url"), "AMBER_API_KEY": login.get("api_key")}
-        sources.append(_Source("the keyring", values))
+        # In no variable of this frame: a verbose traceback would print the key.
+        sources.append(_Source("the keyring", {f"AMBER_{name.upper()}": text for name, text in stored_login().items()}))
     host = _find_host(sources)
     key_source = next((source for source in sources if source.key), None)
     if optional and host is None and key_source is None:

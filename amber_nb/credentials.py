@@ -42,24 +42,17 @@ def load() -> dict[str, str]:
     return {name: value for name in ("base_url", "api_key") if isinstance(value := login.get(name), str)}
 
 
-def store(*, base_url: str, api_key: str) -> None:
-    """Store a login in place of an earlier one.
-
-    Raises:
-        ConfigError: there is no keyring to store it in.
-    """
-    reason = "the package 'keyring' is not installed"
-    if (keyring := _keyring()) is not None:
-        try:
-            keyring.set_password(*ENTRY, json.dumps({"base_url": base_url, "api_key": api_key}))
-            return
-        except Exception as error:
-            # The backend's own message may quote what it was given; its class says enough.
-            reason = f"the keyring does not take it ({type(error).__name__})"
-    raise ConfigError(
-        f"Nothing was stored: {reason}. Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN "
-        "and AMBER_API_KEY in the environment or in a .env file."
-    ) from None
+def store(*, base_url: str, api_key: str) -> str | None:
+    """Store a login in place of an earlier one; return why that cannot be, None where it is done."""
+    keyring = _keyring()
+    if keyring is None:
+        return "the package 'keyring' is not installed"
+    try:
+        keyring.set_password(*ENTRY, json.dumps({"base_url": base_url, "api_key": api_key}))
+    except Exception as error:
+        # The backend's own message may quote what it was given; its class says enough.
+        return f"the keyring does not take it ({type(error).__name__})"
+    return None
 
 
 def login() -> settings.Config:
@@ -79,5 +72,10 @@ def login() -> settings.Config:
     if url is None or not key.reveal():
         raise ConfigError("Both a domain and a key are needed; nothing was stored.")
     config = settings.load_config(base_url=url, api_key=key, mode="live")
-    store(base_url=url, api_key=key.reveal())
+    if reason := store(base_url=url, api_key=key.reveal()):
+        # Raised here, where the key is a `Secret`: a verbose traceback prints a frame's variables.
+        raise ConfigError(
+            f"Nothing was stored: {reason}. Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN "
+            "and AMBER_API_KEY in the environment or in a .env file."
+        ) from None
     return config
