@@ -42,9 +42,7 @@ def has_front_end() -> bool:
     Lab, Notebook and VS Code name the cell in the request's metadata; nbclient, nbval and papermill send none. The
     environment is no sign: children of a Lab kernel inherit it.
     """
-    if "google.colab" in sys.modules:
-        return True
-    return bool(_request().get("metadata", {}).get("cellId"))
+    return "google.colab" in sys.modules or bool(cell_id())
 
 
 def in_kernel() -> bool:
@@ -110,9 +108,7 @@ def _shell() -> Any:
 
 def _request() -> Mapping[str, Any]:
     shell = _shell()
-    if not hasattr(shell, "get_parent"):
-        return {}
-    return shell.get_parent() or {}
+    return shell.get_parent() or {} if hasattr(shell, "get_parent") else {}
 
 
 class DisplayQueue:
