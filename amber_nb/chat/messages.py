@@ -223,7 +223,7 @@ def _endpoint_parameters() -> frozenset[str]:
 
 _DENIED = "Denied: this call was not allowed to run."
 _REASON = " Reason: "
-_EDITED = re.compile(r"\[The (reader|policy) changed the arguments to (\{.*?\})\]\n", re.DOTALL)
+_EDITED = re.compile(r"\[The (reader|policy) changed the arguments to (?=\{)")
 _FAILED = "Error: "
 _RESULT = "[Result]\n"
 _TIMEOUT = re.compile(r"Error: no result within [\d.e+]+ s\.")
@@ -259,20 +259,13 @@ def encode_result(text: str) -> str:
 def decode_outcome(text: str) -> RecordedOutcome:
     """Read the outcome of a call from its tool message."""
     by, arguments = None, None
-    if text.startswith("[The "):
+    if edited := _EDITED.match(text):
         try:
-            end = text.index("]\n")
-            while True:  # the arguments may hold the end mark, too
-                found = _EDITED.fullmatch(text[: end + 2])
-                try:
-                    arguments = json.loads(found[2]) if found else None
-                except ValueError:
-                    end = text.index("]\n", end + 1)
-                    continue
-                by, text = (found[1], text[end + 2 :]) if found else (None, text)
-                break
-        except ValueError:  # without the end mark it is a result that begins like an edit
-            by, arguments = None, None
+            value, end = json.JSONDecoder().raw_decode(text, edited.end())
+        except (ValueError, RecursionError):  # a result that begins like an edit
+            end = len(text)
+        if text.startswith("]\n", end):
+            by, arguments, text = edited[1], value, text[end + 2 :]
     if text.startswith(_RESULT):
         return RecordedOutcome("ran", text.removeprefix(_RESULT), by, arguments)
     if text.startswith(_DENIED):
