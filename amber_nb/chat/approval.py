@@ -89,14 +89,14 @@ class ApprovalPrompt:
             if self._allowed_all:
                 return Approval(Allow(), "reader", always=True)
             try:
-                typed: Approval = await self._executor.run_in_cell(lambda: _prompt(call, check), self._timeout_s)
+                approval: Approval = await self._executor.run_in_cell(lambda: _prompt(call, check), self._timeout_s)
             except UserCodeError as failure:  # a front end without an input line
                 name = type(failure.error).__name__
                 raise _no_approval(
                     call, f"and it cannot be asked for here ({name}). Give a policy: require_approval=…"
                 ) from None
-            self._allowed_all = typed.always
-            return typed
+            self._allowed_all = approval.always
+            return approval
 
     async def _ask_on_page(
         self,
@@ -148,16 +148,16 @@ def _prompt(call: ToolCall, check: Check) -> Approval:
         if not line.startswith("{"):
             continue
         try:
-            edited = json.loads(line)
+            arguments = json.loads(line)
         except ValueError as error:
             print(f"This is no JSON: {error}")
             continue
-        edited = restore(edited, call.arguments)
-        before, after = (json.dumps(each, ensure_ascii=False) for each in (call.arguments, edited))
+        arguments = restore(arguments, call.arguments)
+        before, after = (json.dumps(each, ensure_ascii=False) for each in (call.arguments, arguments))
         if HIDDEN in after and HIDDEN not in before:
             print(f"Write the secrets out where {HIDDEN} stands: it cannot be told which one belongs there.")
             continue
-        if wrong := check(edited):
+        if wrong := check(arguments):
             print(show_controls(wrong))
             continue
-        return Approval(Allow(edited), "reader")
+        return Approval(Allow(arguments), "reader")

@@ -20,7 +20,7 @@ from ..types import ToolContent, replace_surrogates
 from ..wire import event_loop
 from .messages import encode_result
 
-__all__ = ["THREAD_RUNS_ON", "CellExecutor", "UserCodeError", "run_in_thread", "run_tool"]
+__all__ = ["THREAD_RUNS_ON", "CellExecutor", "UserCodeError", "run_tool", "validate"]
 
 _MAX_ERROR_CHARS = 300  # of a tool's error, as the model gets it
 THREAD_RUNS_ON = "its thread cannot be stopped and is still running"
@@ -106,6 +106,14 @@ async def run_in_thread(context: contextvars.Context, work: Callable[[], Any]) -
     except RuntimeError as error:  # the machine has no more threads
         raise UserCodeError(error) from None
     return await asyncio.wrap_future(future)
+
+
+async def validate(context: contextvars.Context, work: Callable[[], Any]) -> Any:
+    """Run a validator in a thread, and raise what it raises: it may be the user's, and this loop reads all answers."""
+    try:
+        return await run_in_thread(context, work)
+    except UserCodeError as failure:
+        raise failure.error from None
 
 
 def _message(error: BaseException) -> str:

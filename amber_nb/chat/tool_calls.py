@@ -19,7 +19,7 @@ from .. import tools as toolbox
 from ..errors import ToolError
 from ..types import Allow, Deny, ToolCall, ToolProgress, ToolRun
 from .approval import Approval, ApprovalPrompt
-from .execute import THREAD_RUNS_ON, CellExecutor, UserCodeError, run_in_thread, run_tool
+from .execute import THREAD_RUNS_ON, CellExecutor, UserCodeError, run_tool, validate
 from .messages import decode_outcome, encode_denial, encode_edit
 
 __all__ = ["ToolRunner"]
@@ -72,14 +72,14 @@ class ToolRunner:
         self._calls: list[_PendingCall] = []
 
     async def run(
-        self, calls: Sequence[Mapping[str, Any]], number: int, recorded: Mapping[str, str] | None = None
+        self, calls: Sequence[Mapping[str, Any]], number: int, recorded_results: Mapping[str, str] | None = None
     ) -> list[ToolRun]:
         """Handle the calls of one reply.
 
         Args:
             calls: `tool_calls` of the reply, with unique ids.
             number: of the round, from 1.
-            recorded: in a replay, the recorded tool message of each call, by its id; nothing is run.
+            recorded_results: in a replay, the tool message of each call, by its id; nothing is run.
 
         Raises:
             ToolError: approval is needed and nobody is there; a policy's own arguments are wrong; the model repeats
@@ -90,8 +90,8 @@ class ToolRunner:
         for call in pending:
             await self._check(call)
         self._raise_if_repeated(pending)
-        if recorded is not None:
-            return [self._replay(call, recorded.get(call.id)) for call in pending]
+        if recorded_results is not None:
+            return [self._replay(call, recorded_results.get(call.id)) for call in pending]
         for call in pending:
             await self._apply_policy(call)
         # Each call runs as soon as it is decided on, whatever the others wait for.
@@ -158,24 +158,19 @@ class ToolRunner:
     async def _apply_policy(self, call: _PendingCall) -> None:
         if call.arguments is None:
             return
-        needs_reader = call.tool.require_approval
         if callable(self._approval):
             decision = await self._ask_policy(self._to_tool_call(call))
+            if isinstance(decision, bool):
+                decision = Allow() if decision else Deny()
             if isinstance(decision, (Allow, Deny)):
                 call.approval = Approval(await self._check_decision(call, decision), "policy")
-                return
-            if decision is True or decision is False:
-                call.approval = Approval(Allow() if decision else Deny(), "policy")
                 return
             if decision is not None:
                 raise TypeError(
                     f"require_approval must give Allow, Deny, True, False or None (ask the reader), not "
                     f"{type(decision).__name__}; nothing was run"
                 )
-            needs_reader = True
-        elif self._approval:
-            needs_reader = True
-        if needs_reader:
+        if self._approval is not False or call.tool.require_approval:
             self._update(call, state="waiting")
 
     def _to_tool_call(self, call: _PendingCall) -> ToolCall:
@@ -232,12 +227,8 @@ class ToolRunner:
             ) from None
 
     async def _check_arguments(self, call: _PendingCall, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Check arguments in a thread: a validator may be code of the user's, and this loop reads all answers."""
-        try:
-            checked: dict[str, Any] = await run_in_thread(self._context, lambda: _prepare(call, arguments)[0])
-            return checked
-        except UserCodeError as raised:
-            raise raised.error from None
+        checked: dict[str, Any] = await validate(self._context, lambda: _prepare(call, arguments)[0])
+        return checked
 
     async def _ask(self, call: _PendingCall) -> Approval:
         def check(arguments: Mapping[str, Any]) -> str:

@@ -97,11 +97,11 @@ def summarize_arguments(arguments: Mapping[str, Any] | str, limit: int) -> str:
     """Return arguments as they are written in a call, at most `limit` characters."""
     if isinstance(arguments, str):
         return shorten(" ".join(redact_json_text(arguments[: 4 * limit]).split()), limit)
-    listed = (
+    items = (
         f"{name}={repr(shorten(value, 80)) if isinstance(value, str) else shorten(_json(value), 80)}"
         for name, value in redact(arguments).items()
     )
-    return shorten(", ".join(listed), limit)
+    return shorten(", ".join(items), limit)
 
 
 def _line(run: ToolRun) -> str:

@@ -114,8 +114,8 @@ def markdown_html(text: str, *, max_bytes: int = 500_000, name: str = "amber-md"
         if shown < len(text)
         else ""
     )
-    declared = ";".join(part for part in (style, theme_colours(renderer.colours)) if part)
-    attributes = f' style="{declared}"' if declared else ""
+    declarations = ";".join(part for part in (style, theme_colours(renderer.colours)) if part)
+    attributes = f' style="{declarations}"' if declarations else ""
     return f'<div class="{name}" dir="auto"{attributes}>{output.html()}{note}</div>'
 
 
