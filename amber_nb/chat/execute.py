@@ -100,7 +100,7 @@ async def run_in_thread(context: contextvars.Context, work: Callable[[], Any]) -
         UserCodeError: it raised something, or no thread could be started.
     """
     future: Future[Any] = Future()
-    run = partial(context.copy().run, _run_job, work, future, reraised=())
+    run = partial(context.copy().run, _run_job, work, future, exempt=())
     try:
         threading.Thread(target=run, name="amber-tool", daemon=True).start()
     except RuntimeError as error:  # the machine has no more threads
@@ -196,14 +196,14 @@ class CellExecutor:
 
 
 def _run_job(
-    work: Callable[[], Any], future: Future[Any], reraised: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
+    work: Callable[[], Any], future: Future[Any], exempt: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
 ) -> None:
     """Run a function for a future; an interrupt of the cell is the reader's, and ends the whole ask."""
     if not future.set_running_or_notify_cancel():
         return
     try:
         result = work()
-    except reraised:
+    except exempt:
         raise
     except BaseException as error:
         future.set_exception(UserCodeError(error))

@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,12 @@ class DisplayQueue:
                     shows.callback(each.context.run, each.display)
 
 
+@dataclass(eq=False, slots=True)
 class _Place:
-    def __init__(self, cell: str | None, context: contextvars.Context) -> None:
-        self.cell = cell
-        self.context = context
-        self.display: Callable[[], None] | None = None
-        self.ended = False
+    cell: str | None
+    context: contextvars.Context
+    display: Callable[[], None] | None = None
+    ended: bool = False
 
 
 def is_answer(data: Mapping[str, Any]) -> bool:
