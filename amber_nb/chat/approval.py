@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from .. import clock, display
 from ..display.escape import shorten, show_controls
@@ -13,12 +14,23 @@ from ..errors import ToolError
 from ..redact import HIDDEN, redact, restore
 from ..types import Allow, Deny, ToolCall
 from .execute import CellExecutor, UserCodeError
-from .tool_calls import Approval
 
-__all__ = ["ApprovalPrompt"]
+__all__ = ["Approval", "ApprovalPrompt"]
 
 _MAX_ARGUMENT_CHARS = 2_000  # of a call that is shown at the keyboard
 _CARD_CHECK_S = 0.05  # between two looks whether a page shows the card
+
+
+Check: TypeAlias = Callable[[Mapping[str, Any]], str]  # returns what is wrong with edited arguments, or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A decision on a call, and who made it; with `always` it holds for all later calls."""
+
+    decision: Allow | Deny
+    by: str
+    always: bool = False
 
 
 class ApprovalPrompt:
@@ -46,49 +58,45 @@ class ApprovalPrompt:
         self._keyboard = asyncio.Lock()  # two questions at one keyboard would read each other's answers
         self._allowed_all = False  # then the questions that wait for the keyboard are not asked
 
-    async def decide(
-        self, call: ToolCall, index: int, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
-    ) -> Approval:
+    async def decide(self, call: ToolCall, index: int, spec: Mapping[str, Any], check: Check) -> Approval:
         """Ask the reader: with a card in the cell, or at the keyboard where no page shows a card.
+
+        Args:
+            call: the call, its arguments checked.
+            index: of the call, in its `ToolProgress`.
+            spec: the tool as the model knows it.
+            check: returns what is wrong with edited arguments, or "".
 
         Raises:
             ToolError: there is no reader.
         """
         try:
-            return await self._ask(call, index, spec, check)
+            approval = None
+            if isinstance(self._view, display.NotebookDisplay):
+                approval = await self._ask_on_page(self._view, call, index, spec, check)
+            return approval or await self._ask_at_keyboard(call, check)
         except TimeoutError:
             return Approval(Deny(f"nobody decided within {self._timeout_s:g} s"), "timeout")
 
-    async def _ask(
-        self, call: ToolCall, index: int, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
-    ) -> Approval:
-        if isinstance(self._view, display.NotebookDisplay):
-            approval = await self._ask_on_page(self._view, call, index, spec, check)
-            if approval is not None:
-                return approval
+    async def _ask_at_keyboard(self, call: ToolCall, check: Check) -> Approval:
         if not self._can_type:
-            raise ToolError(
-                f"{call.name} needs approval, and nobody is here to give it. Give a policy: "
-                "require_approval=lambda call: call.name in {…}, or Allow and Deny.",
-                name=call.name,
-                arguments=call.arguments,
+            raise _no_approval(
+                call,
+                "and nobody is here to give it. Give a policy: require_approval=lambda call: call.name in {…}, or "
+                "Allow and Deny.",
             )
         async with self._keyboard:
             if self._allowed_all:
                 return Approval(Allow(), "reader", always=True)
             try:
-                typed: Approval = await self._executor.run_in_cell(
-                    lambda: _ask_at_keyboard(call, check), self._timeout_s
-                )
-                self._allowed_all = typed.always
-                return typed
+                approval: Approval = await self._executor.run_in_cell(lambda: _prompt(call, check), self._timeout_s)
             except UserCodeError as failure:  # a front end without an input line
-                raise ToolError(
-                    f"{call.name} needs approval, and it cannot be asked for here ({type(failure.error).__name__}). "
-                    "Give a policy: require_approval=…",
-                    name=call.name,
-                    arguments=call.arguments,
+                name = type(failure.error).__name__
+                raise _no_approval(
+                    call, f"and it cannot be asked for here ({name}). Give a policy: require_approval=…"
                 ) from None
+            self._allowed_all = approval.always
+            return approval
 
     async def _ask_on_page(
         self,
@@ -96,7 +104,7 @@ class ApprovalPrompt:
         call: ToolCall,
         index: int,
         spec: Mapping[str, Any],
-        check: Callable[[Mapping[str, Any]], str],
+        check: Check,
     ) -> Approval | None:
         """Return the decision of the reader on the page; None where no page has shown the card in time."""
         future = view.ask(call, index, spec=spec, check=check)
@@ -111,12 +119,16 @@ class ApprovalPrompt:
         return Approval(decision, "reader", always)
 
 
+def _no_approval(call: ToolCall, why: str) -> ToolError:
+    return ToolError(f"{call.name} needs approval, {why}", name=call.name, arguments=call.arguments)
+
+
 def _describe_call(name: str, arguments: Any) -> str:
     text = shorten(json.dumps(arguments, ensure_ascii=False), _MAX_ARGUMENT_CHARS)
     return show_controls(f"amber: the model wants to call {name}({text})")
 
 
-def _ask_at_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) -> Approval:
+def _prompt(call: ToolCall, check: Check) -> Approval:
     """Ask with `input`: allow, deny, or other arguments as JSON."""
     hidden_arguments = redact(call.arguments)
     print(_describe_call(call.name, hidden_arguments))
@@ -136,16 +148,16 @@ def _ask_at_keyboard(call: ToolCall, check: Callable[[Mapping[str, Any]], str]) 
         if not line.startswith("{"):
             continue
         try:
-            edited = json.loads(line)
+            arguments = json.loads(line)
         except ValueError as error:
             print(f"This is no JSON: {error}")
             continue
-        edited = restore(edited, call.arguments)
-        before, after = (json.dumps(each, ensure_ascii=False) for each in (call.arguments, edited))
+        arguments = restore(arguments, call.arguments)
+        before, after = (json.dumps(each, ensure_ascii=False) for each in (call.arguments, arguments))
         if HIDDEN in after and HIDDEN not in before:
             print(f"Write the secrets out where {HIDDEN} stands: it cannot be told which one belongs there.")
             continue
-        if wrong := check(edited):
+        if wrong := check(arguments):
             print(show_controls(wrong))
             continue
-        return Approval(Allow(edited), "reader")
+        return Approval(Allow(arguments), "reader")

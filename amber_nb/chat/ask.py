@@ -136,11 +136,13 @@ class AskRun:
         if option["handlers"] and not by_name:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
         self._tools = list(by_name.values())
-        body, sdk_options = self._request()
+        self._body, self._sdk_options = self._request()
         self._display: display.NotebookDisplay | display.TerminalDisplay | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stopped = False
-        self._visible = _is_visible(option["show"], context.config.display)
+        self._visible = option["show"]
+        if self._visible is None:
+            self._visible = context.config.display != "none" and (kernel.in_kernel() or kernel.in_terminal())
         self.inbox = event_loop.Inbox(wake_s=_WAKE_S if kernel.in_kernel() else None)
         for holder in holders:  # only now that all arguments are known to be right
             holder.mark_used(thumbnails=option["thumbnails"])
@@ -149,15 +151,8 @@ class AskRun:
         self._cell = current_cell()
         try:
             if self._visible:
-                self._display = self._open_display(body["model"])
-            tool_runner: ToolRunner | None = None
-            if by_name:
-                executor = CellExecutor(self.inbox, caller_loop)
-                prompt_reader = ApprovalPrompt(
-                    executor, self._display, can_type=kernel.can_prompt(), timeout_s=option["approval_timeout_s"]
-                )
-                tool_runner = ToolRunner(by_name, option["require_approval"], executor, prompt_reader, self._emit)
-            self._loop = self._make_loop(messages, body, sdk_options, tool_runner)
+                self._display = self._open_display()
+            self._loop = self._make_loop(messages, by_name, caller_loop)
         except BaseException:
             self._end(None)
             raise
@@ -180,11 +175,18 @@ class AskRun:
     def _make_loop(
         self,
         messages: list[dict[str, Any]],
-        body: dict[str, Any],
-        sdk_options: dict[str, Any],
-        tool_runner: ToolRunner | None,
+        tools_by_name: Mapping[str, Any],
+        caller_loop: asyncio.AbstractEventLoop | None,
     ) -> ChatLoop:
         config, view, option = self._context.config, self._display, self._options
+        emit: Callable[[ChatEvent], object] = view.handle if view is not None else bool
+        tool_runner: ToolRunner | None = None
+        if tools_by_name:
+            executor = CellExecutor(self.inbox, caller_loop)
+            prompt = ApprovalPrompt(
+                executor, view, can_type=kernel.can_prompt(), timeout_s=option["approval_timeout_s"]
+            )
+            tool_runner = ToolRunner(tools_by_name, option["require_approval"], executor, prompt, emit)
         max_wait_s = config.max_wait_s if option["max_wait_s"] is None else option["max_wait_s"]
         # A recording keeps the times: there nothing rests between two reads.
         rest_s = view.rest_s if view is not None and config.mode not in ("record", "cache") else 0.0
@@ -192,21 +194,17 @@ class AskRun:
             self._context.clients,
             self._context.session,
             messages,
-            body,
-            sdk_options,
+            self._body,
+            self._sdk_options,
             retry_policy=lambda: RetryPolicy(config.max_retries, max_wait_s),
             tool_runner=tool_runner,
             max_rounds=option["max_rounds"],
             response_format=self._format,
-            emit=self._emit,
+            emit=emit,
             rest_s=rest_s,
         )
 
-    @property
-    def _emit(self) -> Callable[[ChatEvent], object]:
-        return self._display.handle if self._display is not None else bool
-
-    def _open_display(self, model: str) -> display.NotebookDisplay | display.TerminalDisplay | None:
+    def _open_display(self) -> display.NotebookDisplay | display.TerminalDisplay | None:
         setting = self._context.config.display
         if kernel.in_terminal():
             head = display.strip_text(self._images) if self._images else ""
@@ -214,7 +212,7 @@ class AskRun:
         if setting == "live" or (setting == "auto" and kernel.has_front_end()):
             badge = {"simulate": "simulated", "replay": "replayed"}.get(self._context.config.mode)
             view = display.NotebookDisplay(
-                model=str(model),
+                model=str(self._body["model"]),
                 badge=badge,
                 on_stop=self._stop,
                 strip=display.strip_items(self._images) if self._images else (),
@@ -275,11 +273,11 @@ class AskRun:
         answer = None
         try:
             result = self._loop.partial_result(cancelled=not isinstance(error, Exception))
-            holds_answer = isinstance(error, (StreamCut, BadReply, ToolError))
-            if result.reply is not None and (result.reply.text or holds_answer or result.tool_runs):
+            carrier = error if isinstance(error, (StreamCut, BadReply, ToolError)) else None
+            if result.reply is not None and (result.reply.text or carrier is not None or result.tool_runs):
                 answer = self._make_answer(result, result.reply)
-            if isinstance(error, (StreamCut, BadReply, ToolError)):
-                error.answer = answer
+            if carrier is not None:
+                carrier.answer = answer
             self._context.annotate(error)
         finally:  # whatever happens, those that wait in the queue get their turn
             self._end(answer if answer is not None and (answer.text or answer.tool_runs) else None)
@@ -299,15 +297,15 @@ class AskRun:
             _has_schema=self._format is not None,
             _message=message,
             _later_messages=result.later_messages,
-            _options=self._inherited_options(),
+            _options={
+                "tools": self._tools or None,
+                **{name: self._options[name] for name in (*INHERITED, "extra_body")},
+                **self._params,
+            },
             _asker=self._context.asker,
             _footer=self._options["footer"],
             _shown_in=self._place_in_queue.cell if self._visible else None,
         )
-
-    def _inherited_options(self) -> dict[str, Any]:
-        kept = {name: self._options[name] for name in (*INHERITED, "extra_body")}
-        return {"tools": self._tools or None, **kept, **self._params}
 
     def _end(self, answer: Answer[Any] | None) -> None:
         self._ended = True
@@ -340,9 +338,3 @@ def _check_options(option: Mapping[str, Any]) -> None:
     check_seconds("max_wait_s", option["max_wait_s"], zero=True)
     if isinstance(max_rounds, bool) or not isinstance(max_rounds, int) or max_rounds < 1:
         raise ConfigError("max_rounds must be a whole number, 1 or more.")
-
-
-def _is_visible(show: bool | None, setting: str) -> bool:
-    if show is not None:
-        return show
-    return setting != "none" and (kernel.in_kernel() or kernel.in_terminal())

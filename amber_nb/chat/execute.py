@@ -12,16 +12,15 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from .. import clock, tools
 from ..types import ToolContent, replace_surrogates
 from ..wire import event_loop
 from .messages import encode_result
 
-__all__ = ["THREAD_RUNS_ON", "CellExecutor", "Executors", "ToolOutcome", "UserCodeError", "run_in_thread", "run_tool"]
+__all__ = ["THREAD_RUNS_ON", "CellExecutor", "UserCodeError", "run_tool", "validate"]
 
 _MAX_ERROR_CHARS = 300  # of a tool's error, as the model gets it
 THREAD_RUNS_ON = "its thread cannot be stopped and is still running"
@@ -35,88 +34,51 @@ class UserCodeError(Exception):
         self.error = error
 
 
-class Executors(Protocol):
-    """Where code of the user's can run, beside threads of its own."""
-
-    async def run_in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
-        """Run a function on the cell's thread.
-
-        Args:
-            work: the function.
-            timeout_s: how long it may run, from when it begins there.
-
-        Raises:
-            UserCodeError: it raised something.
-            TimeoutError: it ran too long.
-        """
-
-    async def await_on_caller_loop(self, make: Callable[[], Awaitable[Any]]) -> Any:
-        """Await what a function makes, on the caller's event loop, or on the tool loop if the caller is synchronous.
-
-        Raises:
-            UserCodeError: it raised something.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolOutcome:
-    """The outcome of a call: the fields of `ToolRun` that its run decides."""
-
-    status: Literal["ran", "failed", "timeout"]
-    sent: str
-    result: Any = None
-    content: ToolContent | None = None
-    error: str | None = None
-    traceback: str | None = None
-
-
 async def run_tool(
-    tool: tools.Tool, work: Callable[[], Any], executors: Executors, context: contextvars.Context
-) -> ToolOutcome:
+    tool: tools.Tool, work: Callable[[], Any], executor: CellExecutor, context: contextvars.Context
+) -> dict[str, Any]:
     """Run a call of a tool where the tool belongs, and within its time.
 
     Args:
         tool: the tool.
         work: the call, with its arguments bound.
-        executors: the cell's thread and the caller's loop.
+        executor: the cell's thread and the caller's loop.
         context: variables of the caller, for the tool's thread.
+
+    Returns:
+        The fields of `ToolRun` that the outcome decides.
     """
     try:
-        result, content = await _result(tool, work, executors, context)
+        result, content = await _result(tool, work, executor, context)
     except TimeoutError:
         limit = f"no result within {tool.timeout_s:g} s"
         still = "" if tool.is_async else f"; {THREAD_RUNS_ON}"
-        return ToolOutcome(status="timeout", error=limit + still, sent=f"Error: {limit}.")
+        return {"status": "timeout", "error": limit + still, "sent": f"Error: {limit}."}
     except UserCodeError as raised:
         error = raised.error
         short = replace_surrogates(f"{type(error).__name__}: {_message(error)}")
         lines = replace_surrogates("".join(traceback.format_exception(error)))
-        return ToolOutcome(status="failed", error=short, sent=f"Error: {short}", traceback=lines)
-    return ToolOutcome(status="ran", result=result, content=content, sent=encode_result(content.text))
+        return {"status": "failed", "error": short, "sent": f"Error: {short}", "traceback": lines}
+    return {"status": "ran", "result": result, "content": content, "sent": encode_result(content.text)}
 
 
 async def _result(
-    tool: tools.Tool, work: Callable[[], Any], executors: Executors, context: contextvars.Context
+    tool: tools.Tool, work: Callable[[], Any], executor: CellExecutor, context: contextvars.Context
 ) -> tuple[Any, ToolContent]:
     """Return the result and its content for the model; read where it was made, since it may hold code of the user's."""
+    result: Any = None
     if tool.serial and not tool.is_async:
-        result, content = await executors.run_in_cell(lambda: _read_result(work()), tool.timeout_s)
+        result, content = await executor.run_in_cell(lambda: _read_result(work()), tool.timeout_s)
         if content is not None:
             return result, content
-        work = partial(_identity, result)
     async with clock.timeout(tool.timeout_s):
         if not (tool.serial or tool.is_async):
             result, content = await run_in_thread(context, lambda: _read_result(work()))
             if content is not None:
                 return result, content
-            work = partial(_identity, result)
-        result = await executors.await_on_caller_loop(lambda: tools.resolve(work()))
-        read: tuple[Any, ToolContent] = await run_in_thread(context, lambda: _read_result(result))
+        resolved = await executor.await_on_caller_loop(lambda: tools.resolve(work() if tool.is_async else result))
+        read: tuple[Any, ToolContent] = await run_in_thread(context, lambda: _read_result(resolved))
         return read
-
-
-def _identity(value: Any) -> Any:
-    return value
 
 
 def _read_result(result: Any) -> tuple[Any, ToolContent | None]:
@@ -137,29 +99,21 @@ async def run_in_thread(context: contextvars.Context, work: Callable[[], Any]) -
     Raises:
         UserCodeError: it raised something, or no thread could be started.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if done.done():  # cancelled in the meantime
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-
-    def run() -> None:
-        try:
-            result, error = context.copy().run(work), None
-        except BaseException as raised:
-            result, error = None, UserCodeError(raised)
-        loop.call_soon_threadsafe(settle, result, error)
-
+    future: Future[Any] = Future()
+    run = partial(context.copy().run, _run_job, work, future, exempt=())
     try:
         threading.Thread(target=run, name="amber-tool", daemon=True).start()
     except RuntimeError as error:  # the machine has no more threads
         raise UserCodeError(error) from None
-    return await done
+    return await asyncio.wrap_future(future)
+
+
+async def validate(context: contextvars.Context, work: Callable[[], Any]) -> Any:
+    """Run a validator in a thread, and raise what it raises: it may be the user's, and this loop reads all answers."""
+    try:
+        return await run_in_thread(context, work)
+    except UserCodeError as failure:
+        raise failure.error from None
 
 
 def _message(error: BaseException) -> str:
@@ -183,7 +137,16 @@ class CellExecutor:
         self._loop = loop
 
     async def run_in_cell(self, work: Callable[[], Any], timeout_s: float | None = None) -> Any:
-        """Run a function on the cell's thread; its time counts from when it begins there."""
+        """Run a function on the cell's thread.
+
+        Args:
+            work: the function.
+            timeout_s: how long it may run, from when it begins there.
+
+        Raises:
+            UserCodeError: it raised something.
+            TimeoutError: it ran too long.
+        """
         here = asyncio.get_running_loop()
         future: Future[Any] = Future()
         async with clock.timeout(None) as limit:
@@ -201,7 +164,11 @@ class CellExecutor:
             return await asyncio.wrap_future(future)
 
     async def await_on_caller_loop(self, make: Callable[[], Awaitable[Any]]) -> Any:
-        """Await what a function makes, on the caller's event loop, or on the tool loop if the caller is synchronous."""
+        """Await what a function makes, on the caller's event loop, or on the tool loop if the caller is synchronous.
+
+        Raises:
+            UserCodeError: it raised something.
+        """
         cancelled_here = False  # the user's code may also cancel itself, which is its own failure
 
         async def there() -> Any:
@@ -228,13 +195,15 @@ class CellExecutor:
             raise
 
 
-def _run_job(work: Callable[[], Any], future: Future[Any]) -> None:
-    """Run a function for a future; an interrupt is the reader's, and ends the whole ask."""
+def _run_job(
+    work: Callable[[], Any], future: Future[Any], exempt: tuple[type[BaseException], ...] = (KeyboardInterrupt,)
+) -> None:
+    """Run a function for a future; an interrupt of the cell is the reader's, and ends the whole ask."""
     if not future.set_running_or_notify_cancel():
         return
     try:
         result = work()
-    except KeyboardInterrupt:
+    except exempt:
         raise
     except BaseException as error:
         future.set_exception(UserCodeError(error))

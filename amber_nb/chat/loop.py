@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from .. import clock, tools
@@ -17,7 +18,7 @@ from ..types import ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun
 from ..wire.clients import Clients
 from ..wire.completion import StreamedCompletion
 from ..wire.retry import RetryPolicy
-from .execute import UserCodeError, run_in_thread
+from .execute import validate
 from .messages import assistant_message, ensure_call_ids, image_messages, tool_messages
 from .tool_calls import ToolRunner
 
@@ -137,7 +138,7 @@ class ChatLoop:
 
     def _result(self, reply: Reply | None) -> ChatResult:
         return ChatResult(
-            reply=reply and self._with_times(reply),
+            reply=reply and replace(reply, first_token_s=self._first_token_s, total_s=clock.monotonic() - self._began),
             messages=self._messages,
             later_messages=self._later_messages,
             earlier_texts=tuple(self._earlier_texts),
@@ -164,16 +165,20 @@ class ChatLoop:
                 )
             if not await self._run_tools(self._tool_runner, message):
                 return reply
-            self._keep_text(reply)
+            if reply.text:
+                self._earlier_texts.append(reply.text)
+                self._emit(TextDelta("\n\n"))
 
     async def _run_tools(self, tool_runner: ToolRunner, message: dict[str, Any]) -> bool:
         """Run the tools of one reply, and extend the messages; return False where the caller has to run a tool."""
         message_with_ids = ensure_call_ids(message, self._round)
         messages = [*self._messages, message_with_ids]
-        recorded = self._recorded_results(messages)
-        results = (
-            None if recorded is None else {each.get("tool_call_id", ""): each.get("content") or "" for each in recorded}
-        )
+        recorded_messages = results = None
+        if self._session is not None:
+            request = {"model": self._body.get("model"), "messages": messages}
+            recorded_messages = self._session.recorded_results("/chat/completions", request)
+        if recorded_messages is not None:
+            results = {each.get("tool_call_id", ""): each.get("content") or "" for each in recorded_messages}
         calls = [  # with the arguments as the model wrote them
             {**call, "function": old["function"]}
             for call, old in zip(message_with_ids["tool_calls"], message["tool_calls"], strict=True)
@@ -181,23 +186,15 @@ class ChatLoop:
         runs = await tool_runner.run(calls, self._round, results)
         if tool_runner.has_unhandled(runs):
             handled = [run for run in runs if run.status != "not_run"]
-            self._later_messages = [*tool_messages(handled), *image_messages(recorded or (), handled)]
+            self._later_messages = [*tool_messages(handled), *image_messages(recorded_messages or (), handled)]
             return False
-        if recorded == []:
+        if recorded_messages == []:
             assert self._session is not None
             raise self._session.missing_results()
-        self._messages = [*messages, *(recorded or tool_messages(runs))]
+        self._messages = [*messages, *(recorded_messages or tool_messages(runs))]
         if self._body.get("tool_choice") not in (None, "auto", "none"):  # it would be forced to call for ever
             self._body["tool_choice"] = "auto"
         return True
-
-    def _recorded_results(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-        """Return the messages that followed these when they were recorded; None where the tools are to run."""
-        if self._session is None:
-            return None
-        return self._session.recorded_results(
-            "/chat/completions", {"model": self._body.get("model"), "messages": messages}
-        )
 
     async def _parse_or_repair(self, response_format: tools.ResponseFormat, reply: Reply) -> Reply:
         """Parse the reply to a schema, and ask the model once to correct it where it does not fit."""
@@ -205,7 +202,7 @@ class ChatLoop:
             if reply.refusal or wants_tools(reply) or reply.finish_reason in ("length", "content_filter"):
                 return reply
             try:
-                self._parsed = await self._parse(response_format, reply.text)
+                self._parsed = await validate(contextvars.copy_context(), partial(response_format.parse, reply.text))
                 return reply
             except tools.ResponseMismatch as mismatch:
                 if not again:
@@ -218,27 +215,9 @@ class ChatLoop:
             reply = await self._run_rounds()
         return reply
 
-    async def _parse(self, response_format: tools.ResponseFormat, text: str) -> tuple[Any, Any]:
-        """Parse in a thread: a validator may be code of the user's, and this loop reads all answers."""
-        try:
-            parsed: tuple[Any, Any] = await run_in_thread(
-                contextvars.copy_context(), lambda: response_format.parse(text)
-            )
-            return parsed
-        except UserCodeError as failure:
-            raise failure.error from None
-
-    def _keep_text(self, reply: Reply) -> None:
-        if reply.text:
-            self._earlier_texts.append(reply.text)
-            self._emit(TextDelta("\n\n"))
-
-    def _make_body(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        return {**self._body, "messages": messages, "stream_options": {"include_usage": True}}
-
     async def _request(self) -> Reply:
         """Send one request, and return its reply."""
-        body = self._make_body(self._messages)
+        body = {**self._body, "messages": self._messages, "stream_options": {"include_usage": True}}
         self._earlier_calls = len(self._tool_runner.runs) if self._tool_runner is not None else 0
         self._call = StreamedCompletion(
             self._clients.private(), body, self._options, self._emit_with_place, self._rest_s, self._retry_policy()
@@ -256,6 +235,3 @@ class ChatLoop:
         if type(event) is ToolCallDelta:
             event = replace(event, index=self._earlier_calls + event.index, round=self._round + 1)
         self._emit(event)
-
-    def _with_times(self, reply: Reply) -> Reply:
-        return replace(reply, first_token_s=self._first_token_s, total_s=clock.monotonic() - self._began)

@@ -82,11 +82,11 @@ def add_images(messages: list[dict[str, Any]], parts: Sequence[Mapping[str, Any]
     if not parts:
         return messages
     last = messages[-1]
-    said = last.get("content")
-    if last["role"] != "user" or not isinstance(said, (str, list)):
+    content = last.get("content")
+    if last["role"] != "user" or not isinstance(content, (str, list)):
         raise ValueError("images belong to a user's message: the last message must be one, with content")
-    said = [{"type": "text", "text": said}] if isinstance(said, str) else said
-    return [*messages[:-1], {**last, "content": [*said, *map(dict, parts)]}]
+    content = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [*messages[:-1], {**last, "content": [*content, *map(dict, parts)]}]
 
 
 def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -115,33 +115,34 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
     """Return the reply as a message to go on with; None where it has no choice."""
     if not completion.choices:
         return None
-    said = completion.choices[0].message
-    content = None if said.content is None else replace_surrogates(said.content)
+    reply = completion.choices[0].message
+    content = None if reply.content is None else replace_surrogates(reply.content)
     message: dict[str, Any] = {"role": "assistant", "content": content}
-    if said.refusal:
-        message["refusal"] = replace_surrogates(said.refusal)
-    if said.tool_calls:
-        message["tool_calls"] = [_function_call(call.to_dict(exclude_unset=True)) for call in said.tool_calls]
+    if reply.refusal:
+        message["refusal"] = replace_surrogates(reply.refusal)
+    if reply.tool_calls:
+        message["tool_calls"] = [_function_call(call.to_dict(exclude_unset=True)) for call in reply.tool_calls]
     return message
 
 
 def _function_call(call: dict[str, Any]) -> dict[str, Any]:
     """Return a tool call in the form of a request; replies that are not streamed may lack or rename fields."""
     call.pop("index", None)  # amber's replies have it, requests must not
-    said = call.get("function") or call.pop("custom", None) or {}
-    function = {"name": said.get("name") or "", "arguments": said.get("arguments") or said.get("input") or ""}
+    source = call.get("function") or call.pop("custom", None) or {}
+    function = {"name": source.get("name") or "", "arguments": source.get("arguments") or source.get("input") or ""}
     return {**call, "type": "function", "function": {**(call.get("function") or {}), **function}}
 
 
-def ensure_call_ids(said: Mapping[str, Any], round: int) -> dict[str, Any]:
+def ensure_call_ids(message: Mapping[str, Any], round: int) -> dict[str, Any]:
     """Return an assistant message whose tool calls have unique ids, valid names and JSON arguments.
 
     Some gateways leave ids out or repeat them, and then results could not be told apart; and a gateway refuses a
     conversation that holds an invalid tool name, or arguments that are not JSON.
     """
-    ids = {call.get("id") for call in said.get("tool_calls") or ()}
+    old = message.get("tool_calls") or ()
+    ids = {call.get("id") for call in old}
     calls, seen = [], set()
-    for number, call in enumerate(said.get("tool_calls") or (), start=1):
+    for number, call in enumerate(old, start=1):
         own = replace_surrogates(call.get("id") or "")
         if not own or own in seen:
             candidates = (f"call_{round}_{number}{'_' * more}" for more in count())
@@ -152,7 +153,7 @@ def ensure_call_ids(said: Mapping[str, Any], round: int) -> dict[str, Any]:
         name = _NOT_IN_NAMES.sub("_", function["name"])[:64] or "unnamed"
         arguments = function["arguments"] if _is_object(function["arguments"]) else "{}"
         calls.append({**call, "id": own, "function": {**function, "name": name, "arguments": arguments}})
-    return {**said, "tool_calls": calls}
+    return {**message, "tool_calls": calls}
 
 
 def _is_object(arguments: Any) -> bool:
@@ -170,8 +171,8 @@ def tool_messages(runs: Sequence[ToolRun]) -> list[dict[str, Any]]:
     for run in runs:
         if run.content is not None and run.content.images:
             parts = [dict(part) for part, _ in run.content.images]
-            said = {"type": "text", "text": f"The picture{'s' if len(parts) > 1 else ''} that {run.name} gave:"}
-            messages.append({"role": "user", "content": [said, *parts]})
+            text = f"The picture{'s' if len(parts) > 1 else ''} that {run.name} gave:"
+            messages.append({"role": "user", "content": [{"type": "text", "text": text}, *parts]})
     return messages
 
 
@@ -223,7 +224,7 @@ def _endpoint_parameters() -> frozenset[str]:
 
 _DENIED = "Denied: this call was not allowed to run."
 _REASON = " Reason: "
-_EDITED = re.compile(r"\[The (reader|policy) changed the arguments to (\{.*?\})\]\n", re.DOTALL)
+_EDITED = re.compile(r"\[The (reader|policy) changed the arguments to (?=\{)")
 _FAILED = "Error: "
 _RESULT = "[Result]\n"
 _TIMEOUT = re.compile(r"Error: no result within [\d.e+]+ s\.")
@@ -259,20 +260,13 @@ def encode_result(text: str) -> str:
 def decode_outcome(text: str) -> RecordedOutcome:
     """Read the outcome of a call from its tool message."""
     by, arguments = None, None
-    if text.startswith("[The "):
+    if edited := _EDITED.match(text):
         try:
-            end = text.index("]\n")
-            while True:  # the arguments may hold the end mark, too
-                found = _EDITED.fullmatch(text[: end + 2])
-                try:
-                    arguments = json.loads(found[2]) if found else None
-                except ValueError:
-                    end = text.index("]\n", end + 1)
-                    continue
-                by, text = (found[1], text[end + 2 :]) if found else (None, text)
-                break
-        except ValueError:  # without the end mark it is a result that begins like an edit
-            by, arguments = None, None
+            value, end = json.JSONDecoder().raw_decode(text, edited.end())
+        except (ValueError, RecursionError):  # a result that begins like an edit
+            end = len(text)
+        if text.startswith("]\n", end):
+            by, arguments, text = edited[1], value, text[end + 2 :]
     if text.startswith(_RESULT):
         return RecordedOutcome("ran", text.removeprefix(_RESULT), by, arguments)
     if text.startswith(_DENIED):

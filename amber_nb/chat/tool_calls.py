@@ -1,6 +1,6 @@
 """Handle the tool calls of a reply: parse, approve, run and report them; no display, no HTTP.
 
-All of it runs on the private loop; what belongs to the cell's thread goes there through `Executors.run_in_cell`.
+All of it runs on the private loop; what belongs to the cell's thread goes there through `CellExecutor.run_in_cell`.
 """
 
 from __future__ import annotations
@@ -12,53 +12,19 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from .. import clock
 from .. import tools as toolbox
 from ..errors import ToolError
 from ..types import Allow, Deny, ToolCall, ToolProgress, ToolRun
-from .execute import THREAD_RUNS_ON, Executors, UserCodeError, run_in_thread, run_tool
-from .messages import RecordedOutcome, decode_outcome, encode_denial, encode_edit
+from .approval import Approval, ApprovalPrompt
+from .execute import THREAD_RUNS_ON, CellExecutor, UserCodeError, run_tool, validate
+from .messages import decode_outcome, encode_denial, encode_edit
 
-__all__ = ["Approval", "Approver", "ToolRunner"]
+__all__ = ["ToolRunner"]
 
 _MAX_PARALLEL = 100  # calls of an ask; each has a thread
-_OUTCOME_FIELDS = (
-    "sent",
-    "result",
-    "content",
-    "error",
-    "traceback",
-)  # the fields of a ToolRun that its outcome decides
-
-
-class Approver(Protocol):
-    """Ask the reader for approval."""
-
-    async def decide(
-        self, call: ToolCall, index: int, spec: Mapping[str, Any], check: Callable[[Mapping[str, Any]], str]
-    ) -> Approval:
-        """Ask the reader whether a call may run.
-
-        Args:
-            call: the call, its arguments checked.
-            index: of the call, in its `ToolProgress`.
-            spec: the tool as the model knows it.
-            check: returns what is wrong with edited arguments, or "".
-
-        Raises:
-            ToolError: there is no reader.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A decision on a call, and who made it; with `always` it holds for all later calls."""
-
-    decision: Allow | Deny
-    by: str
-    always: bool = False
 
 
 @dataclass(slots=True)
@@ -72,9 +38,7 @@ class _PendingCall:
     arguments: dict[str, Any] | None = None
     approval: Approval | None = None
     mistake: str = ""
-    prepared: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = field(
-        default_factory=dict
-    )  # by the arguments' JSON
+    prepared: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = field(default_factory=dict)  # by arguments as JSON
 
 
 class ToolRunner:
@@ -83,8 +47,8 @@ class ToolRunner:
     Args:
         tools: by name, from `tools.tools_from`.
         approval: False, True, or a policy: `(ToolCall) -> Allow | Deny | bool | None`, sync or async.
-        executors: run code of the user's.
-        approver: asks the reader.
+        executor: runs code of the user's.
+        approval_prompt: asks the reader.
         emit: called with a `ToolProgress` whenever a call comes to another state; from any thread.
     """
 
@@ -92,14 +56,14 @@ class ToolRunner:
         self,
         tools: Mapping[str, Any],
         approval: Any,
-        executors: Executors,
-        approver: Approver,
+        executor: CellExecutor,
+        approval_prompt: ApprovalPrompt,
         emit: Callable[[ToolProgress], object] = bool,
     ) -> None:
         self._tools = tools
         self._approval = approval
-        self._executors = executors
-        self._approver = approver
+        self._executor = executor
+        self._prompt = approval_prompt
         self._emit = emit
         self._context = contextvars.copy_context()
         self._parallel = asyncio.Semaphore(_MAX_PARALLEL)
@@ -108,14 +72,14 @@ class ToolRunner:
         self._calls: list[_PendingCall] = []
 
     async def run(
-        self, calls: Sequence[Mapping[str, Any]], number: int, recorded: Mapping[str, str] | None = None
+        self, calls: Sequence[Mapping[str, Any]], number: int, recorded_results: Mapping[str, str] | None = None
     ) -> list[ToolRun]:
         """Handle the calls of one reply.
 
         Args:
             calls: `tool_calls` of the reply, with unique ids.
             number: of the round, from 1.
-            recorded: in a replay, the recorded tool message of each call, by its id; nothing is run.
+            recorded_results: in a replay, the tool message of each call, by its id; nothing is run.
 
         Raises:
             ToolError: approval is needed and nobody is there; a policy's own arguments are wrong; the model repeats
@@ -126,8 +90,8 @@ class ToolRunner:
         for call in pending:
             await self._check(call)
         self._raise_if_repeated(pending)
-        if recorded is not None:
-            return [self._replay(call, recorded.get(call.id)) for call in pending]
+        if recorded_results is not None:
+            return [self._replay(call, recorded_results.get(call.id)) for call in pending]
         for call in pending:
             await self._apply_policy(call)
         # Each call runs as soon as it is decided on, whatever the others wait for.
@@ -194,24 +158,19 @@ class ToolRunner:
     async def _apply_policy(self, call: _PendingCall) -> None:
         if call.arguments is None:
             return
-        needs_reader = call.tool.require_approval
         if callable(self._approval):
             decision = await self._ask_policy(self._to_tool_call(call))
+            if isinstance(decision, bool):
+                decision = Allow() if decision else Deny()
             if isinstance(decision, (Allow, Deny)):
                 call.approval = Approval(await self._check_decision(call, decision), "policy")
-                return
-            if decision is True or decision is False:
-                call.approval = Approval(Allow() if decision else Deny(), "policy")
                 return
             if decision is not None:
                 raise TypeError(
                     f"require_approval must give Allow, Deny, True, False or None (ask the reader), not "
                     f"{type(decision).__name__}; nothing was run"
                 )
-            needs_reader = True
-        elif self._approval:
-            needs_reader = True
-        if needs_reader:
+        if self._approval is not False or call.tool.require_approval:
             self._update(call, state="waiting")
 
     def _to_tool_call(self, call: _PendingCall) -> ToolCall:
@@ -221,11 +180,11 @@ class ToolRunner:
     async def _ask_policy(self, call: ToolCall) -> Any:
         try:
             if inspect.iscoroutinefunction(self._approval):
-                return await self._executors.await_on_caller_loop(lambda: self._approval(call))
-            decision = await self._executors.run_in_cell(lambda: self._approval(call))
+                return await self._executor.await_on_caller_loop(lambda: self._approval(call))
+            decision = await self._executor.run_in_cell(lambda: self._approval(call))
             if not inspect.isawaitable(decision):
                 return decision
-            return await self._executors.await_on_caller_loop(lambda: decision)
+            return await self._executor.await_on_caller_loop(lambda: decision)
         except UserCodeError as raised:
             raise raised.error from None
 
@@ -246,11 +205,12 @@ class ToolRunner:
             except toolbox.ArgumentsError as error:  # from a validator that refuses what it accepted before
                 return self._finish(call, "invalid", error=str(error), sent=str(error))
         async with self._parallel:
-            run = await self._run_call(call)
+            outcome = await self._run_call(call)
         if _to_json(call.arguments) != _to_json(proposed):
             by = call.approval.by if call.approval else "policy"
-            run = replace(run, edited=True, proposed=proposed, sent=encode_edit(call.arguments, by) + run.sent)
-        return self._set(call, run)
+            sent = encode_edit(call.arguments, by) + outcome["sent"]
+            outcome |= {"edited": True, "proposed": proposed, "sent": sent}
+        return self._finish(call, **outcome)
 
     async def _check_decision(self, call: _PendingCall, decision: Allow | Deny) -> Allow | Deny:
         """Check the arguments of a policy's decision; those of the reader are checked while the reader edits them."""
@@ -267,12 +227,8 @@ class ToolRunner:
             ) from None
 
     async def _check_arguments(self, call: _PendingCall, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Check arguments in a thread: a validator may be code of the user's, and this loop reads all answers."""
-        try:
-            checked: dict[str, Any] = await run_in_thread(self._context, lambda: _prepare(call, arguments)[0])
-            return checked
-        except UserCodeError as raised:
-            raise raised.error from None
+        checked: dict[str, Any] = await validate(self._context, lambda: _prepare(call, arguments)[0])
+        return checked
 
     async def _ask(self, call: _PendingCall) -> Approval:
         def check(arguments: Mapping[str, Any]) -> str:
@@ -282,11 +238,11 @@ class ToolRunner:
                 return str(error)
             return ""
 
-        approval = await self._approver.decide(self._to_tool_call(call), call.progress.index, call.tool.spec, check)
+        approval = await self._prompt.decide(self._to_tool_call(call), call.progress.index, call.tool.spec, check)
         self._allow_all = self._allow_all or approval.always
         return approval
 
-    async def _run_call(self, call: _PendingCall) -> ToolRun:
+    async def _run_call(self, call: _PendingCall) -> dict[str, Any]:
         self._update(call, state="checking")  # it may still have to wait for the cell's thread
         assert call.arguments is not None
         _, work = _prepare(call, call.arguments)  # prepared already, when they were checked
@@ -295,16 +251,16 @@ class ToolRunner:
             self._update(call, state="running", began=clock.monotonic())
             return work()
 
-        outcome = await run_tool(call.tool, timed_work, self._executors, self._context)
-        return self._make_run(call, outcome.status, **{name: getattr(outcome, name) for name in _OUTCOME_FIELDS})
+        return await run_tool(call.tool, timed_work, self._executor, self._context)
 
     def _stopped_run(self, call: _PendingCall) -> ToolRun:
-        running = call.progress.state == "running"
-        runs_on = running and not call.tool.is_async
+        runs_on = call.progress.state == "running" and not call.tool.is_async
         return self._make_run(call, "not_run", error=f"stopped; {THREAD_RUNS_ON}" if runs_on else "stopped")
 
     def _finish(self, call: _PendingCall, status: Any, **more: Any) -> ToolRun:
-        return self._set(call, self._make_run(call, status, **more))
+        run = self._make_run(call, status, **more)
+        self._update(call, run=run, state="over")
+        return run
 
     def _make_run(self, call: _PendingCall, status: Any, **more: Any) -> ToolRun:
         began = call.progress.began
@@ -319,34 +275,29 @@ class ToolRunner:
             **more,
         )
 
-    def _set(self, call: _PendingCall, run: ToolRun) -> ToolRun:
-        self._update(call, run=run, state="over")
-        return run
-
     def _replay(self, call: _PendingCall, message: str | None) -> ToolRun:
         """Return the recorded run of a call, read from its tool message."""
         if call.mistake:
             return self._finish(call, "invalid", error=call.mistake, sent=message or call.mistake)
         if call.arguments is None or message is None:
             return self._finish(call, "not_run")  # its result comes from the caller, later
-        outcome: RecordedOutcome = decode_outcome(message)
-        proposed = call.arguments
-        if outcome.arguments is not None:
-            call.arguments = outcome.arguments
+        outcome = decode_outcome(message)
+        proposed = None
         if outcome.by:
             call.approval = Approval(Allow(), outcome.by)
-        run = self._make_run(
+            proposed, call.arguments = call.arguments, outcome.arguments
+        ran = outcome.status == "ran"
+        return self._finish(
             call,
             outcome.status,
-            result=outcome.text if outcome.status == "ran" else None,
+            result=outcome.text if ran else None,
             sent=message,
             error=outcome.error,
             reason=outcome.reason,
-            content=toolbox.to_tool_content(outcome.text) if outcome.status == "ran" else None,
+            content=toolbox.to_tool_content(outcome.text) if ran else None,
+            edited=proposed is not None,
+            proposed=proposed,
         )
-        if outcome.arguments is not None:
-            run = replace(run, edited=True, proposed=proposed)
-        return self._set(call, run)
 
 
 def _prepare(call: _PendingCall, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any]]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..redact import redact, redact_embedded, redact_json_text, redact_table
 from ..types import SentImage, ToolRun, replace_surrogates
 from .escape import escape_code, escape_text, shorten, show_controls
-from .highlight import code_html, theme_colours
-from .markdown import STYLES
+from .highlight import code_block
 
 __all__ = [
     "MAX_THUMBNAILS",
+    "QUIET_STYLE",
+    "SMALL_STYLE",
     "STATUS_WORDS",
     "StripItem",
     "format_arguments",
@@ -29,13 +30,12 @@ __all__ = [
     "strip_items",
     "strip_text",
     "summarize_arguments",
-    "table_html",
     "tools_html",
     "tools_text",
     "value_html",
 ]
 
-_SMALL_STYLE = "margin:0 0 .5em;font-size:85%;opacity:.75"
+SMALL_STYLE = "margin:0 0 .5em;font-size:85%;opacity:.75"
 STATUS_WORDS = {
     "ran": ("✓", "ran"),
     "denied": ("⊘", "denied"),
@@ -45,14 +45,12 @@ STATUS_WORDS = {
     "not_run": ("○", "not run"),
 }
 _CARD_STYLE = "margin:0 0 .6em;padding:0 0 0 12px;border-left:3px solid rgba(128,128,128,.3)"
-_QUIET_STYLE = "opacity:.75"
+QUIET_STYLE = "opacity:.75"
 _LABEL_STYLE = "margin:.6em 0 .2em;font-size:85%;opacity:.75"
 _MAX_VALUE_CHARS = 2_000  # of a value that is shown
 _MAX_LINE_CHARS = 200
 _MAX_JSON_CHARS = 50_000
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
-
-
 _MAX_ROWS = 50
 _MAX_COLUMNS = 12
 _MAX_CELL_CHARS = 300
@@ -99,12 +97,11 @@ def summarize_arguments(arguments: Mapping[str, Any] | str, limit: int) -> str:
     """Return arguments as they are written in a call, at most `limit` characters."""
     if isinstance(arguments, str):
         return shorten(" ".join(redact_json_text(arguments[: 4 * limit]).split()), limit)
-    listed = (f"{name}={_short(value)}" for name, value in redact(arguments).items())
-    return shorten(", ".join(listed), limit)
-
-
-def _short(value: Any) -> str:
-    return repr(shorten(value, 80)) if isinstance(value, str) else shorten(_json(value), 80)
+    items = (
+        f"{name}={repr(shorten(value, 80)) if isinstance(value, str) else shorten(_json(value), 80)}"
+        for name, value in redact(arguments).items()
+    )
+    return shorten(", ".join(items), limit)
 
 
 def _line(run: ToolRun) -> str:
@@ -157,56 +154,46 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _card(run: ToolRun, rounds: bool) -> str:
-    sign, _ = STATUS_WORDS[run.status]
     name = escape_code(shorten(run.name, 100)) or "?"
     call = escape_text(f"({summarize_arguments(run.arguments, 100)})")
-    facts = run_facts(run) + (f" · round {run.round}" if rounds else "")
-    head = f'{sign} <code>{name}</code><span style="{_QUIET_STYLE}">{call} · {escape_text(facts)}</span>'
-    return f'<details style="{_CARD_STYLE}"><summary>{head}</summary>{"".join(_parts(run))}</details>'
-
-
-def _parts(run: ToolRun) -> list[str]:
-    parts = [_with_label("Arguments", _arguments_html(run.arguments))]
-    if run.proposed is not None:
-        parts.append(_with_label("What the model wanted", _arguments_html(run.proposed)))
-    if run.status == "denied" and run.reason:
-        parts.append(_with_label("Reason", _block_html(run.reason)))
-    if run.error:
-        parts.append(_with_label("Error", _block_html(run.error)))
-    content = run.content
-    if content is not None and content.table is not None:
-        parts.append(_with_label("Result", table_html(content.table[0], redact_table(*content.table))))
-    elif content is not None and content.images:
-        parts.append(_with_label("Result", strip_html([sent for _, sent in content.images])))
-    elif run.status == "ran":
-        parts.append(
-            _with_label(
-                "Result",
-                _arguments_html(value)
-                if (value := _parse_container(_sent_text(run)))
-                else _block_html(_sent_text(run)),
-            )
-        )
-    elif run.sent and run.sent != run.error:
-        # An edited call is in this text, as JSON.
-        parts.append(
-            _with_label("The model was told", _block_html(redact_json_text(run.sent) if run.edited else run.sent))
-        )
-    if content is not None and content.notes:
-        parts.append(f'<div style="{_LABEL_STYLE}">{escape_text(shorten("; ".join(content.notes), 300))}</div>')
+    facts = escape_text(run_facts(run) + (f" · round {run.round}" if rounds else ""))
+    head = f'{STATUS_WORDS[run.status][0]} <code>{name}</code><span style="{QUIET_STYLE}">{call} · {facts}</span>'
+    parts = "".join(f'<div style="{_LABEL_STYLE}">{label}</div>{html}' for label, html in _parts(run))
+    if run.content is not None and run.content.notes:
+        notes = escape_text(shorten("; ".join(run.content.notes), 300))
+        parts += f'<div style="{_LABEL_STYLE}">{notes}</div>'
     if run.traceback:
         text = _ANSI.sub("", run.traceback)
         block = _block_html(text[-4 * _MAX_VALUE_CHARS :], limit=4 * _MAX_VALUE_CHARS)
-        parts.append(f'<details><summary style="{_QUIET_STYLE}">Traceback</summary>{block}</details>')
-    return parts
+        parts += f'<details><summary style="{QUIET_STYLE}">Traceback</summary>{block}</details>'
+    return f'<details style="{_CARD_STYLE}"><summary>{head}</summary>{parts}</details>'
+
+
+def _parts(run: ToolRun) -> Iterator[tuple[str, str]]:
+    """Yield a label and HTML for each part of a call."""
+    yield "Arguments", _arguments_html(run.arguments)
+    if run.proposed is not None:
+        yield "What the model wanted", _arguments_html(run.proposed)
+    if run.status == "denied" and run.reason:
+        yield "Reason", _block_html(run.reason)
+    if run.error:
+        yield "Error", _block_html(run.error)
+    content = run.content
+    if content is not None and content.table is not None:
+        yield "Result", _table_html(content.table[0], redact_table(*content.table))
+    elif content is not None and content.images:
+        yield "Result", strip_html([sent for _, sent in content.images])
+    elif run.status == "ran":
+        text = _sent_text(run)
+        value = _parse_container(text)
+        yield "Result", _block_html(text) if value is None else _arguments_html(value)
+    elif run.sent and run.sent != run.error:
+        # An edited call is in this text, as JSON.
+        yield "The model was told", _block_html(redact_json_text(run.sent) if run.edited else run.sent)
 
 
 def _sent_text(run: ToolRun) -> str:
     return redact_embedded(run.content.text if run.content is not None else run.sent)
-
-
-def _with_label(label: str, html: str) -> str:
-    return f'<div style="{_LABEL_STYLE}">{label}</div>{html}'
 
 
 def _arguments_html(value: Mapping[str, Any] | Sequence[Any] | str) -> str:
@@ -218,14 +205,11 @@ def _arguments_html(value: Mapping[str, Any] | Sequence[Any] | str) -> str:
 def _block_html(text: str, language: str = "", limit: int = _MAX_VALUE_CHARS) -> str:
     text = replace_surrogates(text)
     cut = shorten(text, limit)
-    html, used = code_html(cut, language if cut is text else "")
-    colours = f' style="{theme_colours(used)}"' if used else ""
-    note = (
-        f'<div style="{_LABEL_STYLE}">{len(text):,} characters in all; <code>.tool_runs</code> has them</div>'
-        if cut != text
-        else ""
-    )
-    return f'<pre dir="ltr" style="{STYLES["code"]}"><code{colours}>{html}</code></pre>{note}'
+    html = code_block(cut, language if cut is text else "")
+    if cut is text:
+        return html
+    note = f"{len(text):,} characters in all; <code>.tool_runs</code> has them"
+    return f'{html}<div style="{_LABEL_STYLE}">{note}</div>'
 
 
 def _parse_container(text: str) -> Any:
@@ -249,39 +233,38 @@ def _json(value: Any) -> str:
 def value_html(value: Any) -> str:
     """Render a JSON value: an object as names and values, a list of objects as rows, anything else as text."""
     if isinstance(value, Mapping):
-        return table_html((), [(str(name), _cell_text(item)) for name, item in value.items()])
+        return _table_html((), [(str(name), _cell_text(item)) for name, item in value.items()])
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
         columns = list(dict.fromkeys(str(name) for item in value for name in item))
-        return table_html(columns, [[_cell_text(item.get(name, "")) for name in columns] for item in value])
+        return _table_html(columns, [[_cell_text(item.get(name, "")) for name in columns] for item in value])
     if isinstance(value, list):
-        return table_html((), [(_cell_text(item),) for item in value])
+        return _table_html((), [(_cell_text(item),) for item in value])
     return f"<div>{escape_text(shorten(_cell_text(value), 20_000))}</div>"
 
 
-def table_html(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table_html(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Render cells as a table, at most 50 × 12 of them; without columns, the first cell of a row is its name."""
     width = max((len(row) for row in rows), default=len(columns))
-    head = "".join(
-        f'<th style="{_CELL_STYLE}">{escape_text(shorten(name, _MAX_CELL_CHARS))}</th>'
-        for name in columns[:_MAX_COLUMNS]
-    )
+    head = _cells_html("th", columns[:_MAX_COLUMNS])
     body = []
     for row in rows[:_MAX_ROWS]:
-        cells = [
-            f'<{tag} style="{_CELL_STYLE}">{escape_text(shorten(cell, _MAX_CELL_CHARS))}</{tag}>'
-            for number, cell in enumerate(row[:_MAX_COLUMNS])
-            for tag in ("th" if not columns and number == 0 and len(row) > 1 else "td",)
-        ]
-        body.append(f"<tr>{''.join(cells)}</tr>")
+        names = 1 if not columns and len(row) > 1 else 0
+        body.append(f"<tr>{_cells_html('th', row[:names])}{_cells_html('td', row[names:_MAX_COLUMNS])}</tr>")
     left_out = []
     if len(rows) > _MAX_ROWS:
         left_out.append(f"{len(rows) - _MAX_ROWS:,} rows")
     if width > _MAX_COLUMNS:
         left_out.append(f"{width - _MAX_COLUMNS:,} columns")
-    note = f'<div style="{_SMALL_STYLE}">and {" and ".join(left_out)} more</div>' if left_out else ""
+    note = f'<div style="{SMALL_STYLE}">and {" and ".join(left_out)} more</div>' if left_out else ""
     first = f"<thead><tr>{head}</tr></thead>" if head else ""
     table = f'<table style="{_TABLE_STYLE}">{first}<tbody>{"".join(body)}</tbody></table>'
     return f'<div style="overflow-x:auto">{table}</div>{note}'
+
+
+def _cells_html(tag: str, texts: Sequence[str]) -> str:
+    return "".join(
+        f'<{tag} style="{_CELL_STYLE}">{escape_text(shorten(text, _MAX_CELL_CHARS))}</{tag}>' for text in texts
+    )
 
 
 def _cell_text(value: Any) -> str:
@@ -292,10 +275,10 @@ def image_facts(image: SentImage) -> tuple[str, ...]:
     """Return the lines below an image's name: pixels before and after, format, size, tokens, notes."""
     if image.size is None:
         return ("a link: the gateway fetches it",)
-    pixels = _pixels(image.size)
-    if image.original_size is not None and image.original_size != image.size:
-        pixels = f"{_pixels(image.original_size)} → {pixels}"
-    weight = [image.format, _size(image.n_bytes)]
+    sizes = [image.size] if image.original_size in (None, image.size) else [image.original_size, image.size]
+    pixels = " → ".join("{} × {}".format(*size) for size in sizes)
+    n_bytes = image.n_bytes
+    weight = [image.format, f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{max(1, round(n_bytes / 1000)):,} kB"]
     if image.tokens is not None:
         weight.append(f"≈ {image.tokens:,} tokens")
     return (pixels, " · ".join(weight), *image.notes)
@@ -341,14 +324,6 @@ def strip_text(images: Sequence[SentImage]) -> str:
 def _tile(name: str, lines: Sequence[str], thumbnail: str) -> str:
     # The name stands below the picture: an alternative text would say it twice.
     picture = f'<div><img alt="" src="{thumbnail}" style="{_PICTURE_STYLE}"></div>' if thumbnail else ""
-    facts = "".join(f'<div style="{_QUIET_STYLE}">{escape_text(line)}</div>' for line in lines)
+    facts = "".join(f'<div style="{QUIET_STYLE}">{escape_text(line)}</div>' for line in lines)
     label = f'<div style="overflow-wrap:anywhere">{escape_text(name)}</div>'
     return f'<div style="{_TILE_STYLE}">{picture}{label}{facts}</div>'
-
-
-def _pixels(size: tuple[int, int]) -> str:
-    return f"{size[0]} × {size[1]}"
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1_000_000 else f"{max(1, round(n_bytes / 1000)):,} kB"

@@ -4,7 +4,7 @@ import re
 from html import escape
 from urllib.parse import quote
 
-__all__ = ["escape_code", "escape_text", "host_hint", "link_target", "shorten", "show_controls", "utf8_size"]
+__all__ = ["escape_code", "escape_text", "host_hint", "link_target", "shorten", "show_controls"]
 
 # Controls, lone surrogates, non-characters, and the bidi embeddings, overrides and isolates (U+202A–202E, U+2066–2069).
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -47,11 +47,6 @@ def escape_text(text: str) -> str:
 def shorten(text: str, limit: int) -> str:
     """Return the text, or its start and an ellipsis: at most `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def utf8_size(html: str) -> int:
-    """Return the size in bytes that the notebook file will hold."""
-    return len(html) if html.isascii() else len(html.encode())
 
 
 def link_target(raw: str) -> tuple[str, str] | None:

@@ -2,14 +2,15 @@
 
 import re
 
-from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String
-from pygments.util import ClassNotFound
 
 from .escape import escape_code
 
-__all__ = ["COLOURS", "LANGUAGES", "code_html", "colouring_cost", "theme_colours"]
+__all__ = ["CODE_STYLE", "COLOURS", "LANGUAGES", "code_block", "code_html", "colouring_cost", "theme_colours"]
+
+# Literal values only: untrusted, Lab drops var(…). The border is in the grey that shows on white and on black.
+CODE_STYLE = "margin:0 0 1em;padding:8px 12px;border:1px solid rgba(128,128,128,.3);border-radius:4px;overflow-x:auto"
 
 # Untrusted, Lab keeps literal colours and drops var(…). No colour reaches 4.5:1 on both white and Lab's #111 (the best
 # possible is 4.35 on each), so these sit just below luminance 0.183: 4.5 on white, 4.1 or more on #111.
@@ -25,31 +26,18 @@ COLOURS = {
     "o": ("#a4d", "--jp-mirror-editor-operator-color", "span"),
 }
 _KINDS = {
-    Keyword: "k",
-    Keyword.Constant: "k",
-    Keyword.Type: "u",
-    Operator.Word: "k",
-    String: "s",
-    String.Affix: "s",
-    Number: "n",
-    Comment: "c",
-    Comment.Preproc: "o",
-    Comment.PreprocFile: "s",
-    Name.Function: "f",
-    Name.Class: "f",
-    Name.Builtin: "u",
-    Name.Builtin.Pseudo: "u",
-    Name.Exception: "u",
-    Name.Decorator: "o",
-    Name.Tag: "p",
-    Name.Attribute: "p",
-    Name.Variable: "p",
-    Generic.Inserted: "n",
-    Generic.Deleted: "s",
-    Generic.Heading: "k",
-    Generic.Subheading: "o",
-    Generic.Prompt: "c",
-    Generic.Error: "s",
+    token: kind
+    for kind, tokens in {
+        "k": (Keyword, Operator.Word, Generic.Heading),
+        "s": (String, Comment.PreprocFile, Generic.Deleted, Generic.Error),
+        "n": (Number, Generic.Inserted),
+        "c": (Comment, Generic.Prompt),
+        "f": (Name.Function, Name.Class),
+        "u": (Keyword.Type, Name.Builtin, Name.Exception),
+        "p": (Name.Tag, Name.Attribute, Name.Variable),
+        "o": (Comment.Preproc, Name.Decorator, Generic.Subheading),
+    }.items()
+    for token in tokens
 }
 _COARSE = frozenset("ksc")
 # The languages of a data scientist's answers. A closed list: no lexer is guessed, no plug-in is looked for, and the
@@ -84,12 +72,19 @@ def code_html(code: str, language: str = "") -> tuple[str, str]:
     plain = escape_code(code)
     if not colouring_cost(code, language):
         return plain, ""
-    runs = _runs(code, _lexer(language.lower()))
+    runs = _runs(code, language.lower())
     for wanted in (frozenset(COLOURS), _COARSE):
         html, used = _join(runs, wanted)
         if len(html) <= 6 * len(code) + 400:  # minified code would swell: colour less of it, or nothing
             return html, used
     return plain, ""
+
+
+def code_block(code: str, language: str = "") -> str:
+    """Render code as a block of its own, which declares its colours itself."""
+    html, used = code_html(code, language)
+    colours = f' style="{theme_colours(used)}"' if used else ""
+    return f'<pre dir="ltr" style="{CODE_STYLE}"><code{colours}>{html}</code></pre>'
 
 
 def colouring_cost(code: str, language: str) -> int:
@@ -106,19 +101,11 @@ def theme_colours(used: str) -> str:
     return ";".join(f"--{kind}:var({COLOURS[kind][1]},{COLOURS[kind][0]})" for kind in COLOURS if kind in used)
 
 
-def _lexer(name: str) -> Lexer | None:
-    try:
-        return get_lexer_by_name(_ALIASES.get(name, name), stripnl=False, ensurenl=False)
-    except ClassNotFound:  # an older pygments
-        return None
-
-
-def _runs(code: str, lexer: Lexer | None) -> list[tuple[str, str]]:
-    """(letter or "", text), neighbours of one colour already joined."""
+def _runs(code: str, language: str) -> list[tuple[str, str]]:
+    """Return pieces of code, each with its letter or "", neighbours of one colour already joined."""
     runs: list[tuple[str, str]] = []
-    if lexer is None:
-        return [("", code)]
     try:
+        lexer = get_lexer_by_name(_ALIASES.get(language, language), stripnl=False, ensurenl=False)
         for token, text in lexer.get_tokens(code):
             while token not in _KINDS and token.parent is not None:
                 token = token.parent
@@ -127,7 +114,7 @@ def _runs(code: str, lexer: Lexer | None) -> list[tuple[str, str]]:
                 runs[-1] = (runs[-1][0], runs[-1][1] + text)
             else:
                 runs.append((kind, text))
-    except Exception:  # a lexer's own bug must not cost the reader the answer
+    except Exception:  # an older pygments, or a lexer's own bug, must not cost the reader the answer
         return [("", code)]
     return runs if "".join(text for _, text in runs) == code else [("", code)]
 

@@ -1,36 +1,35 @@
-"""Render the static form of an answer: HTML that is safe in any notebook, trusted or not."""
+"""Render the static form of an answer: HTML that is safe by construction in any notebook, trusted or not.
 
-from collections.abc import Sequence
+Each tag is written here, chosen by a parser's token; all text between the tags is escaped.
+"""
 
-from .cards import format_arguments
-from .escape import escape_code, escape_text, shorten
-from .highlight import code_html, theme_colours
-from .markdown import STYLES, BoundedHtml, HtmlFull, HtmlRenderer, normalize_newlines, parse_blocks
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+from itertools import groupby
+
+from markdown_it.token import Token
+
+from .cards import QUIET_STYLE, SMALL_STYLE, format_arguments
+from .escape import escape_code, escape_text, host_hint, link_target, shorten
+from .highlight import CODE_STYLE, code_block, code_html, colouring_cost, theme_colours
+from .markdown import CLOSERS, is_safe_math, parse_blocks
 
 __all__ = ["answer_html", "markdown_html"]
 
 _SMALLEST = 4_096  # bytes: the frame and its notes need some room whatever is asked for
+_RESERVED = 1_400  # bytes: the note at a cut takes up to 400, the declarations of the colours up to 600
 _MOST_PARSED = 300_000  # characters: about two seconds of parsing
-_NOTE_ROOM = 400
-_PILL = (
+_MOST_COLOURED = 50_000  # characters of code in one answer
+_SHOWN_TARGET = 200
+_PILL_STYLE = (
     "display:inline-block;margin:0 0 .5em;padding:0 .7em;border:1px solid rgba(128,128,128,.6);border-radius:1em;"
     "font-size:85%"
 )
-_SMALL = "margin:0 0 .5em;font-size:85%;opacity:.75"
-_ASIDE = "margin:0 0 1em;padding:0 0 0 12px;border-left:3px solid rgba(128,128,128,.3)"
-
-
-def markdown_html(text: str, *, max_bytes: int = 500_000) -> str:
-    """Render a model's Markdown as safe HTML.
-
-    Args:
-        text: CommonMark with GFM tables, strikethrough, task lists, and maths.
-        max_bytes: The most the HTML may take; the rest is left out, with a note.
-
-    Returns:
-        One `<div class="amber-md">`, balanced; links that leave the page are its only live parts.
-    """
-    return _body(text, max(max_bytes, _SMALLEST), "amber-md")
+_ASIDE_STYLE = "margin:0 0 1em;padding:0 0 0 12px;border-left:3px solid rgba(128,128,128,.3)"
+_TAGS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "li", "thead", "tbody", "tr", "em", "strong", "s"}
+_BARE_URL = re.compile(r"https?://[^\s<>\"'`]{1,2000}", re.IGNORECASE)
+_WIDE = re.compile(r"[^\n]{81}")  # code that may have to be scrolled, with the keyboard too
 
 
 def answer_html(
@@ -66,63 +65,58 @@ def answer_html(
     """
     size = max(max_bytes, _SMALLEST)
     tail = [
-        f'<div style="{_ASIDE}">{escape_text(shorten(refusal, size // 32))}</div>' if refusal else "",
-        f'<div style="{_SMALL}">{escape_text(shorten(notice, 300))}</div>' if notice else "",
-        f'<div style="{_SMALL}">{escape_text(shorten(footer, 300))}</div>' if footer else "",
+        f'<div style="{_ASIDE_STYLE}">{escape_text(shorten(refusal, size // 32))}</div>' if refusal else "",
+        *(f'<div style="{SMALL_STYLE}">{escape_text(shorten(line, 300))}</div>' for line in (notice, footer) if line),
     ]
-    above = [f'<div><span style="{_PILL}">{escape_text(shorten(badge, 60))}</span></div>' if badge else "", head]
+    above = [f'<div><span style="{_PILL_STYLE}">{escape_text(shorten(badge, 60))}</span></div>' if badge else "", head]
     if reasoning:
-        body = _body(reasoning, size // 4, "amber-reasoning", STYLES["muted"])
-        above.append(f'<details style="{_ASIDE}"><summary>Reasoning</summary>{body}</details>')
-    calls = _calls_html(tool_calls, size // 4)
-    spent = sum(len(piece.encode()) for piece in (*above, calls, *tail)) + 100
-    body = _body(text, size - spent, "amber-md") if text else ""
-    return f'<div class="amber-answer">{"".join(above)}{calls}{body}{"".join(tail)}</div>'
+        body = markdown_html(reasoning, max_bytes=size // 4, name="amber-reasoning", style=QUIET_STYLE)
+        above.append(f'<details style="{_ASIDE_STYLE}"><summary>Reasoning</summary>{body}</details>')
+    above.append(_calls_html(tool_calls, size // 4))
+    spent = sum(len(piece.encode()) for piece in (*above, *tail)) + 100
+    body = markdown_html(text, max_bytes=size - spent) if text else ""
+    return f'<div class="amber-answer">{"".join(above)}{body}{"".join(tail)}</div>'
 
 
-def _body(text: str, size: int, name: str, style: str = "") -> str:
-    head = _head(text)
-    source = normalize_newlines(head)
-    output = BoundedHtml(size - _NOTE_ROOM - 1_000)  # the declarations of the colours take up to 600 bytes
-    renderer = HtmlRenderer(output)
-    half, checkpoint, line, full = output.left // 2, output.checkpoint(), 0, False
+def markdown_html(text: str, *, max_bytes: int = 500_000, name: str = "amber-md", style: str = "") -> str:
+    """Render a model's Markdown.
+
+    Args:
+        text: CommonMark with GFM tables, strikethrough, task lists, and maths.
+        max_bytes: The most the HTML may take; the rest is left out, with a note.
+        name: The class of the element.
+        style: Its style.
+
+    Returns:
+        One `<div>`, balanced; links that leave the page are its only live parts.
+    """
+    end = len(text)
+    if end > _MOST_PARSED:
+        newline = text.rfind("\n", _MOST_PARSED // 2, _MOST_PARSED)
+        end = newline + 1 if newline > 0 else _MOST_PARSED
+    source = text[:end].replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")
+    output = _BoundedHtml(max_bytes - _RESERVED)
+    renderer = _Renderer(output)
+    half, checkpoint, line, shown = output.left // 2, output.checkpoint(), 0, end
     try:
         for block in parse_blocks(source):
             checkpoint, line = output.checkpoint(), block[0].map[0] if block[0].map else line
             renderer.render(block)
             output.append("\n")
-    except HtmlFull:
-        full = True
+    except _HtmlFull:
         if checkpoint[2] < half:  # much is shown already: cut between two blocks
             output.rollback(checkpoint)
             renderer.line = line
-    note = ""
-    if full or len(head) < len(text):
-        shown = _offset(source, renderer.line) if full else len(head)
-        note = _note(len(text) - shown, len(text))
-    declared = ";".join(part for part in (style, theme_colours(renderer.colours)) if part)
-    attributes = f' style="{declared}"' if declared else ""
-    return f'<div class="{name}" dir="auto"{attributes}>{output.html()}{note}</div>'
-
-
-def _head(text: str) -> str:
-    """Return as much of the text as renders in a few seconds, up to the end of a line if there is one."""
-    if len(text) <= _MOST_PARSED:
-        return text
-    end = text.rfind("\n", _MOST_PARSED // 2, _MOST_PARSED)
-    return text[: end + 1 if end > 0 else _MOST_PARSED]
-
-
-def _offset(source: str, line: int) -> int:
-    """Return where a line begins."""
-    return sum(len(row) + 1 for row in source.split("\n", line)[:line])
-
-
-def _note(left_out: int, total: int) -> str:
-    return (
-        f'<div style="{_SMALL}">Cut here: about {left_out:,} of {total:,} characters are not shown; '
+        shown = sum(len(row) + 1 for row in source.split("\n", renderer.line)[: renderer.line])
+    note = (
+        f'<div style="{SMALL_STYLE}">Cut here: about {len(text) - shown:,} of {len(text):,} characters are not shown; '
         "the answer's <code>.text</code> has all of it.</div>"
+        if shown < len(text)
+        else ""
     )
+    declarations = ";".join(part for part in (style, theme_colours(renderer.colours)) if part)
+    attributes = f' style="{declarations}"' if declarations else ""
+    return f'<div class="{name}" dir="auto"{attributes}>{output.html()}{note}</div>'
 
 
 def _calls_html(calls: Sequence[tuple[str, str]], size: int) -> str:
@@ -130,15 +124,220 @@ def _calls_html(calls: Sequence[tuple[str, str]], size: int) -> str:
     for number, (name, arguments) in enumerate(calls):
         text = format_arguments(arguments)
         cut = shorten(text, size // 8)
-        html, used = code_html(cut, "json" if cut is text else "")
-        colours = f' style="{theme_colours(used)}"' if used else ""
         piece = (
-            f'<details style="{_ASIDE}"><summary>Calls <code>{escape_code(shorten(name, 100))}</code></summary>'
-            f'<pre dir="ltr" style="{STYLES["code"]}"><code{colours}>{html}</code></pre></details>'
+            f'<details style="{_ASIDE_STYLE}"><summary>Calls <code>{escape_code(shorten(name, 100))}</code></summary>'
+            f"{code_block(cut, 'json' if cut is text else '')}</details>"
         )
         size -= len(piece.encode())
         if size < 0:
-            pieces.append(f'<div style="{_SMALL}">and {len(calls) - number:,} more calls</div>')
+            pieces.append(f'<div style="{SMALL_STYLE}">and {len(calls) - number:,} more calls</div>')
             break
         pieces.append(piece)
     return "".join(pieces)
+
+
+class _HtmlFull(Exception):
+    """A piece does not fit any more."""
+
+
+class _BoundedHtml:
+    """Pieces of HTML up to a size in bytes; the result is balanced wherever the size runs out."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self._pieces: list[str] = []
+        self._open: list[str] = []
+
+    def append(self, html: str) -> None:
+        """Append a balanced piece, or raise `_HtmlFull` and append nothing."""
+        size = len(html.encode())
+        if size > self.left:
+            raise _HtmlFull
+        self.left -= size
+        self._pieces.append(html)
+
+    def append_text(self, text: str, escape: Callable[[str], str]) -> None:
+        """Append as much of a text as fits, escaped; raise `_HtmlFull` where that is not all of it."""
+        html = escape(text)
+        if len(html.encode()) <= self.left:
+            self.append(html)
+            return
+        head = text[: self.left]
+        while head and (size := len(escape(head).encode())) > self.left:
+            head = head[: min(len(head) - 1, len(head) * self.left // size)]
+        self.append(escape(head))
+        raise _HtmlFull
+
+    def open_tag(self, tag: str, attributes: str = "") -> None:
+        """Open a tag, and reserve room for its closing tag."""
+        close = f"</{tag}>"
+        if len(attributes.encode()) + 2 * len(close) > self.left:
+            raise _HtmlFull
+        self.left -= len(close)
+        self._open.append(close)
+        self.append(f"<{tag}{attributes}>")
+
+    def close_tag(self) -> None:
+        """Close the tag that was opened last."""
+        self._pieces.append(self._open.pop())
+
+    def checkpoint(self) -> tuple[int, int, int]:
+        """Return the state, for `rollback`; its last item is `left`."""
+        return len(self._pieces), len(self._open), self.left
+
+    def rollback(self, checkpoint: tuple[int, int, int]) -> None:
+        """Remove what was appended since a checkpoint."""
+        pieces, opened, self.left = checkpoint
+        del self._pieces[pieces:]
+        del self._open[opened:]
+
+    def html(self) -> str:
+        """Return all pieces, with the open tags closed."""
+        return "".join(self._pieces) + "".join(reversed(self._open))
+
+
+class _Renderer:
+    """Render tokens; each method may raise `_HtmlFull`."""
+
+    def __init__(self, output: _BoundedHtml) -> None:
+        self.output = output
+        self.line = 0  # of the text that is rendered, from 0
+        self.colours = ""  # the letters of the colours that code used
+        self._colouring = _MOST_COLOURED
+        self._links: list[tuple[tuple[str, str] | None, str, list[str]]] = []  # target, address and label of open links
+
+    def render(self, tokens: Sequence[Token]) -> None:
+        """Render one block."""
+        for token in tokens:
+            if token.map and token.nesting >= 0:
+                self.line = token.map[0]
+            if token.type != "inline":
+                self._render_token(token)
+                continue
+            # Entities and escapes split a text; an address must be seen whole.
+            for is_text, group in groupby(token.children or (), lambda child: child.type in ("text", "text_special")):
+                if is_text:
+                    self._text("".join(child.content for child in group))
+                else:
+                    for child in group:
+                        self._render_token(child)
+
+    def _render_token(self, token: Token) -> None:
+        if token.hidden:  # the paragraph of an item of a tight list
+            return
+        if token.type.endswith("_open"):
+            self._open(token)
+        elif token.type == "link_close":
+            self._close_link()
+        elif token.type.endswith("_close"):
+            self.output.close_tag()
+            if token.type == "table_close":
+                self.output.close_tag()
+        else:
+            self._leaf(token)
+
+    def _open(self, token: Token) -> None:
+        match token.type.removesuffix("_open"):
+            case "ordered_list":
+                start = token.attrGet("start")
+                self.output.open_tag("ol", f' start="{start:d}"' if isinstance(start, int) and start != 1 else "")
+            case "table":
+                self.output.open_tag("div", ' tabindex="0" style="overflow-x:auto"')  # to scroll it with the keyboard
+                self.output.open_tag("table")
+            case "th" | "td" as cell:
+                # Lab aligns the cells of text/html to the right, as pandas wants it.
+                side = str(token.attrGet("style")).removeprefix("text-align:")
+                side = side if side in ("center", "right") else "left"
+                self.output.open_tag(cell, f' style="text-align:{side}"')
+            case "link":
+                href = str(token.attrGet("href") or "")
+                # markdown-it lets an <address> stand in a link's label.
+                target = None if self._links else link_target(href)
+                self._links.append((target, href, []))
+                if target:
+                    self.output.open_tag("a", _link_attributes(target[0]))
+            case _:
+                self.output.open_tag(token.tag if token.tag in _TAGS else "span")
+
+    def _close_link(self) -> None:
+        target, href, label = self._links.pop()
+        if target:
+            self.output.close_tag()
+            if hint := host_hint("".join(label), target[1]):
+                self.output.append(f" ({escape_text(hint)})")
+        elif "".join(label) != href.removeprefix("mailto:"):
+            self.output.append(f" ({escape_text(shorten(href, _SHOWN_TARGET))})")
+        if self._links:
+            self._links[-1][2].extend(label)
+
+    def _leaf(self, token: Token) -> None:
+        match token.type:
+            case "fence" | "code_block":
+                self._code_block(token)
+            case "code_inline":
+                self.output.open_tag("code")
+                self.output.append_text(token.content, escape_code)
+                self.output.close_tag()
+            case "math_block":
+                self.output.open_tag("p")
+                self.output.append(_math(token) + escape_text(token.info))
+                self.output.close_tag()
+            case "math_inline":
+                self.output.append(_math(token))
+            case "image":
+                self._image(token)
+            case "hr":
+                self.output.append("<hr>")
+            case "hardbreak":
+                self.output.append("<br>\n")
+            case "softbreak":
+                self.output.append("\n")
+        if self._links and token.content:
+            self._links[-1][2].append(token.content)
+
+    def _code_block(self, token: Token) -> None:
+        words = token.info.split(maxsplit=1)
+        code, language = token.content.removesuffix("\n"), words[0] if words else ""
+        self._colouring -= colouring_cost(code, language)
+        html, used = code_html(code, language if self._colouring >= 0 else "")
+        wide = ' tabindex="0"' if _WIDE.search(code) else ""
+        self.output.open_tag("pre", f' dir="ltr"{wide} style="{CODE_STYLE}"')
+        self.output.open_tag("code")
+        if len(html.encode()) > self.output.left:
+            self.output.append_text(code, escape_code)
+        self.output.append(html)
+        self.colours += used
+        self.output.close_tag()
+        self.output.close_tag()
+
+    def _text(self, text: str) -> None:
+        done = 0
+        if self._links:
+            self._links[-1][2].append(text)
+        else:
+            for match in _BARE_URL.finditer(text):
+                url = match[0].rstrip(".,;:!?*_)]}" if "(" not in match[0] else ".,;:!?*_]}")
+                if target := link_target(url):
+                    self.output.append_text(text[done : match.start()], escape_text)
+                    self.output.append(f"<a{_link_attributes(target[0])}>{escape_text(url)}</a>")
+                    done = match.start() + len(url)
+        self.output.append_text(text[done:], escape_text)
+
+    def _image(self, token: Token) -> None:
+        source, alt = str(token.attrGet("src") or ""), shorten(token.content, _SHOWN_TARGET)
+        target = link_target(source)
+        where = target[1] if target else shorten(source, _SHOWN_TARGET)
+        html = escape_text(f"Image: {alt} ({where})" if alt else f"Image: {where}")
+        if target and not self._links:
+            html = f"<a{_link_attributes(target[0])}>{html}</a>"
+        self.output.append(html)
+
+
+def _link_attributes(href: str) -> str:
+    return f' href="{escape(href)}" target="_blank" rel="noopener noreferrer"'
+
+
+def _math(token: Token) -> str:
+    """Return a formula in its own <span>, so that MathJax reads nothing across its borders; or its source as code."""
+    tag = "span" if is_safe_math(token.content) else "code"
+    return f"<{tag}>{escape_code(token.markup + token.content + CLOSERS[token.markup])}</{tag}>"

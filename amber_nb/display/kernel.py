@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,7 @@ def has_front_end() -> bool:
     Lab, Notebook and VS Code name the cell in the request's metadata; nbclient, nbval and papermill send none. The
     environment is no sign: children of a Lab kernel inherit it.
     """
-    if "google.colab" in sys.modules:
-        return True
-    return bool(_request().get("metadata", {}).get("cellId"))
+    return "google.colab" in sys.modules or bool(cell_id())
 
 
 def in_kernel() -> bool:
@@ -110,9 +109,7 @@ def _shell() -> Any:
 
 def _request() -> Mapping[str, Any]:
     shell = _shell()
-    if not hasattr(shell, "get_parent"):
-        return {}
-    return shell.get_parent() or {}
+    return shell.get_parent() or {} if hasattr(shell, "get_parent") else {}
 
 
 class DisplayQueue:
@@ -154,12 +151,12 @@ class DisplayQueue:
                     shows.callback(each.context.run, each.display)
 
 
+@dataclass(eq=False, slots=True)
 class _Place:
-    def __init__(self, cell: str | None, context: contextvars.Context) -> None:
-        self.cell = cell
-        self.context = context
-        self.display: Callable[[], None] | None = None
-        self.ended = False
+    cell: str | None
+    context: contextvars.Context
+    display: Callable[[], None] | None = None
+    ended: bool = False
 
 
 def is_answer(data: Mapping[str, Any]) -> bool:
