@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
-from . import display, tables
+from . import display, log_frames
 from .display import kernel as cell
 from .redact import redact_json_text
 from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, replace_surrogates
@@ -91,7 +91,7 @@ class Answer(Generic[T]):
             `error`, `edited` (bool), `decided_by` (`reader`, `policy`, `timeout`), `duration_s`. Secrets are shown as
             ••• in all columns but `result`.
         """
-        return tables.tools_frame(self._tool_runs)
+        return log_frames.tools_frame(self._tool_runs)
 
     @property
     def refusal(self) -> str | None:

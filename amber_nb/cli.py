@@ -15,7 +15,7 @@ from pathlib import Path
 
 import amber_nb
 
-from . import clock, config, credentials, simulator, testing
+from . import clock, config, login, simulator, testing
 from .errors import AmberError
 
 __all__ = ["main"]
@@ -217,7 +217,7 @@ def _each(notebooks: Sequence[Path], work: Callable[[Path, Mapping[str, str]], t
 
 
 def _login(_: argparse.Namespace) -> int:
-    settings = credentials.login()
+    settings = login.login()
     print(f"Stored for {settings.base_url}.")
     return 0
 

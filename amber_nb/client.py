@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from . import config as settings
-from . import credentials, images, tables
+from . import images, log_frames, login
 from .answer import Answer
 from .cassettes.session import open_session
 from .cassettes.transport import CassetteTransports
@@ -98,7 +98,7 @@ class Amber:
             person=cell.has_front_end(),
             notebook=notebook,
             holds_real_answers=lambda: notebook is not None and holds_real_answers(notebook),
-            stored_login=credentials.load,
+            stored_login=login.load,
         )
         self._last: Answer[Any] | None = None
         self._log = UsageLog(config.mode)
@@ -251,7 +251,7 @@ class Amber:
         except Exception as error:
             self._annotate(error)
             raise
-        return tables.models_frame(listed)
+        return log_frames.models_frame(listed)
 
     @property
     def usage_log(self) -> pd.DataFrame:
@@ -261,7 +261,7 @@ class Amber:
         `prompt_tokens`, `completion_tokens`, `cached_tokens`, `latency_s` (until the end of the reply),
         `first_token_s` (of a streamed reply), `status` (HTTP). A value that the gateway did not send is <NA>.
         """
-        return tables.usage_frame(self._log.rows)
+        return log_frames.usage_frame(self._log.rows)
 
     @property
     def last(self) -> Answer[Any] | None:
@@ -274,7 +274,7 @@ class Amber:
         Raises:
             ConfigError: they are not usable, or there is no keyring to store them in.
         """
-        stored = credentials.login()
+        stored = login.login()
         self._use(replace(self._config, mode=stored.mode, base_url=stored.base_url, api_key=stored.api_key))
 
     def _continue(

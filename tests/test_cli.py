@@ -115,7 +115,7 @@ def test_a_port_that_is_taken_is_one_line(gateway, capsys):
 
 def test_login_speaks_of_the_address_and_not_of_the_key(elsewhere, monkeypatch, capsys):
     vault = {}
-    monkeypatch.setattr("amber_nb.credentials.store", lambda **login: vault.update(login))
+    monkeypatch.setattr("amber_nb.login.store", lambda **login: vault.update(login))
     monkeypatch.setattr("builtins.input", lambda _: "acme")
     monkeypatch.setattr("getpass.getpass", lambda _: "ambrs-exampletoken")
     assert cli.main(["login"]) == 0

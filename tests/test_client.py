@@ -498,7 +498,7 @@ def test_login(monkeypatch, elsewhere, typed, url):
         def get_password(service, entry):
             return vault.get((service, entry))
 
-    monkeypatch.setattr("amber_nb.credentials._keyring", lambda: Keyring)
+    monkeypatch.setattr("amber_nb.login._keyring", lambda: Keyring)
     monkeypatch.setattr("builtins.input", lambda _: typed)
     monkeypatch.setattr("getpass.getpass", lambda _: KEY)
     monkeypatch.setenv("AMBER_SIM_CHUNKS_PER_S", "0")
@@ -518,7 +518,7 @@ def test_login_without_a_keyring_says_so(monkeypatch, elsewhere, broken):
         def set_password(*_):
             raise OSError(f"no D-Bus for {KEY}")
 
-    monkeypatch.setattr("amber_nb.credentials._keyring", lambda: Keyring if broken else None)
+    monkeypatch.setattr("amber_nb.login._keyring", lambda: Keyring if broken else None)
     monkeypatch.setattr("builtins.input", lambda _: "acme")
     monkeypatch.setattr("getpass.getpass", lambda _: KEY)
     with pytest.raises(Exception, match="AMBER_API_KEY") as info:
@@ -533,7 +533,7 @@ def test_a_headless_keyring_counts_as_not_found(monkeypatch, elsewhere):
         def get_password(*_):
             raise RuntimeError("no backend")
 
-    monkeypatch.setattr("amber_nb.credentials._keyring", lambda: Keyring)
+    monkeypatch.setattr("amber_nb.login._keyring", lambda: Keyring)
     with pytest.raises(Exception, match="neither a domain nor a key"):
         Amber()
 

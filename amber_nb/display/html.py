@@ -13,7 +13,7 @@ from markdown_it.token import Token
 from .cards import QUIET_STYLE, SMALL_STYLE, format_arguments
 from .escape import escape_code, escape_text, host_hint, link_target, shorten
 from .highlight import CODE_STYLE, code_block, code_html, colouring_cost, theme_colours
-from .markdown import CLOSERS, is_safe_math, parse_blocks
+from .markdown_parser import CLOSERS, is_safe_math, parse_blocks
 
 __all__ = ["answer_html", "markdown_html"]
 
