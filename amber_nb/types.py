@@ -257,12 +257,12 @@ class ToolRun:
         return f"ToolRun({', '.join(f'{name}={_repr(value, secrets)}' for name, value in shown)})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestSent:
     """Event: a request goes out, the first one or another try."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Waiting:
     """Event: the next try waits; sent again each second, with the seconds that are left."""
 
@@ -270,21 +270,21 @@ class Waiting:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TextDelta:
     """Event: the model has written a piece of its text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReasoningDelta:
     """Event: the model has written a piece of its reasoning."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToolCallDelta:
     """Event: the model has written a piece of a tool call."""
 

@@ -33,7 +33,7 @@ from ..types import (
 from . import comm
 from .cards import StripItem, tools_html
 from .escape import shorten, show_controls
-from .html import answer_html
+from .answer_html import answer_html
 from .tool_inspector import ToolInspector
 
 __all__ = ["NotebookDisplay", "StreamView"]

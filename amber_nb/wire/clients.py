@@ -223,6 +223,8 @@ def _sleep(seconds: float, request: httpx2.Request) -> None:
 
 
 async def _sleep_async(seconds: float, request: httpx2.Request) -> None:
+    if not seconds:
+        return await clock.sleep_async(0)
     with _within_timeout(seconds, request) as permitted_s:
         await clock.sleep_async(permitted_s)
 

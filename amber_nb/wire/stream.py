@@ -202,6 +202,8 @@ class CompletionAccumulator:
         try:
             if self.done and any(_adds_to_reply(raw) for raw in choices):
                 raise IncompleteStream("[DONE] came in the middle of the reply")
+            if len(choices) == 1:
+                return self._add(choices[0])
             return [delta for raw in choices for delta in self._add(raw)]
         except (AttributeError, KeyError, TypeError, ValueError):  # some field is not of its kind
             raise MalformedEvent(summarize(data, _QUOTED_CHARS)) from None
@@ -280,11 +282,12 @@ class _Choice:
         delta = raw.get("delta") or ("delta" not in raw and raw.get("message")) or {}
         added: list[Delta] = []
         for name, pieces in self.texts.items():
-            if (text := _text(delta, name)) is not None:
+            if name in delta and (text := _text(delta, name)) is not None:
                 pieces.append(text)
                 if text:
                     added.append(ReasoningDelta(text) if name == "reasoning_content" else TextDelta(text))
-        added += [self._add_call(call) for call in delta.get("tool_calls") or ()]
+        if calls := delta.get("tool_calls"):
+            added += map(self._add_call, calls)
         return added
 
     def _add_call(self, raw: dict[str, Any]) -> ToolCallDelta:

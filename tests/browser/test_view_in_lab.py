@@ -76,7 +76,7 @@ def test_it_streams_and_stops(notebook: Callable[..., Any], artefacts: pathlib.P
 SETTLE = """
 import io
 from PIL import Image
-from amber_nb.display.html import answer_html
+from amber_nb.display.answer_html import answer_html
 from amber_nb.display.cards import strip_html, strip_items
 from amber_nb.types import SentImage
 
@@ -184,7 +184,7 @@ view.close()
 def test_axe_finds_nothing_in_labs_own_style(
     notebook: Callable[..., Any], axe: str, artefacts: pathlib.Path, theme: str
 ) -> None:
-    imports = "\nfrom amber_nb.display.html import answer_html"
+    imports = "\nfrom amber_nb.display.answer_html import answer_html"
     book = notebook([setup(WIDE + CODE + ANSWER) + imports, LIVE], theme=f"JupyterLab {theme}")
     book.run(0, wait=True)
     book.run(1)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pathological import PATHOLOGICAL
 
-from amber_nb.display.html import answer_html, markdown_html
+from amber_nb.display.answer_html import answer_html, markdown_html
 
 CORPUS = {item["name"]: item["text"] for item in json.loads((Path(__file__).parent / "hostile.json").read_text())}
 

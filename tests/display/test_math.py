@@ -3,7 +3,7 @@
 import pytest
 from allowed import read
 
-from amber_nb.display.html import markdown_html
+from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.markdown_parser import is_safe_math
 
 

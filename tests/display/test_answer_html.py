@@ -6,7 +6,7 @@ import re
 import pytest
 from allowed import read
 
-from amber_nb.display.html import answer_html, markdown_html
+from amber_nb.display.answer_html import answer_html, markdown_html
 
 
 def inner(text: str) -> str:
