@@ -1,5 +1,5 @@
-from .cards import strip_html, strip_items, strip_text, tools_html, tools_text, value_html
 from .answer_html import answer_html
+from .cards import strip_html, strip_items, strip_text, tools_html, tools_text, value_html
 from .live import NotebookDisplay
 from .terminal import TerminalDisplay
 from .tool_inspector import ToolInspector

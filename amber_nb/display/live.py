@@ -31,9 +31,9 @@ from ..types import (
     replace_surrogates,
 )
 from . import comm
+from .answer_html import answer_html
 from .cards import StripItem, tools_html
 from .escape import shorten, show_controls
-from .answer_html import answer_html
 from .tool_inspector import ToolInspector
 
 __all__ = ["NotebookDisplay", "StreamView"]

@@ -33,8 +33,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rapidfuzz.distance import LCSseq
 
-from ..display.escape import escape_code, shorten
 from ..display.answer_html import answer_html
+from ..display.escape import escape_code, shorten
 from ..files import replace_files
 from ..types import replace_surrogates
 from .drift import Call, ReplySummary, Row, call_key, format_json, format_score

@@ -24,9 +24,9 @@ from amber_nb import Amber
 from amber_nb.cassettes.file import Interaction, dumps
 from amber_nb.cassettes.match import difference, fingerprint
 from amber_nb.cassettes.session import Recording
+from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.comm import DeltaStream
 from amber_nb.display.highlight import code_html
-from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.live import StreamView
 from amber_nb.testing.drift import ReplySummary, Row, compare, judge, parse_comparator
 from amber_nb.testing.report import diff_texts, render_html

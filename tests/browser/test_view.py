@@ -15,8 +15,8 @@ from PIL import Image
 from playwright.sync_api import expect
 from static_page import StaticPage
 
-from amber_nb.display.cards import strip_html, strip_items
 from amber_nb.display.answer_html import answer_html
+from amber_nb.display.cards import strip_html, strip_items
 from amber_nb.types import SentImage
 
 pytestmark = pytest.mark.browser

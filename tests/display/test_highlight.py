@@ -7,9 +7,9 @@ from allowed import read
 from pygments.lexers import find_lexer_class_by_name
 
 from amber_nb.display import highlight
+from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.escape import escape_code
 from amber_nb.display.highlight import COLOURS, LANGUAGES, code_html
-from amber_nb.display.answer_html import markdown_html
 
 CODE = {
     "python": (
