@@ -56,6 +56,7 @@ def _replaced_by(virtual):
     with virtual.replace(), pytest.MonkeyPatch.context() as patch:
         if comm is not None:
             patch.setattr(comm, "scheduler", comm.SendScheduler())
+            patch.setattr(comm, "snapshots", comm.SendScheduler())
         yield virtual
 
 

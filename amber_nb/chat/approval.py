@@ -18,6 +18,8 @@ from .execute import CellExecutor, UserCodeError
 __all__ = ["Approval", "ApprovalPrompt"]
 
 _MAX_ARGUMENT_CHARS = 2_000  # of a call that is shown at the keyboard
+_PAGE_CHECK_S = 5.0  # between two looks whether a page is there
+_NO_PAGE_S = 120.0  # without a sign of life of any page, after which a call is denied
 _CARD_CHECK_S = 0.05  # between two looks whether a page shows the card
 
 
@@ -115,8 +117,22 @@ class ApprovalPrompt:
                 return None
             await clock.sleep_async(_CARD_CHECK_S)
         async with clock.timeout(self._timeout_s):  # counted from when the reader can see the card
-            decision, always = await asyncio.wrap_future(future)
+            answer = asyncio.wrap_future(future)
+            while not await _is_done_within(answer, _PAGE_CHECK_S):
+                if view.silent_s > _NO_PAGE_S:  # the kernel would wait for nobody
+                    view.withdraw(index)
+                    return Approval(Deny(f"no page was there to decide on it for {_NO_PAGE_S:g} s"), "timeout")
+            decision, always = answer.result()
         return Approval(decision, "reader", always)
+
+
+async def _is_done_within(future: asyncio.Future[Any], seconds: float) -> bool:
+    pause = asyncio.ensure_future(clock.sleep_async(seconds))
+    try:
+        await asyncio.wait({future, pause}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        pause.cancel()
+    return future.done()
 
 
 def _no_approval(call: ToolCall, why: str) -> ToolError:

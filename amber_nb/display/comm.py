@@ -38,7 +38,15 @@ import traitlets
 from .. import clock
 from ..types import replace_surrogates
 
-__all__ = ["BusyCellListener", "DeltaStream", "LiveWidget", "SendScheduler", "allow_messages_while_busy", "scheduler"]
+__all__ = [
+    "BusyCellListener",
+    "DeltaStream",
+    "LiveWidget",
+    "SendScheduler",
+    "allow_messages_while_busy",
+    "scheduler",
+    "snapshots",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -190,9 +198,14 @@ class DeltaStream:
 
 
 class SendScheduler:
-    """Call the open channels in their turn: the one that has waited longest, a first text before all others."""
+    """Call the open channels in their turn: the one that has waited longest, a first text before all others.
 
-    def __init__(self) -> None:
+    Args:
+        name: of its thread.
+    """
+
+    def __init__(self, name: str = "amber-views") -> None:
+        self._name = name
         # Reentrant: garbage collection may close a view in the middle of anything.
         self._changed = threading.Condition(threading.RLock())
         self._open: set[Channel] = set()
@@ -212,7 +225,7 @@ class SendScheduler:
                 return
             self._put(channel, channel.next_at)
             if self._thread is None or not self._thread.is_alive():  # a fork inherits the object, not the thread
-                self._thread = threading.Thread(target=self._run, name="amber-views", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
             self._changed.notify()
 
@@ -269,6 +282,7 @@ class SendScheduler:
 
 
 scheduler = SendScheduler()
+snapshots = SendScheduler("amber-snapshots")  # what takes long to make, on a thread of its own
 
 
 class LiveWidget(anywidget.AnyWidget):

@@ -38,12 +38,13 @@ _BADGE_CHARS = 1_000  # at the start of an answer, where its badge is
 
 
 def has_front_end() -> bool:
-    """Return whether a person's front end sent the running cell.
+    """Return whether a person's front end sent what is running: a cell, or a page's message, such as of a button.
 
     Lab, Notebook and VS Code name the cell in the request's metadata; nbclient, nbval and papermill send none. The
     environment is no sign: children of a Lab kernel inherit it.
     """
-    return "google.colab" in sys.modules or bool(cell_id())
+    is_message = _request().get("header", {}).get("msg_type") == "comm_msg"
+    return "google.colab" in sys.modules or is_message or bool(cell_id())
 
 
 def in_kernel() -> bool:

@@ -13,9 +13,9 @@ The protocol, in full:
                     {"ask": ask, "turn": n, "end": 1}    it is decided on, by this message or before
 
 A call is `{"k": key}` and what of it has changed: `o`, `t` (its arguments from there on), `name`, `round`, `state`,
-`word`, `sign`, `gist`, `said`, `ran` (seconds, while it runs), `ask` (the card: `id`, `fields`; null: none). Each
-message has the next number: a view that misses one says hello again. A decision that is not answered is sent again; it
-counts once. Nothing secret is in what is shown, and nothing that acts.
+`word`, `sign`, `gist`, `said`, `ran` (seconds, while it runs), `ask` (the card: `id`, `about`, `fields`; null: none).
+Each message has the next number: a view that misses one says hello again. A decision that is not answered is sent
+again; it counts once. Nothing secret is in what is shown, and nothing that acts.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import pathlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, Protocol
 
 from .. import clock
 from ..redact import redact_json_text
@@ -41,7 +40,6 @@ from .escape import shorten, show_controls
 __all__ = ["ToolInspector"]
 
 _log = logging.getLogger(__name__)
-_STATIC = pathlib.Path(__file__).parent / "static"
 
 MAX_CALLS = 200  # on the page; those that wait for the reader are there in any case
 GAP_S = 0.1  # between two messages of a view
@@ -61,6 +59,7 @@ class _Card:
 
     id: int
     call: ToolCall
+    about: str  # the tool's own description
     fields: list[dict[str, Any]] | None
     check: Callable[[Mapping[str, Any]], str]
     future: Future[Decision]
@@ -81,27 +80,39 @@ class _Call:
     row: dict[str, Any] = field(default_factory=dict)  # as the page has it; empty: not listed there
 
 
-class ToolInspector(comm.LiveWidget):
-    """A live view of the tool calls of one answer, and where the reader decides on them.
+class Pages(Protocol):
+    """The pages of a kernel.
+
+    Attributes:
+        can_send: whether one may be there.
+    """
+
+    @property
+    def can_send(self) -> bool: ...
+
+
+class ToolInspector:
+    """The tool calls of one answer on the pages of this kernel, where the reader decides on them.
+
+    Args:
+        send: sends a message to the pages.
+        pages: tells whether there may be any.
 
     Example:
-        >>> inspector = ToolInspector()
-        >>> display(inspector)
+        >>> inspector = ToolInspector(send, layer)
         >>> inspector.handle(ToolProgress(index=0, …))
         >>> decision, always = inspector.ask(call, 0, spec=tool.spec, check=check).result()
     """
 
-    _esm: ClassVar[pathlib.Path] = _STATIC / "inspector.js"
-    _css: ClassVar[pathlib.Path] = _STATIC / "inspector.css"
-
-    def __init__(self) -> None:
+    def __init__(self, send: Callable[[dict[str, Any]], None], pages: Pages) -> None:
+        self._send = send
+        self.pages = pages
         self.next_at = float("-inf")
         self._lock = threading.RLock()  # around all that follows; reentrant: the collector may come by
         self._calls: dict[int, _Call] = {}  # by their index
         self._asked = self._number = 0
         self._whole_due = self._end_check_due = False
         self._closed = False
-        super().__init__()
         comm.scheduler.open(self)
 
     def __repr__(self) -> str:
@@ -147,7 +158,7 @@ class ToolInspector(comm.LiveWidget):
                 return future
             self._asked += 1
             shown = self._calls.setdefault(index, _Call(call.name, 1))
-            card = shown.card = _Card(self._asked, call, fields, check, future)
+            card = shown.card = _Card(self._asked, call, _describe(spec), fields, check, future)
             shown.is_seen, shown.changed = False, True
         self._notify()
         future.add_done_callback(lambda _: self._remove(shown, card))
@@ -164,22 +175,23 @@ class ToolInspector(comm.LiveWidget):
             card.future.cancel()
 
     def close(self) -> None:
-        """Take the view off the page; what waits for a decision is cancelled. May be called again, from any thread."""
-        if "_listener" not in self.__dict__:  # the constructor has failed, and this is the collector
-            return
+        """Send nothing any more; what waits for a decision is cancelled. May be called again, from any thread."""
         comm.scheduler.close(self)
         with self._lock:
             self._closed = True
             cards = [call.card for call in self._calls.values() if call.card is not None]
         for card in cards:
             card.future.cancel()
-        with self._lock:
-            super().close()
+
+    def send_whole(self) -> None:
+        """Send everything, to a page that is new."""
+        self._whole_due = True
+        self._notify()
 
     def deliver(self, now: float) -> float | None:
         """Send what has changed; called by the scheduler."""
         with self._lock:
-            if self._closed or not self.can_send:  # no page: the first one gets everything
+            if self._closed or not self.pages.can_send:  # no page: the first one gets everything
                 return None
             whole, self._whole_due = self._whole_due, False
             listed = {index for index, call in self._calls.items() if index < MAX_CALLS or call.card is not None}
@@ -191,17 +203,17 @@ class ToolInspector(comm.LiveWidget):
                 self._number += 1
                 more = len(self._calls) - len(listed)
                 message = {"n": self._number, "calls": changes, "gone": list(map(str, gone)), "more": more}
-                self._post(message | {"whole": 1} if whole else message)
+                self._send(message | {"whole": 1} if whole else message)
                 self.next_at, self._end_check_due = now + GAP_S, True
                 return now + END_CHECK_S
             if self._end_check_due and now >= self.next_at - GAP_S + END_CHECK_S:
                 self._end_check_due = False
-                self._post({"n": self._number})
+                self._send({"n": self._number})
                 return None
             return self.next_at - GAP_S + END_CHECK_S if self._end_check_due else None
 
     def _notify(self) -> None:
-        if self.can_send:
+        if self.pages.can_send:
             comm.scheduler.notify(self)
 
     def _remove(self, call: _Call, card: _Card) -> None:
@@ -210,13 +222,10 @@ class ToolInspector(comm.LiveWidget):
                 call.card, call.changed = None, True
         self._notify()
 
-    def _receive(self, content: object) -> None:
-        if not isinstance(content, dict):
-            return
+    def receive(self, content: Mapping[str, Any]) -> None:
+        """Handle a message of a page."""
         if "hello" in content:
-            self.hello.set()
-            self._whole_due = True
-            self._notify()
+            self.send_whole()
         elif isinstance(content.get("seen"), int):
             with self._lock:
                 for call in self._find(content["seen"]):
@@ -226,7 +235,7 @@ class ToolInspector(comm.LiveWidget):
                 found = self._find(content["decide"])
             wrong = self._decide(found[0], content) if found else ""
             answer = {"ask": content["decide"], "turn": content["turn"]}
-            self._post(answer | ({"said": wrong} if wrong else {"end": 1}))
+            self._send(answer | ({"said": wrong} if wrong else {"end": 1}))
 
     def _find(self, card_id: int) -> list[_Call]:
         return [call for call in self._calls.values() if call.card is not None and call.card.id == card_id]
@@ -288,6 +297,7 @@ def _row(call: _Call) -> dict[str, Any]:
     else:
         arguments = progress.arguments if progress is not None else _join(call.pieces)
     began = progress.began if progress is not None and progress.state == "running" else None
+    card = call.card
     return {
         "name": _to_line(call.name, 100) or "?",
         "round": call.round,
@@ -297,11 +307,17 @@ def _row(call: _Call) -> dict[str, Any]:
         "gist": "" if progress is None else _to_line(_summary(arguments), _MAX_SUMMARY_CHARS),
         "said": _to_line(preview(run, _MAX_LINE_CHARS), _MAX_LINE_CHARS) if run is not None else "",
         "ran": None if began is None else round(max(0.0, clock.monotonic() - began), 1) if began else 0.0,
-        "ask": {"id": call.card.id, "fields": call.card.fields} if call.card is not None else None,
+        "ask": {"id": card.id, "about": card.about, "fields": card.fields} if card is not None else None,
         "t": _to_line(
             redact_json_text(str(arguments)) if progress is None else format_arguments(arguments), _MAX_ARGUMENT_CHARS
         ),
     }
+
+
+def _describe(spec: Mapping[str, Any]) -> str:
+    """Return a tool's own description."""
+    description = spec.get("function", spec).get("description")
+    return _to_line(description, _MAX_MESSAGE_CHARS) if isinstance(description, str) else ""
 
 
 def _join(pieces: list[str]) -> str:

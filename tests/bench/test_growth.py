@@ -27,7 +27,7 @@ from amber_nb.cassettes.session import Recording
 from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.comm import DeltaStream
 from amber_nb.display.highlight import code_html
-from amber_nb.display.live import StreamView
+from amber_nb.display.layer import LiveAnswer, LiveLayer
 from amber_nb.testing.drift import ReplySummary, Row, compare, judge, parse_comparator
 from amber_nb.testing.report import diff_texts, render_html
 from amber_nb.tools import to_tool_content
@@ -77,9 +77,11 @@ def code(n):
     return lambda: [code_html(*text) for text in texts]
 
 
-class View(StreamView):
-    def open(self):
-        self.comm = Comm()
+@pytest.fixture(autouse=True)
+def layer(monkeypatch):
+    """A layer without a kernel."""
+    monkeypatch.setattr(LiveLayer, "open", lambda self: setattr(self, "comm", Comm()))
+    monkeypatch.setattr(LiveLayer, "current", None)
 
 
 def read(n, events):
@@ -166,10 +168,10 @@ def recorded(n):
 
 def chunks_fed(n):
     def feed():
-        view = View(model="m", on_stop=lambda: None)
+        answer = LiveAnswer(title="m", on_stop=lambda: None)
         for _ in range(n):
-            view.feed("abcd")
-        view.close()
+            answer.feed("abcd")
+        answer.close({"text/html": "", "text/plain": ""})
 
     return feed
 
@@ -317,12 +319,8 @@ def test_four_times_as_much_to_ask_for(gateway_of_chunks, mode, tmp_path):
 
 GREETED = """
 import time
-from amber_nb.display import live
-class Greeted(live.StreamView):
-    def __init__(self, **how):
-        super().__init__(**how)
-        self.hello.set()
-live.StreamView = Greeted
+from amber_nb.display.layer import live_layer
+live_layer().hello.set()
 def cpu(prompt):
     start = time.process_time()
     amber.ask(prompt)
@@ -333,7 +331,7 @@ print(min(cpu('100000') / cpu('25000') for _ in 'abcd'))
 
 
 def test_four_times_as_much_to_show_live(gateway_of_chunks):
-    """In a kernel, with a view that has been greeted."""
+    """In a kernel, with a layer that a page has."""
     with kernel_with(gateway_of_chunks) as client:
         _, printed = execute(client, GREETED)
     assert float(printed) <= MOST

@@ -182,13 +182,13 @@ def browser(launcher: Launcher) -> Any:
 
 @pytest.fixture
 def static_page(browser: Any, pages: Pages) -> Iterator[Callable[..., StaticPage]]:
-    """Pages with one of our widgets and no kernel: `static_page("stream_view", theme="dark")`.
+    """Pages with one of our widgets and no kernel: `static_page(theme="dark")`.
 
     The first one of a test may be a page that an earlier test has used: it is loaded anew.
     """
     opened: list[StaticPage] = []
 
-    def open_page(bundle: str = "stream_view", *, clock: bool = False, **how: Any) -> StaticPage:
+    def open_page(bundle: str = "layer", *, clock: bool = False, **how: Any) -> StaticPage:
         watched = browser is not pages.browser
         page = browser.new_context().new_page() if opened or clock or watched else pages.blank()
         opened.append(StaticPage(page, bundle, clock=clock, **how))

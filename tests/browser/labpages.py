@@ -51,7 +51,7 @@ import ipywidgets
 if not hasattr(builtins, "_as_it_was"):
     builtins._as_it_was = dict(os.environ), list(sys.path), os.getcwd()
 if "amber_nb.display.live" in sys.modules:
-    sys.modules["amber_nb.display.live"].NotebookDisplay._greeted = False
+    sys.modules["amber_nb.display.live"].NotebookDisplay._open.clear()
 ipywidgets.Widget.close_all()
 os.environ.clear()
 os.environ.update(builtins._as_it_was[0])

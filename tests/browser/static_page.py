@@ -29,7 +29,8 @@ class StaticPage:
 
     Args:
         page: Playwright's, which may have been used before; it is left as it was found.
-        bundle: the widget's, such as "stream_view".
+        bundle: the widget's.
+        part: of an answer that the layer draws: "s", its text, or "c", its tool calls.
         theme: "light" or "dark".
         clock: whether time stands still in the page, until `page.clock` moves it.
         state: the model's.
@@ -40,13 +41,20 @@ class StaticPage:
     """
 
     def __init__(
-        self, page: Any, bundle: str = "stream_view", *, theme: str = "light", clock: bool = False, **state: Any
+        self,
+        page: Any,
+        bundle: str = "layer",
+        *,
+        part: str = "s",
+        theme: str = "light",
+        clock: bool = False,
+        **state: Any,
     ) -> None:
         self.page = page
         self.requests: list[str] = []
         self.problems: list[str] = []
         files = {
-            "/": HERE / "static_page.html",
+            f"/?part={part}": HERE / "static_page.html",
             "/widget.js": BUNDLES / f"{bundle}.js",
             "/widget.css": BUNDLES / f"{bundle}.css",
             "/theme.css": THEMES / f"theme-{theme}-extension" / "index.css",
@@ -66,7 +74,7 @@ class StaticPage:
         self.page.set_viewport_size(SIZE)
         if clock:
             self.page.clock.install(time=0)
-        self.page.goto(f"{HOME}/")
+        self.page.goto(f"{HOME}/?part={part}")
         if clock:
             self.page.clock.pause_at(60_000)
         self.page.evaluate("light => { document.body.dataset.jpThemeLight = light; }", str(theme == "light").lower())
@@ -104,8 +112,8 @@ class StaticPage:
         self.page.evaluate(
             """([html, number]) => {
                 const { output, close } = models[number];
-                close();
                 output.innerHTML = `<div class="jp-RenderedHTMLCommon">${html}</div>`;
+                close();
             }""",
             [html, number],
         )

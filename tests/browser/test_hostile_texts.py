@@ -9,9 +9,9 @@ import pathlib
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
-from fakecomm import Comm
 from gateway import DONE, Said, chunk, serve
 from nbformat import from_dict
 from nbformat.sign import NotebookNotary
@@ -84,9 +84,8 @@ def events_and_runs(texts):
 
 
 def test_tool_cards_run_nothing(static_page, browser, monkeypatch):
-    monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
-    inspector = ToolInspector()
-    inspector.hello.set()
+    sent = []
+    inspector = ToolInspector(sent.append, SimpleNamespace(can_send=True))
     for event, _ in events_and_runs(CORPUS):
         inspector.handle(event)
     for number in range(0, len(CORPUS), 3):
@@ -97,8 +96,8 @@ def test_tool_cards_run_nothing(static_page, browser, monkeypatch):
         spec = {"function": {"parameters": {"properties": parts}}}
         inspector.ask(call, number, spec=spec, check=lambda arguments: "")
     inspector.deliver(0.0)
-    view = static_page("inspector")
-    for message in inspector.comm.contents():
+    view = static_page(part="c")
+    for message in sent:
         view.receive(**json.loads(json.dumps(message)))
     inspector.close()
     out = view.output()

@@ -81,6 +81,7 @@ def test_the_picture_of_a_call_that_waits(notebook, artefacts, theme):
     book = opened(notebook, theme, APPROVE)
     allow = book.output().get_by_role("button", name="Allow", exact=True)
     expect(allow).to_be_visible(timeout=60_000)
+    expect(allow).to_have_attribute("aria-disabled", "false")
     picture(book, artefacts / f"approval-{theme}.png")
     allow.click()
     book.finished()

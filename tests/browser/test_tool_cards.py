@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from accessibility import judge
-from fakecomm import Comm
 from playwright.sync_api import expect
 from static_page import StaticPage
 
@@ -39,11 +39,10 @@ def progress(index: int, name: str, arguments: dict[str, Any], state: Any, run: 
 
 
 @pytest.fixture
-def messages(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def messages() -> list[dict[str, Any]]:
     """What the kernel says of two calls that wait, one that is written, one that runs and two that are over."""
-    monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
-    inspector = ToolInspector()
-    inspector.hello.set()
+    sent: list[dict[str, Any]] = []
+    inspector = ToolInspector(sent.append, SimpleNamespace(can_send=True))
     ran = ToolRun(name="convert", arguments={"amount": 3}, status="ran", result=3.3, sent="3.3", duration_s=0.2)
     failed = ToolRun(name="convert_back", arguments={}, status="failed", error="KeyError: 'rate'", sent="Error")
     waiting = [progress(0, "get_forecast", FORECAST, "waiting"), progress(1, "book_flight", BOOKING, "waiting")]
@@ -60,7 +59,7 @@ def messages(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         spec = {"function": {"parameters": {"properties": properties}}}
         inspector.ask(call, shown.index, spec=spec, check=lambda arguments: "")
     inspector.deliver(0.0)
-    said: list[dict[str, Any]] = json.loads(json.dumps(inspector.comm.contents()))
+    said: list[dict[str, Any]] = json.loads(json.dumps(sent))
     inspector.close()
     return said
 
@@ -73,7 +72,7 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
     artefacts: pathlib.Path,
     theme: str,
 ) -> None:
-    view = static_page("inspector", theme=theme)
+    view = static_page(part="c", theme=theme)
     for message in messages:
         view.receive(**message)
     out = view.output()
@@ -93,13 +92,17 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
 
 
 def test_a_decision_is_said_once(static_page: Callable[..., StaticPage], messages: list[dict[str, Any]]) -> None:
-    view = static_page("inspector")
+    view = static_page(part="c")
     for message in messages:
         view.receive(**message)
     card = view.output().get_by_role("group", name="book_flight", exact=True)
     allow = card.get_by_role("button", name="Allow", exact=True)
+    allow.evaluate("el => el.click()")  # no event of the browser's own
+    expect(allow).to_have_attribute("aria-disabled", "false")
+    allow.evaluate("el => el.click()")
+    assert [message for message in view.sent() if "decide" in message] == []
     for _ in range(3):
-        allow.evaluate("el => el.click()")
+        allow.click(force=True)
     said = [message for message in view.sent() if "decide" in message]
     assert len(said) == 1
     assert "deny" not in said[0]

@@ -137,10 +137,9 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     expect(written).to_have_text('{"location": "Aachen, DE", "unit":')
     release("written")
 
-    # The first card has the keyboard: the reader was in this cell, and typed nothing.
     forecast, flights = card(out, "get_forecast"), card(out, "search_flights")
-    expect(forecast).to_be_focused()
     expect(flights).to_be_visible()
+    expect(book.cell(1)).to_be_focused()  # no card takes the keyboard from a cell that was just run
     expect(out.locator("[aria-live=polite]").first).to_contain_text("waits for your decision")
     out.screenshot(path=artefacts / f"tools-cards-{way}.png")
     key = forecast.get_by_label("api_key", exact=True)
@@ -159,6 +158,8 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     days.fill("50")
     days.press("Enter")  # neither allows nor runs the cell again
     days.press("Control+Enter")
+    expect(forecast).to_be_visible()
+    button(forecast, "Allow").press("Enter")
     expect(forecast.get_by_role("alert")).to_have_text("days: should be less than or equal to 10, not 50")
 
     button(forecast, "JSON").click()
@@ -187,7 +188,7 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     press("Enter")
     expect(flights).to_have_count(0)
     expect(forecast).to_be_focused()
-    press("Control+Enter")
+    button(forecast, "Allow").press("Enter")
     expect(forecast).to_have_count(0)
     expect(out.locator(".amber-is-running .amber-word")).to_have_text(re.compile(r"running · \d+ s"))
     release("forecast")
@@ -205,6 +206,43 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
         assert "t0ken" not in told
     assert "edited by the reader" in kept["text/html"]
     assert kept["text/plain"].splitlines()[1] == "search_flights(from='CGN', to='LIS') ⊘ denied: too dear"
+
+
+HASTY = """
+ran = []
+def delete_folder(path: str) -> str:
+    "Delete a folder and all that is in it."
+    ran.append(path)
+    return "deleted"
+amber = play(calling(("delete_folder", {"path": "/data"})), "Done.")
+answer = amber.ask("?", tools=delete_folder, require_approval=True)
+print(ran, answer.tool_runs[0].status)
+"""
+
+
+def test_an_impatient_reader_allows_nothing(notebook: Callable[..., Any]) -> None:
+    """A second Ctrl+Enter, a key that is held down, a click where the card came up and a script: none is a decision."""
+    book = notebook([SETUP, HASTY])
+    book.run(0, wait=True)
+    keyboard = book.page.keyboard
+    book.cell(1).locator(".cm-content").first.click()
+    keyboard.down("Control")
+    keyboard.press("Enter")
+    out = book.output(1)
+    waiting = card(out, "delete_folder")
+    allow = button(waiting, "Allow")
+    expect(waiting).to_contain_text("Delete a folder and all that is in it.")
+    allow.click(no_wait_after=True, force=True)
+    allow.evaluate("el => el.click()")
+    keyboard.press("Enter")
+    keyboard.up("Control")
+    expect(allow).to_have_attribute("aria-disabled", "false")  # a second after it was seen
+    allow.evaluate("el => { el.click(); el.dispatchEvent(new MouseEvent('click', { bubbles: true })); }")
+    keyboard.press("Control+Enter")
+    expect(waiting).to_be_visible()
+    button(waiting, "Deny…").click()
+    waiting.get_by_label("Why?").press("Enter")
+    expect(out).to_contain_text("[] denied")
 
 
 ENDED = """

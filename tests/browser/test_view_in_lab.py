@@ -18,11 +18,17 @@ pytestmark = pytest.mark.browser
 # What a cell needs to show a view that a thread feeds, as the private loop will.
 SETUP = """
 import threading, time
-from IPython.display import display
-from amber_nb.display.live import StreamView
+from amber_nb.display.live import NotebookDisplay
+from amber_nb.types import TextDelta
 
 ANSWER = {answer}
 stopped = threading.Event()
+class View(NotebookDisplay):
+    def __init__(self, *, model, badge=None, strip=(), on_stop):
+        super().__init__(model=model, badge=badge, strip=strip, on_stop=on_stop)
+        self.layer, self.set_note = self._answer.layer, self._answer.set_note
+    def feed(self, text):
+        self.handle(TextDelta(text))
 def stream(view, text, *, chunk=4, pause_s=0.005):
     for at in range(0, len(text), chunk):
         if stopped.is_set():
@@ -31,7 +37,6 @@ def stream(view, text, *, chunk=4, pause_s=0.005):
         if pause_s:
             time.sleep(pause_s)
 def start(view, text, **how):
-    display(view)
     thread = threading.Thread(target=stream, args=(view, text), kwargs=how, daemon=True)
     thread.start()
     return thread
@@ -43,13 +48,13 @@ def setup(text: str = ANSWER) -> str:
     return SETUP.format(answer=f"bytes.fromhex('{text.encode().hex()}').decode()")
 
 
-VIEW = 'view = StreamView(model="azure/gpt-5.4", badge="simulated", on_stop=stopped.set)\n'
+VIEW = 'view = View(model="azure/gpt-5.4", badge="simulated", on_stop=stopped.set)\n'
 BLOCK = VIEW + "start(view, ANSWER)\nprint('stopped', stopped.wait(30))"
 AWAIT = """
 import asyncio
 loop = asyncio.get_running_loop()
 event = asyncio.Event()
-view = StreamView(model="azure/gpt-5.4", on_stop=lambda: loop.call_soon_threadsafe(event.set))
+view = View(model="azure/gpt-5.4", on_stop=lambda: loop.call_soon_threadsafe(event.set))
 start(view, ANSWER)
 await asyncio.wait_for(event.wait(), 30)
 stopped.set()
@@ -87,13 +92,11 @@ def image(i):
                      n_bytes=81_000, tokens=1_100, thumbnail=out.getvalue() if i else b"")
 
 images = [image(i) for i in range(5)]
-view = StreamView(model="azure/gpt-5.4", badge="simulated", strip=strip_items(images), on_stop=stopped.set)
-handle = display(view, display_id=True)
+view = View(model="azure/gpt-5.4", badge="simulated", strip=strip_items(images), on_stop=stopped.set)
 view.feed(ANSWER)
 assert stopped.wait(20)
 html = answer_html(ANSWER, badge="simulated", head=strip_html(images), footer="azure/gpt-5.4 · 3 s")
-handle.update({"text/html": html, "text/plain": ANSWER}, raw=True)
-view.close()
+view.settle({"text/html": html, "text/plain": ANSWER})
 """
 
 
@@ -136,7 +139,7 @@ def test_it_settles_in_place_and_the_keyboard_stays_there(
 
 @pytest.mark.fresh_kernel
 def test_a_deaf_kernel_is_interrupted(notebook: Callable[..., Any]) -> None:
-    deaf = BLOCK.replace("start(", "view.hello.set()\nview.comm.handle_msg = lambda msg: None\nstart(")
+    deaf = BLOCK.replace("start(", "view.layer.hello.wait(20)\nview.layer.comm.handle_msg = lambda msg: None\nstart(")
     book = notebook([setup(), deaf])
     book.run(0, wait=True)
     book.run(1)
@@ -149,14 +152,13 @@ def test_settling_leaves_nothing_behind(notebook: Callable[..., Any]) -> None:
 fired = []
 fire = lambda: fired.append(1)
 get_ipython().events.register("post_execute", fire)
-view = StreamView(model="m", on_stop=stopped.set)
-handle = display(view, display_id=True)
+view = View(model="m", on_stop=stopped.set)
 view.feed("Hello")
-assert view.hello.wait(20)
-handle.update({"text/html": "<p>settled</p>", "text/plain": "settled"}, raw=True)
-(pump,) = [thread for thread in threading.enumerate() if thread.name == "amber-views"]
-view.close()
-pump.join(20)
+assert view.layer.hello.wait(20)
+threads = [thread for thread in threading.enumerate() if thread.name == "amber-views"]
+view.settle({"text/html": "<p>settled</p>", "text/plain": "settled"})
+for thread in threads:
+    thread.join(20)
 get_ipython().events.unregister("post_execute", fire)
 print("fired", len(fired), [thread.name for thread in threading.enumerate() if thread.name == "amber-views"])
 """
@@ -169,14 +171,12 @@ print("fired", len(fired), [thread.name for thread in threading.enumerate() if t
 
 
 LIVE = f"""{VIEW}
-handle = display(view, display_id=True)
 view.feed(ANSWER)
-assert view.hello.wait(20)
+assert view.layer.hello.wait(20)
 view.set_note("waiting 12 s (Retry-After)")
 stopped.wait(60)
 html = answer_html(ANSWER, reasoning="Think **twice**.", badge="simulated", footer="azure/gpt-5.4 · 412 tokens")
-handle.update({{"text/html": html, "text/plain": ANSWER}}, raw=True)
-view.close()
+view.settle({{"text/html": html, "text/plain": ANSWER}})
 """
 
 

@@ -79,6 +79,8 @@ LOOSE = """links => links.filter(({ protocol, target, rel }) =>
 # The live view takes the browser's own word for what an address is.
 _LINK = r"(https?://[\w.:\[-]|mailto:)[^\s\"<>]*"
 _OURS = {name: rule.pattern for name, rule in ATTRIBUTES.items()}
+# Of an answer that is being written.
+_HOOK = r"(amber-(hook|live-[0-9a-f]{32}|drawn) ?)+|amber-so-far|amber-over mathjax_ignore tex2jax_ignore"
 _NAMES = r"((amber-[a-z]+|jp-RenderedHTMLCommon) ?)*"
 RULES = {
     "live": {
@@ -90,7 +92,7 @@ RULES = {
         "aria-(live|busy|label)": r"[\w ,]*",
     },
     "view": {
-        "class": r"(amber-[a-z]+ ?)*",
+        "class": r"(amber-[a-z0-9-]+ ?)*",
         "type": "button",
         "hidden": "",
         "aria-(live|label|disabled)": r"[\w ]*",
@@ -117,7 +119,12 @@ RULES = {
         "aria-(live|hidden|disabled|expanded|pressed|invalid)": r"[a-z]+",
     },
     # Lab numbers headings and writes its own rel over ours; a click has opened what was folded.
-    "settled": {**_OURS, "class": _OURS["class"] + "|numbering-entry", "rel": "noopener( noreferrer)?", "open": ""},
+    "settled": {
+        **_OURS,
+        "class": f"{_OURS['class']}|numbering-entry|{_HOOK}",
+        "rel": "noopener( noreferrer)?",
+        "open": "",
+    },
     "output": {
         "class": r"((lm|jp|jupyter|widget|amber)-[\w-]+ ?)*",
         "data-mime-type": r"[\w./+-]+",

@@ -1,5 +1,6 @@
-"""What is in the cell while an answer is written: live views, or safe HTML where no page shows them."""
+"""What is in the cell while an answer is written: snapshots, refreshed rarely where a page has the live layer."""
 
+import itertools
 import threading
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -18,39 +19,81 @@ from amber_nb.types import (
 )
 
 
-class View:
-    def __init__(self, **settings):
-        self.settings, self.notes, self.text, self.closed = settings, [], "", False
+class Layer:
+    def __init__(self):
         self.hello = threading.Event()
         self.hears = self.can_listen = True
+        self.silent_s = 0.0
+
+    def listen(self):
+        return self.can_listen
+
+
+class Calls:
+    def __init__(self):
+        self.events, self.asked, self.withdrawn = [], [], []
+        self.handle = self.events.append
+        self.withdraw = self.withdrawn.append
+
+    def is_seen(self, index):
+        return index == 0
+
+    def ask(self, call, index, *, spec, check):
+        self.asked.append((call, index, spec, check))
+        return "future"
+
+
+class Answer:
+    hook = "amber-hook amber-live-0"
+
+    def __init__(self, **settings):
+        self.settings, self.notes, self.text, self.closed = settings, [], "", None
+        self.layer = LAYER
+        self.is_drawn = LAYER.hello.is_set()
+        self.calls = Calls() if settings["tools"] else None
         self.set_note = self.notes.append
 
     def feed(self, text):
         self.text += text
 
-    def listen(self):
-        return self.can_listen
+    def stop(self):
+        self.settings["on_stop"]()
 
-    def close(self):
-        self.closed = True
+    def close(self, bundle):
+        self.closed = bundle
+
+
+LAYER = Layer()
 
 
 @pytest.fixture
 def page(clock, monkeypatch):
     """The clock, and what was put on the page."""
     page = SimpleNamespace(clock=clock, shown=[])
-    handle = SimpleNamespace(update=lambda thing, raw=False: page.shown.append(thing))
-    ipython = SimpleNamespace(display=SimpleNamespace(display=lambda view, display_id: handle))
-    monkeypatch.setattr(live, "StreamView", View)
-    monkeypatch.setitem(live.sys.modules, "IPython", ipython)
-    monkeypatch.setattr(live.NotebookDisplay, "_greeted", False)
-    comm.scheduler._thread = threading.current_thread()  # none is started: the test sends what is due
+    handle = SimpleNamespace(update=lambda bundle, raw=False: page.shown.append(bundle))
+
+    def display(bundle, raw, display_id):
+        page.first = bundle
+        return handle
+
+    monkeypatch.setattr(live, "LiveAnswer", Answer)
+    monkeypatch.setitem(globals(), "LAYER", Layer())
+    monkeypatch.setitem(live.sys.modules, "IPython", SimpleNamespace(display=SimpleNamespace(display=display)))
+    monkeypatch.setattr(live.NotebookDisplay, "_open", {})
+    comm.snapshots._thread = threading.current_thread()  # none is started: the test sends what is due
     return page
+
+
+@pytest.fixture
+def layer(page):
+    """The layer, which a page has."""
+    LAYER.hello.set()
+    return LAYER
 
 
 def send_due(page, seconds):
     end = page.clock.now + seconds
-    while (wait := comm.scheduler.send_due()) is not None and page.clock.now + wait <= end:
+    while (wait := comm.snapshots.send_due()) is not None and page.clock.now + wait <= end:
         page.clock.advance(wait)
     page.clock.advance(max(0.0, end - page.clock.now))
 
@@ -66,7 +109,62 @@ def opened(**settings):
     return live.NotebookDisplay(**({"model": "m", "badge": "simulated", "on_stop": lambda: None} | settings))
 
 
-def test_html_stands_in_for_a_view_that_no_page_shows(page):
+def words(page):
+    return [bundle["text/html"].count("word") for bundle in page.shown]
+
+
+# --- the snapshot
+
+
+def test_the_output_is_ordinary_html_from_the_first_moment(page):
+    opened(head="<div>a.png</div>")
+    assert sorted(page.first) == ["text/html", "text/plain"]
+    html = page.first["text/html"]
+    assert html.startswith('<div class="amber-answer"><div class="amber-hook amber-live-0">')
+    assert "simulated" in html
+    assert "<div>a.png</div>" in html
+    assert "still being written when this was saved" in html
+    assert page.first["text/plain"] == "[still being written when this was saved]"
+
+
+def test_it_is_refreshed_at_doublings(page, layer):
+    shown = opened()
+    run(page, shown, 0.9)
+    assert page.shown == []
+    run(page, shown, 60)
+    seen = words(page)
+    assert 5 <= len(seen) <= 8
+    assert all(later >= 2 * earlier for earlier, later in itertools.pairwise(seen))
+    assert page.shown[-1]["text/plain"].endswith("word \n[still being written when this was saved]")
+    assert "install amber_nb" not in repr(page.shown)
+
+
+def test_a_stream_that_stalls_has_all_its_text_in_the_file(page, layer):
+    shown = opened()
+    run(page, shown, 3.5)
+    before = words(page)[-1]
+    send_due(page, 1.0)
+    assert words(page)[-1] == before < 35
+    send_due(page, 2.0)
+    assert words(page)[-1] == 35
+    count = len(page.shown)
+    send_due(page, 60)
+    assert len(page.shown) == count
+
+
+def test_a_call_that_ends_is_in_the_file(page, layer):
+    shown = opened(tools=True)
+    send_due(page, 2)
+    run_ = ToolRun(name="look_up", arguments={}, status="ran", sent="14")
+    shown.handle(ToolProgress(index=0, round=1, name="look_up", arguments="{}", state="over", run=run_))
+    send_due(page, 1)
+    assert "look_up" in page.shown[-1]["text/html"]
+
+
+# --- where no page has the layer
+
+
+def test_html_follows_the_text_where_no_page_has_the_layer(page):
     shown = opened()
     run(page, shown, 0.9)
     assert page.shown == []
@@ -85,40 +183,19 @@ def test_what_does_not_change_is_not_shown_again(page):
     assert page.shown[-1]["text/html"].count("word") == 20
 
 
-def test_the_images_stand_above_either(page):
-    strip = [("a.png", ("1 × 1",), "")]
-    shown = opened(strip=strip, head="<div>a.png</div>")
-    run(page, shown, 2)
-    assert shown._view.settings["strip"] == strip
-    assert "<div>a.png</div>" in page.shown[-1]["text/html"]
-
-
-def test_a_page_that_comes_late_gets_the_live_view(page):
+def test_a_page_that_comes_late_gets_no_more_html_than_needed(page):
     shown = opened()
     run(page, shown, 2)
-    shown._view.hello.set()
-    run(page, shown, 0.6)
-    assert page.shown[-1] is shown._view
+    LAYER.hello.set()
+    shown._answer.is_drawn = True
     before = len(page.shown)
-    run(page, shown, 3)
-    assert len(page.shown) == before
-
-
-def test_where_a_page_came_before_the_next_is_given_time(page):
-    first = opened()
-    first._view.hello.set()
-    first.settle({"text/html": "", "text/plain": ""})
-    page.shown.clear()
-    second = opened()
-    run(page, second, 9)
-    assert page.shown == []
-    run(page, second, 2)
-    assert page.shown
+    run(page, shown, 1.5)
+    assert len(page.shown) <= before + 1
 
 
 def test_where_no_greeting_could_be_heard_nothing_follows_from_its_absence(page):
     shown = opened()
-    shown._view.can_listen = False
+    LAYER.can_listen = False
     shown.listen()
     run(page, shown, 5)
     assert page.shown == []
@@ -126,9 +203,8 @@ def test_where_no_greeting_could_be_heard_nothing_follows_from_its_absence(page)
 
 def test_ipykernel_6_is_polled(page, monkeypatch):
     assert opened().poll_s == 0
-    shown = opened()
-    shown._view.hears = False
-    assert shown.poll_s > 0
+    LAYER.hears = False
+    assert opened().poll_s > 0
 
 
 def test_a_costly_refresh_is_made_less_often(page, monkeypatch):
@@ -136,7 +212,7 @@ def test_a_costly_refresh_is_made_less_often(page, monkeypatch):
         page.clock.advance(0.4)
         return text
 
-    monkeypatch.setattr(live, "answer_html", slow)
+    monkeypatch.setattr(live, "markdown_html", slow)
     run(page, opened(), 12)
     assert 2 <= len(page.shown) <= 4
 
@@ -146,7 +222,7 @@ def test_what_the_model_does_is_noted_once_and_made_harmless(page):
     calling = ToolCallDelta(0, "\x1b[2J" + "x" * 100, "{")
     for event in (RequestSent(), ReasoningDelta("Hm"), ReasoningDelta("m"), calling, calling, RequestSent()):
         shown.handle(event)
-    first, second, third = shown._view.notes
+    first, second, third = shown._answer.notes
     assert first == "thinking"
     assert second.startswith("calling ␛[2Jxx")
     assert len(second) == 60
@@ -157,17 +233,17 @@ def test_text_takes_a_note_away(page):
     shown = opened()
     for event in (Waiting(2, "busy"), Waiting(1, "busy"), TextDelta("Hi"), ReasoningDelta("Hm"), TextDelta("!")):
         shown.handle(event)
-    assert shown._view.notes == ["waiting 2 s (busy)", "waiting 1 s (busy)", "thinking"]
-    assert shown._view.text == "Hi!"
+    assert shown._answer.notes == ["waiting 2 s (busy)", "waiting 1 s (busy)", "thinking"]
+    assert shown._answer.text == "Hi!"
 
 
-def test_the_view_is_closed_when_the_answer_settles(page):
+def test_the_answer_is_closed_when_it_settles(page):
     shown = opened()
     run(page, shown, 0.5)
     shown.settle({"text/html": "<p>whole</p>", "text/plain": "whole"})
     run(page, shown, 5)
     assert page.shown == [{"text/html": "<p>whole</p>", "text/plain": "whole"}]
-    assert shown._view.closed
+    assert shown._answer.closed == page.shown[0]
 
 
 def test_a_refresh_that_is_under_way_does_not_replace_the_settled_form(page, monkeypatch):
@@ -177,73 +253,43 @@ def test_a_refresh_that_is_under_way_does_not_replace_the_settled_form(page, mon
         shown.settle({"text/html": "settled", "text/plain": "settled"})
         return text
 
-    monkeypatch.setattr(live, "answer_html", settle_meanwhile)
+    monkeypatch.setattr(live, "markdown_html", settle_meanwhile)
     run(page, shown, 2)
     assert [each["text/html"] for each in page.shown] == ["settled"]
 
 
-class Inspector(View):
-    def __init__(self):
-        super().__init__()
-        self.events, self.asked, self.withdrawn = [], [], []
-        self.handle = self.events.append
-        self.withdraw = self.withdrawn.append
-
-    def is_seen(self, index):
-        return index == 0
-
-    def ask(self, call, index, *, spec, check):
-        self.asked.append((call, index, spec, check))
-        return "future"
-
-
-class Column(View):
-    def __init__(self, children, _dom_classes):
-        super().__init__()
-        self.children = children
-
-
-@pytest.fixture
-def tools(page, monkeypatch):
-    """A display with tools, and what is in it."""
-    displayed = []
-    handle = SimpleNamespace(update=lambda thing, raw=False: page.shown.append(thing))
-    display = SimpleNamespace(display=lambda view, display_id: displayed.append(view) or handle)
-    monkeypatch.setitem(live.sys.modules, "IPython", SimpleNamespace(display=display))
-    monkeypatch.setattr(live, "ToolInspector", Inspector)
-    monkeypatch.setattr(live, "_Column", Column)
+def test_events_of_tools_and_questions_go_to_the_calls(page):
     shown = opened(tools=True)
-    return SimpleNamespace(display=shown, column=displayed[0], inspector=shown._inspector)
-
-
-def test_tools_stand_above_the_text_in_one_output(page, tools):
-    assert tools.column.children == [tools.inspector, tools.display._view]
     events = [ToolCallDelta(0, "f", "{"), ToolProgress(index=0, round=1, name="f", arguments="{}", state="checking")]
     for event in (*events, TextDelta("x")):
-        tools.display.handle(event)
-    assert tools.inspector.events == events
-    assert tools.display.ask(1, 0, spec=3, check=4) == "future"
-    assert tools.inspector.asked == [(1, 0, 3, 4)]
-    assert (tools.display.is_seen(0), tools.display.is_seen(1)) == (True, False)
-    tools.display.withdraw(0)
-    assert tools.inspector.withdrawn == [0]
-    tools.display.settle({"text/html": "", "text/plain": ""})
-    assert page.shown == [{"text/html": "", "text/plain": ""}]
-    assert [each.closed for each in (tools.column, tools.inspector, tools.display._view)] == [True] * 3
+        shown.handle(event)
+    calls = shown._answer.calls
+    assert calls.events == events
+    assert shown.ask(1, 0, spec=3, check=4) == "future"
+    assert calls.asked == [(1, 0, 3, 4)]
+    assert (shown.is_seen(0), shown.is_seen(1)) == (True, False)
+    shown.withdraw(0)
+    assert calls.withdrawn == [0]
 
 
-def test_tools_are_seen_where_no_page_shows_them_live(page, tools):
-    call = {"index": 0, "round": 1, "name": "look_up", "arguments": "{}"}
-    tools.display.handle(ToolProgress(**call, state="running"))
-    send_due(page, 2)
-    assert page.shown == []
-    run = ToolRun(name="look_up", arguments={}, status="ran", sent="14")
-    tools.display.handle(ToolProgress(**call, state="over", run=run))
-    send_due(page, 1)
-    assert "look_up" in page.shown[-1]["text/html"]
-    tools.display._view.hello.set()
-    send_due(page, 1)
-    assert page.shown[-1] is tools.column
+def test_another_run_of_the_cell_stops_the_request_of_the_last(page, monkeypatch):
+    stopped = []
+    where = {"cell_id": "c", "execution_id": "1"}
+    for name in where:
+        monkeypatch.setattr(live.kernel, name, lambda name=name: where[name])
+    first = opened(on_stop=lambda: stopped.append("first"))
+    opened(on_stop=lambda: stopped.append("beside it"))
+    assert stopped == []
+    where["cell_id"] = "d"
+    opened()
+    assert stopped == []
+    where.update(cell_id="c", execution_id="2")
+    opened()
+    assert stopped == ["first", "beside it"]
+    first.settle({"text/html": "", "text/plain": ""})
+    where["execution_id"] = "3"
+    opened()
+    assert stopped == ["first", "beside it", "beside it"]
 
 
 def test_a_display_without_tools_asks_nobody(page):
@@ -271,4 +317,4 @@ def test_what_the_tools_do_is_noted(page, states, notes):
     shown = opened()
     for n, state in enumerate(states):
         shown.handle(ToolProgress(index=n, round=1, name=f"f{n}", arguments="", state=state))
-    assert shown._view.notes == notes
+    assert shown._answer.notes == notes

@@ -39,50 +39,27 @@ SPEC = {
 }
 
 
-class Comm:
-    """As much of a comm as ipywidgets uses."""
-
-    class Kernel:
-        _supports_kernel_subshells = True
-
-    comm_id = "c0ffee"
-    kernel: Any = Kernel()
-
-    def __init__(self) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self.closed = 0
-        self._msg_callback: Any = None
-
-    def on_msg(self, callback: Any) -> None:
-        self._msg_callback = callback
-
-    def handle_msg(self, msg: dict[str, Any]) -> None:
-        self._msg_callback(msg)
-
-    def send(self, data: dict[str, Any], buffers: object = None) -> None:
-        assert not self.closed
-        json.dumps(data["content"], ensure_ascii=False).encode()  # as the kernel packs it
-        self.sent.append(data["content"])
-
-    def close(self) -> None:
-        self.closed += 1
-
-
 class Page:
     """The inspector, and the page on the other side of it, which keeps of each call what it was told."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
         comm.scheduler._thread = threading.current_thread()  # none is started: the test sends what is due
-        self.view = ToolInspector()
-        self.comm: Comm = self.view.comm
+        self.sent: list[dict[str, Any]] = []
+        self.can_send = False
+        self.view = ToolInspector(self.receive, self)
         self.calls: dict[str, dict[str, Any]] = {}
         self.read = 0
 
-    def say(self, content: object) -> list[dict[str, Any]]:
-        before = len(self.comm.sent)
-        self.comm.handle_msg({"content": {"data": {"method": "custom", "content": content}}, "buffers": []})
-        return self.comm.sent[before:]
+    def receive(self, message: dict[str, Any]) -> None:
+        json.dumps(message, ensure_ascii=False).encode()  # as the kernel packs it
+        self.sent.append(message)
+
+    def say(self, content: dict[str, Any]) -> list[dict[str, Any]]:
+        before = len(self.sent)
+        self.can_send = True
+        self.view.receive(content)
+        return self.sent[before:]
 
     def handle(self, *events: ToolCallDelta | ToolProgress) -> None:
         for event in events:
@@ -97,7 +74,7 @@ class Page:
 
     def see(self) -> dict[str, dict[str, Any]]:
         self.run(0.11)
-        for message in self.comm.sent[self.read :]:
+        for message in self.sent[self.read :]:
             if message.get("whole"):
                 self.calls.clear()
             for key in message.get("gone", ()):
@@ -106,13 +83,12 @@ class Page:
                 call = self.calls.setdefault(change["k"], {})
                 text = call.get("t", "")[: change["o"]] + change["t"] if "t" in change else call.get("t", "")
                 call.update(change, t=text)
-        self.read = len(self.comm.sent)
+        self.read = len(self.sent)
         return self.calls
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> Iterator[Page]:
-    monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
+def page(clock: VirtualClock) -> Iterator[Page]:
     shown = Page(clock)
     shown.say({"hello": "v"})
     shown.run(0.11)
@@ -147,12 +123,12 @@ def ask(page: Page, n: int = 0, check: Callable[[Any], str] = lambda _: "", **ar
 
 
 def test_arguments_are_appended_as_they_are_written(page: Page) -> None:
-    before, text = len(page.comm.sent), '{"location": "Aachen", "days": 3}'
+    before, text = len(page.sent), '{"location": "Aachen", "days": 3}'
     for character in text:
         page.handle(written(character))
         page.run(0.1)
     assert page.see()["0"]["t"] == text
-    sent = [change for message in page.comm.sent[before:] for change in message["calls"]]
+    sent = [change for message in page.sent[before:] for change in message["calls"]]
     assert len(sent) == len(text)
     assert sum(len(change.get("t", "")) for change in sent) == len(text)
     assert all("name" not in change for change in sent[1:])
@@ -161,7 +137,7 @@ def test_arguments_are_appended_as_they_are_written(page: Page) -> None:
 def test_what_has_not_changed_is_not_sent_but_its_number_once(page: Page, clock: VirtualClock) -> None:
     page.handle(progress(state="running", began=clock.now - 1))
     page.run(10)
-    first, last = page.comm.sent[1:]
+    first, last = page.sent[1:]
     assert first["calls"][0]["ran"] == 1.0
     assert last == {"n": first["n"]}
 
@@ -170,7 +146,7 @@ def test_no_more_than_ten_are_sent_a_second(page: Page) -> None:
     for _ in range(400):
         page.handle(written("x"))
         page.run(0.01)
-    assert len(page.comm.sent) <= 42
+    assert len(page.sent) <= 42
     assert len(page.see()["0"]["t"]) == 400
 
 
@@ -196,25 +172,22 @@ def test_a_new_page_gets_everything_again(page: Page) -> None:
     page.see()
     page.say({"hello": "w"})
     page.run(0.11)
-    message = page.comm.sent[-1]
+    message = page.sent[-1]
     assert message["whole"] == 1
     assert [(change["k"], change["o"], change["t"]) for change in message["calls"]] == [
         (key, 0, page.see()[key]["t"]) for key in "01"
     ]
-    numbers = [message["n"] for message in page.comm.sent]
+    numbers = [message["n"] for message in page.sent]
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_nothing_is_sent_before_somebody_listens(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> None:
-    monkeypatch.setattr(ToolInspector, "open", lambda self: setattr(self, "comm", Comm()))
+def test_nothing_is_sent_before_somebody_listens(clock: VirtualClock) -> None:
     page = Page(clock)
     page.handle(progress())
     page.view.ask(ToolCall(id="", name="f", arguments={}), 0, spec=SPEC, check=lambda _: "")
     page.run(5)
-    assert page.comm.sent == []
-    assert not page.view.hello.is_set()
+    assert page.sent == []
     page.say({"hello": "v"})
-    assert page.view.hello.is_set()
     assert page.see()["0"]["ask"]["id"] == 1
     page.view.close()
 
@@ -224,7 +197,7 @@ def test_many_calls_are_counted_and_those_that_wait_are_there(page: Page) -> Non
     last = MAX_CALLS + 49
     future, _ = ask(page, last)
     assert len(page.see()) == MAX_CALLS + 1
-    assert page.comm.sent[-1]["more"] == 49
+    assert page.sent[-1]["more"] == 49
     future.cancel()
     assert str(last) not in page.see()
     ask(page, last)
@@ -244,7 +217,7 @@ def test_secrets_never_travel_but_to_the_card(page: Page) -> None:
     page.run(0.11)
     page.say({"hello": "w"})
     page.run(0.11)
-    assert "s3cret" not in repr(page.comm.sent)
+    assert "s3cret" not in repr(page.sent)
     assert page.see()["0"]["t"].count("•••") == 2
     ask(page, 1, **secret)
     assert [field["secret"] for field in page.see()["1"]["ask"]["fields"]] == [False] * 3 + [True, False]
@@ -335,7 +308,7 @@ def test_whoever_gives_up_takes_the_card_away(page: Page) -> None:
     assert page.view.ask(ToolCall(id="", name="f", arguments={}), 3, spec=SPEC, check=lambda _: "").cancelled()
     page.handle(progress())
     page.view.close()
-    assert page.comm.closed == 1
+    assert page.say({"hello": "v"}) == []
 
 
 def test_the_card_was_seen(page: Page) -> None:
@@ -356,24 +329,12 @@ def test_a_waiter_on_another_thread_wakes(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [None, [], "x", {}, {"seen": "1"}, {"decide": 1}, {"decide": "1", "turn": 1}, {"decide": 7, "turn": "x"}]
+    "content", [{}, {"seen": "1"}, {"decide": 1}, {"decide": "1", "turn": 1}, {"decide": 7, "turn": "x"}]
 )
-def test_odd_messages_do_no_harm(page: Page, content: object) -> None:
+def test_odd_messages_do_no_harm(page: Page, content: dict[str, Any]) -> None:
     future, _ = ask(page)
     assert page.say(content) == []
     assert not future.done()
-
-
-def test_ipykernel_6_is_listened_to(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Comm, "kernel", object())
-    deaf = Page(page.clock)
-    assert not deaf.view.hears
-    said = [[{"hello": "v"}], [], None]
-    monkeypatch.setattr(deaf.view._listener, "read", lambda: said.pop(0))
-    assert [deaf.view.listen() for _ in range(3)] == [True, True, False]
-    assert deaf.view.hello.is_set()
-    assert page.view.listen()
-    deaf.view.close()
 
 
 # --- the form
@@ -461,10 +422,6 @@ def test_whatever_anybody_says_travels_as_text(page: Page) -> None:
     assert len(HOSTILE) > 200
 
 
-def test_repr_and_state(page: Page) -> None:
+def test_repr(page: Page) -> None:
     page.handle(progress(text='{"location": "s3cret"}'))
     assert repr(page.view) == "ToolInspector(calls=1)"
-    state = page.view.get_state()
-    assert "s3cret" not in repr(state)
-    assert state["layout"] is None
-    assert len(state["_esm"]) + len(state["_css"]) <= 20_000

@@ -19,13 +19,13 @@ export function box(at, cls, text = "", tag = "div") {
  * @param {HTMLElement} at in whose document
  * @param {string} cls
  * @param {string} text
- * @param {() => void} press
+ * @param {(event: MouseEvent) => unknown} press
  * @param {AbortSignal} signal the end of the view
  */
 export function button(at, cls, text, press, signal) {
   const el = /** @type {HTMLButtonElement} */ (box(at, cls, text, "button"));
   el.type = "button";
-  el.addEventListener("click", () => el.getAttribute("aria-disabled") !== "true" && press(), { signal });
+  el.addEventListener("click", (event) => el.getAttribute("aria-disabled") !== "true" && press(event), { signal });
   return el;
 }
 

@@ -136,6 +136,14 @@ export class Form {
     return join(this.pieces().map(([name, raw]) => [name, this.hides(name) ? HIDDEN : raw]));
   }
 
+  /** What will apply to arguments that are not given, in a line; "" where nothing will. */
+  defaults() {
+    const parts = [...this.fields.values()].flatMap(({ name, raw, start, secret }) =>
+      raw === null && start !== null ? [`${name} = ${secret ? HIDDEN : start}`] : [],
+    );
+    return parts.length ? `Not given: ${parts.join(", ")}` : "";
+  }
+
   /** @param {string} name */
   hides(name) {
     const field = this.fields.get(name);

@@ -3,15 +3,14 @@
 
 import { box, button, disable } from "./box.js";
 import { attributes, make } from "./dom.js";
-import { ms } from "./smoothing.js";
-import { draw } from "./inspector_fields.js";
-import { Form } from "./inspector_form.js";
+import { Readiness } from "./readiness.js";
+import { draw } from "./argument_fields.js";
+import { Form } from "./argument_form.js";
 
-/** @typedef {{ id: number, fields: import("./inspector_form.js").Field[] | null }} Ask */
+/** @typedef {{ id: number, about?: string, fields: import("./argument_form.js").Field[] | null }} Ask */
 /** @typedef {{ arguments: string | null, all: boolean } | { deny: string }} Decision */
 
 const AGAIN = 2000; // ms until a decision that was not answered is sent again
-const TOO_SOON = 600; // ms in which a key may still have been meant for what was there before
 const WAITING = "waiting for the kernel: it is busy";
 
 export class Card {
@@ -24,11 +23,10 @@ export class Card {
    * @param {HTMLElement} ways.title names the card
    * @param {AbortSignal} over the end of the view
    */
-  constructor(at, { id, fields }, { send, everyone, title }, over) {
+  constructor(at, { id, about = "", fields }, { send, everyone, title }, over) {
     this.id = id;
     this.send = send;
     this.turn = 0;
-    this.born = ms();
     /** @type {Decision | null} made, and not answered */
     this.made = null;
     /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -37,7 +35,7 @@ export class Card {
     over.addEventListener("abort", () => this.close(), { signal: this.ended.signal });
     const { signal } = this.ended;
     this.form = fields && new Form(fields);
-    /** @type {Map<string, import("./inspector_fields.js").Control>} */
+    /** @type {Map<string, import("./argument_fields.js").Control>} */
     this.controls = new Map();
 
     this.el = box(at, "amber-card");
@@ -55,13 +53,12 @@ export class Card {
     this.tabs.append(question, this.asForm, this.asJson);
     attributes(this.tabs, { role: "group", "aria-label": "Edit the arguments as" });
 
-    const mac = /Mac|iP(hone|ad)/.test(navigator.platform);
-    this.allow = button(at, "amber-button amber-first", "Allow", () => this.accept(false), signal);
+    const sure = (/** @type {Event} */ event) => this.readiness.accepts(event);
+    this.allow = button(at, "amber-button amber-first", "Allow", (event) => sure(event) && this.accept(false), signal);
     this.deny = button(at, "amber-button", "Deny…", () => this.explain(!this.why.hidden), signal);
-    this.all = button(at, "amber-button", "Allow all", everyone, signal);
+    this.all = button(at, "amber-button", "Allow all", (event) => sure(event) && everyone(), signal);
     this.all.title = "Allow this call and all that follow in this answer";
     this.hint = box(at, "amber-about", "");
-    this.told = `${mac ? "⌘" : "Ctrl+"}Enter allows`;
     const row = box(at, "amber-row");
     row.append(this.allow, this.deny, this.all, this.hint);
 
@@ -70,7 +67,8 @@ export class Card {
     attributes(this.reason, { type: "text", autocomplete: "off" });
     const label = box(at, "", "", "label");
     label.append(box(at, "", "Why? The model is told.", "span"), this.reason);
-    this.refuse = button(at, "amber-button", "Deny", () => this.decide({ deny: this.reason.value }), signal);
+    const refuse = (/** @type {Event} */ event) => sure(event) && this.decide({ deny: this.reason.value });
+    this.refuse = button(at, "amber-button", "Deny", refuse, signal);
     this.why.append(label, this.refuse);
     this.explain(true);
 
@@ -81,11 +79,14 @@ export class Card {
       this.tabs.hidden = true;
       this.panel.append(box(at, "amber-about", "These arguments are too long to be edited here."));
     }
-    this.el.append(this.tabs, this.panel, this.area, this.said, row, this.why);
+    const description = box(at, "amber-description", about);
+    description.hidden = !about;
+    this.defaults = box(at, "amber-about", this.form?.defaults() ?? "");
+    this.el.append(description, this.tabs, this.panel, this.area, this.defaults, this.said, row, this.why);
     this.el.addEventListener("keydown", (event) => this.press(event), { signal });
-    this.el.addEventListener("input", () => (this.born = -Infinity), { signal }); // the reader has seen it
     this.panel.addEventListener("input", () => this.say(""), { signal });
     this.area.addEventListener("input", () => this.takeJson(), { signal });
+    this.readiness = new Readiness(this.el, () => this.free(), signal);
     this.free();
     for (const pause of [0, 400, 1200]) setTimeout(() => signal.aborted || send({ seen: id }), pause);
   }
@@ -128,8 +129,8 @@ export class Card {
   free() {
     clearInterval(this.again);
     this.made = null;
-    for (const one of [this.allow, this.deny, this.all, this.refuse]) disable(one, false);
-    this.hint.textContent = this.told;
+    for (const one of [this.allow, this.deny, this.all, this.refuse]) disable(one, !this.readiness.ready);
+    this.hint.textContent = "";
   }
 
   /** @param {string} text */
@@ -175,14 +176,11 @@ export class Card {
 
   /** @param {KeyboardEvent} event */
   press(event) {
-    const { key, ctrlKey, metaKey, target, repeat } = event;
+    const { key, target } = event;
     if (key === "Escape" && !this.why.hidden) {
       this.explain(true);
       this.deny.focus();
-    } else if (key === "Enter" && (ctrlKey || metaKey)) {
-      event.preventDefault();
-      if (!repeat && ms() - this.born > TOO_SOON) this.accept(false);
-    } else if (key === "Enter" && target === this.reason) {
+    } else if (key === "Enter" && target === this.reason && this.readiness.accepts(event)) {
       this.decide({ deny: this.reason.value });
     }
   }

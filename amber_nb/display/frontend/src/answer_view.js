@@ -1,65 +1,31 @@
 // @ts-check
-/**
- * The live view of an answer: text comes in as deltas with offsets, is painted once a frame, and is swapped by the kernel
- * for a static answer when it is finished.
- *
- * Kernel → view `{ o, e, t }`: text from offset o to offset e (code points), or only `e`, how far the text goes;
- * `n`: a note for the status line; `age`: [seconds since the start, seconds since the first text]; `stopping`.
- * View → kernel `{ hello: have }`, `{ have }` (send again from there), `{ stop: true }`.
- */
+/** The view of an answer's text while it is written: painted once a frame, with a status line and a Stop button. */
 
 import { attributes, make, on } from "./dom.js";
 import { Flow, ms } from "./smoothing.js";
 import { Following } from "./following.js";
 import { Painter } from "./markdown/painter.js";
-import { Receiver } from "./receiver.js";
 import { StopButton } from "./stop.js";
 import { strip } from "./strip.js";
 import { Speech, facts } from "./status_and_speech.js";
 
-/** @typedef {import("./receiver.js").Message} Message */
-/**
- * @typedef {object} Model
- * @property {(name: string) => any} get
- * @property {(content: object) => void} send
- * @property {(event: string, callback: (...args: any[]) => void) => void} on
- * @property {(event: string, callback?: (...args: any[]) => void) => void} off
- * @property {any} [widget_manager]
- */
+/** @typedef {import("./live_answer.js").LiveAnswer} LiveAnswer */
 
 const SLICE = 8192; // characters read between two looks at the clock
 const BUDGET = 10; // ms of each frame for reading; layout needs the rest
 const FAR = 250_000; // characters behind: until that is read, the page is taken out of layout
 const QUIET = 400; // ms without text after which a held line is shown
 const ANNOUNCE = 4000; // ms between two announcements
-const GREET = 300; // ms between two greetings
-const GREETINGS = 30;
 
 /**
- * @param {{ model: Model, el: HTMLElement }} context
- * @returns {() => void}
+ * @param {HTMLElement} el gets the view as its last child
+ * @param {LiveAnswer} answer
+ * @returns {() => void} to take it away
  */
-function render({ model, el }) {
+export function renderAnswer(el, answer) {
   const over = new AbortController();
   const { signal } = over;
   const doc = el.ownerDocument;
-  const modelName = String(model.get("title") ?? "");
-
-  /** @param {object} message */
-  const say = (message) => {
-    try {
-      model.send(message);
-    } catch {
-      // The kernel is gone: what is shown stays as it is.
-    }
-  };
-  const interrupt = () => {
-    const manager = model.widget_manager;
-    const kernel = manager?.kernel ?? manager?.context?.sessionContext?.session?.kernel;
-    // Its status is no guide: the messages of a subshell make a busy kernel look idle.
-    if (typeof kernel?.interrupt !== "function") return;
-    Promise.resolve(kernel.interrupt()).catch(() => {});
-  };
 
   // --- what there is to see
 
@@ -70,18 +36,18 @@ function render({ model, el }) {
   // A log is polite by itself: it would be read again at every word.
   attributes(log, { role: "log", "aria-live": "off", "aria-busy": "true", "aria-label": "Answer, still being written" });
   const badge = make(doc, "span", "amber-badge");
-  badge.textContent = model.get("badge") ?? "";
+  badge.textContent = answer.badge;
   badge.hidden = !badge.textContent;
   const told = make(doc, "span", "amber-facts");
   const note = make(doc, "span", "amber-note");
-  const stop = new StopButton(doc, { ask: () => say({ stop: true }), interrupt }, signal);
+  const stop = new StopButton(doc, { ask: () => answer.stop(), interrupt: answer.interrupt }, signal);
   const status = make(doc, "div", "amber-status");
   status.append(told, note, stop.el);
   const spoken = make(doc, "div", "amber-spoken");
   spoken.setAttribute("aria-live", "polite");
   const view = make(doc, "div", "amber-view");
   view.append(badge);
-  strip(view, model.get("strip"));
+  strip(view, answer.strip);
   view.append(hidden, log, status, spoken);
   el.append(view);
   // Lab's own class, so that it looks as any Markdown in this notebook; elsewhere our style sheet's defaults hold.
@@ -96,26 +62,13 @@ function render({ model, el }) {
   // --- text comes in
 
   const painter = new Painter(page, { onHidden: () => (hidden.hidden = false) });
-  const receiver = new Receiver((have) => say({ have }));
+  const { receiver } = answer;
   const speech = new Speech();
   const flow = new Flow();
   const still = doc.defaultView?.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const following = new Following(status, signal);
   let waiting = ""; // received, not painted
   let shown = 0;
-  let answered = false;
-
-  /** @param {Message | null} message */
-  const receive = (message) => {
-    answered = true;
-    const text = receiver.take(message ?? {});
-    waiting += text;
-    if (text) flow.came(text.length, ms());
-    if (message?.stopping) stop.heard();
-    if (typeof message?.n === "string") note.textContent = message.n;
-    else if (text) note.textContent = "";
-    plan();
-  };
 
   // --- and is painted: once a frame, never more than a frame can bear
 
@@ -161,7 +114,7 @@ function render({ model, el }) {
   const tell = () => {
     const now = ms();
     const flowing = receiver.firstText === null ? 0 : (now - receiver.firstText) / 1000;
-    const text = facts(modelName, (now - receiver.started) / 1000, shown, flowing);
+    const text = facts(answer.title, (now - receiver.started) / 1000, shown, flowing);
     if (told.textContent !== text) told.textContent = text;
   };
   const ticking = setInterval(tell, 1000);
@@ -172,21 +125,24 @@ function render({ model, el }) {
 
   // --- begin and end
 
-  model.on("msg:custom", receive);
-  say({ hello: 0 });
-  // A view may be up before its kernel can hear it.
-  let tries = 0;
-  const greeting = setInterval(() => {
-    if (answered || ++tries > GREETINGS) clearInterval(greeting);
-    else say({ hello: receiver.have });
-  }, GREET);
+  const end = answer.listen({
+    text: (text) => {
+      waiting += text;
+      if (text) flow.came(text.length, ms());
+      plan();
+    },
+    note: (text) => {
+      if (note.textContent !== text) note.textContent = text;
+    },
+    stopping: () => stop.heard(),
+  });
   painter.setCaret();
   tell();
 
   return () => {
     over.abort();
-    model.off("msg:custom", receive);
-    for (const timer of [ticking, speaking, greeting]) clearInterval(timer);
+    end();
+    for (const timer of [ticking, speaking]) clearInterval(timer);
     clearTimeout(quiet);
     cancelAnimationFrame(frame);
     const lost = doc.activeElement === doc.body || view.contains(doc.activeElement);
@@ -194,5 +150,3 @@ function render({ model, el }) {
     if (lost) home?.focus({ preventScroll: true });
   };
 }
-
-export default { render };

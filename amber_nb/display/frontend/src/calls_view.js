@@ -1,15 +1,15 @@
 // @ts-check
 /**
- * The calls of an answer's tools: written, decided on, run, ended. What the page and the kernel say to each other:
- * ../../inspector.py.
+ * The tool calls of an answer: written, decided on, run, ended. What the page and the kernel say to each other:
+ * ../../tool_inspector.py.
  */
 
 import { box } from "./box.js";
-import { Call } from "./inspector_call.js";
-import { Card } from "./inspector_card.js";
+import { Call } from "./call_view.js";
+import { Card } from "./approval_card.js";
 import { keepKeys } from "./keys.js";
 
-/** @typedef {import("./inspector_call.js").Change} Change */
+/** @typedef {import("./call_view.js").Change} Change */
 /**
  * @typedef {object} Message
  * @property {number} [n]
@@ -30,13 +30,12 @@ import { keepKeys } from "./keys.js";
 
 const GREET = 300; // ms between two greetings
 const GREETINGS = 30;
-const TYPING = "input, textarea, select, [contenteditable=true], [contenteditable='']";
 
 /**
  * @param {{ model: Model, el: HTMLElement }} context
  * @returns {() => void}
  */
-function render({ model, el }) {
+export function renderCalls({ model, el }) {
   const over = new AbortController();
   const { signal } = over;
   const doc = el.ownerDocument;
@@ -67,12 +66,6 @@ function render({ model, el }) {
   const focused = () => /** @type {Document | ShadowRoot} */ (view.getRootNode()).activeElement;
   view.addEventListener("focusin", () => (home = cell()), { signal });
   view.addEventListener("focusout", (event) => event.relatedTarget && (home = null), { signal });
-  /** Whether the reader is here, and neither types nor is at something of ours. */
-  const idle = () => {
-    const at = focused() ?? doc.activeElement;
-    if (!at || at === doc.body) return true;
-    return !!cell()?.contains(at) && !view.contains(at) && !at.matches(TYPING);
-  };
 
   /** @type {Map<string, Call>} */
   const calls = new Map();
@@ -95,9 +88,8 @@ function render({ model, el }) {
     if (ask) {
       const card = (call.card = new Card(el, ask, { send, everyone, title: call.name }, signal));
       call.fold.after(card.el);
+      // It takes no focus: the reader's next key may be meant for the cell.
       spoken.textContent = `A tool waits for your decision: ${call.name.textContent}`;
-      // And into view. The first one that is open: Lab may have taken the focus back when that one came.
-      if (idle()) (next() ?? card).el.focus();
     } else if (had) {
       (next()?.el ?? cell())?.focus({ preventScroll: true });
     }
@@ -174,5 +166,3 @@ function render({ model, el }) {
     if (lost) home?.focus({ preventScroll: true });
   };
 }
-
-export default { render };

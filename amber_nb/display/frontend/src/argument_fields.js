@@ -3,9 +3,9 @@
 
 import { box, button } from "./box.js";
 import { attributes, make } from "./dom.js";
-import { read, written } from "./inspector_form.js";
+import { read, written } from "./argument_form.js";
 
-/** @typedef {import("./inspector_form.js").Form} Form */
+/** @typedef {import("./argument_form.js").Form} Form */
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
 
 const LONG = 60; // characters of a text that gets several lines
@@ -83,7 +83,7 @@ export function draw(panel, form, signal) {
 
 /**
  * @param {HTMLElement} at
- * @param {import("./inspector_form.js").Field} field
+ * @param {import("./argument_form.js").Field} field
  * @param {string} raw
  * @returns {Control}
  */
@@ -129,7 +129,7 @@ function eye(at, control, name, signal) {
   return show;
 }
 
-/** @param {Control} control @param {import("./inspector_form.js").Field} field */
+/** @param {Control} control @param {import("./argument_form.js").Field} field */
 function valueOf(control, { kind, options }) {
   if (kind === "choice") return options[/** @type {HTMLSelectElement} */ (control).selectedIndex][1];
   return kind === "flag" ? String(/** @type {HTMLInputElement} */ (control).checked) : control.value;

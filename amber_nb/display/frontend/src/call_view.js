@@ -19,7 +19,7 @@ import { ms } from "./smoothing.js";
  * @property {number | null} [ran] seconds, while it runs
  * @property {number} [o] where `t` begins: 0 replaces what there was
  * @property {string} [t] its arguments
- * @property {import("./inspector_card.js").Ask | null} [ask]
+ * @property {import("./approval_card.js").Ask | null} [ask]
  */
 
 const LIVE = /^(writing|checking|waiting|running)$/;
@@ -48,7 +48,7 @@ export class Call {
     this.round = 0;
     /** @type {number | null} when it began to run, on our clock */
     this.began = null;
-    /** @type {import("./inspector_card.js").Card | null} */
+    /** @type {import("./approval_card.js").Card | null} */
     this.card = null;
     this.touched = false; // opened or closed by the reader, who is not to be corrected
     head.addEventListener("click", () => (this.touched = true));

@@ -1,0 +1,107 @@
+// @ts-check
+/**
+ * The documents in which outputs stand, as far as a widget's manager leads to them: the notebook's model, and the Output
+ * widgets of its kernel. JupyterLab 4 and Notebook 7; elsewhere there are none, and nothing is written.
+ */
+
+import { snapshot } from "./snapshot.js";
+
+/** @typedef {import("./live_answer.js").LiveAnswer} LiveAnswer */
+/** @typedef {{ area: any, index: number, saved: () => void }} Place an output within its area's model */
+
+const START = '<div class="amber-answer"><div class="amber-hook'; // of a snapshot
+const HOOK = /\bamber-live-([0-9a-f]{32})\b/;
+const ENDINGS = new Set(["restarting", "autorestarting", "dead", "terminating"]); // of a kernel
+
+export class Documents {
+  /**
+   * @param {any} manager of widgets
+   * @param {() => void} write called before the document is saved
+   * @param {() => void} end called when the kernel goes
+   */
+  constructor(manager, write, end) {
+    this.manager = manager;
+    this.context = manager?.context;
+    this.onSave = (/** @type {unknown} */ _, /** @type {string} */ state) => state === "started" && write();
+    this.onStatus = (/** @type {unknown} */ _, /** @type {string} */ status) => ENDINGS.has(status) && end();
+    this.context?.saveState?.connect?.(this.onSave);
+    this.context?.sessionContext?.statusChanged?.connect?.(this.onStatus);
+  }
+
+  /** Resolves when the document has its content. */
+  get ready() {
+    return Promise.resolve(this.context?.ready);
+  }
+
+  /** Whether there is a document to look into. */
+  get known() {
+    return !!this.context?.model?.cells;
+  }
+
+  /** @returns {Generator<Place>} */
+  *places() {
+    const nothing = () => {};
+    const cells = this.context?.model?.cells;
+    for (let at = 0; at < (cells?.length ?? 0); at++) {
+      yield* within(cells.get(at).outputs, nothing);
+    }
+    // Models of this manager that are there already: Output widgets are never asked for here.
+    for (const model of this.manager?._modelsSync?.values() ?? []) {
+      if (model?.name !== "OutputModel") continue;
+      yield* within(model.outputs, () => {
+        model.set("outputs", model.outputs.toJSON(), { newMessage: true });
+        model.save_changes();
+      });
+    }
+  }
+
+  /** The outputs that hold a hook. @param {string} hook @returns {Place[]} */
+  find(hook) {
+    return [...this.places()].filter((place) => {
+      const text = html(place);
+      return text.startsWith(START) && text.includes(hook);
+    });
+  }
+
+  /** The ids of all hooks in the documents. @returns {string[]} */
+  hooks() {
+    const snapshots = [...this.places()].map(html).filter((text) => text.startsWith(START));
+    return [...new Set(snapshots.map((text) => HOOK.exec(text)?.[1] ?? ""))].filter(Boolean);
+  }
+
+  /** Put the settled form of an answer in the place of its snapshot. @param {string} id @param {Record<string, string>} data */
+  replace(id, data) {
+    for (const place of this.find(`amber-live-${id}`)) set(place, data);
+  }
+
+  /** Write the text so far of an answer into its outputs. @param {LiveAnswer} answer */
+  write(answer) {
+    for (const place of this.find(answer.hook)) {
+      const data = snapshot(html(place), answer.text);
+      if (data && data["text/html"] !== html(place)) set(place, data);
+    }
+  }
+
+  dispose() {
+    this.context?.saveState?.disconnect?.(this.onSave);
+    this.context?.sessionContext?.statusChanged?.disconnect?.(this.onStatus);
+  }
+}
+
+/** @param {any} area @param {() => void} saved @returns {Generator<Place>} */
+function* within(area, saved) {
+  for (let index = 0; index < (area?.length ?? 0); index++) yield { area, index, saved };
+}
+
+/** @param {Place} place */
+function html({ area, index }) {
+  const value = area.get(index)?.data?.["text/html"] ?? "";
+  return Array.isArray(value) ? value.join("") : String(value);
+}
+
+/** @param {Place} place @param {Record<string, string>} data */
+function set({ area, index, saved }, data) {
+  const output = area.get(index).toJSON();
+  area.set(index, { ...output, data });
+  saved();
+}

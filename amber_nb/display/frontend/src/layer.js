@@ -1,0 +1,213 @@
+// @ts-check
+/**
+ * The live layer: draws answers that are being written over their static outputs, in whatever document they stand.
+ *
+ * The kernel's one widget, which is never displayed, brings it to each page. The document holds ordinary HTML; an answer
+ * that is under way has a hook in it, a class with 128 random bits that the kernel has announced. What the layer draws is
+ * never part of the document, but the text so far is put into it when the document is saved and when the kernel goes.
+ * The protocol: ../../layer.py.
+ */
+
+import { LiveAnswer } from "./live_answer.js";
+import { Documents } from "./documents.js";
+
+/** @typedef {import("./live_answer.js").Announcement} Announcement */
+/**
+ * @typedef {object} Model
+ * @property {(name: string) => any} get
+ * @property {(content: object) => void} send
+ * @property {(event: string, callback: (...args: any[]) => void) => void} on
+ * @property {(event: string, callback?: (...args: any[]) => void) => void} off
+ * @property {any} [widget_manager]
+ */
+/**
+ * @typedef {object} Message
+ * @property {number} [a] the answer's number
+ * @property {Announcement} [open]
+ * @property {object} [s] for the view of its text
+ * @property {object} [c] for the view of its tool calls
+ * @property {unknown} [end] it is settled
+ * @property {unknown} [ping] asks for a sign of life
+ * @property {string} [heal] the id of an answer whose settled form is in `data`
+ * @property {Record<string, string>} [data]
+ */
+
+const GREET = 300; // ms between two greetings
+const GREETINGS = 30;
+const SETTLE = 1500; // ms that the page has for showing the settled form by itself
+const LOOK = 1000; // ms between two looks whether the cell of an answer is still there
+const GONE = 5; // such looks: moves, undo and windowing take cells away, too
+const HOOK = "amber-hook";
+const OVER = "amber-over";
+// Where outputs are: JupyterLab and Notebook 7, nbclassic, Voilà.
+const OUTPUTS = ".jp-OutputArea-output, .output_subarea, .jp-RenderedHTML";
+
+class Layer {
+  /** @param {Model} model @param {Document} doc */
+  constructor(model, doc) {
+    this.model = model;
+    this.doc = doc;
+    this.documents = new Documents(model.widget_manager, () => this.write(), () => this.end());
+    /** @type {Map<number, LiveAnswer>} */
+    this.answers = new Map();
+    /** @type {Set<Element>} added to the page, not yet looked at */
+    this.added = new Set();
+    this.frame = 0;
+    this.answered = false;
+    this.disposed = false;
+    this.observer = new MutationObserver((records) => this.observe(records));
+    this.receive = (/** @type {Message | null} */ message) => message && this.take(message);
+    model.on("msg:custom", this.receive);
+    this.greet();
+    // A layer may be up before its kernel can hear it.
+    let tries = 0;
+    this.greeting = setInterval(() => {
+      if (this.answered || ++tries > GREETINGS) clearInterval(this.greeting);
+      else this.greet();
+    }, GREET);
+    // A page may have the layer before it has the document.
+    void this.documents.ready.then(() => this.disposed || this.send({ stale: this.documents.hooks() }));
+    this.looking = setInterval(() => this.look(), LOOK);
+  }
+
+  greet() {
+    this.send({ hello: 1 });
+  }
+
+  /** @param {object} message */
+  send(message) {
+    try {
+      this.model.send(message);
+    } catch {
+      // The kernel is gone: what is shown stays as it is.
+    }
+  }
+
+  interrupt() {
+    const manager = this.model.widget_manager;
+    const kernel = manager?.kernel ?? manager?.context?.sessionContext?.session?.kernel;
+    // Its status is no guide: the messages of a subshell make a busy kernel look idle.
+    if (typeof kernel?.interrupt !== "function") return;
+    Promise.resolve(kernel.interrupt()).catch(() => {});
+  }
+
+  /** @param {Message} message */
+  take({ a, open, s, c, end, ping, heal, data }) {
+    this.answered = true;
+    if (ping) this.send({ here: 1 });
+    if (typeof heal === "string" && data) this.documents.replace(heal, data);
+    if (typeof a !== "number") return;
+    if (open && !this.answers.has(a)) this.open(a, open);
+    const answer = this.answers.get(a);
+    if (!answer) return;
+    if (s) answer.receiveText(s);
+    if (c) answer.receiveCalls(c);
+    if (end) this.settle(a, answer);
+  }
+
+  /** @param {number} number @param {Announcement} announcement */
+  open(number, announcement) {
+    const answer = new LiveAnswer(announcement, (message) => this.send({ a: number, ...message }), () => this.interrupt());
+    this.answers.set(number, answer);
+    if (this.answers.size === 1) this.observer.observe(this.doc.body, { childList: true, subtree: true });
+    this.draw(this.doc.body);
+  }
+
+  /**
+   * The kernel has sent the settled form. Where the page does not show it by itself, as in an Output widget, a moved cell
+   * or a page that was loaded again, it is asked for and put into the document.
+   * @param {number} number @param {LiveAnswer} answer
+   */
+  settle(number, answer) {
+    answer.ended = true;
+    setTimeout(() => {
+      if (this.disposed) return;
+      if (this.documents.find(answer.hook).length) this.send({ heal: answer.id });
+      this.remove(number, answer);
+    }, SETTLE);
+  }
+
+  /** @param {number} number @param {LiveAnswer} answer */
+  remove(number, answer) {
+    answer.dispose();
+    this.answers.delete(number);
+    if (this.answers.size) return;
+    this.observer.disconnect();
+    this.added.clear();
+  }
+
+  // --- on the page
+
+  /** @param {MutationRecord[]} records */
+  observe(records) {
+    for (const { target, addedNodes } of records) {
+      if (!addedNodes.length || /** @type {Element} */ (target).closest?.(`.${OVER}`)) continue;
+      for (const node of addedNodes) if (node.nodeType === 1) this.added.add(/** @type {Element} */ (node));
+    }
+    if (this.added.size && !this.frame) {
+      this.frame = requestAnimationFrame(() => {
+        this.frame = 0;
+        const added = [...this.added];
+        this.added.clear();
+        for (const node of added) if (node.isConnected) this.draw(node);
+        // The settled form has taken the place of a view: with it goes what has the focus.
+        for (const answer of this.answers.values()) if (answer.ended) answer.dropDetached();
+      });
+    }
+  }
+
+  /** Draw over the hooks in a part of the page. @param {Element} root */
+  draw(root) {
+    const hooks = [...root.querySelectorAll(`.${HOOK}`)];
+    if (root.classList.contains(HOOK)) hooks.push(root);
+    for (const host of hooks) {
+      const answer = [...this.answers.values()].find(({ hook }) => host.classList.contains(hook));
+      // A hook outside an output is forged.
+      if (answer && host.closest(OUTPUTS)) answer.drawOver(/** @type {HTMLElement} */ (host));
+    }
+  }
+
+  // --- in the document
+
+  /** Write the text so far into the document. */
+  write() {
+    for (const answer of this.answers.values()) {
+      if (!answer.ended) this.documents.write(answer);
+    }
+  }
+
+  /** The kernel is gone, and nothing more will come. */
+  end() {
+    this.write();
+    for (const [number, answer] of [...this.answers]) this.remove(number, answer);
+  }
+
+  /** An answer whose cell was deleted is stopped. */
+  look() {
+    for (const answer of this.answers.values()) {
+      if (answer.ended || !this.documents.known) continue;
+      const there = this.documents.find(answer.hook).length > 0;
+      answer.missing = there || answer.missing === null ? (there ? 0 : null) : answer.missing + 1;
+      if (answer.missing === GONE) answer.send({ s: { stop: true, gone: true } });
+    }
+  }
+
+  dispose() {
+    this.end();
+    this.disposed = true;
+    clearInterval(this.greeting);
+    clearInterval(this.looking);
+    cancelAnimationFrame(this.frame);
+    this.observer.disconnect();
+    this.model.off("msg:custom", this.receive);
+    this.documents.dispose();
+  }
+}
+
+/** @param {{ model: Model }} context */
+function initialize({ model }) {
+  const layer = new Layer(model, document);
+  return () => layer.dispose();
+}
+
+export default { initialize };

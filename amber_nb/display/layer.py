@@ -1,0 +1,314 @@
+"""The live layer: one widget a kernel, never displayed, that draws live answers over their static outputs.
+
+The document holds ordinary HTML at any time. An answer that is being written has a hook in it: a class with 128 random
+bits, which the kernel announces. The protocol, in full; `a` is the number of an answer in this kernel:
+
+    page → kernel   {"hello": 1}                  a page has the layer
+                    {"stale": [id]}               these hooks stand in its documents
+                    {"here": 1}                   the answer to a ping
+                    {"a": a, "s": …}              of the text's view: comm.py; `drawn`: the answer is on the page
+                    {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
+                    {"heal": id}                  the document still holds the snapshot of a settled answer
+    kernel → page   {"a": a, "open": {"id", "title", "badge", "strip", "tools"}}   an answer begins
+                    {"a": a, "s": …} · {"a": a, "c": …}
+                    {"a": a, "end": 1}            its output holds the settled form now
+                    {"heal": id, "data": bundle}  put this in the place of the snapshot
+                    {"ping": 1}                   asks for a sign of life
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import pathlib
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from .. import clock
+from . import comm
+from .cards import StripItem
+from .tool_inspector import ToolInspector
+
+__all__ = ["LiveAnswer", "LiveLayer", "live_layer"]
+
+_log = logging.getLogger(__name__)
+_STATIC = pathlib.Path(__file__).parent / "static"
+
+PING_S = 4.0  # between two pings, while answers are open
+SILENT_S = 10.0  # without a sign of life, after which the layer is opened anew
+RETRY_S = 5.0  # and again, at twice the time, until a page has it
+MAX_RETRY_S = 60.0
+MAX_KEPT_BYTES = 10_000_000  # of settled answers that pages may still ask for
+
+
+class LiveAnswer:
+    """An answer on the pages of this kernel while it is written: its text, its tool calls, its Stop button.
+
+    Args:
+        title: the model's name, for the status line.
+        badge: a word shown as a pill, such as "simulated".
+        strip: the images that were sent, as `strip_items` makes them.
+        tools: whether tool calls may come.
+        on_stop: called once, on whichever thread receives the reader's Stop.
+
+    Attributes:
+        hook: the class of the elements that pages draw it over.
+        is_drawn: whether a page has drawn it.
+        calls: its tool calls, or None.
+
+    Example:
+        >>> answer = LiveAnswer(title="azure/gpt-5.4", on_stop=task.cancel)
+        >>> answer.feed("Hello")
+        >>> answer.close({"text/html": "…", "text/plain": "Hello"})
+    """
+
+    def __init__(
+        self,
+        *,
+        title: str,
+        badge: str | None = None,
+        strip: Sequence[StripItem] = (),
+        tools: bool = False,
+        on_stop: Callable[[], None],
+    ) -> None:
+        self.id = secrets.token_hex(16)
+        self.hook = f"amber-hook amber-live-{self.id}"
+        self.announcement = {"id": self.id, "title": title, "badge": badge or "", "strip": list(strip), "tools": tools}
+        self._on_stop = on_stop
+        self.is_drawn = False
+        self._is_stopped = False
+        self._began = clock.monotonic()
+        self._context = contextvars.copy_context()
+        self._layer = layer = live_layer()
+        self.number = layer.next_number()
+        self._stream = comm.DeltaStream(lambda message: self._post({"s": message}), hears=layer.hears)
+        self._append = self._stream.fresh.append
+        self.calls = ToolInspector(lambda message: self._post({"c": message}), layer) if tools else None
+        comm.scheduler.open(self._stream)
+        layer.add(self)
+
+    def move_to(self, layer: LiveLayer) -> None:
+        """Have another layer draw it."""
+        self._layer = layer
+        if self.calls is not None:
+            self.calls.pages = layer
+
+    @property
+    def layer(self) -> LiveLayer:
+        """The layer that draws it."""
+        return self._layer
+
+    def feed(self, text: str) -> None:
+        """Add text; any thread, about a tenth of a microsecond. After `close` it is ignored."""
+        self._append(text)
+        if not self._stream.notified:
+            self._notify()
+
+    def set_note(self, text: str) -> None:
+        """Show a note in the status line, such as "waiting 12 s (Retry-After)"; the next text takes it away."""
+        self._stream.set_note(text)
+        self._notify()
+
+    def open(self) -> None:
+        """Announce the answer to the pages."""
+        self._post({"open": self.announcement})
+
+    def announce(self) -> None:
+        """Tell a new page all that has come."""
+        self.open()
+        self._stream.rewind(0, greeting=True)
+        self._notify()
+        if self.calls is not None:
+            self.calls.send_whole()
+
+    def receive(self, content: Mapping[str, Any]) -> None:
+        """Handle a message of a page."""
+        text, calls = content.get("s"), content.get("c")
+        if isinstance(text, dict):
+            self.is_drawn = self.is_drawn or bool(text.get("drawn"))
+            have = text.get("have")
+            if isinstance(have, int):
+                self._stream.rewind(have)
+                self._notify()
+            if text.get("stop"):
+                self.stop()
+        if isinstance(calls, dict) and self.calls is not None:
+            self.calls.receive(calls)
+
+    def close(self, bundle: Mapping[str, str]) -> None:
+        """Send nothing any more; the output holds the settled form. May be called again, and from any thread."""
+        self.detach()
+        self._layer.close_answer(self, bundle)
+
+    def detach(self) -> None:
+        """Send nothing any more."""
+        comm.scheduler.close(self._stream)
+        self._stream.close()
+        if self.calls is not None:
+            self.calls.close()
+
+    def end(self) -> None:
+        """Tell the pages that the output holds the settled form."""
+        self._post({"end": 1})
+
+    def stop(self) -> None:
+        """Stop the answer, once; from any thread."""
+        self._stream.send({"stopping": 1})
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        try:
+            self._on_stop()
+        except Exception as error:
+            # Nobody would see it raised in a message handler.
+            _log.exception("Stop failed")
+            self.set_note(f"could not stop: {type(error).__name__}")
+
+    def _notify(self) -> None:
+        self._stream.notified = True
+        if self._layer.can_send:  # else no page is there, and the first one gets everything
+            comm.scheduler.notify(self._stream)
+
+    def _post(self, message: Mapping[str, Any]) -> None:
+        layer = self._layer
+        if not (layer.hears or layer.hello.is_set()) and clock.monotonic() - self._began < comm.REPEATS_S[-1] + 1:
+            message = {"open": self.announcement, **message}  # a page that comes now cannot be heard asking for it
+        # A copy: a context may be entered once at a time.
+        self._context.copy().run(layer.post, {"a": self.number, **message})
+
+
+class LiveLayer(comm.LiveWidget):
+    """The widget that brings the layer to the pages of this kernel."""
+
+    _esm: ClassVar[pathlib.Path] = _STATIC / "layer.js"
+    _css: ClassVar[pathlib.Path] = _STATIC / "layer.css"
+    current: ClassVar[LiveLayer | None] = None
+
+    def __init__(self) -> None:
+        self.answers: dict[int, LiveAnswer] = {}
+        self._number = 0
+        self._settled: OrderedDict[str, tuple[Mapping[str, str], int]] = OrderedDict()
+        self._heard_at = clock.monotonic()
+        self._retry_s: float | None = None  # set on a layer that was opened anew
+        self._repeats: list[float] = []  # ages at which all is announced to a page that cannot be heard
+        self._opened_at = clock.monotonic()
+        self.next_at = float("-inf")
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"LiveLayer(answers={len(self.answers)})"
+
+    @property
+    def can_send(self) -> bool:
+        """Whether a page may be there: of one that was loaded again while a cell blocks, nothing is heard."""
+        return super().can_send or self._retry_s is not None
+
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds no page has given a sign of life."""
+        return clock.monotonic() - self._heard_at
+
+    def deliver(self, now: float) -> float | None:
+        """Ask the pages for a sign of life while answers are open; open the layer anew where none comes."""
+        if not self.answers or self.comm is None:
+            return None
+        if self.hello.is_set():
+            self._repeats.clear()
+            is_lost = now - self._heard_at > SILENT_S
+        else:
+            is_lost = self._retry_s is not None and now - self._opened_at > self._retry_s
+        if is_lost:
+            # The page was loaded again while a cell blocks: it cannot ask for the layer, but draws a new one.
+            self._open_anew()
+            return None
+        if self._repeats and now - self._opened_at >= self._repeats[0]:
+            self._repeats.pop(0)
+            for answer in list(self.answers.values()):
+                answer.announce()
+        elif self.can_send:
+            self.post({"ping": 1})
+        return self._opened_at + self._repeats[0] if self._repeats else now + PING_S
+
+    def _open_anew(self) -> None:
+        layer = LiveLayer.current = LiveLayer()
+        layer.answers, self.answers = self.answers, {}
+        layer._number, layer._settled, layer._heard_at = self._number, self._settled, self._heard_at
+        layer._retry_s = min(2 * self._retry_s, MAX_RETRY_S) if self._retry_s is not None else RETRY_S
+        layer._repeats = list(comm.REPEATS_S)
+        for answer in layer.answers.values():
+            answer.move_to(layer)
+        self.close()
+        comm.scheduler.open(layer)
+        comm.scheduler.notify(layer)
+
+    def close(self) -> None:
+        """Take the layer off all pages; the answers that it draws stay as they are in the document."""
+        comm.scheduler.close(self)
+        answers, self.answers = list(self.answers.values()), {}
+        for answer in answers:
+            answer.detach()
+        super().close()
+
+    def next_number(self) -> int:
+        """Return the number of the next answer."""
+        self._number += 1
+        return self._number
+
+    def add(self, answer: LiveAnswer) -> None:
+        """Announce an answer to the pages that are there; others get it when they come."""
+        self.answers[answer.number] = answer
+        if self.can_send:
+            answer.open()
+        self.next_at = clock.monotonic() + PING_S  # never before a text
+        comm.scheduler.open(self)
+        comm.scheduler.notify(self)
+
+    def close_answer(self, answer: LiveAnswer, bundle: Mapping[str, str]) -> None:
+        """Keep the settled form of an answer for documents that hold an older one."""
+        if self.answers.pop(answer.number, None) is None:
+            return
+        size = sum(map(len, bundle.values()))
+        self._settled[answer.id] = (dict(bundle), size)
+        total = sum(size for _, size in self._settled.values())
+        while total > MAX_KEPT_BYTES and self._settled:
+            total -= self._settled.popitem(last=False)[1][1]
+        if self.can_send:
+            answer.end()
+        if not self.answers:
+            comm.scheduler.close(self)
+
+    def post(self, message: Mapping[str, Any]) -> None:
+        """Send a message to the pages."""
+        if self.comm is not None:
+            self.send(message)
+
+    def _receive(self, content: object) -> None:
+        if not isinstance(content, dict):
+            return
+        self._heard_at = clock.monotonic()
+        if "hello" in content:
+            self.hello.set()
+            for answer in list(self.answers.values()):
+                answer.announce()
+        stale = content.get("stale")
+        for answer_id in stale if isinstance(stale, list) else ():
+            self._heal(answer_id)
+        if "heal" in content:
+            self._heal(content["heal"])
+        answer_or_none = self.answers.get(content["a"]) if isinstance(content.get("a"), int) else None
+        if answer_or_none is not None:
+            answer_or_none.receive(content)
+
+    def _heal(self, answer_id: object) -> None:
+        if isinstance(answer_id, str) and answer_id in self._settled:
+            self.post({"heal": answer_id, "data": self._settled[answer_id][0]})
+
+
+def live_layer() -> LiveLayer:
+    """Return the layer of this kernel, made when the first answer needs it."""
+    layer = LiveLayer.current
+    if layer is None or layer.comm is None:
+        layer = LiveLayer.current = LiveLayer()
+    return layer
