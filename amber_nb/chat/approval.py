@@ -112,7 +112,10 @@ class ApprovalPrompt:
         future = view.ask(call, index, spec=spec, check=check)
         until = clock.monotonic() + view.patience_s
         while not (future.done() or view.is_seen(index)):
-            if clock.monotonic() > until:
+            if view.has_page:  # it may be loading again: a question at the keyboard would reach nobody
+                if view.silent_s > _NO_PAGE_S:
+                    return self._no_page(view, index)
+            elif clock.monotonic() > until:
                 view.withdraw(index)
                 return None
             await clock.sleep_async(_CARD_CHECK_S)
@@ -120,10 +123,15 @@ class ApprovalPrompt:
             answer = asyncio.wrap_future(future)
             while not await _is_done_within(answer, _PAGE_CHECK_S):
                 if view.silent_s > _NO_PAGE_S:  # the kernel would wait for nobody
-                    view.withdraw(index)
-                    return Approval(Deny(f"no page was there to decide on it for {_NO_PAGE_S:g} s"), "timeout")
+                    return self._no_page(view, index)
+            if answer.cancelled():  # all widgets were closed, and the card with them
+                return self._no_page(view, index)
             decision, always = answer.result()
         return Approval(decision, "reader", always)
+
+    def _no_page(self, view: display.NotebookDisplay, index: int) -> Approval:
+        view.withdraw(index)
+        return Approval(Deny(f"no page was there to decide on it for {_NO_PAGE_S:g} s"), "timeout")
 
 
 async def _is_done_within(future: asyncio.Future[Any], seconds: float) -> bool:

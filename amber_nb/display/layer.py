@@ -22,6 +22,7 @@ import contextvars
 import logging
 import pathlib
 import secrets
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -41,6 +42,8 @@ SILENT_S = 10.0  # without a sign of life, after which the layer is opened anew
 RETRY_S = 5.0  # and again, at twice the time, until a page has it
 MAX_RETRY_S = 60.0
 MAX_KEPT_BYTES = 10_000_000  # of settled answers that pages may still ask for
+
+_lock = threading.RLock()  # around what is known of layers and their answers; reentrant: a send may meet the collector
 
 
 class LiveAnswer:
@@ -81,13 +84,15 @@ class LiveAnswer:
         self._is_stopped = False
         self._began = clock.monotonic()
         self._context = contextvars.copy_context()
-        self._layer = layer = live_layer()
-        self.number = layer.next_number()
+        with _lock:
+            self._layer = layer = live_layer()
+            self.number = layer.next_number()
         self._stream = comm.DeltaStream(lambda message: self._post({"s": message}), hears=layer.hears)
         self._append = self._stream.fresh.append
         self.calls = ToolInspector(lambda message: self._post({"c": message}), layer) if tools else None
         comm.scheduler.open(self._stream)
-        layer.add(self)
+        with _lock:
+            self._layer.add(self)
 
     def move_to(self, layer: LiveLayer) -> None:
         """Have another layer draw it."""
@@ -127,7 +132,8 @@ class LiveAnswer:
         """Handle a message of a page."""
         text, calls = content.get("s"), content.get("c")
         if isinstance(text, dict):
-            self.is_drawn = self.is_drawn or bool(text.get("drawn"))
+            if text.get("drawn"):
+                self.is_drawn = LiveLayer.has_drawn = True
             have = text.get("have")
             if isinstance(have, int):
                 self._stream.rewind(have)
@@ -140,7 +146,9 @@ class LiveAnswer:
     def close(self, bundle: Mapping[str, str]) -> None:
         """Send nothing any more; the output holds the settled form. May be called again, and from any thread."""
         self.detach()
-        self._layer.close_answer(self, bundle)
+        with _lock:
+            layer = self._layer
+        layer.close_answer(self, bundle)
 
     def detach(self) -> None:
         """Send nothing any more."""
@@ -185,11 +193,14 @@ class LiveLayer(comm.LiveWidget):
     _esm: ClassVar[pathlib.Path] = _STATIC / "layer.js"
     _css: ClassVar[pathlib.Path] = _STATIC / "layer.css"
     current: ClassVar[LiveLayer | None] = None
+    was_greeted: ClassVar[bool] = False  # a page has had a layer of this kernel
+    has_drawn: ClassVar[bool] = False  # and has drawn an answer
 
     def __init__(self) -> None:
         self.answers: dict[int, LiveAnswer] = {}
         self._number = 0
         self._settled: OrderedDict[str, tuple[Mapping[str, str], int]] = OrderedDict()
+        self._kept_bytes = 0
         self._heard_at = clock.monotonic()
         self._retry_s: float | None = None  # set on a layer that was opened anew
         self._repeats: list[float] = []  # ages at which all is announced to a page that cannot be heard
@@ -232,13 +243,16 @@ class LiveLayer(comm.LiveWidget):
         return self._opened_at + self._repeats[0] if self._repeats else now + PING_S
 
     def _open_anew(self) -> None:
-        layer = LiveLayer.current = LiveLayer()
-        layer.answers, self.answers = self.answers, {}
-        layer._number, layer._settled, layer._heard_at = self._number, self._settled, self._heard_at
-        layer._retry_s = min(2 * self._retry_s, MAX_RETRY_S) if self._retry_s is not None else RETRY_S
-        layer._repeats = list(comm.REPEATS_S)
-        for answer in layer.answers.values():
-            answer.move_to(layer)
+        with _lock:
+            layer = LiveLayer()
+            layer.answers, self.answers = self.answers, {}
+            layer._number, layer._settled, layer._heard_at = self._number, self._settled, self._heard_at
+            layer._kept_bytes = self._kept_bytes
+            layer._retry_s = min(2 * self._retry_s, MAX_RETRY_S) if self._retry_s is not None else RETRY_S
+            layer._repeats = list(comm.REPEATS_S)
+            for answer in layer.answers.values():
+                answer.move_to(layer)
+            LiveLayer.current = layer
         self.close()
         comm.scheduler.open(layer)
         comm.scheduler.notify(layer)
@@ -246,7 +260,8 @@ class LiveLayer(comm.LiveWidget):
     def close(self) -> None:
         """Take the layer off all pages; the answers that it draws stay as they are in the document."""
         comm.scheduler.close(self)
-        answers, self.answers = list(self.answers.values()), {}
+        with _lock:
+            answers, self.answers = list(self.answers.values()), {}
         for answer in answers:
             answer.detach()
         super().close()
@@ -258,6 +273,8 @@ class LiveLayer(comm.LiveWidget):
 
     def add(self, answer: LiveAnswer) -> None:
         """Announce an answer to the pages that are there; others get it when they come."""
+        if not self.answers:
+            self._heard_at = clock.monotonic()  # nothing was asked of the pages before
         self.answers[answer.number] = answer
         if self.can_send:
             answer.open()
@@ -267,22 +284,26 @@ class LiveLayer(comm.LiveWidget):
 
     def close_answer(self, answer: LiveAnswer, bundle: Mapping[str, str]) -> None:
         """Keep the settled form of an answer for documents that hold an older one."""
-        if self.answers.pop(answer.number, None) is None:
-            return
-        size = sum(map(len, bundle.values()))
-        self._settled[answer.id] = (dict(bundle), size)
-        total = sum(size for _, size in self._settled.values())
-        while total > MAX_KEPT_BYTES and self._settled:
-            total -= self._settled.popitem(last=False)[1][1]
+        with _lock:
+            if self.answers.pop(answer.number, None) is None:
+                return
+            size = sum(map(len, bundle.values()))
+            self._settled[answer.id] = (dict(bundle), size)
+            self._kept_bytes += size
+            while self._kept_bytes > MAX_KEPT_BYTES:
+                self._kept_bytes -= self._settled.popitem(last=False)[1][1]
+            is_idle = not self.answers
         if self.can_send:
             answer.end()
-        if not self.answers:
+        if is_idle:
             comm.scheduler.close(self)
 
     def post(self, message: Mapping[str, Any]) -> None:
         """Send a message to the pages."""
-        if self.comm is not None:
+        try:
             self.send(message)
+        except Exception:  # closed meanwhile: what the document holds stays
+            _log.debug("a message to the pages could not be sent", exc_info=True)
 
     def _receive(self, content: object) -> None:
         if not isinstance(content, dict):
@@ -290,6 +311,7 @@ class LiveLayer(comm.LiveWidget):
         self._heard_at = clock.monotonic()
         if "hello" in content:
             self.hello.set()
+            LiveLayer.was_greeted, self._retry_s = True, None
             for answer in list(self.answers.values()):
                 answer.announce()
         stale = content.get("stale")
@@ -297,9 +319,13 @@ class LiveLayer(comm.LiveWidget):
             self._heal(answer_id)
         if "heal" in content:
             self._heal(content["heal"])
-        answer_or_none = self.answers.get(content["a"]) if isinstance(content.get("a"), int) else None
-        if answer_or_none is not None:
-            answer_or_none.receive(content)
+        number = content.get("a")
+        if isinstance(number, int):
+            target = self.answers.get(number)
+            if target is not None:
+                target.receive(content)
+            else:  # that it was settled has not arrived
+                self.post({"a": number, "end": 1})
 
     def _heal(self, answer_id: object) -> None:
         if isinstance(answer_id, str) and answer_id in self._settled:
@@ -308,7 +334,8 @@ class LiveLayer(comm.LiveWidget):
 
 def live_layer() -> LiveLayer:
     """Return the layer of this kernel, made when the first answer needs it."""
-    layer = LiveLayer.current
-    if layer is None or layer.comm is None:
-        layer = LiveLayer.current = LiveLayer()
-    return layer
+    with _lock:
+        layer = LiveLayer.current
+        if layer is None or layer.comm is None:
+            layer = LiveLayer.current = LiveLayer()
+        return layer

@@ -76,7 +76,7 @@ class NotebookDisplay:
     ) -> None:
         self._badge = badge
         self._head = head
-        self._stop_earlier_runs()
+        place = self._stop_earlier_runs()
         self._answer = LiveAnswer(title=model, badge=badge, strip=strip, tools=tools, on_stop=on_stop)
         self._context = contextvars.copy_context()
         self._pieces: list[str] = []
@@ -92,17 +92,18 @@ class NotebookDisplay:
         self._handle = sys.modules["IPython"].display.display(
             self._snapshot("", [], UNFINISHED), raw=True, display_id=True
         )
+        NotebookDisplay._open[self] = place
         self.next_at = self._began + FIRST_S
         comm.snapshots.open(self)
         comm.snapshots.notify(self)
 
-    def _stop_earlier_runs(self) -> None:
+    def _stop_earlier_runs(self) -> tuple[str | None, str | None]:
         """Stop the answers of earlier runs of this cell: its output is this one's now."""
         cell, execution = kernel.cell_id(), kernel.execution_id()
         for display, (other, earlier) in list(NotebookDisplay._open.items()):
             if cell is not None and other == cell and earlier != execution:
                 display._answer.stop()
-        NotebookDisplay._open[self] = (cell, execution)
+        return cell, execution
 
     @property
     def poll_s(self) -> float:
@@ -147,7 +148,8 @@ class NotebookDisplay:
         count, length = len(self._pieces), self._length
         if (length, len(runs)) == self._shown:
             return now + REFRESH_S
-        if self._answer.is_drawn:
+        layer = self._answer.layer
+        if self._answer.is_drawn or (layer.has_drawn and layer.hello.is_set()):
             doubled = length >= 2 * self._shown[0] and length > 0
             stalled = length > self._shown[0] and now - self._text_at >= STALL_S
             if not (doubled or stalled or len(runs) > self._shown[1]):
@@ -157,7 +159,7 @@ class NotebookDisplay:
             return now + REFRESH_S
         self._shown = (length, len(runs))
         text = "".join(self._pieces[:count])
-        self._update(self._snapshot(text, runs, UNFINISHED if self._answer.layer.hello.is_set() else NO_LAYER))
+        self._update(self._snapshot(text, runs, UNFINISHED if layer.was_greeted else NO_LAYER))
         took = clock.monotonic() - now  # of a long answer, seconds: most of the time belongs to the reading
         return now + max(REFRESH_S, 10 * took)
 
@@ -194,6 +196,11 @@ class NotebookDisplay:
     def patience_s(self) -> float:
         """How long a page may take to show a card, in seconds."""
         return BUSY_S if self._answer.layer.hello.is_set() else CARD_S
+
+    @property
+    def has_page(self) -> bool:
+        """Whether pages draw what this kernel shows, and so a card, sooner or later."""
+        return self._answer.layer.has_drawn
 
     @property
     def silent_s(self) -> float:

@@ -238,6 +238,37 @@ def test_a_document_that_holds_a_snapshot_is_healed(comm: Comm) -> None:
     assert [content for content in comm.contents() if "heal" in content] == [{"heal": answer.id, "data": BUNDLE}] * 2
 
 
+def test_a_page_that_has_missed_the_end_is_told_again(comm: Comm) -> None:
+    comm.hear({"hello": 1})
+    answer = LiveAnswer(title="m", on_stop=lambda: None)
+    answer.close(BUNDLE)
+    comm.hear({"a": answer.number, "s": {"have": 3}})
+    assert [content for content in comm.contents() if "end" in content] == [{"a": answer.number, "end": 1}] * 2
+
+
+def test_answers_come_and_go_in_many_threads(comms_made: list[Comm]) -> None:
+    problems: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            for _ in range(50):
+                LiveAnswer(title="m", on_stop=lambda: None).close({"text/html": "x" * 400_000, "text/plain": ""})
+        except Exception as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert len(comms_made) == 1
+    layer = LiveLayer.current
+    assert layer is not None
+    assert layer.answers == {}
+    assert layer._kept_bytes == sum(size for _, size in layer._settled.values()) <= MAX_KEPT_BYTES
+
+
 def test_what_is_kept_is_bound_and_the_oldest_goes_first(comm: Comm) -> None:
     bundle = {"text/html": "x" * (MAX_KEPT_BYTES // 4), "text/plain": ""}
     answers = [LiveAnswer(title="m", on_stop=lambda: None) for _ in range(6)]

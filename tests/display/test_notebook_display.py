@@ -23,6 +23,7 @@ class Layer:
     def __init__(self):
         self.hello = threading.Event()
         self.hears = self.can_listen = True
+        self.was_greeted = self.has_drawn = False
         self.silent_s = 0.0
 
     def listen(self):
@@ -88,6 +89,7 @@ def page(clock, monkeypatch):
 def layer(page):
     """The layer, which a page has."""
     LAYER.hello.set()
+    LAYER.was_greeted = LAYER.has_drawn = True
     return LAYER
 
 

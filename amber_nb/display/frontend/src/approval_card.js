@@ -129,7 +129,8 @@ export class Card {
   free() {
     clearInterval(this.again);
     this.made = null;
-    for (const one of [this.allow, this.deny, this.all, this.refuse]) disable(one, !this.readiness.ready);
+    const ready = this.readiness.check();
+    for (const one of [this.allow, this.deny, this.all, this.refuse]) disable(one, !ready);
     this.hint.textContent = "";
   }
 

@@ -7,7 +7,7 @@
 import { snapshot } from "./snapshot.js";
 
 /** @typedef {import("./live_answer.js").LiveAnswer} LiveAnswer */
-/** @typedef {{ area: any, index: number, saved: () => void }} Place an output within its area's model */
+/** @typedef {{ area: any, index: number, cell: string | null, saved: () => void }} Place an output in its area's model */
 
 const START = '<div class="amber-answer"><div class="amber-hook'; // of a snapshot
 const HOOK = /\bamber-live-([0-9a-f]{32})\b/;
@@ -25,7 +25,8 @@ export class Documents {
     this.onSave = (/** @type {unknown} */ _, /** @type {string} */ state) => state === "started" && write();
     this.onStatus = (/** @type {unknown} */ _, /** @type {string} */ status) => ENDINGS.has(status) && end();
     this.context?.saveState?.connect?.(this.onSave);
-    this.context?.sessionContext?.statusChanged?.connect?.(this.onStatus);
+    this.kernel = this.context?.sessionContext ?? manager?.kernel;
+    this.kernel?.statusChanged?.connect?.(this.onStatus);
   }
 
   /** Resolves when the document has its content. */
@@ -35,48 +36,52 @@ export class Documents {
 
   /** Whether there is a document to look into. */
   get known() {
-    return !!this.context?.model?.cells;
+    return !!this.context?.model?.cells && !this.context.isDisposed;
   }
 
   /** @returns {Generator<Place>} */
   *places() {
     const nothing = () => {};
-    const cells = this.context?.model?.cells;
+    const cells = this.known ? this.context.model.cells : null;
     for (let at = 0; at < (cells?.length ?? 0); at++) {
-      yield* within(cells.get(at).outputs, nothing);
+      const cell = cells.get(at);
+      yield* within(cell?.outputs, cell?.id ?? null, nothing);
     }
     // Models of this manager that are there already: Output widgets are never asked for here.
     for (const model of this.manager?._modelsSync?.values() ?? []) {
       if (model?.name !== "OutputModel") continue;
-      yield* within(model.outputs, () => {
+      yield* within(model.outputs, null, () => {
         model.set("outputs", model.outputs.toJSON(), { newMessage: true });
         model.save_changes();
       });
     }
   }
 
-  /** The outputs that hold a hook. @param {string} hook @returns {Place[]} */
-  find(hook) {
-    return [...this.places()].filter((place) => {
-      const text = html(place);
-      return text.startsWith(START) && text.includes(hook);
-    });
+  /** The outputs that hold the snapshot of an answer. @param {string} id @returns {Place[]} */
+  find(id) {
+    return [...this.places()].filter((place) => idOf(html(place)) === id);
+  }
+
+  /** Whether a cell is in the notebook. @param {string} id */
+  has(id) {
+    const cells = this.known ? this.context.model.cells : null;
+    for (let at = 0; at < (cells?.length ?? 0); at++) if (cells.get(at)?.id === id) return true;
+    return false;
   }
 
   /** The ids of all hooks in the documents. @returns {string[]} */
   hooks() {
-    const snapshots = [...this.places()].map(html).filter((text) => text.startsWith(START));
-    return [...new Set(snapshots.map((text) => HOOK.exec(text)?.[1] ?? ""))].filter(Boolean);
+    return [...new Set([...this.places()].map((place) => idOf(html(place)) ?? ""))].filter(Boolean);
   }
 
   /** Put the settled form of an answer in the place of its snapshot. @param {string} id @param {Record<string, string>} data */
   replace(id, data) {
-    for (const place of this.find(`amber-live-${id}`)) set(place, data);
+    for (const place of this.find(id)) set(place, data);
   }
 
   /** Write the text so far of an answer into its outputs. @param {LiveAnswer} answer */
   write(answer) {
-    for (const place of this.find(answer.hook)) {
+    for (const place of this.find(answer.id)) {
       const data = snapshot(html(place), answer.text);
       if (data && data["text/html"] !== html(place)) set(place, data);
     }
@@ -84,13 +89,18 @@ export class Documents {
 
   dispose() {
     this.context?.saveState?.disconnect?.(this.onSave);
-    this.context?.sessionContext?.statusChanged?.disconnect?.(this.onStatus);
+    this.kernel?.statusChanged?.disconnect?.(this.onStatus);
   }
 }
 
-/** @param {any} area @param {() => void} saved @returns {Generator<Place>} */
-function* within(area, saved) {
-  for (let index = 0; index < (area?.length ?? 0); index++) yield { area, index, saved };
+/** @param {any} area @param {string | null} cell @param {() => void} saved @returns {Generator<Place>} */
+function* within(area, cell, saved) {
+  for (let index = 0; index < (area?.length ?? 0); index++) yield { area, index, cell, saved };
+}
+
+/** The id of the answer whose snapshot this is; its text may name others. @param {string} text */
+function idOf(text) {
+  return text.startsWith(START) ? HOOK.exec(text)?.[1] : undefined;
 }
 
 /** @param {Place} place */

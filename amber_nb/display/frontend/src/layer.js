@@ -36,7 +36,8 @@ const GREET = 300; // ms between two greetings
 const GREETINGS = 30;
 const SETTLE = 1500; // ms that the page has for showing the settled form by itself
 const LOOK = 1000; // ms between two looks whether the cell of an answer is still there
-const GONE = 5; // such looks: moves, undo and windowing take cells away, too
+const GONE = 5; // such looks: moves and undo take cells away, too
+const SILENT = 12_000; // ms without a message, after which the kernel is asked whether an answer is still open
 const HOOK = "amber-hook";
 const OVER = "amber-over";
 // Where outputs are: JupyterLab and Notebook 7, nbclassic, Voilà.
@@ -54,6 +55,7 @@ class Layer {
     this.added = new Set();
     this.frame = 0;
     this.answered = false;
+    this.heard = performance.now();
     this.disposed = false;
     this.observer = new MutationObserver((records) => this.observe(records));
     this.receive = (/** @type {Message | null} */ message) => message && this.take(message);
@@ -94,6 +96,7 @@ class Layer {
   /** @param {Message} message */
   take({ a, open, s, c, end, ping, heal, data }) {
     this.answered = true;
+    this.heard = performance.now();
     if (ping) this.send({ here: 1 });
     if (typeof heal === "string" && data) this.documents.replace(heal, data);
     if (typeof a !== "number") return;
@@ -122,7 +125,7 @@ class Layer {
     answer.ended = true;
     setTimeout(() => {
       if (this.disposed) return;
-      if (this.documents.find(answer.hook).length) this.send({ heal: answer.id });
+      if (this.documents.find(answer.id).length) this.send({ heal: answer.id });
       this.remove(number, answer);
     }, SETTLE);
   }
@@ -144,16 +147,19 @@ class Layer {
       if (!addedNodes.length || /** @type {Element} */ (target).closest?.(`.${OVER}`)) continue;
       for (const node of addedNodes) if (node.nodeType === 1) this.added.add(/** @type {Element} */ (node));
     }
-    if (this.added.size && !this.frame) {
-      this.frame = requestAnimationFrame(() => {
-        this.frame = 0;
-        const added = [...this.added];
-        this.added.clear();
-        for (const node of added) if (node.isConnected) this.draw(node);
-        // The settled form has taken the place of a view: with it goes what has the focus.
-        for (const answer of this.answers.values()) if (answer.ended) answer.dropDetached();
-      });
-    }
+    if (!this.added.size || this.frame) return;
+    // A hidden page has no frames.
+    if (this.doc.hidden) setTimeout(() => this.drawAdded());
+    else this.frame = requestAnimationFrame(() => this.drawAdded());
+  }
+
+  drawAdded() {
+    this.frame = 0;
+    const added = [...this.added];
+    this.added.clear();
+    for (const node of added) if (node.isConnected) this.draw(node);
+    // The settled form has taken the place of a view: with it goes what has the focus.
+    for (const answer of this.answers.values()) if (answer.ended) answer.dropDetached();
   }
 
   /** Draw over the hooks in a part of the page. @param {Element} root */
@@ -172,7 +178,11 @@ class Layer {
   /** Write the text so far into the document. */
   write() {
     for (const answer of this.answers.values()) {
-      if (!answer.ended) this.documents.write(answer);
+      try {
+        if (!answer.ended) this.documents.write(answer);
+      } catch (error) {
+        console.warn("amber_nb: the text so far could not be written into the document", error); // which is saved all the same
+      }
     }
   }
 
@@ -180,23 +190,26 @@ class Layer {
   end() {
     this.write();
     for (const [number, answer] of [...this.answers]) this.remove(number, answer);
+    clearInterval(this.greeting);
+    clearInterval(this.looking);
   }
 
-  /** An answer whose cell was deleted is stopped. */
+  /** An answer whose cell was deleted is stopped; that a settled one was settled may have been lost on the way. */
   look() {
+    const silent = performance.now() - this.heard > SILENT;
     for (const answer of this.answers.values()) {
-      if (answer.ended || !this.documents.known) continue;
-      const there = this.documents.find(answer.hook).length > 0;
-      answer.missing = there || answer.missing === null ? (there ? 0 : null) : answer.missing + 1;
-      if (answer.missing === GONE) answer.send({ s: { stop: true, gone: true } });
+      if (answer.ended) continue;
+      if (silent) answer.send({ s: { have: answer.receiver.have } });
+      if (!this.documents.known) continue;
+      answer.cell ??= this.documents.find(answer.id).find(({ cell }) => cell)?.cell ?? null;
+      answer.missing = answer.cell && !this.documents.has(answer.cell) ? answer.missing + 1 : 0;
+      if (answer.missing === GONE) answer.stop();
     }
   }
 
   dispose() {
-    this.end();
     this.disposed = true;
-    clearInterval(this.greeting);
-    clearInterval(this.looking);
+    this.end();
     cancelAnimationFrame(this.frame);
     this.observer.disconnect();
     this.model.off("msg:custom", this.receive);

@@ -41,8 +41,9 @@ export class LiveAnswer {
     this.note = "";
     this.stopping = false;
     this.ended = false;
-    /** @type {number | null} looks at the document in which its hook was missing; null: it was never there */
-    this.missing = null;
+    /** @type {string | null} the id of the notebook's cell that it stands in */
+    this.cell = null;
+    this.missing = 0; // looks at the document in which that cell was missing
     /** @type {View[]} */
     this.views = [];
     /** @type {Set<Listener>} */
@@ -90,9 +91,10 @@ export class LiveAnswer {
     const claim = claims[CLAIM];
     if (claim && claim !== this) return; // another layer on this page draws here
     if (this.views.some((view) => view.host === host && host.contains(view.over))) return;
-    claims[CLAIM] = this;
     if (!this.views.length) this.send({ s: { drawn: 1 } });
     const view = this.views.find((view) => !view.host.isConnected) ?? this.render(host);
+    release(view.host);
+    claims[CLAIM] = this;
     view.host = host;
     host.classList.add(DRAWN);
     const { focused } = view;
@@ -141,9 +143,14 @@ export class LiveAnswer {
     for (const { host, over, dispose } of views) {
       dispose();
       over.remove();
-      host.classList.remove(DRAWN);
-      delete (/** @type {any} */ (host)[CLAIM]);
+      release(host);
     }
     this.views = this.views.filter((view) => !views.includes(view));
   }
+}
+
+/** @param {HTMLElement} host that is no longer drawn over */
+function release(host) {
+  host.classList.remove(DRAWN);
+  delete (/** @type {any} */ (host)[CLAIM]);
 }

@@ -25,22 +25,34 @@ export class Readiness {
     /** @type {Map<string, number>} keys that are held down, and since when */
     this.keys = new Map();
     this.reported = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
     const view = el.ownerDocument.defaultView;
     const options = { capture: true, signal };
     view?.addEventListener("keydown", ({ code }) => this.keys.has(code) || this.keys.set(code, ms()), options);
-    view?.addEventListener("keyup", ({ code }) => (this.keys.delete(code), this.report()), options);
+    const release = (/** @type {KeyboardEvent} */ { code, key }) => {
+      // A Mac tells nothing of keys that are let go while Cmd is held.
+      if (key === "Meta") this.keys.clear();
+      this.keys.delete(code);
+      this.report();
+    };
+    view?.addEventListener("keyup", release, options);
     view?.addEventListener("blur", () => this.keys.clear(), options);
-    const observer = new IntersectionObserver(([{ isIntersecting }]) => {
+    const observer = new IntersectionObserver((entries) => {
+      const { isIntersecting } = entries[entries.length - 1];
       if (!isIntersecting) {
         this.left ??= ms();
         return;
       }
       if (this.since === null || (this.left !== null && ms() - this.left > BLINK)) this.since = ms();
       this.left = null;
-      setTimeout(() => this.report(), SEEN);
+      this.report();
     });
     observer.observe(el);
-    signal.addEventListener("abort", () => observer.disconnect());
+    signal.addEventListener("abort", () => {
+      observer.disconnect();
+      clearTimeout(this.timer);
+    });
   }
 
   get ready() {
@@ -49,14 +61,28 @@ export class Readiness {
     return [...this.keys.values()].every((pressed) => pressed >= from);
   }
 
+  /** Tell once that it is ready; look again when the time has come. */
   report() {
-    if (this.reported || !this.ready) return;
-    this.reported = true;
-    this.changed();
+    if (this.reported || this.since === null || this.left !== null) return;
+    if (this.ready) {
+      this.reported = true;
+      this.changed();
+    } else {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.report(), Math.max(50, this.since + SEEN - ms()));
+    }
+  }
+
+  /** Whether it is ready now; if not, it tells when it is. */
+  check() {
+    this.reported = this.ready;
+    this.report();
+    return this.reported;
   }
 
   /** @param {Event} event */
   accepts(event) {
-    return event.isTrusted && this.ready;
+    // The second click of two may have been meant for the card that was here before.
+    return event.isTrusted && this.ready && /** @type {MouseEvent} */ (event).detail < 2;
   }
 }

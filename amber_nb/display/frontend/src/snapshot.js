@@ -5,6 +5,7 @@ import { Painter } from "./markdown/painter.js";
 
 const TEXT = "amber-so-far"; // the element of a snapshot that holds the text
 const LOUD = "[still being written when this was saved]";
+const MOST = 300_000; // characters: more would hold up the saving
 const STYLES = {
   pre: "margin:0 0 1em;padding:8px 12px;border:1px solid rgba(128,128,128,.3);border-radius:4px;white-space:pre-wrap",
   table: "border-collapse:collapse;margin:0 0 1em",
@@ -24,9 +25,16 @@ export function snapshot(html, text) {
   const slot = page.querySelector(`.${TEXT}`);
   if (!slot) return null;
   const painted = page.createElement("div");
-  const painter = new Painter(painted, {});
-  painter.write(text);
+  const painter = new Painter(painted, { limit: Infinity, leafLimit: Infinity });
+  painter.write(text.slice(0, MOST));
   painter.end();
+  if (text.length > MOST) {
+    const note = page.createElement("p");
+    note.textContent = `… and ${(text.length - MOST).toLocaleString("en")} more characters`;
+    painted.append(note);
+  }
+  // After a page was loaded again, less may have come than the kernel has shown.
+  if ((painted.textContent ?? "").length < (slot.textContent ?? "").length) return null;
   for (const [tag, style] of Object.entries(STYLES)) {
     for (const el of painted.querySelectorAll(tag)) el.setAttribute("style", style);
   }
