@@ -7,6 +7,7 @@ The table of ways: what is done in the middle of a stream, what the page shows t
 | saved every 100 ms | goes on | each one readable: the text so far, no widget |
 | inside an Output widget | live, and settled in the Output | the user's widget |
 | the cell is moved | goes on, and settles | the whole answer |
+| the cell is copied, and pasted after the end | the snapshot, healed by saving | the whole answer |
 | the cell is deleted | the request is stopped | no cell |
 | the cell is deleted, and the deletion undone at once | goes on | the whole answer |
 | the page is loaded again, the cell awaits | comes back, goes on | the whole answer |
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import re
 import signal
 from collections.abc import Callable
@@ -131,6 +133,20 @@ def test_a_deleted_cell_stops_its_request(notebook: Callable[..., Any]) -> None:
     expect(book.output(1)).to_have_text("cancelled\n")
 
 
+def test_a_copy_that_is_pasted_after_the_end(notebook: Callable[..., Any]) -> None:
+    """It holds the snapshot; saving asks the kernel for the settled form."""
+    book = notebook([START, AWAIT, "# below"])
+    begun(book)
+    book.saved()
+    execute(book, "notebook:copy-cell")
+    expect(book.output(1)).to_contain_text("END True")
+    execute(book, "notebook:paste-cell-below")
+    expect(book.output(2)).to_contain_text(UNFINISHED)
+    book.saved()
+    expect(book.output(2)).not_to_contain_text(UNFINISHED)
+    assert len(book.output(2).locator(".amber-answer").inner_text().split()) >= 140
+
+
 def test_a_deletion_that_is_undone_stops_nothing(notebook: Callable[..., Any]) -> None:
     book = notebook([START, AWAIT.replace("150", "250")])
     begun(book)
@@ -186,8 +202,9 @@ def test_a_new_view_of_the_output(notebook: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("end", ["restart", "kill"])
 @pytest.mark.fresh_kernel
-def test_a_kernel_that_goes(notebook: Callable[..., Any], end: str) -> None:
-    book = notebook([START, AWAIT.replace("150", "900")])
+def test_a_kernel_that_goes(notebook: Callable[..., Any], artefacts: pathlib.Path, end: str) -> None:
+    theme = {"restart": "JupyterLab Dark", "kill": "JupyterLab Light"}[end]
+    book = notebook([START, AWAIT.replace("150", "900")], theme=theme)
     out = begun(book)
     if end == "restart":
         restart = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -197,7 +214,36 @@ def test_a_kernel_that_goes(notebook: Callable[..., Any], end: str) -> None:
     expect(out).to_contain_text(UNFINISHED, timeout=30_000)
     expect(out.locator(".amber-view")).to_have_count(0, timeout=30_000)
     assert len(out.locator(".amber-answer").inner_text().split()) >= 12
+    book.page.screenshot(path=artefacts / f"left-behind-{end}.png")
     (data,) = outputs(book.saved())
     assert sorted(data) == ["text/html", "text/plain"]
     assert len("".join(data["text/plain"]).split()) >= 12
     assert UNFINISHED in "".join(data["text/html"])
+
+
+APPROVE = """
+def delete_folder(path: str) -> str:
+    "Delete a folder and all that is in it."
+    return "deleted " + path
+answer = await amber.ask_async("Delete the folder /tmp/x.", tools=delete_folder, require_approval=True)
+print("END", answer.tool_runs[0].status)
+"""
+
+
+@pytest.mark.fresh_kernel
+def test_a_page_that_is_loaded_again_while_a_card_waits(notebook: Callable[..., Any]) -> None:
+    book = notebook([START, APPROVE])
+    book.run(0, wait=True)
+    book.run(1)
+    allow = book.output(1).get_by_role("button", name="Allow", exact=True)
+    expect(allow).to_be_visible()
+    (data, *_) = outputs(book.saved())
+    assert UNFINISHED in "".join(data["text/plain"])
+    book.page.reload()
+    expect(allow).to_be_visible(timeout=40_000)
+    expect(allow).to_have_attribute("aria-disabled", "false")
+    allow.click()
+    expect(book.output(1).locator(".amber-view")).to_have_count(0)
+    expect(book.output(1)).to_contain_text("delete_folder(path=")
+    (data, *_) = outputs(book.saved())
+    assert "deleted " in "".join(data["text/plain"])

@@ -175,8 +175,11 @@ class Layer {
 
   // --- in the document
 
-  /** Write the text so far into the document. */
+  /** Write the text so far into the document; ask for what was settled while its cell was elsewhere. */
   write() {
+    const open = new Set([...this.answers.values()].map(({ id }) => id));
+    const stale = this.documents.hooks().filter((id) => !open.has(id));
+    if (stale.length) this.send({ stale });
     for (const answer of this.answers.values()) {
       try {
         if (!answer.ended) this.documents.write(answer);
