@@ -185,6 +185,7 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     expect(reason).to_be_hidden()
     button(flights, "Deny…").press("Enter")
     book.page.keyboard.type("too dear")
+    expect(button(flights, "Deny")).to_have_attribute("aria-disabled", "false")  # a second after it came into sight
     press("Enter")
     expect(flights).to_have_count(0)
     expect(forecast).to_be_focused()

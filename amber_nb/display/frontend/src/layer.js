@@ -169,7 +169,9 @@ class Layer {
     for (const host of hooks) {
       const answer = [...this.answers.values()].find(({ hook }) => host.classList.contains(hook));
       // A hook outside an output is forged.
-      if (answer && host.closest(OUTPUTS)) answer.drawOver(/** @type {HTMLElement} */ (host));
+      if (!answer || !host.closest(OUTPUTS)) continue;
+      answer.drawOver(/** @type {HTMLElement} */ (host));
+      answer.cell ??= this.cellOf(answer);
     }
   }
 
@@ -189,6 +191,11 @@ class Layer {
     }
   }
 
+  /** The id of the notebook's cell that an answer stands in. @param {LiveAnswer} answer */
+  cellOf(answer) {
+    return this.documents.find(answer.id).find(({ cell }) => cell)?.cell ?? null;
+  }
+
   /** The kernel is gone, and nothing more will come. */
   end() {
     this.write();
@@ -204,7 +211,7 @@ class Layer {
       if (answer.ended) continue;
       if (silent) answer.send({ s: { have: answer.receiver.have } });
       if (!this.documents.known) continue;
-      answer.cell ??= this.documents.find(answer.id).find(({ cell }) => cell)?.cell ?? null;
+      answer.cell ??= this.cellOf(answer);
       answer.missing = answer.cell && !this.documents.has(answer.cell) ? answer.missing + 1 : 0;
       if (answer.missing === GONE) answer.stop();
     }

@@ -56,7 +56,8 @@ export class Readiness {
   }
 
   get ready() {
-    if (this.since === null || this.left !== null || ms() - this.since < SEEN) return false;
+    if (this.since === null || ms() - this.since < SEEN) return false;
+    if (this.left !== null && ms() - this.left > BLINK) return false;
     const from = this.since + SEEN;
     return [...this.keys.values()].every((pressed) => pressed >= from);
   }
