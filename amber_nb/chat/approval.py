@@ -125,7 +125,7 @@ class ApprovalPrompt:
                 if view.silent_s > _NO_PAGE_S:  # the kernel would wait for nobody
                     return self._no_page(view, index)
             if answer.cancelled():  # all widgets were closed, and the card with them
-                return self._no_page(view, index)
+                return Approval(Deny("its card was closed before anybody decided"), "timeout")
             decision, always = answer.result()
         return Approval(decision, "reader", always)
 

@@ -17,7 +17,7 @@ The table of ways: what is done in the middle of a stream, what the page shows t
 | a new view of the output | both are live | the whole answer |
 | the kernel is restarted | the text so far, marked | the same |
 | the kernel is killed | the text so far, marked | the same |
-| the cell is run again | its last request is stopped | the new answer |
+| the cell is run again, its answer still being written by a task | its last request is stopped | the new answer |
 """
 
 from __future__ import annotations
@@ -131,6 +131,19 @@ def test_a_deleted_cell_stops_its_request(notebook: Callable[..., Any]) -> None:
     expect(book.page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(2)
     book.run(1, wait=True)  # which waits for the kernel
     expect(book.output(1)).to_have_text("cancelled\n")
+
+
+def test_a_cell_that_is_run_again_stops_its_last_request(notebook: Callable[..., Any]) -> None:
+    task = (
+        "import asyncio\ntasks = globals().get('tasks', [])\n"
+        "tasks.append(asyncio.ensure_future(amber.ask_async('Write 900 words about tea.')))"
+    )
+    book = notebook([START, task, "print((await tasks[0]).finish_reason, tasks[1].done())\ntasks[1].cancel()"])
+    begun(book)
+    book.run(1, wait=True)
+    expect(book.output(1).get_by_role("log")).to_contain_text(WORDS)
+    book.run(2, wait=True)
+    expect(book.output(2)).to_contain_text("cancelled False")
 
 
 def test_a_copy_that_is_pasted_after_the_end(notebook: Callable[..., Any]) -> None:

@@ -76,20 +76,31 @@ export class Documents {
 
   /** Put the settled form of an answer in the place of its snapshot. @param {string} id @param {Record<string, string>} data */
   replace(id, data) {
-    for (const place of this.find(id)) set(place, data);
+    for (const place of this.find(id)) attempt(() => set(place, data));
   }
 
   /** Write the text so far of an answer into its outputs. @param {LiveAnswer} answer */
   write(answer) {
     for (const place of this.find(answer.id)) {
-      const data = snapshot(html(place), answer.text);
-      if (data && data["text/html"] !== html(place)) set(place, data);
+      attempt(() => {
+        const data = snapshot(html(place), answer.text);
+        if (data && data["text/html"] !== html(place)) set(place, data);
+      });
     }
   }
 
   dispose() {
     this.context?.saveState?.disconnect?.(this.onSave);
     this.kernel?.statusChanged?.disconnect?.(this.onStatus);
+  }
+}
+
+/** Change one output of many: what fails there leaves the others, and the saving, as they are. @param {() => void} change */
+function attempt(change) {
+  try {
+    change();
+  } catch (error) {
+    console.warn("amber_nb: an output of the document could not be written", error);
   }
 }
 

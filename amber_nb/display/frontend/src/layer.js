@@ -182,13 +182,7 @@ class Layer {
     const open = new Set([...this.answers.values()].map(({ id }) => id));
     const stale = this.documents.hooks().filter((id) => !open.has(id));
     if (stale.length) this.send({ stale });
-    for (const answer of this.answers.values()) {
-      try {
-        if (!answer.ended) this.documents.write(answer);
-      } catch (error) {
-        console.warn("amber_nb: the text so far could not be written into the document", error); // which is saved all the same
-      }
-    }
+    for (const answer of this.answers.values()) if (!answer.ended) this.documents.write(answer);
   }
 
   /** The id of the notebook's cell that an answer stands in. @param {LiveAnswer} answer */

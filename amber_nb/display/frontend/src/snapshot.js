@@ -50,7 +50,7 @@ function separateDollars(root) {
   const texts = [];
   while (walker.nextNode()) texts.push(/** @type {Text} */ (walker.currentNode));
   for (const node of texts) {
-    if (!/[$\\]/.test(node.data) || node.parentElement?.closest("code, .amber-math")) continue;
+    if (!/[$\\]/.test(node.data) || node.parentElement?.closest("code")) continue;
     const pieces = node.data.split(/([$\\])/).filter(Boolean);
     node.replaceWith(
       ...pieces.map((piece) => {
