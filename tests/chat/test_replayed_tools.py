@@ -1,10 +1,12 @@
 """A replay of tools: it runs nothing, and reads as the recording did."""
 
 import asyncio
+import threading
 
 import pandas as pd
 import pytest
 from openai import omit
+from patience import PATIENCE_S
 from PIL import Image
 from scripted import calling
 
@@ -95,8 +97,10 @@ class TestReplay:
 
         async def both(amber):
             told = iter("ab")
+            gate = threading.Barrier(2, timeout=PATIENCE_S)  # the replies are for both first requests, then the others
 
             def count() -> str:
+                gate.wait()
                 return next(told)
 
             answers = await asyncio.gather(*(amber.ask_async("?", tools=count) for _ in "ab"))
