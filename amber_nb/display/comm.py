@@ -29,7 +29,7 @@ import json
 import logging
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import anywidget
@@ -303,7 +303,7 @@ class LiveWidget(anywidget.AnyWidget):
         super().__init__(**state)
         self.hears = allow_messages_while_busy(self.comm)
         self._listener = None if self.hears else BusyCellListener(self.comm)
-        self.on_msg(lambda _widget, content, _buffers: self._receive(content))
+        self.on_msg(lambda _widget, content, buffers: self._receive(content, buffers))
 
     @property
     def can_send(self) -> bool:
@@ -315,14 +315,14 @@ class LiveWidget(anywidget.AnyWidget):
         if self._listener is None:
             return True
         messages = self._listener.read()
-        for content in messages or ():
-            self._receive(content)
+        for content, buffers in messages or ():
+            self._receive(content, buffers)
         return messages is not None
 
     def _post(self, message: Mapping[str, Any]) -> None:
         self._context.copy().run(self.send, message)  # a copy: a context may be entered once at a time
 
-    def _receive(self, content: object) -> None:
+    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
         raise NotImplementedError
 
 
@@ -355,7 +355,7 @@ class BusyCellListener:
         self._kernel = getattr(comm, "kernel", None)
         self._last = -1
 
-    def read(self) -> list[dict[str, Any]] | None:
+    def read(self) -> list[tuple[dict[str, Any], list[bytes]]] | None:
         """Return the messages since the last time; None where this thread cannot read them."""
         if threading.current_thread() is not threading.main_thread():  # a zmq socket belongs to its thread
             return None
@@ -365,17 +365,17 @@ class BusyCellListener:
         except AttributeError:
             return None
         return [
-            content
+            message
             for number, _, arguments in waiting
             if number > self._last
-            for content in self._contents(number, arguments)
+            for message in self._messages(number, arguments)
         ]
 
-    def _contents(self, number: int, arguments: Any) -> Iterator[dict[str, Any]]:
+    def _messages(self, number: int, arguments: Any) -> Iterator[tuple[dict[str, Any], list[bytes]]]:
         self._last = number
         with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError):  # not of this kind
             frames = [bytes(frame) for frame in arguments[0]]
             after = frames[frames.index(_DELIMITER) + 1 :]
             content = json.loads(after[4]) if json.loads(after[1])["msg_type"] == "comm_msg" else {}
             if content.get("comm_id") == self._comm_id and content["data"]["method"] == "custom":
-                yield content["data"]["content"]
+                yield content["data"]["content"], after[5:]

@@ -1,16 +1,19 @@
-"""The live layer: one widget a kernel, never displayed, that draws live answers over their static outputs.
+"""The live layer: one widget a kernel, never displayed, that draws what is live over its static output.
 
-The document holds ordinary HTML at any time. An answer that is being written has a hook in it: a class with 128 random
-bits, which the kernel announces. The protocol, in full; `a` is the number of an answer in this kernel:
+The document holds ordinary HTML at any time. An answer that is being written, and an input for images, has a hook in
+it: a class with 128 random bits, which the kernel announces. The protocol, in full; `a` is the number of such an item
+in this kernel:
 
     page → kernel   {"hello": 1}                  a page has the layer
                     {"stale": [id]}               these hooks stand in its documents
                     {"here": 1}                   the answer to a ping
                     {"a": a, "s": …}              of the text's view: comm.py; `drawn`: the answer is on the page
                     {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
-                    {"heal": id}                  the document still holds the snapshot of a settled answer
+                    {"a": a, "i": …}              of the images' view: ../images/view.py
+                    {"heal": id}                  the document holds an older static form of this item
     kernel → page   {"a": a, "open": {"id", "title", "badge", "strip", "tools"}}   an answer begins
-                    {"a": a, "s": …} · {"a": a, "c": …}
+                    {"a": a, "open": {"id", "max_side_px", "most"}}                an input for images
+                    {"a": a, "s": …} · {"a": a, "c": …} · {"a": a, "i": …}
                     {"a": a, "end": 1}            its output holds the settled form now
                     {"heal": id, "data": bundle}  put this in the place of the snapshot
                     {"ping": 1}                   asks for a sign of life
@@ -32,7 +35,7 @@ from . import comm
 from .cards import StripItem
 from .tool_inspector import ToolInspector
 
-__all__ = ["LiveAnswer", "LiveLayer", "live_layer"]
+__all__ = ["LiveAnswer", "LiveItem", "LiveLayer", "live_layer"]
 
 _log = logging.getLogger(__name__)
 _STATIC = pathlib.Path(__file__).parent / "static"
@@ -43,10 +46,80 @@ RETRY_S = 5.0  # and again, at twice the time, until a page has it
 MAX_RETRY_S = 60.0
 MAX_KEPT_BYTES = 10_000_000  # of settled answers that pages may still ask for
 
-_lock = threading.RLock()  # around what is known of layers and their answers; reentrant: a send may meet the collector
+_lock = threading.RLock()  # around what is known of layers and their items; reentrant: a send may meet the collector
 
 
-class LiveAnswer:
+class LiveItem:
+    """Something that the pages of this kernel draw over its static output as long as it is open.
+
+    Args:
+        announcement: what a page has to know to draw it.
+
+    Attributes:
+        hook: the class of the elements that pages draw it over.
+        is_busy: whether something goes on without the reader: then the pages are asked for signs of life.
+    """
+
+    is_busy: ClassVar[bool] = False
+
+    def __init__(self, **announcement: Any) -> None:
+        self.id = secrets.token_hex(16)
+        self.hook = f"amber-hook amber-live-{self.id}"
+        self.announcement = {"id": self.id, **announcement}
+        self._began = clock.monotonic()
+        self._context = contextvars.copy_context()
+        with _lock:
+            self._layer = layer = live_layer()
+            self.number = layer.next_number()
+
+    @property
+    def layer(self) -> LiveLayer:
+        """The layer that draws it."""
+        return self._layer
+
+    def move_to(self, layer: LiveLayer) -> None:
+        """Have another layer draw it."""
+        self._layer = layer
+
+    def open(self) -> None:
+        """Announce it to the pages."""
+        self._post({"open": self.announcement})
+
+    def announce(self) -> None:
+        """Tell a new page all that has come."""
+        self.open()
+
+    def receive(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        """Handle a message of a page."""
+        raise NotImplementedError
+
+    def snapshot(self) -> Mapping[str, str] | None:
+        """Return its static form as of now, for documents that an update does not reach; None where it has none."""
+        return None
+
+    def close(self, bundle: Mapping[str, str]) -> None:
+        """Send nothing any more; the output holds the settled form. May be called again, and from any thread."""
+        self.detach()
+        with _lock:
+            layer = self._layer
+        layer.close_item(self, bundle)
+
+    def detach(self) -> None:
+        """Send nothing any more."""
+
+    def end(self) -> None:
+        """Tell the pages that the output holds the settled form."""
+        self._post({"end": 1})
+
+    def _post(self, message: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        layer = self._layer
+        if not (layer.hears or layer.hello.is_set()) and clock.monotonic() - self._began < comm.REPEATS_S[-1] + 1:
+            message = {"open": self.announcement, **message}  # a page that comes now cannot be heard asking for it
+        # A copy: a context may be entered once at a time.
+        self._context.copy().run(layer.post, {"a": self.number, **message}, buffers)
+
+
+class LiveAnswer(LiveItem):
     """An answer on the pages of this kernel while it is written: its text, its tool calls, its Stop button.
 
     Args:
@@ -57,7 +130,6 @@ class LiveAnswer:
         on_stop: called once, on whichever thread receives the reader's Stop.
 
     Attributes:
-        hook: the class of the elements that pages draw it over.
         is_drawn: whether a page has drawn it.
         calls: its tool calls, or None.
 
@@ -66,6 +138,8 @@ class LiveAnswer:
         >>> answer.feed("Hello")
         >>> answer.close({"text/html": "…", "text/plain": "Hello"})
     """
+
+    is_busy: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -76,34 +150,22 @@ class LiveAnswer:
         tools: bool = False,
         on_stop: Callable[[], None],
     ) -> None:
-        self.id = secrets.token_hex(16)
-        self.hook = f"amber-hook amber-live-{self.id}"
-        self.announcement = {"id": self.id, "title": title, "badge": badge or "", "strip": list(strip), "tools": tools}
+        super().__init__(title=title, badge=badge or "", strip=list(strip), tools=tools)
         self._on_stop = on_stop
         self.is_drawn = False
         self._is_stopped = False
-        self._began = clock.monotonic()
-        self._context = contextvars.copy_context()
-        with _lock:
-            self._layer = layer = live_layer()
-            self.number = layer.next_number()
-        self._stream = comm.DeltaStream(lambda message: self._post({"s": message}), hears=layer.hears)
+        self._stream = comm.DeltaStream(lambda message: self._post({"s": message}), hears=self.layer.hears)
         self._append = self._stream.fresh.append
-        self.calls = ToolInspector(lambda message: self._post({"c": message}), layer) if tools else None
+        self.calls = ToolInspector(lambda message: self._post({"c": message}), self.layer) if tools else None
         comm.scheduler.open(self._stream)
         with _lock:
             self._layer.add(self)
 
     def move_to(self, layer: LiveLayer) -> None:
         """Have another layer draw it."""
-        self._layer = layer
+        super().move_to(layer)
         if self.calls is not None:
             self.calls.pages = layer
-
-    @property
-    def layer(self) -> LiveLayer:
-        """The layer that draws it."""
-        return self._layer
 
     def feed(self, text: str) -> None:
         """Add text; any thread, about a tenth of a microsecond. After `close` it is ignored."""
@@ -116,19 +178,15 @@ class LiveAnswer:
         self._stream.set_note(text)
         self._notify()
 
-    def open(self) -> None:
-        """Announce the answer to the pages."""
-        self._post({"open": self.announcement})
-
     def announce(self) -> None:
         """Tell a new page all that has come."""
-        self.open()
+        super().announce()
         self._stream.rewind(0, greeting=True)
         self._notify()
         if self.calls is not None:
             self.calls.send_whole()
 
-    def receive(self, content: Mapping[str, Any]) -> None:
+    def receive(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         """Handle a message of a page."""
         text, calls = content.get("s"), content.get("c")
         if isinstance(text, dict):
@@ -143,23 +201,12 @@ class LiveAnswer:
         if isinstance(calls, dict) and self.calls is not None:
             self.calls.receive(calls)
 
-    def close(self, bundle: Mapping[str, str]) -> None:
-        """Send nothing any more; the output holds the settled form. May be called again, and from any thread."""
-        self.detach()
-        with _lock:
-            layer = self._layer
-        layer.close_answer(self, bundle)
-
     def detach(self) -> None:
         """Send nothing any more."""
         comm.scheduler.close(self._stream)
         self._stream.close()
         if self.calls is not None:
             self.calls.close()
-
-    def end(self) -> None:
-        """Tell the pages that the output holds the settled form."""
-        self._post({"end": 1})
 
     def stop(self) -> None:
         """Stop the answer, once; from any thread."""
@@ -179,13 +226,6 @@ class LiveAnswer:
         if self._layer.can_send:  # else no page is there, and the first one gets everything
             comm.scheduler.notify(self._stream)
 
-    def _post(self, message: Mapping[str, Any]) -> None:
-        layer = self._layer
-        if not (layer.hears or layer.hello.is_set()) and clock.monotonic() - self._began < comm.REPEATS_S[-1] + 1:
-            message = {"open": self.announcement, **message}  # a page that comes now cannot be heard asking for it
-        # A copy: a context may be entered once at a time.
-        self._context.copy().run(layer.post, {"a": self.number, **message})
-
 
 class LiveLayer(comm.LiveWidget):
     """The widget that brings the layer to the pages of this kernel."""
@@ -197,7 +237,7 @@ class LiveLayer(comm.LiveWidget):
     has_drawn: ClassVar[bool] = False  # and has drawn an answer
 
     def __init__(self) -> None:
-        self.answers: dict[int, LiveAnswer] = {}
+        self.items: dict[int, LiveItem] = {}
         self._number = 0
         self._settled: OrderedDict[str, tuple[Mapping[str, str], int]] = OrderedDict()
         self._kept_bytes = 0
@@ -209,7 +249,7 @@ class LiveLayer(comm.LiveWidget):
         super().__init__()
 
     def __repr__(self) -> str:
-        return f"LiveLayer(answers={len(self.answers)})"
+        return f"LiveLayer(items={len(self.items)})"
 
     @property
     def can_send(self) -> bool:
@@ -223,7 +263,7 @@ class LiveLayer(comm.LiveWidget):
 
     def deliver(self, now: float) -> float | None:
         """Ask the pages for a sign of life while answers are open; open the layer anew where none comes."""
-        if not self.answers or self.comm is None:
+        if not self._is_busy() or self.comm is None:
             return None
         if self.hello.is_set():
             self._repeats.clear()
@@ -236,8 +276,8 @@ class LiveLayer(comm.LiveWidget):
             return None
         if self._repeats and now - self._opened_at >= self._repeats[0]:
             self._repeats.pop(0)
-            for answer in list(self.answers.values()):
-                answer.announce()
+            for item in list(self.items.values()):
+                item.announce()
         elif self.can_send:
             self.post({"ping": 1})
         return self._opened_at + self._repeats[0] if self._repeats else now + PING_S
@@ -245,13 +285,13 @@ class LiveLayer(comm.LiveWidget):
     def _open_anew(self) -> None:
         with _lock:
             layer = LiveLayer()
-            layer.answers, self.answers = self.answers, {}
+            layer.items, self.items = self.items, {}
             layer._number, layer._settled, layer._heard_at = self._number, self._settled, self._heard_at
             layer._kept_bytes = self._kept_bytes
             layer._retry_s = min(2 * self._retry_s, MAX_RETRY_S) if self._retry_s is not None else RETRY_S
             layer._repeats = list(comm.REPEATS_S)
-            for answer in layer.answers.values():
-                answer.move_to(layer)
+            for item in layer.items.values():
+                item.move_to(layer)
             LiveLayer.current = layer
         self.close()
         comm.scheduler.open(layer)
@@ -261,79 +301,89 @@ class LiveLayer(comm.LiveWidget):
         """Take the layer off all pages; the answers that it draws stay as they are in the document."""
         comm.scheduler.close(self)
         with _lock:
-            answers, self.answers = list(self.answers.values()), {}
-        for answer in answers:
-            answer.detach()
+            items, self.items = list(self.items.values()), {}
+        for item in items:
+            item.detach()
         super().close()
 
     def next_number(self) -> int:
-        """Return the number of the next answer."""
+        """Return the number of the next item."""
         self._number += 1
         return self._number
 
-    def add(self, answer: LiveAnswer) -> None:
-        """Announce an answer to the pages that are there; others get it when they come."""
-        if not self.answers:
+    def add(self, item: LiveItem) -> None:
+        """Announce an item to the pages that are there; others get it when they come."""
+        if not self._is_busy():
             self._heard_at = clock.monotonic()  # nothing was asked of the pages before
-        self.answers[answer.number] = answer
+        self.items[item.number] = item
         if self.can_send:
-            answer.open()
+            item.open()
         self.next_at = clock.monotonic() + PING_S  # never before a text
         comm.scheduler.open(self)
         comm.scheduler.notify(self)
 
-    def close_answer(self, answer: LiveAnswer, bundle: Mapping[str, str]) -> None:
-        """Keep the settled form of an answer for documents that hold an older one."""
+    def close_item(self, item: LiveItem, bundle: Mapping[str, str]) -> None:
+        """Keep the settled form of an item for documents that hold an older one."""
         with _lock:
-            if self.answers.pop(answer.number, None) is None:
+            if self.items.pop(item.number, None) is None:
                 return
             size = sum(map(len, bundle.values()))
-            self._settled[answer.id] = (dict(bundle), size)
+            self._settled[item.id] = (dict(bundle), size)
             self._kept_bytes += size
             while self._kept_bytes > MAX_KEPT_BYTES:
                 self._kept_bytes -= self._settled.popitem(last=False)[1][1]
-            is_idle = not self.answers
+            is_idle = not self._is_busy()
         if self.can_send:
-            answer.end()
+            item.end()
         if is_idle:
             comm.scheduler.close(self)
 
-    def post(self, message: Mapping[str, Any]) -> None:
+    def _is_busy(self) -> bool:
+        return any(item.is_busy for item in list(self.items.values()))
+
+    def post(self, message: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
         """Send a message to the pages."""
         try:
-            self.send(message)
+            self.send(message, buffers or None)
         except Exception:  # closed meanwhile: what the document holds stays
             _log.debug("a message to the pages could not be sent", exc_info=True)
 
-    def _receive(self, content: object) -> None:
+    def _receive(self, content: object, buffers: Sequence[Any]) -> None:
         if not isinstance(content, dict):
             return
         self._heard_at = clock.monotonic()
         if "hello" in content:
             self.hello.set()
             LiveLayer.was_greeted, self._retry_s = True, None
-            for answer in list(self.answers.values()):
-                answer.announce()
+            for item in list(self.items.values()):
+                item.announce()
         stale = content.get("stale")
-        for answer_id in stale if isinstance(stale, list) else ():
-            self._heal(answer_id)
+        for item_id in stale if isinstance(stale, list) else ():
+            self._heal(item_id)
         if "heal" in content:
             self._heal(content["heal"])
         number = content.get("a")
         if isinstance(number, int):
-            target = self.answers.get(number)
+            target = self.items.get(number)
             if target is not None:
-                target.receive(content)
+                target.receive(content, buffers)
             else:  # that it was settled has not arrived
                 self.post({"a": number, "end": 1})
 
-    def _heal(self, answer_id: object) -> None:
-        if isinstance(answer_id, str) and answer_id in self._settled:
-            self.post({"heal": answer_id, "data": self._settled[answer_id][0]})
+    def _heal(self, item_id: object) -> None:
+        if not isinstance(item_id, str):
+            return
+        settled = self._settled.get(item_id)
+        bundle = settled[0] if settled else None
+        for item in list(self.items.values()):
+            if item.id == item_id:
+                bundle = item.snapshot()
+        if bundle is not None:
+            self.post({"heal": item_id, "data": bundle})
 
 
 def live_layer() -> LiveLayer:
-    """Return the layer of this kernel, made when the first answer needs it."""
+    """Return the layer of this kernel, made when the first item needs it."""
     with _lock:
         layer = LiveLayer.current
         if layer is None or layer.comm is None:

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from patience import until
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -64,3 +65,102 @@ def test_it_takes_an_image_and_becomes_a_strip(notebook, artefacts, tmp_path):
     assert len(json.dumps(saved)) < 30_000  # thumbnails, not pictures
     # The remote address of nothing was looked up.
     assert all(url.startswith(("http://127.0.0.1", "data:", "blob:")) for url in book.requests)
+
+
+def open_input(notebook, *cells):
+    """A notebook whose first cell shows an open input with one image, and that output."""
+    book = notebook([START, *cells])
+    book.run(0, wait=True)
+    expect(book.output(0).locator(".amber-input li")).to_have_count(1, timeout=30_000)
+    return book
+
+
+def choose(out, tmp_path, name="blue.png"):
+    path = tmp_path / name
+    Image.new("RGB", (60, 40), "#2355d7").save(path)
+    out.locator("input[type=file]").set_input_files(path)
+    expect(out.locator(".amber-input li").last).to_contain_text(name)
+
+
+def form(saved, index=0):
+    """The static form that a file holds."""
+    (data,) = [output["data"] for output in saved["cells"][index]["outputs"] if "data" in output]
+    assert sorted(data) == ["text/html", "text/plain"]
+    return "".join(data["text/html"])
+
+
+def run_command(book, command):
+    book.page.evaluate("command => jupyterapp.commands.execute(command)", command)
+
+
+def test_the_file_holds_the_strip_while_the_input_is_open(notebook, tmp_path):
+    book = open_input(notebook, "# below")
+    choose(book.output(0), tmp_path)
+    book.page.wait_for_function("() => document.querySelector('.amber-hook.amber-revision-2')")
+    html = form(book.saved())
+    assert (html.count("data:image/webp"), "open for more images when this was saved" in html) == (2, True)
+    run_command(book, "notebook:move-cell-down")
+    out = book.output(1)
+    expect(out.locator(".amber-input li")).to_have_count(2)
+    choose(out, tmp_path, "third.png")
+    out.get_by_role("button", name="Done").click()
+    expect(out.locator(".amber-images img")).to_have_count(3)
+    html = form(book.saved(), 1)
+    assert (html.count("data:image/webp"), "amber-hook" in html, "when this was saved" in html) == (3, False, False)
+
+
+def test_it_comes_back_on_a_page_that_is_loaded_again_and_follows_there(notebook, tmp_path):
+    book = open_input(notebook, "photos.images")
+    book.saved()
+    book.page.reload()
+    out = book.output(0)
+    expect(out.locator(".amber-input li")).to_have_count(1, timeout=60_000)
+    choose(out, tmp_path)
+    # The kernel's update does not reach this page: the layer asks for it.
+    book.page.wait_for_function("() => document.querySelector('.amber-hook.amber-revision-2')")
+    expect(out.locator(".amber-input li")).to_have_count(2)
+    assert form(book.saved()).count("data:image/webp") == 2
+    book.run(1, wait=True)
+    expect(book.output(1)).to_contain_text("blue.png")
+    out.get_by_role("button", name="Done").click()
+    expect(out.locator(".amber-input")).to_have_count(0)
+    expect(out.locator(".amber-images img")).to_have_count(2)
+    assert "amber-hook" not in form(book.saved())
+
+
+def test_in_an_output_widget_it_settles_too(notebook, tmp_path):
+    cell = START[: START.rindex("\n")]
+    cell += "\nimport ipywidgets\nout = ipywidgets.Output()\ndisplay(out)\nwith out:\n    display(photos)"
+    book = notebook([cell])
+    book.run(0, wait=True)
+    out = book.output(0)
+    expect(out.locator(".amber-input li")).to_have_count(1, timeout=30_000)
+    choose(out, tmp_path)
+    out.get_by_role("button", name="Done").click()
+    expect(out.locator(".amber-input")).to_have_count(0)
+    expect(out.locator(".amber-images img")).to_have_count(2)
+    expect(out).not_to_contain_text("when this was saved")
+
+
+@pytest.mark.fresh_kernel
+def test_of_a_kernel_that_died_the_strip_is_left(notebook, tmp_path):
+    book = open_input(notebook)
+    choose(book.output(0), tmp_path)
+    book.page.wait_for_function("() => document.querySelector('.amber-hook.amber-revision-2')")
+    book.page.evaluate("() => jupyterapp.shell.currentWidget.context.sessionContext.restartKernel()")
+    expect(book.output(0).locator(".amber-input")).to_have_count(0)
+    expect(book.output(0).locator(".amber-images img")).to_have_count(2)
+    assert form(book.saved()).count("data:image/webp") == 2
+
+
+def test_of_a_deleted_cell_nothing_is_left_open(notebook):
+    layer = "from amber_nb.display.layer import LiveLayer\n"
+    book = open_input(notebook, layer + "print(len(LiveLayer.current.items))")
+    run_command(book, "notebook:delete-cell")
+    expect(book.page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(1)
+
+    def nothing_is_open():
+        book.run(0, wait=True)
+        return book.output(0).inner_text().strip() == "0"
+
+    until(nothing_is_open)

@@ -249,9 +249,9 @@ class Kernel:
             queue = self.msg_queue._queue
             queue.append((len(queue), None, (self.socket.pop(0),)))
 
-    def comes(self, content, kind="comm_msg"):
-        parts = [{"msg_type": kind}, {}, {}, content]
-        self.socket.append([memoryview(b"id"), b"<IDS|MSG>", b"signature", *(json.dumps(p).encode() for p in parts)])
+    def comes(self, content, *buffers, kind="comm_msg"):
+        parts = [json.dumps(part).encode() for part in ({"msg_type": kind}, {}, {}, content)]
+        self.socket.append([memoryview(b"id"), b"<IDS|MSG>", b"signature", *parts, *buffers])
 
 
 def custom(content, comm_id="mine"):
@@ -273,9 +273,9 @@ def test_it_hears_its_own_comm_and_each_word_once(kernel, listener):
     kernel.comes({"code": "1"}, kind="execute_request")
     kernel.comes(custom({"stop": True}, comm_id="another's"))
     kernel.comes({"comm_id": "mine", "data": {"method": "update", "state": {}}})
-    assert listener.read() == [{"hello": 0}]
-    kernel.comes(custom({"stop": True}))
-    assert listener.read() == [{"stop": True}]
+    assert listener.read() == [({"hello": 0}, [])]
+    kernel.comes(custom({"stop": True}), b"a file")
+    assert listener.read() == [({"stop": True}, [b"a file"])]
     assert listener.read() == []
     assert len(kernel.msg_queue._queue) == 5  # nothing was taken away from the kernel
 
@@ -285,7 +285,7 @@ def test_what_is_no_message_is_passed_over(kernel, listener):
     kernel.comes([])
     kernel.comes({"comm_id": "mine"})
     kernel.comes(custom({"hello": 3}))
-    assert listener.read() == [{"hello": 3}]
+    assert listener.read() == [({"hello": 3}, [])]
 
 
 def test_another_thread_cannot_hear(listener):

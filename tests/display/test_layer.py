@@ -205,7 +205,7 @@ def test_a_kernel_that_cannot_hear_is_known(comms_made: list[Comm], monkeypatch:
 
 
 def test_repr_and_state(answer: LiveAnswer) -> None:
-    assert repr(answer.layer) == "LiveLayer(answers=1)"
+    assert repr(answer.layer) == "LiveLayer(items=1)"
     answer.feed("s3cret text")
     state = answer.layer.get_state()
     assert "s3cret" not in repr(state)
@@ -265,7 +265,7 @@ def test_answers_come_and_go_in_many_threads(comms_made: list[Comm]) -> None:
     assert len(comms_made) == 1
     layer = LiveLayer.current
     assert layer is not None
-    assert layer.answers == {}
+    assert layer.items == {}
     assert layer._kept_bytes == sum(size for _, size in layer._settled.values()) <= MAX_KEPT_BYTES
 
 

@@ -7,29 +7,33 @@ from types import SimpleNamespace
 
 import IPython.display
 import pytest
-from fakecomm import Comm
 from PIL import Image
 
 from amber_nb import ImageError, ImageInput
 from amber_nb.display import kernel as cell
-from amber_nb.images.input import ImageView
 
 
 @pytest.fixture
-def page(monkeypatch):
+def page(monkeypatch, layer, input_page):
     """A notebook's page: what is shown on it, and what it says."""
-    displays = []
+    displays = Displays(input_page)
 
-    def display(thing, display_id):
+    def display(bundle, raw, display_id):
         place = len(displays)
-        displays.append([thing])
+        displays.append([bundle])
         return SimpleNamespace(update=lambda bundle, raw: displays[place].append(bundle))
 
-    monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
     monkeypatch.setattr(cell, "in_kernel", lambda: True)
     monkeypatch.setattr(cell, "has_front_end", lambda: True)
     monkeypatch.setattr(IPython.display, "display", display)
     return displays
+
+
+class Displays(list):
+    """The forms of each output, in their order."""
+
+    def __init__(self, input_page):
+        self.input_page = input_page
 
 
 def png(size=(60, 40), colour="blue"):
@@ -41,16 +45,16 @@ def png(size=(60, 40), colour="blue"):
 def send_file(view, number, data, name="sky.png", upto=None, before=None):
     """A file, or its beginning, as the page sends it."""
     head = {"line": "v-files", "put": number, "turn": 1, "name": name, "size": len(data), "at": 0, "before": before}
-    view.comm.hear(head, data[:upto])
-    contents = view.comm.contents()
+    view.hear(head, data[:upto])
+    contents = view.contents()
     # Another thread may have had the view send something since.
     return next((answer for answer in reversed(contents) if answer.get("put") == number), contents[-1])
 
 
 def open_view(page, photos):
     photos._ipython_display_()
-    (view,) = page[-1]
-    view.comm.hear({"hello": "v"})
+    view = page.input_page(photos._view)
+    view.hear({"hello": "v"})
     return view
 
 
@@ -60,7 +64,7 @@ def test_a_file_is_taken_in_and_listed(page):
     send_file(view, 1, png(), before=[6_000, 4_000])
     (part,) = photos.images
     assert (part.sent.name, part.sent.original_size, part.sent.size) == ("sky.png", (6_000, 4_000), (60, 40))
-    entries = next(message["entries"] for message in reversed(view.comm.contents()) if "entries" in message)
+    entries = next(message["entries"] for message in reversed(view.contents()) if "entries" in message)
     assert [entry[1:3] for entry in entries] == [("sky.png", ["6000 × 4000 → 60 × 40", "PNG · 1 kB · ≈ 5 tokens"])]
     assert repr(photos) == "ImageInput('sky.png')"
 
@@ -76,7 +80,7 @@ def test_a_wrong_file_is_told_by_its_name_once(page):
 def test_a_link_is_kept_as_one(page):
     photos = ImageInput()
     view = open_view(page, photos)
-    view.comm.hear({"line": "v-files", "put": 1, "turn": 1, "link": "https://a.example/b.png?sig=1"})
+    view.hear({"line": "v-files", "put": 1, "turn": 1, "link": "https://a.example/b.png?sig=1"})
     (part,) = photos.images
     assert part["image_url"]["url"] == "https://a.example/b.png?sig=1"
     assert part.sent.name == "b.png (a.example)"
@@ -85,7 +89,7 @@ def test_a_link_is_kept_as_one(page):
 def test_they_are_moved_and_removed(page):
     photos = ImageInput([Image.new("RGB", (n, 9)) for n in (1, 2, 3)])
     view = open_view(page, photos)
-    view.comm.hear({"line": "v-words", "put": 1, "turn": 1, "order": [2, 0], "removed": [1]})
+    view.hear({"line": "v-words", "put": 1, "turn": 1, "order": [2, 0], "removed": [1]})
     assert [part.sent.size for part in photos.images] == [(3, 9), (1, 9)]
 
 
@@ -113,13 +117,17 @@ def test_done_and_the_first_use_make_it_a_strip(page, simulated):
         view = open_view(page, photos)
         send_file(view, 1, png())
         end(photos)
-        _, bundle = page[0]
+        bundle = page[0][-1]
         assert "<img" in bundle["text/html"]
         assert bundle["text/plain"] == "ImageInput('sky.png')"
-        assert view.comm.contents()[-1]["finished"] is True
-        assert "no more" in send_file(view, 2, png())["said"]
+        assert view.contents()[-1]["finished"] is True
+        assert "amber-hook" not in bundle["text/html"]
+        assert view.comm.contents()[-1] == {"a": view.view.number, "end": 1}
+        forms = len(page[0])
+        send_file(view, 2, png())  # too late
         photos.done()  # again, and nothing happens
-        assert len(page[0]) == 2
+        assert len(page[0]) == forms
+        assert len(photos) == 1
 
 
 def test_what_is_on_its_way_is_waited_for(page, simulated):
@@ -130,7 +138,7 @@ def test_what_is_on_its_way_is_waited_for(page, simulated):
         simulated.ask("What?", images=photos, show=False)
     assert len(page[0]) == 1  # it is still there, and takes the rest
     rest = {"line": "v-files", "put": 1, "turn": 2, "name": "sky.png", "size": len(png()), "at": 20, "before": None}
-    view.comm.hear(rest, png()[20:])
+    view.hear(rest, png()[20:])
     assert len(photos.images) == 2
 
 
@@ -140,13 +148,14 @@ def test_it_is_edited_again(page):
     send_file(first, 1, png())
     photos.done()
     photos.edit()
-    (second,) = page[1]
-    second.comm.hear({"hello": "w"})
-    assert second is not first
-    assert [entry[1] for entry in second.comm.contents()[-1]["entries"]] == ["sky.png"]
+    second = page.input_page(photos._view)
+    second.hear({"hello": "w"})
+    assert second.view is not first.view
+    assert len(page) == 2
+    assert [entry[1] for entry in second.contents()[-1]["entries"]] == ["sky.png"]
     photos.clear()
     assert photos.images == []
-    assert second.comm.contents()[-1]["entries"] == []
+    assert second.contents()[-1]["entries"] == []
 
 
 @pytest.mark.parametrize(
@@ -170,7 +179,7 @@ def test_a_file_that_comes_while_ask_uses_it_locks_nothing(page):
 
     def keep_sending():
         while not over.is_set():
-            results.append(send_file(views[-1], len(results) + 1, png(size=(4, 4)))["said"])
+            results.append(send_file(views[-1], len(results) + 1, png(size=(4, 4))).get("said", "ended"))
 
     thread = threading.Thread(target=keep_sending, daemon=True)
     thread.start()
@@ -183,7 +192,7 @@ def test_a_file_that_comes_while_ask_uses_it_locks_nothing(page):
     over.set()
     thread.join(10)
     assert not thread.is_alive()
-    assert set(results) <= {"", "no more images are taken here"}
+    assert set(results) <= {"", "ended", "no more images are taken here"}
     assert len(photos) == 1 + results.count("")
 
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from fakecomm import Comm
+from patience import until
 
+from amber_nb.display.layer import LiveLayer
 from amber_nb.errors import AmberError
-from amber_nb.images.input import MAX_FILE_BYTES, MAX_PIECE_BYTES, ImageEntry, ImageView
+from amber_nb.images.view import MAX_FILE_BYTES, MAX_PIECE_BYTES, ImageEntry, ImageView
 
 
 class Owner:
     """Whoever made the view, and the page on the other side of it."""
 
-    def __init__(self, most: int = 5) -> None:
+    def __init__(self, page: type[Any], most: int = 5) -> None:
         self.calls: list[tuple[object, ...]] = []
+        self.updates: list[Mapping[str, str]] = []
         self.error: Exception | None = None
         settings: dict[str, Any] = {name: self.callback(name) for name in ("take", "link", "arrange", "done")}
+        settings |= {"strip": lambda: BUNDLE, "update": self.updates.append}
         self.view = ImageView(**settings, max_side_px=2048, most=most)
-        self.comm: Comm = self.view.comm
+        self.page = page(self.view)
 
     def callback(self, name: str) -> Any:
         def call(*arguments: object) -> None:
@@ -33,9 +36,13 @@ class Owner:
 
     def say(self, content: object, *buffers: bytes) -> list[Any]:
         """Say something as the page does; what is answered."""
-        before = len(self.comm.sent)
-        self.comm.hear(content, *buffers)
-        return self.comm.contents()[before:]
+        before = len(self.page.sent)
+        self.page.hear(content, *buffers)
+        return self.page.contents()[before:]
+
+    def put_late(self) -> None:
+        """Send a file after the end."""
+        self.page.hear(piece_of(1, 0, 1), b"x")
 
     def put(self, put: int, at: int, piece: bytes, size: int, **more: Any) -> Any:
         [answer] = self.say(piece_of(put, at, size, **more), piece)
@@ -48,15 +55,14 @@ def piece_of(put: int, at: int, size: int, name: str = "a.png", before: object =
 
 
 @pytest.fixture
-def owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
-    monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
-    owner = Owner()
+def owner(layer: LiveLayer, input_page: type[Any]) -> Owner:
+    owner = Owner(input_page)
     owner.say({"hello": "v"})
-    owner.comm.sent.clear()
-    yield owner
-    owner.view.close()
+    owner.page.comm.sent.clear()
+    return owner
 
 
+BUNDLE = {"text/html": "<p>strip</p>", "text/plain": "ImageInput()"}
 ENTRIES = [ImageEntry(3, "a.png", ("2 × 3", "PNG · 1 kB"), b"webp"), ImageEntry(4, "https://example.org")]
 
 
@@ -160,28 +166,26 @@ def test_the_list_is_told_with_each_thumbnail_once_a_greeting(owner: Owner) -> N
     owner.view.show(ENTRIES[:1])
     owner.view.show(ENTRIES)
     rows = [[3, "a.png", ["2 × 3", "PNG · 1 kB"], 0], [4, "https://example.org", [], None]]
-    sent = [([list(row) for row in content["entries"]], buffers) for content, buffers in owner.comm.sent]
+    sent = [([list(row) for row in content["entries"]], buffers) for content, buffers in owner.page.sent]
     assert sent == [([rows[0]], [b"webp"]), ([[*rows[0][:3], None], rows[1]], [])]
     [listing] = owner.say({"hello": "w"})
     assert [list(row) for row in listing["entries"]] == rows
-    assert owner.comm.sent[-1][1] == [b"webp"]
+    assert owner.page.sent[-1][1] == [b"webp"]
     assert listing["finished"] is False
 
 
-def test_nothing_is_told_before_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
-    owner = Owner()
+def test_nothing_is_told_before_somebody_listens(layer: LiveLayer, input_page: type[Any]) -> None:
+    owner = Owner(input_page)
     owner.view.show(ENTRIES)
-    assert owner.comm.sent == []
+    assert owner.page.sent == []
     assert not owner.view.hello.is_set()
     assert len(owner.say({"hello": "v"})[0]["entries"]) == 2
     assert owner.view.hello.is_set()
-    owner.view.close()
 
 
 def test_what_the_reader_arranged_keeps_what_has_just_come(owner: Owner) -> None:
     owner.view.show([ImageEntry(id, f"{id}.png") for id in (1, 2, 3, 4)])
-    owner.comm.sent.clear()
+    owner.page.comm.sent.clear()
     order = {"line": "v-words", "put": 1, "turn": 1, "order": [3, 1, 9, 3], "removed": [2]}
     assert owner.say(order)[0]["said"] == ""
     assert owner.calls == [("arrange", [3, 1, 4])]  # 4 is not on that page yet
@@ -201,35 +205,64 @@ def test_links_and_done(owner: Owner) -> None:
 
 def test_it_takes_no_more_than_it_may(owner: Owner) -> None:
     owner.view.show([ImageEntry(id, "x") for id in range(5)])
-    owner.comm.sent.clear()
+    owner.page.comm.sent.clear()
     assert owner.put(1, 0, b"x", 1)["said"] == "a.png: at most 5 images are taken"
     link = {"line": "v-files", "put": 2, "turn": 1, "link": "https://example.org"}
     assert "at most 5" in owner.say(link)[0]["said"]
     assert owner.calls == []
 
 
-def test_finished_it_takes_nothing_and_closes_once_every_page_has_let_it_go(owner: Owner) -> None:
+def test_finished_it_takes_nothing_and_is_taken_off_the_pages(owner: Owner) -> None:
     owner.say({"hello": "w"})
-    owner.view.finish()
-    assert owner.comm.sent[-1][0]["finished"] is True
-    assert owner.put(1, 0, b"x", 1)["said"] == "no more images are taken here"
-    assert owner.say({"hello": "w"})[0]["finished"] is True
-    owner.say({"gone": "w"})
-    assert owner.comm.closed == 0
-    owner.say({"gone": "v"})
-    assert owner.comm.closed == 1
+    owner.view.finish(BUNDLE)
+    assert owner.page.sent[-1][0]["finished"] is True
+    assert owner.page.comm.contents()[-1] == {"a": owner.view.number, "end": 1}
+    owner.put_late()
+    assert owner.page.comm.contents()[-1] == {"a": owner.view.number, "end": 1}
     assert owner.calls == []
-
-
-def test_a_page_that_has_gone_before_is_not_waited_for(owner: Owner) -> None:
-    owner.say({"gone": "v"})
-    assert owner.comm.closed == 0
-    owner.view.finish()
-    assert owner.comm.closed == 1
-    owner.view.finish()
+    owner.view.finish(BUNDLE)
     owner.view.show(ENTRIES)
-    owner.view.close()
-    assert owner.comm.closed == 1
+    assert owner.view.layer.items == {}
+
+
+def test_the_outputs_follow_the_list(owner: Owner) -> None:
+    owner.view.show(ENTRIES[:1])
+    until(lambda: len(owner.updates) == 1)
+    html = owner.updates[0]["text/html"]
+    assert html.startswith(f'<div class="amber-images"><div class="{owner.view.hook} amber-revision-1"><p>strip</p>')
+    assert "open for more images when this was saved" in html
+    owner.view.show(ENTRIES[:1])  # the same
+    owner.view.show(ENTRIES)
+    until(lambda: len(owner.updates) == 2)
+    assert "amber-revision-2" in owner.updates[1]["text/html"]
+    assert owner.page.sent[-1][0]["revision"] == 2
+
+
+def test_a_page_asks_for_a_form_that_has_not_arrived(owner: Owner) -> None:
+    owner.view.show(ENTRIES)
+    owner.page.comm.hear({"a": owner.view.number, "heal": owner.view.id})
+    answer = owner.page.comm.contents()[-1]
+    assert answer["heal"] == owner.view.id
+    assert "amber-revision-1" in answer["data"]["text/html"]
+    owner.view.finish(BUNDLE)
+    owner.page.comm.hear({"stale": [owner.view.id]})
+    assert owner.page.comm.contents()[-1] == {"heal": owner.view.id, "data": BUNDLE}
+
+
+def test_where_no_page_has_the_layer_it_is_said(
+    layer: LiveLayer, input_page: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer.hello.clear()
+    owner = Owner(input_page)
+    until(lambda: len(owner.updates) == 1)
+    assert "Images cannot be chosen here: install amber_nb" in owner.updates[0]["text/html"]
+    layer.comm.hear({"hello": 1})
+    assert "cannot be chosen" not in owner.view.snapshot()["text/html"]
+
+
+def test_a_deleted_cell_ends_it(owner: Owner) -> None:
+    owner.say({"deleted": 1})
+    assert owner.calls == [("done",)]
 
 
 def test_it_may_be_shown_from_any_thread_while_a_file_is_taken(owner: Owner) -> None:
@@ -245,23 +278,23 @@ def test_it_may_be_shown_from_any_thread_while_a_file_is_taken(owner: Owner) -> 
     assert ["entries" in content for content in messages] == [True, True, False]  # the list comes before the end
 
 
-def test_repr_and_state(owner: Owner) -> None:
+def test_repr_and_announcement(owner: Owner) -> None:
     owner.view.show(ENTRIES)
     assert repr(owner.view) == "ImageView(images=2)"
-    state = owner.view.get_state()
-    assert "webp" not in repr({name: value for name, value in state.items() if name not in ("_esm", "_css")})
-    assert (state["max_side_px"], state["most"], state["layout"]) == (2048, 5, None)
-    assert len(state["_esm"]) + len(state["_css"]) <= 16_000
-    assert f"{MAX_PIECE_BYTES // 1_000_000}e6" in state["_esm"]  # the page's pieces are as large
+    owner.page.comm.hear({"hello": 1})
+    announced = owner.page.comm.contents()[-1]
+    assert announced == {"a": owner.view.number, "open": {"id": owner.view.id, "max_side_px": 2048, "most": 5}}
+    script = owner.view.layer.get_state()["_esm"]
+    assert f"{MAX_PIECE_BYTES // 1_000_000}e6" in script  # the page's pieces are as large
 
 
-def test_it_is_busy_until_a_file_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ImageView, "open", lambda self: setattr(self, "comm", Comm()))
+def test_it_is_busy_until_a_file_is_taken_in(layer: LiveLayer, input_page: type[Any]) -> None:
     seen: list[bool] = []
-    rest: dict[str, Any] = {"link": print, "arrange": print, "done": print, "max_side_px": 9, "most": 9}
-    view = ImageView(take=lambda *_: seen.append(view.busy), **rest)
+    rest: dict[str, Any] = dict.fromkeys(("link", "arrange", "done", "update"), print)
+    view = ImageView(take=lambda *_: seen.append(view.busy), strip=lambda: BUNDLE, **rest, max_side_px=9, most=9)
+    page = input_page(view)
     assert view.busy is False
-    view.comm.hear(piece_of(1, 0, 4), b"ab")
+    page.hear(piece_of(1, 0, 4), b"ab")
     assert view.busy is True
-    view.comm.hear(piece_of(1, 2, 4), b"cd")
+    page.hear(piece_of(1, 2, 4), b"cd")
     assert (seen, view.busy) == ([True], False)

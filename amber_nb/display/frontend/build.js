@@ -1,5 +1,5 @@
 /**
- * The bundles of the widgets, as they are committed in ../static.
+ * The bundle of the layer, as it is committed in ../static.
  */
 
 import { writeFile } from "node:fs/promises";
@@ -27,14 +27,8 @@ export const settings = /** @type {const} */ ({
   target: "es2022",
 });
 
-/** @param {string} name */
-async function widget(name) {
-  const entryPoints = [`src/${name}.js`, `src/${name}.css`];
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const entryPoints = ["src/layer.js", "src/layer.css"];
   const { outputFiles } = await build({ ...settings, entryPoints, outdir: "../static", write: false, plugins: [squeeze] });
   for (const { path, contents } of outputFiles) await writeFile(path, contents);
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await widget("layer");
-  await widget("image_view");
 }

@@ -4,12 +4,10 @@
  * widgets of its kernel. JupyterLab 4 and Notebook 7; elsewhere there are none, and nothing is written.
  */
 
-import { snapshot } from "./snapshot.js";
-
-/** @typedef {import("./live_answer.js").LiveAnswer} LiveAnswer */
+/** @typedef {import("./live_item.js").LiveItem} LiveItem */
 /** @typedef {{ area: any, index: number, cell: string | null, saved: () => void }} Place an output in its area's model */
 
-const START = '<div class="amber-answer"><div class="amber-hook'; // of a snapshot
+const START = /^<div class="amber-(answer|images)"><div class="amber-hook/; // of a static form with a hook
 const HOOK = /\bamber-live-([0-9a-f]{32})\b/;
 const ENDINGS = new Set(["restarting", "autorestarting", "dead", "terminating"]); // of a kernel
 
@@ -57,9 +55,14 @@ export class Documents {
     }
   }
 
-  /** The outputs that hold the snapshot of an answer. @param {string} id @returns {Place[]} */
+  /** The outputs that hold the hook of an item. @param {string} id @returns {Place[]} */
   find(id) {
     return [...this.places()].filter((place) => idOf(html(place)) === id);
+  }
+
+  /** The HTML of these outputs. @param {string} id */
+  texts(id) {
+    return this.find(id).map(html);
   }
 
   /** Whether a cell is in the notebook. @param {string} id */
@@ -74,16 +77,16 @@ export class Documents {
     return [...new Set([...this.places()].map((place) => idOf(html(place)) ?? ""))].filter(Boolean);
   }
 
-  /** Put the settled form of an answer in the place of its snapshot. @param {string} id @param {Record<string, string>} data */
+  /** Put a newer static form of an item in the place of the one with its hook. @param {string} id @param {Record<string, string>} data */
   replace(id, data) {
     for (const place of this.find(id)) attempt(() => set(place, data));
   }
 
-  /** Write the text so far of an answer into its outputs. @param {LiveAnswer} answer */
-  write(answer) {
-    for (const place of this.find(answer.id)) {
+  /** Write what has come of an item into its outputs. @param {LiveItem} item */
+  write(item) {
+    for (const place of this.find(item.id)) {
       attempt(() => {
-        const data = snapshot(html(place), answer.text);
+        const data = item.update(html(place));
         if (data && data["text/html"] !== html(place)) set(place, data);
       });
     }
@@ -109,9 +112,9 @@ function* within(area, cell, saved) {
   for (let index = 0; index < (area?.length ?? 0); index++) yield { area, index, cell, saved };
 }
 
-/** The id of the answer whose snapshot this is; its text may name others. @param {string} text */
+/** The id of the item whose static form this is; its text may name others. @param {string} text */
 function idOf(text) {
-  return text.startsWith(START) ? HOOK.exec(text)?.[1] : undefined;
+  return START.test(text) ? HOOK.exec(text)?.[1] : undefined;
 }
 
 /** @param {Place} place */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Images chosen, dropped or pasted: shrunk here, brought to the kernel one after the other, and listed as the kernel
- * has them. How they travel: upload.js; the whole protocol: ../../../images/input.py.
+ * has them. How they travel: upload.js; the whole protocol: ../../../images/view.py.
  */
 
 import { box, button, disable } from "./box.js";
@@ -14,13 +14,13 @@ import { Line } from "./upload.js";
 
 /** @typedef {import("./image_list.js").Entry} Entry */
 /** @typedef {import("./data_transfer.js").Thing} Thing */
-/** @typedef {import("./upload.js").Answer & { entries?: Entry[], finished?: boolean }} Message */
+/** @typedef {import("./upload.js").Answer & { entries?: Entry[], finished?: boolean, revision?: number }} Message */
 /**
- * @typedef {object} Model
- * @property {(name: string) => any} get
- * @property {(content: object, callbacks?: object, buffers?: ArrayBuffer[]) => void} send
- * @property {(event: string, callback: (...args: any[]) => void) => void} on
- * @property {(event: string, callback?: (...args: any[]) => void) => void} off
+ * @typedef {object} Port
+ * @property {number} max_side_px images with a longer side are shrunk
+ * @property {number} most how many images are taken
+ * @property {(message: object, buffers?: ArrayBuffer[]) => void} send to the kernel
+ * @property {(listener: (message: Message, buffers: DataView[]) => void) => () => void} listen to the kernel
  */
 
 const GREET = 300; // ms between two greetings
@@ -28,25 +28,16 @@ const GREETINGS = 30;
 const WAITING = "waiting for the kernel: it is busy";
 
 /**
- * @param {{ model: Model, el: HTMLElement }} context
- * @returns {() => void}
+ * @param {HTMLElement} el gets the view as its last child
+ * @param {Port} port
+ * @returns {() => void} to take it away
  */
-function render({ model, el }) {
+export function renderImages(el, { max_side_px, most, send, listen }) {
   const over = new AbortController();
   const { signal } = over;
   const doc = el.ownerDocument;
-  const most = Number(model.get("most"));
   const id = Math.random().toString(36).slice(2);
   const mac = /Mac|iP(hone|ad)/.test(navigator.platform);
-
-  /** @param {object} message @param {ArrayBuffer[]} [buffers] */
-  const send = (message, buffers) => {
-    try {
-      model.send(message, undefined, buffers);
-    } catch {
-      // The kernel is gone: what is shown stays as it is.
-    }
-  };
 
   /** @type {Set<string>} lines on which the kernel does not answer */
   const silent = new Set();
@@ -86,7 +77,7 @@ function render({ model, el }) {
     if (wrong) add(wrong);
     tell();
   };
-  const jobs = new Jobs(doc, { line: files, most: () => Number(model.get("max_side_px")), say, onEnd }, signal);
+  const jobs = new Jobs(doc, { line: files, most: () => max_side_px, say, onEnd }, signal);
   const count = box(doc, "amber-quiet");
   const done = button(el, "amber-button amber-done", "Done", () => void finish(), signal);
   const foot = box(doc, "amber-foot");
@@ -176,7 +167,7 @@ function render({ model, el }) {
   };
   doc.addEventListener("paste", onPaste, { capture: true, signal });
   /** @param {boolean} on */
-  const light = (on) => zone.classList.toggle("amber-over", on);
+  const light = (on) => zone.classList.toggle("amber-dropping", on);
   for (const type of /** @type {const} */ (["dragenter", "dragover", "dragleave", "drop"])) {
     view.addEventListener(
       type,
@@ -204,9 +195,8 @@ function render({ model, el }) {
   // --- from the kernel
 
   let answered = false;
-  /** @param {Message | null} message @param {DataView[]} [buffers] */
-  const heard = (message, buffers = []) => {
-    if (!message) return;
+  /** @param {Message} message @param {DataView[]} buffers */
+  const heard = (message, buffers) => {
     files.heard(message);
     words.heard(message);
     if (!Array.isArray(message.entries)) return;
@@ -222,7 +212,7 @@ function render({ model, el }) {
     if (list.order.length > before) say(`${list.order.length} images`);
     tell();
   };
-  model.on("msg:custom", heard);
+  const end = listen(heard);
   send({ hello: id });
   // A view may be up before its kernel can hear it.
   let tries = 0;
@@ -240,11 +230,9 @@ function render({ model, el }) {
     files.close();
     words.close();
     send({ gone: id });
-    model.off("msg:custom", heard);
+    end();
     const lost = doc.activeElement === doc.body || view.contains(focused());
     view.remove();
     if (lost) home?.focus({ preventScroll: true });
   };
 }
-
-export default { render };

@@ -1,42 +1,45 @@
 // @ts-check
 /**
- * The live layer: draws answers that are being written over their static outputs, in whatever document they stand.
+ * The live layer: draws what is live over its static output, in whatever document that stands: answers that are being
+ * written, and inputs for images.
  *
- * The kernel's one widget, which is never displayed, brings it to each page. The document holds ordinary HTML; an answer
- * that is under way has a hook in it, a class with 128 random bits that the kernel has announced. What the layer draws is
+ * The kernel's one widget, which is never displayed, brings it to each page. The document holds ordinary HTML; an item
+ * that is live has a hook in it, a class with 128 random bits that the kernel has announced. What the layer draws is
  * never part of the document, but the text so far is put into it when the document is saved and when the kernel goes.
  * The protocol: ../../layer.py.
  */
 
-import { LiveAnswer } from "./live_answer.js";
 import { Documents } from "./documents.js";
+import { LiveAnswer } from "./live_answer.js";
+import { LiveInput } from "./live_input.js";
 
-/** @typedef {import("./live_answer.js").Announcement} Announcement */
+/** @typedef {import("./live_item.js").Announcement} Announcement */
+/** @typedef {import("./live_item.js").LiveItem} LiveItem */
 /**
  * @typedef {object} Model
  * @property {(name: string) => any} get
- * @property {(content: object) => void} send
+ * @property {(content: object, callbacks?: object, buffers?: ArrayBuffer[]) => void} send
  * @property {(event: string, callback: (...args: any[]) => void) => void} on
  * @property {(event: string, callback?: (...args: any[]) => void) => void} off
  * @property {any} [widget_manager]
  */
 /**
  * @typedef {object} Message
- * @property {number} [a] the answer's number
+ * @property {number} [a] the item's number
  * @property {Announcement} [open]
  * @property {object} [s] for the view of its text
  * @property {object} [c] for the view of its tool calls
+ * @property {object} [i] for an input for images
  * @property {unknown} [end] it is settled
  * @property {unknown} [ping] asks for a sign of life
- * @property {string} [heal] the id of an answer whose settled form is in `data`
+ * @property {string} [heal] the id of an item whose newer static form is in `data`
  * @property {Record<string, string>} [data]
  */
 
 const GREET = 300; // ms between two greetings
 const GREETINGS = 30;
 const SETTLE = 1500; // ms that the page has for showing the settled form by itself
-const LOOK = 1000; // ms between two looks whether the cell of an answer is still there
-const GONE = 5; // such looks: moves and undo take cells away, too
+const LOOK = 1000; // ms between two looks at the document
 const SILENT = 12_000; // ms without a message, after which the kernel is asked whether an answer is still open
 const HOOK = "amber-hook";
 const OVER = "amber-over";
@@ -49,8 +52,8 @@ class Layer {
     this.model = model;
     this.doc = doc;
     this.documents = new Documents(model.widget_manager, () => this.write(), () => this.end());
-    /** @type {Map<number, LiveAnswer>} */
-    this.answers = new Map();
+    /** @type {Map<number, LiveItem>} */
+    this.items = new Map();
     /** @type {Set<Element>} added to the page, not yet looked at */
     this.added = new Set();
     this.frame = 0;
@@ -58,7 +61,8 @@ class Layer {
     this.heard = performance.now();
     this.disposed = false;
     this.observer = new MutationObserver((records) => this.observe(records));
-    this.receive = (/** @type {Message | null} */ message) => message && this.take(message);
+    this.receive = (/** @type {Message | null} */ message, /** @type {DataView[]} */ buffers = []) =>
+      message && this.take(message, buffers);
     model.on("msg:custom", this.receive);
     this.greet();
     // A layer may be up before its kernel can hear it.
@@ -76,10 +80,10 @@ class Layer {
     this.send({ hello: 1 });
   }
 
-  /** @param {object} message */
-  send(message) {
+  /** @param {object} message @param {ArrayBuffer[]} [buffers] */
+  send(message, buffers) {
     try {
-      this.model.send(message);
+      this.model.send(message, undefined, buffers);
     } catch {
       // The kernel is gone: what is shown stays as it is.
     }
@@ -93,48 +97,53 @@ class Layer {
     Promise.resolve(kernel.interrupt()).catch(() => {});
   }
 
-  /** @param {Message} message */
-  take({ a, open, s, c, end, ping, heal, data }) {
+  /** @param {Message} message @param {DataView[]} buffers */
+  take(message, buffers) {
+    const { a, open, end, ping, heal, data } = message;
     this.answered = true;
     this.heard = performance.now();
     if (ping) this.send({ here: 1 });
     if (typeof heal === "string" && data) this.documents.replace(heal, data);
     if (typeof a !== "number") return;
-    if (open && !this.answers.has(a)) this.open(a, open);
-    const answer = this.answers.get(a);
-    if (!answer) return;
-    if (s) answer.receiveText(s);
-    if (c) answer.receiveCalls(c);
-    if (end) this.settle(a, answer);
+    if (open && !this.items.has(a)) this.open(a, open);
+    const item = this.items.get(a);
+    if (!item) return;
+    item.receive(message, buffers);
+    if (end) this.settle(a, item);
   }
 
   /** @param {number} number @param {Announcement} announcement */
   open(number, announcement) {
-    const answer = new LiveAnswer(announcement, (message) => this.send({ a: number, ...message }), () => this.interrupt());
-    this.answers.set(number, answer);
-    if (this.answers.size === 1) this.observer.observe(this.doc.body, { childList: true, subtree: true });
+    /** @type {(message: object, buffers?: ArrayBuffer[]) => void} */
+    const send = (message, buffers) => this.send({ a: number, ...message }, buffers);
+    const item =
+      "most" in announcement
+        ? new LiveInput(announcement, send)
+        : new LiveAnswer(/** @type {any} */ (announcement), send, () => this.interrupt());
+    this.items.set(number, item);
+    if (this.items.size === 1) this.observer.observe(this.doc.body, { childList: true, subtree: true });
     this.draw(this.doc.body);
   }
 
   /**
    * The kernel has sent the settled form. Where the page does not show it by itself, as in an Output widget, a moved cell
    * or a page that was loaded again, it is asked for and put into the document.
-   * @param {number} number @param {LiveAnswer} answer
+   * @param {number} number @param {LiveItem} item
    */
-  settle(number, answer) {
-    answer.ended = true;
+  settle(number, item) {
+    item.ended = true;
     setTimeout(() => {
       if (this.disposed) return;
-      if (this.documents.find(answer.id).length) this.send({ heal: answer.id });
-      this.remove(number, answer);
+      if (this.documents.find(item.id).length) this.send({ heal: item.id });
+      this.remove(number, item);
     }, SETTLE);
   }
 
-  /** @param {number} number @param {LiveAnswer} answer */
-  remove(number, answer) {
-    answer.dispose();
-    this.answers.delete(number);
-    if (this.answers.size) return;
+  /** @param {number} number @param {LiveItem} item */
+  remove(number, item) {
+    item.dispose();
+    this.items.delete(number);
+    if (this.items.size) return;
     this.observer.disconnect();
     this.added.clear();
   }
@@ -159,7 +168,7 @@ class Layer {
     this.added.clear();
     for (const node of added) if (node.isConnected) this.draw(node);
     // The settled form has taken the place of a view: with it goes what has the focus.
-    for (const answer of this.answers.values()) if (answer.ended) answer.dropDetached();
+    for (const item of this.items.values()) if (item.ended) item.dropDetached();
   }
 
   /** Draw over the hooks in a part of the page. @param {Element} root */
@@ -167,47 +176,38 @@ class Layer {
     const hooks = [...root.querySelectorAll(`.${HOOK}`)];
     if (root.classList.contains(HOOK)) hooks.push(root);
     for (const host of hooks) {
-      const answer = [...this.answers.values()].find(({ hook }) => host.classList.contains(hook));
+      const item = [...this.items.values()].find(({ hook }) => host.classList.contains(hook));
       // A hook outside an output is forged.
-      if (!answer || !host.closest(OUTPUTS)) continue;
-      answer.drawOver(/** @type {HTMLElement} */ (host));
-      answer.cell ??= this.cellOf(answer);
+      if (!item || !host.closest(OUTPUTS)) continue;
+      item.drawOver(/** @type {HTMLElement} */ (host));
+      item.isMissing(this.documents); // where it stands is known from now on
     }
   }
 
   // --- in the document
 
-  /** Write the text so far into the document; ask for what was settled while its cell was elsewhere. */
+  /** Write what has come into the document; ask for what was settled while its cell was elsewhere. */
   write() {
-    const open = new Set([...this.answers.values()].map(({ id }) => id));
+    const open = new Set([...this.items.values()].map(({ id }) => id));
     const stale = this.documents.hooks().filter((id) => !open.has(id));
     if (stale.length) this.send({ stale });
-    for (const answer of this.answers.values()) if (!answer.ended) this.documents.write(answer);
-  }
-
-  /** The id of the notebook's cell that an answer stands in. @param {LiveAnswer} answer */
-  cellOf(answer) {
-    return this.documents.find(answer.id).find(({ cell }) => cell)?.cell ?? null;
+    for (const item of this.items.values()) if (!item.ended) this.documents.write(item);
   }
 
   /** The kernel is gone, and nothing more will come. */
   end() {
     this.write();
-    for (const [number, answer] of [...this.answers]) this.remove(number, answer);
+    for (const [number, item] of [...this.items]) this.remove(number, item);
     clearInterval(this.greeting);
     clearInterval(this.looking);
   }
 
-  /** An answer whose cell was deleted is stopped; that a settled one was settled may have been lost on the way. */
+  /** What stands in a cell that was deleted ends; that a settled answer was settled may have been lost on the way. */
   look() {
     const silent = performance.now() - this.heard > SILENT;
-    for (const answer of this.answers.values()) {
-      if (answer.ended) continue;
-      if (silent) answer.send({ s: { have: answer.receiver.have } });
-      if (!this.documents.known) continue;
-      answer.cell ??= this.cellOf(answer);
-      answer.missing = answer.cell && !this.documents.has(answer.cell) ? answer.missing + 1 : 0;
-      if (answer.missing === GONE) answer.stop();
+    for (const item of this.items.values()) {
+      if (silent && item instanceof LiveAnswer && !item.ended) item.ask();
+      item.look(this.documents);
     }
   }
 

@@ -3,8 +3,9 @@
 
 import { renderAnswer } from "./answer_view.js";
 import { renderCalls } from "./calls_view.js";
-import { make } from "./dom.js";
+import { LiveItem } from "./live_item.js";
 import { Receiver } from "./receiver.js";
+import { snapshot } from "./snapshot.js";
 
 /** @typedef {import("./receiver.js").Message} Message */
 /**
@@ -15,42 +16,38 @@ import { Receiver } from "./receiver.js";
  * @property {[string, string[], string][]} [strip] the images that were sent
  * @property {boolean} [tools]
  */
-/** @typedef {{ host: HTMLElement, over: HTMLElement, focused: HTMLElement | null, dispose: () => void }} View */
+/** @typedef {import("./documents.js").Documents} Documents */
 /** @typedef {{ text: (text: string) => void, note: (note: string) => void, stopping: () => void }} Listener */
 
-const CLAIM = Symbol.for("amber_nb.claim"); // on an element: the layer that draws over it
-const DRAWN = "amber-drawn";
-const IGNORED = "mathjax_ignore tex2jax_ignore"; // else the notebook would typeset text that is still being painted
-
-export class LiveAnswer {
+export class LiveAnswer extends LiveItem {
   /**
    * @param {Announcement} announcement
    * @param {(message: object) => void} send to the kernel
    * @param {() => void} interrupt the kernel
    */
   constructor({ id, title, badge = "", strip = [], tools = false }, send, interrupt) {
-    this.id = id;
-    this.hook = `amber-live-${id}`;
+    super(id, send);
     this.title = title;
     this.badge = badge;
     this.strip = strip;
     this.tools = tools;
-    this.send = send;
     this.interrupt = interrupt;
     this.text = "";
     this.note = "";
     this.stopping = false;
-    this.ended = false;
     /** @type {string | null} the id of the notebook's cell that it stands in */
     this.cell = null;
-    this.missing = 0; // looks at the document in which that cell was missing
-    /** @type {View[]} */
-    this.views = [];
     /** @type {Set<Listener>} */
     this.listeners = new Set();
     /** @type {Set<(message: object) => void>} */
     this.callListeners = new Set();
     this.receiver = new Receiver((have) => send({ s: { have } }));
+  }
+
+  /** @param {{ s?: Message, c?: object }} message */
+  receive({ s, c }) {
+    if (s) this.receiveText(s);
+    if (c) for (const listener of this.callListeners) listener(c);
   }
 
   /** @param {Message} message */
@@ -67,11 +64,6 @@ export class LiveAnswer {
     }
   }
 
-  /** @param {object} message */
-  receiveCalls(message) {
-    for (const listener of this.callListeners) listener(message);
-  }
-
   /** Tell a view what has come, and what comes. @param {Listener} listener @returns {() => void} to end it */
   listen(listener) {
     listener.text(this.text);
@@ -85,27 +77,17 @@ export class LiveAnswer {
     this.send({ s: { stop: true } });
   }
 
-  /** Draw over an element; a view whose element Lab has taken away moves there. @param {HTMLElement} host */
-  drawOver(host) {
-    const claims = /** @type {Record<symbol, LiveAnswer | undefined>} */ (/** @type {unknown} */ (host));
-    const claim = claims[CLAIM];
-    if (claim && claim !== this) return; // another layer on this page draws here
-    if (this.views.some((view) => view.host === host && host.contains(view.over))) return;
-    if (!this.views.length) this.send({ s: { drawn: 1 } });
-    const view = this.views.find((view) => !view.host.isConnected) ?? this.render(host);
-    release(view.host);
-    claims[CLAIM] = this;
-    view.host = host;
-    host.classList.add(DRAWN);
-    const { focused } = view;
-    host.append(view.over);
-    if (focused && host.ownerDocument.activeElement === host.ownerDocument.body) focused.focus({ preventScroll: true });
+  announceDrawn() {
+    this.send({ s: { drawn: 1 } });
   }
 
-  /** @param {HTMLElement} host @returns {View} */
-  render(host) {
-    const over = make(host, "div", `amber-over ${IGNORED}`);
-    host.append(over);
+  /** Ask the kernel whether the answer is still open. */
+  ask() {
+    this.send({ s: { have: this.receiver.have } });
+  }
+
+  /** @param {HTMLElement} over */
+  fill(over) {
     /** @type {(() => void)[]} */
     const ends = [];
     if (this.tools) {
@@ -120,37 +102,21 @@ export class LiveAnswer {
       ends.push(renderCalls({ model: port, el: over }));
     }
     ends.push(renderAnswer(over, this));
-    /** @type {View} */
-    const view = { host, over, focused: null, dispose: () => ends.forEach((end) => end()) };
-    over.addEventListener("focusin", ({ target }) => (view.focused = /** @type {HTMLElement} */ (target)));
-    // With an element that is taken away, the focus goes to nobody; a reader takes it somewhere.
-    over.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && (view.focused = null));
-    this.views.push(view);
-    return view;
+    return () => ends.forEach((end) => end());
   }
 
-  /** End the views whose element is no longer on the page. */
-  dropDetached() {
-    this.end(this.views.filter(({ host }) => !host.isConnected));
+  /** All of the text so far. @param {string} html */
+  update(html) {
+    return snapshot(html, this.text);
   }
 
-  dispose() {
-    this.end(this.views);
+  /** Its cell was deleted; in an Output widget it may stand nowhere in the document. @param {Documents} documents */
+  isMissing(documents) {
+    this.cell ??= documents.find(this.id).find(({ cell }) => cell)?.cell ?? null;
+    return this.cell !== null && !documents.has(this.cell);
   }
 
-  /** @param {View[]} views */
-  end(views) {
-    for (const { host, over, dispose } of views) {
-      dispose();
-      over.remove();
-      release(host);
-    }
-    this.views = this.views.filter((view) => !views.includes(view));
+  leave() {
+    this.stop();
   }
-}
-
-/** @param {HTMLElement} host that is no longer drawn over */
-function release(host) {
-  host.classList.remove(DRAWN);
-  delete (/** @type {any} */ (host)[CLAIM]);
 }
