@@ -51,7 +51,7 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 VIEW_GAP_S = 0.05  # at most 20 sends a second for one view
-SLOW_GAP_S = 0.1  # ten while there is little to send: a send costs as much as reading twenty chunks
+SLOW_GAP_S = 0.16  # six while there is little to send: a send costs as much as reading twenty chunks
 FEW_CHARS = 100
 KERNEL_GAP_S = 0.01  # and 100 for all of them
 END_CHECK_S = 1.0  # silence after which the view is told once how far the text goes: a lost end is noticed

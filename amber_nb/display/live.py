@@ -42,7 +42,7 @@ FIRST_S = 1.0  # most answers are settled by then: no snapshot before
 STALL_S = 2.0  # after so long without text, all of it is in the snapshot
 REFRESH_S = 0.5  # between two refreshes where no page has the layer
 _STATUS_CHARS = 60
-_PLAIN_CHARS = 2_000
+_PLAIN_CHARS = 500  # a page writes all of the text when the notebook is saved
 NO_LAYER = "The live view is not available here: install amber_nb where JupyterLab's server runs, and reload the page."
 UNFINISHED = "still being written when this was saved"
 

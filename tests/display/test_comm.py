@@ -102,18 +102,18 @@ def test_text_is_sent_again_from_where_it_was_lost(scheduler: comm.SendScheduler
     for i in range(20):
         wire.add(f"<{i}>")
         run(scheduler, clock, 0.06)
-    run(scheduler, clock, 0.1)
+    run(scheduler, clock, comm.SLOW_GAP_S)
     whole = "".join(wire.texts)
     for have in (0, 1, 7, len(whole) - 1):
         wire.sent.clear()
         wire.stream.rewind(have)
         scheduler.notify(wire.stream)
-        run(scheduler, clock, 0.1)
+        run(scheduler, clock, comm.SLOW_GAP_S)
         assert wire.sent[0][1] == {"o": have, "e": len(whole), "t": whole[have:]}
     wire.sent.clear()
     wire.stream.rewind(len(whole) + 50)  # from another life of this view, or a lie
     scheduler.notify(wire.stream)
-    run(scheduler, clock, 0.1)
+    run(scheduler, clock, comm.SLOW_GAP_S)
     assert wire.texts == []
 
 
@@ -167,7 +167,7 @@ def test_surrogates(scheduler: comm.SendScheduler, clock: VirtualClock) -> None:
     wire = Wire(scheduler, clock)
     for piece in ("a\ud83d", "\ude00b", "\ude00", "c\ud800", "d\udfff"):
         wire.add(piece)
-        run(scheduler, clock, 0.1)
+        run(scheduler, clock, comm.SLOW_GAP_S)
     assert "".join(wire.texts) == "a\U0001f600b\ufffdc\ufffdd\ufffd"
     assert wire.sent[-1][1]["e"] == 8
     "".join(wire.texts).encode()
@@ -178,17 +178,17 @@ def test_notes(scheduler: comm.SendScheduler, clock: VirtualClock) -> None:
     wire.add("text before")
     wire.stream.set_note("waiting 12 s (Retry-After)")
     scheduler.notify(wire.stream)
-    run(scheduler, clock, 0.1)
+    run(scheduler, clock, comm.SLOW_GAP_S)
     assert wire.sent[-1][1]["n"] == "waiting 12 s (Retry-After)"
     wire.stream.rewind(0, greeting=True)
     scheduler.notify(wire.stream)
-    run(scheduler, clock, 0.1)
+    run(scheduler, clock, comm.SLOW_GAP_S)
     assert wire.sent[-1][1]["n"] == "waiting 12 s (Retry-After)"
     wire.add("goes on")
-    run(scheduler, clock, 0.1)
+    run(scheduler, clock, comm.SLOW_GAP_S)
     wire.stream.rewind(0, greeting=True)
     scheduler.notify(wire.stream)
-    run(scheduler, clock, 0.1)
+    run(scheduler, clock, comm.SLOW_GAP_S)
     assert "n" not in wire.sent[-1][1]
 
 
@@ -215,7 +215,7 @@ def test_views_that_cannot_ask_are_sent_everything_again(scheduler: comm.SendSch
     wire = Wire(scheduler, clock)
     wire.stream = comm.DeltaStream(lambda message: wire.sent.append((clock.now, message)), hears=False)
     scheduler.open(wire.stream)
-    for seconds in (0.0, 0.125, 0.375, 0.125, 4.375, 1.0):  # sent at the ages of 0, 0.125, 0.5, 0.625, 5 and 6 s
+    for seconds in (0.0, 0.1875, 0.3125, 0.1875, 4.3125, 1.0):  # at the ages of 0, 0.1875, 0.5, 0.6875, 5 and 6 s
         wire.add("x")
         clock.advance(seconds)
         while scheduler.send_due() == 0:
