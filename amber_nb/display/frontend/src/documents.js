@@ -16,13 +16,16 @@ export class Documents {
    * @param {any} manager of widgets
    * @param {() => void} write called before the document is saved
    * @param {() => void} end called when the kernel goes
+   * @param {() => void} close called when the document is closed
    */
-  constructor(manager, write, end) {
+  constructor(manager, write, end, close) {
     this.manager = manager;
     this.context = manager?.context;
     this.onSave = (/** @type {unknown} */ _, /** @type {string} */ state) => state === "started" && write();
     this.onStatus = (/** @type {unknown} */ _, /** @type {string} */ status) => ENDINGS.has(status) && end();
+    this.onClose = close;
     this.context?.saveState?.connect?.(this.onSave);
+    this.context?.disposed?.connect?.(this.onClose);
     this.kernel = this.context?.sessionContext ?? manager?.kernel;
     this.kernel?.statusChanged?.connect?.(this.onStatus);
   }
@@ -94,6 +97,7 @@ export class Documents {
 
   dispose() {
     this.context?.saveState?.disconnect?.(this.onSave);
+    this.context?.disposed?.disconnect?.(this.onClose);
     this.kernel?.statusChanged?.disconnect?.(this.onStatus);
   }
 }

@@ -51,7 +51,7 @@ class Layer {
   constructor(model, doc) {
     this.model = model;
     this.doc = doc;
-    this.documents = new Documents(model.widget_manager, () => this.write(), () => this.end());
+    this.documents = new Documents(model.widget_manager, () => this.write(), () => this.end(), () => this.dispose());
     /** @type {Map<number, LiveItem>} */
     this.items = new Map();
     /** @type {Set<Element>} added to the page, not yet looked at */
@@ -212,6 +212,7 @@ class Layer {
   }
 
   dispose() {
+    if (this.disposed) return;
     this.disposed = true;
     this.end();
     cancelAnimationFrame(this.frame);
