@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 from . import display, log_frames
 from .display import kernel as cell
 from .redact import redact_json_text
-from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, replace_surrogates
+from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, finish_kind, replace_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +246,7 @@ class Answer(Generic[T]):
     def _notice(self) -> str | None:
         if not self.complete and self.finish_reason != "cancelled":
             return "the reply ended early"
-        return _NOTICES.get(self.finish_reason or "")
+        return _NOTICES.get(finish_kind(self.finish_reason) or "")
 
     def _footer_text(self) -> str:
         tokens = f"{self.usage.total_tokens:,} tokens" if self.usage is not None else ""

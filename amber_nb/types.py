@@ -35,10 +35,37 @@ __all__ = [
     "ToolProgress",
     "ToolRun",
     "Waiting",
+    "finish_kind",
     "replace_surrogates",
 ]
 
 Message: TypeAlias = Mapping[str, Any]  # a message as the wire has it: role, content, …
+
+
+FinishKind: TypeAlias = Literal["stop", "length", "content_filter", "tool_calls", "error", "cancelled"]
+# What finish reasons say, in lower case, by other makers' words: those of Anthropic, Google, Mistral, Cohere, Bedrock,
+# Hugging Face and vLLM.
+_FINISH_WORDS: dict[FinishKind, tuple[str, ...]] = {
+    "length": ("length", "max_token", "max_output", "max_completion", "token_limit", "context_window", "max_length"),
+    "content_filter": ("filter", "safety", "recitation", "blocklist", "prohibited", "spii", "guardrail", "moderation"),
+    "error": ("error", "malformed", "unexpected_tool", "insufficient"),
+    "tool_calls": ("tool", "function_call"),
+}
+
+
+def finish_kind(reason: str | None) -> FinishKind | None:
+    """Return what a finish reason says, whatever its spelling; None without one.
+
+    Example:
+        >>> finish_kind("MAX_TOKENS"), finish_kind("end_turn"), finish_kind("content_filter: recitation")
+        ('length', 'stop', 'content_filter')
+    """
+    if not reason:
+        return None
+    word = reason.lower().replace("-", "_").replace(" ", "_")
+    if word == "cancelled":
+        return "cancelled"
+    return next((kind for kind, words in _FINISH_WORDS.items() if any(each in word for each in words)), "stop")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

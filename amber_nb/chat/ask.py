@@ -18,7 +18,7 @@ from ..cassettes.session import CURRENT_CELL, CassetteSession
 from ..config import Config, check_seconds
 from ..display import kernel
 from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
-from ..types import Asker, AskOptions, ChatEvent, ChatParams, Message, Reply
+from ..types import Asker, AskOptions, ChatEvent, ChatParams, Message, Reply, finish_kind
 from ..wire import event_loop
 from ..wire.clients import Clients
 from ..wire.retry import RetryPolicy
@@ -260,9 +260,9 @@ class AskRun:
     def _schema_error(self, reply: Reply, mismatch: str) -> Exception:
         if reply.refusal:
             return RefusalError(f"The model refused: {reply.refusal[:300]}")
-        if reply.finish_reason == "length":
+        if finish_kind(reply.finish_reason) == "length":
             return openai.LengthFinishReasonError(completion=reply.completion)
-        if reply.finish_reason == "content_filter":
+        if finish_kind(reply.finish_reason) == "content_filter":
             return openai.ContentFilterFinishReasonError()
         return SchemaError(f"The reply does not fit the schema, also after the model was told so. {mismatch}")
 

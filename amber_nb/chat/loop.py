@@ -14,7 +14,7 @@ from typing import Any
 from .. import clock, tools
 from ..cassettes.session import CassetteSession
 from ..errors import ToolError
-from ..types import ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun
+from ..types import ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun, finish_kind
 from ..wire.clients import Clients
 from ..wire.completion import StreamedCompletion
 from ..wire.retry import RetryPolicy
@@ -24,14 +24,11 @@ from .tool_calls import ToolRunner
 
 __all__ = ["ChatLoop", "ChatResult", "wants_tools"]
 
-# The finish_reasons after which tool calls are complete and may run; calls that were cut or filtered are only shown.
-COMPLETE_CALLS = ("tool_calls", "function_call", "stop")
-
 
 def wants_tools(reply: Reply) -> bool:
-    """Return whether the reply ends in tool calls that are complete."""
+    """Return whether the reply ends in tool calls that are complete: such as were cut or filtered are only shown."""
     calls = (assistant_message(reply.completion) or {}).get("tool_calls")
-    return bool(calls) and reply.finish_reason in COMPLETE_CALLS
+    return bool(calls) and finish_kind(reply.finish_reason) in ("tool_calls", "stop")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +196,7 @@ class ChatLoop:
     async def _parse_or_repair(self, response_format: tools.ResponseFormat, reply: Reply) -> Reply:
         """Parse the reply to a schema, and ask the model once to correct it where it does not fit."""
         for again in (True, False):
-            if reply.refusal or wants_tools(reply) or reply.finish_reason in ("length", "content_filter"):
+            if reply.refusal or wants_tools(reply) or finish_kind(reply.finish_reason) in ("length", "content_filter"):
                 return reply
             try:
                 self._parsed = await validate(contextvars.copy_context(), partial(response_format.parse, reply.text))

@@ -16,6 +16,9 @@ from typing import Any, Literal
 import openai  # whole, then its parts: importing `openai.resources…` by itself costs 45 ms more CPU
 
 from ..types import Message, ToolRun, replace_surrogates
+from ..wire.accumulator import part_texts
+from ..wire.call_accumulator import split_objects
+from ..wire.thinking import split_thinking
 
 __all__ = [
     "RecordedOutcome",
@@ -31,9 +34,14 @@ __all__ = [
     "messages_for",
     "split_params",
     "tool_messages",
+    "without_own_fields",
 ]
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
+_KNOWN_FIELDS = (
+    *("role", "content", "refusal", "tool_calls", "function_call", "audio", "annotations", "images", "parsed"),
+    *("citations", "sources", "context", "logprobs", "grounding_metadata", "search_results", "index"),
+)
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 # The SDK's own options of a call, which are not part of the body.
 OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout")
@@ -112,25 +120,64 @@ def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 
 def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str, Any] | None:
-    """Return the reply as a message to go on with; None where it has no choice."""
+    """Return the reply as a message to go on with; None where it has no choice.
+
+    Fields that nobody here knows, such as a model's thinking and its signature, go back; what only tells of the reply
+    (annotations, sources, the data of audio) stays in the completion.
+    """
     if not completion.choices:
         return None
-    reply = completion.choices[0].message
-    content = None if reply.content is None else replace_surrogates(reply.content)
-    message: dict[str, Any] = {"role": "assistant", "content": content}
-    if reply.refusal:
-        message["refusal"] = replace_surrogates(reply.refusal)
-    if reply.tool_calls:
-        message["tool_calls"] = [_function_call(call.to_dict(exclude_unset=True)) for call in reply.tool_calls]
+    reply = completion.choices[0].message.to_dict(exclude_unset=True, warnings=False)
+    own = {field: value for field, value in reply.items() if field not in _KNOWN_FIELDS and value is not None}
+    message: dict[str, Any] = {"role": "assistant", "content": _content(reply.get("content")), **own}
+    if refusal := reply.get("refusal"):
+        message["refusal"] = replace_surrogates(str(refusal))
+    if isinstance(audio := reply.get("audio"), dict) and audio.get("id"):
+        message["audio"] = {"id": audio["id"]}
+    calls = reply.get("tool_calls") or ([{"function": call}] if (call := reply.get("function_call")) else [])
+    if calls:
+        message["tool_calls"] = [each for call in calls if isinstance(call, dict) for each in _function_calls(call)]
     return message
 
 
-def _function_call(call: dict[str, Any]) -> dict[str, Any]:
+def _content(content: Any) -> Any:
+    """Return the content of a reply without thinking that was written into it; as parts where they are not all text."""
+    if isinstance(content, list):
+        if any(not isinstance(part, dict) or part.get("type") != "text" for part in content):
+            return content
+        content = part_texts(content)[0]
+    return None if content is None else replace_surrogates(split_thinking(str(content))[1])
+
+
+def _function_calls(call: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a tool call in the form of a request; replies that are not streamed may lack or rename fields."""
     call.pop("index", None)  # amber's replies have it, requests must not
     source = call.get("function") or call.pop("custom", None) or {}
-    function = {"name": source.get("name") or "", "arguments": source.get("arguments") or source.get("input") or ""}
-    return {**call, "type": "function", "function": {**(call.get("function") or {}), **function}}
+    arguments = source.get("arguments") or source.get("input") or ""
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    function = {**(call.get("function") or {}), "name": source.get("name") or ""}
+    first, *others = (
+        {**call, "type": "function", "function": {**function, "arguments": each}} for each in split_objects(arguments)
+    )
+    return [first, *({**each, "id": ""} for each in others)]  # two calls may not have one id
+
+
+def without_own_fields(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Return messages without the fields that only the model that wrote them knows."""
+    return [_without_own(message) if message.get("role") == "assistant" else dict(message) for message in messages]
+
+
+def _without_own(message: Message) -> dict[str, Any]:
+    known = {field: value for field, value in message.items() if field in (*_KNOWN_FIELDS, "name")}
+    if isinstance(content := known.get("content"), list) and any(
+        "thinking" in str(part.get("type")) for part in content
+    ):
+        known["content"] = part_texts(content)[0]
+    if known.get("tool_calls"):
+        kept = ("id", "type", "function")
+        known["tool_calls"] = [{name: call[name] for name in kept if name in call} for call in known["tool_calls"]]
+    return known
 
 
 def ensure_call_ids(message: Mapping[str, Any], round: int) -> dict[str, Any]:

@@ -18,15 +18,8 @@ from ..cassettes.file import Cassette, Interaction
 from ..config import cassette_path, display_path
 from ..errors import AmberError, ConfigError
 from ..types import TextDelta
-from ..wire.stream import (
-    CompletionAccumulator,
-    GatewayError,
-    IncompleteStream,
-    MalformedEvent,
-    SSEDecoder,
-    error_message,
-    summarize,
-)
+from ..wire.accumulator import CompletionAccumulator, GatewayError, IncompleteStream
+from ..wire.stream import MalformedEvent, SSEDecoder, error_message, summarize
 from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
 from .runs import CassetteRun, CellExchange, Result, dump_notebook
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
@@ -15,21 +16,14 @@ from openai.types.chat import ChatCompletion
 from .. import clock
 from ..errors import BadReply, StreamCut
 from ..types import ChatEvent, Delta, Reply, RequestSent, TextDelta, Waiting
+from .accumulator import CompletionAccumulator, GatewayError, IncompleteStream, read_tool_names
 from .retry import RetryDelay, RetryPolicy
-from .stream import (
-    CompletionAccumulator,
-    Event,
-    GatewayError,
-    IncompleteStream,
-    MalformedEvent,
-    SSEDecoder,
-    error_message,
-    parse_json,
-    summarize,
-)
+from .stream import Event, MalformedEvent, SSEDecoder, error_message, parse_json, summarize
 
 __all__ = ["CLOSE_REASON", "ReaderClosed", "StreamedCompletion"]
 
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+_STREAM_END = re.compile(rb"\s+data: ?\[DONE\]\s*\Z")
 _RETRY_COUNT = "x-stainless-retry-count"
 _QUOTED_CHARS = 200  # of a body, in an error message
 _BROKEN_REFUSAL = "Connection error: the gateway refused, and its reason cannot be read."
@@ -79,7 +73,7 @@ class StreamedCompletion:
         self._retry_policy = retry_policy or RetryPolicy()
         timeout = options.get("timeout", client.timeout)
         self._idle_s: float | None = timeout.read if isinstance(timeout, httpx2.Timeout) else timeout
-        self._accumulator = CompletionAccumulator()
+        self._accumulator = CompletionAccumulator(read_tool_names(body))
         self._started = clock.monotonic()
         self._first_token_s: float | None = None
         self._total_s: float | None = None
@@ -98,13 +92,9 @@ class StreamedCompletion:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 response = await self._open(stack)
-                content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
                 if response.status_code == 204:
                     raise self._bad_reply("nothing (status 204, no content)")
-                if content_type == "application/json":
-                    self._read_whole(await response.read())
-                else:
-                    await self._read_stream(response)
+                await self._read_body(response)
         except httpx2.ReadTimeout as error:
             raise self._stream_cut(f"nothing came for {self._idle_s or 0:g} s") from error
         except ReaderClosed as closed:  # a recording that its reader closed: what was stopped then is stopped now
@@ -176,8 +166,11 @@ class StreamedCompletion:
             return dict(self._options)
         return {**self._options, "extra_headers": {**headers, _RETRY_COUNT: str(self._retry_policy.retries)}}
 
-    async def _read_stream(self, response: openai.AsyncAPIResponse[Any]) -> None:
+    async def _read_body(self, response: openai.AsyncAPIResponse[Any]) -> None:
+        """Read a stream, or a reply in one piece: which it is, the label says, and the first byte where it is wrong."""
         decoder, accumulator, idle_s = SSEDecoder(), self._accumulator, self._idle_s
+        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        whole: list[bytes] | None = [] if content_type == "application/json" else None
         slack_s = min(0.1, idle_s / 10) if idle_s is not None else 0.0
         activity, renew_at, pinged = 0, 0.0, False
 
@@ -192,11 +185,20 @@ class StreamedCompletion:
                 async for chunk in response.iter_bytes():
                     now = clock.monotonic()
                     drained = now - read_at > _DRAINED_S
-                    for event in decoder.feed(chunk):
-                        chars += self._add(event)
-                    pinged = decoder.activity == activity
+                    if whole is not None:
+                        whole.append(chunk)
+                        if not (head := whole[0].lstrip(_BLANK)) and (head := b"".join(whole).lstrip(_BLANK)):
+                            whole = [head]
+                        # Labelled as JSON, and a stream all the same.
+                        if head.startswith((b"data:", b"event:", b":", b"id:", b"retry:")):
+                            chunk, whole = b"".join(whole), None
+                    if whole is None:
+                        for event in decoder.feed(chunk):
+                            chars += self._add(event)
+                    alive = decoder.activity + accumulator.activity + sum(map(len, whole or ()))
+                    pinged = alive == activity
                     if idle_s is not None and not pinged:
-                        activity = decoder.activity
+                        activity = alive
                         # Not at each chunk: a new timer costs more than reading one does.
                         if now > renew_at:
                             renew_at = now + slack_s
@@ -207,6 +209,8 @@ class StreamedCompletion:
                     read_at = clock.monotonic()
         except TimeoutError:
             raise IncompleteStream(silence()) from None
+        if whole is not None:
+            return self._read_whole(b"".join(whole))
         # What no blank line follows: a last event, a piece of an event, or a body that is no stream at all.
         if last := decoder.close():
             started = accumulator.started
@@ -252,7 +256,11 @@ class StreamedCompletion:
 
     def _read_whole(self, body: bytes) -> None:
         """Read a reply that is no stream: some gateways do not stream for some models."""
-        reply = parse_json(body.removeprefix(b"\xef\xbb\xbf")) if body.strip() else None
+        # Behind it may stand what ends a stream.
+        body = _STREAM_END.sub(b"", body.removeprefix(b"\xef\xbb\xbf"))
+        reply = parse_json(body) if body.strip() else None
+        if isinstance(reply, list) and len(reply) == 1:
+            reply = reply[0]
         choices = reply.get("choices") if isinstance(reply, dict) else None
         if not choices and (reported := error_message(reply)) is not None:
             raise MalformedEvent(reported)
@@ -260,7 +268,7 @@ class StreamedCompletion:
         if not isinstance(reply, dict) or not _are_messages(choices):
             what = "JSON with no message in its choices, " if isinstance(reply, dict) else ""
             raise MalformedEvent(f"{what}{summarize(body, _QUOTED_CHARS)}" if body.strip() else "nothing")
-        numbered = [{"index": place, **choice} for place, choice in enumerate(choices)]
+        numbered = [{"index": place, **choice, "message": _message(choice)} for place, choice in enumerate(choices)]
         whole = {**reply, "choices": numbered}
         self._accumulator.feed(
             Event(json.dumps({**whole, "choices": [_as_delta(choice) for choice in numbered]}).encode())
@@ -294,11 +302,17 @@ def _break_reason(error: httpx2.RequestError) -> str:
 def _are_messages(choices: Any) -> TypeGuard[list[dict[str, Any]]]:
     if not isinstance(choices, list) or not choices:
         return False
-    return all(isinstance(choice, dict) and isinstance(choice.get("message"), dict) for choice in choices)
+    return all(isinstance(choice, dict) and isinstance(_message(choice), dict) for choice in choices)
+
+
+def _message(choice: dict[str, Any]) -> Any:
+    """Return the message of a choice, by whatever name it came."""
+    text = choice.get("text")
+    return choice.get("message") or choice.get("delta") or ({"content": text} if isinstance(text, str) else None)
 
 
 def _as_delta(choice: dict[str, Any]) -> dict[str, Any]:
-    message = choice["message"]
+    message = _message(choice)
     calls = message.get("tool_calls")
     if isinstance(calls, list):
         calls = [{**call, "index": place} if isinstance(call, dict) else call for place, call in enumerate(calls)]

@@ -33,7 +33,8 @@ from amber_nb.testing.report import diff_texts, render_html
 from amber_nb.tools import to_tool_content
 from amber_nb.tools.structured import JsonSchema
 from amber_nb.types import ToolContent, ToolRun
-from amber_nb.wire.stream import CompletionAccumulator, SSEDecoder
+from amber_nb.wire.accumulator import CompletionAccumulator
+from amber_nb.wire.stream import SSEDecoder
 
 sys.path.append(str(Path(__file__).parents[1] / "display"))
 from pathological import PATHOLOGICAL

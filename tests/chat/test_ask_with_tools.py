@@ -265,7 +265,7 @@ def test_a_serial_tools_time_counts_from_when_it_begins(script, clock, askings):
 # --- what must not run
 
 
-@pytest.mark.parametrize("reason", ["content_filter", "length", "banana"])
+@pytest.mark.parametrize("reason", ["content_filter", "length", "MAX_TOKENS", "SAFETY"])
 def test_what_the_model_did_not_finish_does_not_run(script, reason):
     ran = []
 
@@ -277,7 +277,7 @@ def test_what_the_model_did_not_finish_does_not_run(script, reason):
     assert "act({})" in answer._repr_mimebundle_()["text/plain"]
 
 
-@pytest.mark.parametrize("reason", ["stop", "tool_calls", "function_call"])
+@pytest.mark.parametrize("reason", ["stop", "tool_calls", "function_call", "tool_use", "STOP", "eos", "banana"])
 def test_what_it_did_does(script, reason):
     assert script(ending(reason, ADD), "Five.").ask("?", tools=add).tool_runs[0].result == 5
 

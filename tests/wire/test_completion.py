@@ -49,7 +49,7 @@ REFUSED = {
     "detail": ({"detail": "no such model"}, BadReply, "no such model"),
     "details": ({"detail": [{"loc": ["body"], "msg": "field required"}]}, BadReply, "field required"),
     "message": ({"message": "no such model"}, BadReply, "no such model"),
-    "a list": ([BODY], BadReply, "not a chat completion"),
+    "a list": ([BODY, BODY], BadReply, "not a chat completion"),
     "null": (None, BadReply, "null"),
     "a text": ("sorry", BadReply, "sorry"),
     "choices null": (body(choices=None), BadReply, "no message in its choices"),
@@ -140,11 +140,15 @@ STREAMS = {
     "an error after no choices": ([AZURE, OVER + b"\n\n"], BadReply, "", "overloaded"),
     "words": ([HEL, b"upstream error\n\n", LO, DONE], BadReply, "Hel", "upstream error"),
     "NUL, then more": ([HEL, b"\0", LO, DONE], BadReply, "Hel", "not a chat completion"),
-    "NUL at the end": ([HEL, LO, b"\0"], StreamCut, "Hello", "in the middle of an event"),
+    "NUL at the end": ([HEL, LO, b"\0"], None, "Hello", ""),
+    "noise at the end": ([HEL, LO, DONE, b"data: bye\n\n", GATEWAY_TIMEOUT], None, "Hello", ""),
+    "an error at the end": ([HEL, LO, OVER + b"\n\n"], StreamCut, "Hello", "overloaded"),
+    "pings without a name": ([b"data: {}\n\n", HEL, b'data: {"type": "ping"}\n\n', LO, DONE], None, "Hello", ""),
+    "pings of another name": ([HEL, b"event: heartbeat\ndata: 12:30\n\n", LO, DONE], None, "Hello", ""),
     "an error alone": ([OVER + b"\n\n"], BadReply, "", "overloaded"),
     "an error first": ([OVER + b"\n\n", HEL, LO, DONE], BadReply, "", "overloaded"),
     "no stream": ([json.dumps(BODY, indent=1).encode()], None, "Hi", ""),
-    "no stream, then a page": ([json.dumps(BODY).encode() + b"\n\n", GATEWAY_TIMEOUT], StreamCut, "Hi", "an event"),
+    "no stream, then a page": ([json.dumps(BODY).encode() + b"\n\n", GATEWAY_TIMEOUT], None, "Hi", ""),
 }
 
 

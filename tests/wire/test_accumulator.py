@@ -5,7 +5,8 @@ import json
 import pytest
 
 from amber_nb.types import ReasoningDelta, TextDelta, ToolCallDelta
-from amber_nb.wire.stream import CompletionAccumulator, Event, GatewayError, IncompleteStream, MalformedEvent
+from amber_nb.wire.accumulator import CompletionAccumulator, GatewayError, IncompleteStream
+from amber_nb.wire.stream import Event, MalformedEvent
 
 
 def chunk(delta=None, finish=None, index=0, **more):
@@ -162,10 +163,6 @@ def test_an_early_end_is_never_silent(events):
         b"Internal Server Error",
         b"<html>",
         b'{"choices": [',
-        b"[1]",
-        b"null",
-        b'{"choices": null}',
-        b'{"id": 1}',
         b"[" * 100_000,
     ],
 )
@@ -175,18 +172,26 @@ def test_what_is_no_chunk_is_never_silent(data):
 
 
 @pytest.mark.parametrize(
+    "data", [b"[1]", b"null", b'"x"', b'{"choices": null}', b'{"id": 1}', b"{}", b'{"type": "ping"}']
+)
+def test_events_that_say_nothing_are_passed_over_and_are_no_reply(data):
+    assert folded(chunk({"content": "x"}), Event(data), chunk(finish="stop"), Event(data)).text == "x"
+    with pytest.raises(MalformedEvent):
+        folded(Event(data), DONE)
+
+
+@pytest.mark.parametrize(
     "choices",
     [
         5,
         "x",
-        {},
         ["x"],
-        [{"delta": "x"}],
         [{"delta": {"content": 5}}],
-        [{"delta": {"content": ["x"]}}],
+        [{"delta": {"content": [5]}}],
         [{"delta": {"tool_calls": 5}}],
-        [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": {}}}]}}],
+        [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": 5}}]}}],
         [{"index": "x", "delta": {}}],
+        [{"delta": {}, "finish_reason": 5}],
     ],
 )
 def test_a_field_of_the_wrong_kind_is_garbled(choices):
