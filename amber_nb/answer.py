@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 from . import display, log_frames
 from .display import kernel as cell
 from .redact import redact_json_text
-from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, finish_kind, replace_surrogates
+from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, finish_kind, read_tokens, replace_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -249,8 +249,9 @@ class Answer(Generic[T]):
         return _NOTICES.get(finish_kind(self.finish_reason) or "")
 
     def _footer_text(self) -> str:
-        tokens = f"{self.usage.total_tokens:,} tokens" if self.usage is not None else ""
-        return " · ".join(part for part in (self.completion.model, tokens, f"{self.total_s:.1f} s") if part)
+        total = read_tokens(self.usage.to_dict(warnings=False))[2] if self.usage is not None else None
+        tokens = f"{total:,} tokens" if total is not None else ""
+        return " · ".join(str(part) for part in (self.completion.model, tokens, f"{self.total_s:.1f} s") if part)
 
 
 def _pickles(value: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
@@ -15,7 +15,7 @@ from .answer import Answer
 from .cassettes.session import open_session
 from .cassettes.transport import CassetteTransports
 from .chat.ask import AskContext, AskRun, current_cell, show_parameters
-from .chat.messages import extend
+from .chat.messages import extend, without_own_fields
 from .display import kernel as cell
 from .display.kernel import holds_real_answers
 from .errors import CassetteMiss, annotate
@@ -284,7 +284,10 @@ class Amber:
         options = {**answer._options, **changes}
         # None is what `ask` would do by itself; of approvals it says nothing, and is a mistake there.
         options = {name: value for name, value in options.items() if value is not None or name == "require_approval"}
-        return ask(extend(answer.messages, prompt, system="system" in changes), **options)
+        earlier: Sequence[Message] = answer.messages
+        if options.get("model", self._config.model) != (answer._options.get("model") or self._config.model):
+            earlier = without_own_fields(earlier)
+        return ask(extend(earlier, prompt, system="system" in changes), **options)
 
     def _remember(self, answer: Answer[Any]) -> None:
         self._last = answer

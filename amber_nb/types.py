@@ -36,6 +36,8 @@ __all__ = [
     "ToolRun",
     "Waiting",
     "finish_kind",
+    "read_count",
+    "read_tokens",
     "replace_surrogates",
 ]
 
@@ -66,6 +68,23 @@ def finish_kind(reason: str | None) -> FinishKind | None:
     if word == "cancelled":
         return "cancelled"
     return next((kind for kind, words in _FINISH_WORDS.items() if any(each in word for each in words)), "stop")
+
+
+def read_count(value: object) -> int | None:
+    """Return a number of tokens, which some gateways send as a float or a text; None where it is none."""
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else -1.0
+    except ValueError:
+        return None
+    return int(number) if 0 <= number < 1e15 else None
+
+
+def read_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None, int | None]:
+    """Return the tokens of the prompt, of the completion and of both, as far as a usage tells them."""
+    prompt, completion, total = (read_count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    if total is None and prompt is not None and completion is not None:
+        total = prompt + completion
+    return prompt, completion, total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,8 @@ _STORED = re.compile(r"data:([\w.+/-]*) sha256=([0-9a-f]{64}) bytes=(\d+)(?: pix
 _BARE_BASE64 = {"input_audio": "data", "file": "file_data"}
 _COMPARED = 400  # lines of a request that are compared
 _WIDE = 300  # characters of a line that are shown
+_MESSAGE_FIELDS = ("role", "content", "refusal", "tool_calls", "function_call", "name", "audio")
+_CALL_FIELDS = ("id", "type", "function", "custom")
 _BREAK = re.compile(r"(?<!\\)\\n")  # a line break as JSON writes it
 _DIFF_LINES = 80  # lines of a difference that are shown
 
@@ -80,16 +82,37 @@ def fingerprint(method: str, path: str, content: bytes, pixels: Pixels | None = 
 
 def make_key(method: str, path: str, body: Any) -> RequestKey:
     """Return the key of a request whose body holds digests already, as a recording has it."""
-    text = _dumps([method, path, body])
+    text = _dumps([method, path, plain := _without_own_fields(body)])
     by_pixels = None
     if " sha256=" in text:
         if all(found[4] for found in _STORED.finditer(text)):
             by_pixels = _hash(_STORED.sub(lambda found: f"pixels {found[4]}", text))
         text = _STORED.sub(r"\2", text)
     without_results = None
-    if (bare := _drop_results(body)) is not None:
+    if (bare := _drop_results(plain)) is not None:
         without_results = _hash(_STORED.sub(r"\2", _dumps([method, path, bare])))
     return RequestKey(method, path, body, _hash(text), by_pixels, without_results)
+
+
+def _without_own_fields(body: Any) -> Any:
+    """Return the body without what a model's own messages hold beside the documented fields.
+
+    These come from the replies before, and older recordings do not have them.
+    """
+    messages = body.get("messages") if isinstance(body, dict) else None
+    if not isinstance(messages, list):
+        return body
+    return {**body, "messages": [_plain_message(message) for message in messages]}
+
+
+def _plain_message(message: Any) -> Any:
+    if not isinstance(message, dict) or message.get("role") != "assistant":
+        return message
+    plain = {field: value for field, value in message.items() if field in _MESSAGE_FIELDS}
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and all(isinstance(call, dict) for call in calls):
+        plain["tool_calls"] = [{field: call[field] for field in _CALL_FIELDS if field in call} for call in calls]
+    return plain
 
 
 def _drop_results(body: Any) -> Any:

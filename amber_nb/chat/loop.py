@@ -205,9 +205,10 @@ class ChatLoop:
                 if not again:
                     self._schema_error = str(mismatch)
                     return reply
-                message = {"role": "assistant", "content": reply.text}
+                # Many gateways refuse a message without text: an empty reply is not repeated to the model.
+                replied = [assistant_message(reply.completion)] if reply.text else []
                 correction = f"This does not fit the schema. {mismatch} Give the corrected JSON, and nothing else."
-                self._messages = [*self._messages, message, {"role": "user", "content": correction}]
+                self._messages = [*self._messages, *filter(None, replied), {"role": "user", "content": correction}]
             self._emit(TextDelta("\n\n"))
             reply = await self._run_rounds()
         return reply

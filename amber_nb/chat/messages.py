@@ -134,7 +134,7 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
         message["refusal"] = replace_surrogates(str(refusal))
     if isinstance(audio := reply.get("audio"), dict) and audio.get("id"):
         message["audio"] = {"id": audio["id"]}
-    calls = reply.get("tool_calls") or ([{"function": call}] if (call := reply.get("function_call")) else [])
+    calls: Any = reply.get("tool_calls") or ([{"function": call}] if (call := reply.get("function_call")) else [])
     if calls:
         message["tool_calls"] = [each for call in calls if isinstance(call, dict) for each in _function_calls(call)]
     return message
@@ -246,6 +246,8 @@ def extend(earlier: Sequence[Message], prompt: str | Iterable[Message], *, syste
         ValueError: the model waits for the result of a tool call, and the prompt does not give it.
     """
     more = messages_for(prompt, None)
+    # Many gateways refuse a message without content.
+    earlier = [message for message in earlier if not _is_empty_reply(message)]
     last = max((at for at, message in enumerate(earlier) if message.get("role") == "assistant"), default=len(earlier))
     calls = earlier[last].get("tool_calls") or () if last < len(earlier) else ()
     results = {message.get("tool_call_id") for message in (*earlier[last:], *more) if message["role"] == "tool"}
@@ -262,6 +264,11 @@ def extend(earlier: Sequence[Message], prompt: str | Iterable[Message], *, syste
     ids = {call.get("id") for call in calls}
     rest = sorted([*earlier[last + 1 :], *more], key=lambda message: message.get("tool_call_id") not in ids)
     return [*earlier[start : last + 1], *rest]
+
+
+def _is_empty_reply(message: Message) -> bool:
+    said = any(message.get(field) for field in ("content", "refusal", "tool_calls", "function_call", "audio"))
+    return message.get("role") == "assistant" and not said
 
 
 @cache

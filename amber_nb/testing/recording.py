@@ -17,7 +17,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from ..cassettes.file import Cassette, Interaction
 from ..config import cassette_path, display_path
 from ..errors import AmberError, ConfigError
-from ..types import TextDelta
+from ..types import TextDelta, read_tokens
 from ..wire.accumulator import CompletionAccumulator, GatewayError, IncompleteStream
 from ..wire.stream import MalformedEvent, SSEDecoder, error_message, summarize
 from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
@@ -238,15 +238,16 @@ def _summarize(exchange: Interaction) -> ReplySummary:
     except MalformedEvent as problem:
         error = f"BadReply: {problem}"
     completion = fold.completion()
-    usage = completion.usage
+    usage = completion.usage.to_dict(warnings=False) if completion.usage is not None else {}
+    prompt_tokens, completion_tokens, _ = read_tokens(usage)
     return ReplySummary(
         text=fold.text,
         tool_calls=tuple(fold.calls),
         refusal=fold.refusal,
         finish_reason=fold.finish_reason,
         model=completion.model or "",
-        prompt_tokens=usage.prompt_tokens if usage is not None else None,
-        completion_tokens=usage.completion_tokens if usage is not None else None,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
         first_token_s=first_token_s,
         total_s=exchange.took_s,
         error=error,
@@ -259,15 +260,15 @@ def _summarize_json(exchange: Interaction, body: bytes) -> ReplySummary:
         choice = completion["choices"][0]
         reply = choice["message"]
         functions = [call["function"] for call in reply.get("tool_calls") or ()]
-        usage = completion.get("usage") or {}
+        prompt_tokens, completion_tokens, _ = read_tokens(completion.get("usage") or {})
         return ReplySummary(
             text=reply.get("content") or "",
             tool_calls=tuple((function["name"], function["arguments"]) for function in functions),
             refusal=reply.get("refusal"),
             finish_reason=choice.get("finish_reason"),
             model=completion.get("model") or "",
-            prompt_tokens=usage.get("prompt_tokens"),
-            completion_tokens=usage.get("completion_tokens"),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
             total_s=exchange.took_s,
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):

@@ -59,7 +59,7 @@ class ArgumentsError(Exception):
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """Parse the JSON object that a model wrote as arguments; a blank text has none.
+    """Parse the JSON object that a model wrote as arguments; a blank text and `null` have none.
 
     Raises:
         ArgumentsError: the text is no JSON object, repeats a name, holds NaN, an infinite number or a lone surrogate,
@@ -69,7 +69,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
         raise ArgumentsError(
             f"The arguments have {len(text):,} characters; at most {MAX_CHARACTERS:,} are read. Send less."
         )
-    if not text.strip():
+    if text.strip() in ("", "null"):
         return {}
     try:
         value = json.loads(

@@ -75,6 +75,8 @@ def _convert(value: Any) -> ToolContent:
     value = unwrap(value)
     if value is None:
         return ToolContent(text="Done. The tool returned no result.")
+    if isinstance(value, str) and not value:  # many gateways refuse a message without text
+        return ToolContent(text="Done. The tool returned an empty text.")
     if (frame := _frame_of(value)) is not None:
         return _frame_csv(frame, MAX_CHARACTERS)
     if (text := scalar_text(value)) is not None:

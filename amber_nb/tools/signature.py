@@ -113,7 +113,9 @@ class Signature:
             try:
                 checked[name], typed[name] = validate_value(adapter, value, (name,), null_is_default=strict)
             except ArgumentsError as error:
-                mistakes.append(str(error))
+                # Many models write null for what may be left out, also where the hint takes none.
+                if value is not None or name not in by_name or by_name[name].is_required:
+                    mistakes.append(str(error))
         mistakes += [f"{name}: is missing" for name in self._required() if name not in arguments]
         if mistakes:
             raise ArgumentsError("; ".join(mistakes[:10]))

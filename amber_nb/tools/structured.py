@@ -41,6 +41,7 @@ __all__ = ["JsonSchema", "ResponseFormat", "ResponseMismatch", "response_format_
 
 _FIELD = "value"  # the endpoint takes objects only: anything else travels as the one field of an object
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
+_BLOCK = re.compile(r"^[ \t]*```(?:json)?[ \t]*\n(.*?)\n?^[ \t]*```[ \t]*$", re.DOTALL | re.IGNORECASE | re.MULTILINE)
 _ROOT_REFERENCE = re.compile(r"#(?!/(\$defs|definitions)/|[^/])")
 _NOT_IN_NAME = re.compile(r"[^\w-]+", re.ASCII)
 _NOT_STRICT = (
@@ -94,9 +95,8 @@ class ResponseFormat:
         Raises:
             ResponseMismatch: the text is no JSON, or does not fit.
         """
-        fenced = _FENCE.fullmatch(text)  # from models that do not know response_format
         try:
-            value = json.loads(fenced[1] if fenced else text)
+            value = json.loads(_without_fence(text))
         except ValueError as error:
             raise ResponseMismatch(f"This is no JSON: {error}.") from None
         except RecursionError:
@@ -106,6 +106,14 @@ class ResponseFormat:
                 raise ResponseMismatch(f"The only field must be {_FIELD!r}.")
             value = value[_FIELD]
         return self._validate(value), value
+
+
+def _without_fence(text: str) -> str:
+    """Return the JSON in a reply of a model that does not know response_format: in a fence, maybe among words."""
+    if fenced := _FENCE.fullmatch(text):
+        return fenced[1]
+    blocks = _BLOCK.findall(text) if text.lstrip()[:1] not in ("{", "[", '"') else []
+    return blocks[0] if len(blocks) == 1 else text
 
 
 def response_format_of(schema: Any) -> ResponseFormat:

@@ -168,7 +168,8 @@ class Tool:
             ArgumentsError: they do not fit.
         """
         try:
-            return self.binder.bind(ensure_json(arguments), strict=self.spec["function"].get("strict") is True)
+            strict = self.spec.get("function", {}).get("strict") is True
+            return self.binder.bind(ensure_json(arguments), strict=strict)
         except (ArgumentsError, KeyboardInterrupt):
             raise
         except BaseException as error:  # of a user's validator or default: sys.exit ends no answer either
@@ -180,7 +181,8 @@ def tools_from(tools: Any, handlers: Mapping[str, Callable[..., Any]] | None = N
 
     Args:
         tools: one or an iterable of functions and other callables, pydantic model classes, and tool dicts as OpenAI has
-            them; None for none.
+            them; dicts of another type are tools of the gateway's own, such as {"type": "web_search"}, and are sent as
+            they are; None for none.
         handlers: the functions of tool dicts and model classes, by their tool's name. A dict's is called with the
             arguments by name, a model's with the instance.
 
@@ -367,8 +369,29 @@ class _DictBinder:
         return (arguments, None) if self.handler is None else self.handler.bind(arguments, strict=False)
 
 
+def _of_gateway(source: Mapping[str, Any]) -> Tool:
+    """Make a tool that the gateway runs; where the model calls it by its name all the same, the call is returned."""
+    kind = source["type"]
+    inner = source.get(kind)
+    name = inner.get("name") if isinstance(inner, Mapping) else None
+    spec = _copy_spec(source, kind)
+    binder = _DictBinder(JsonSchema({"type": "object"}, kind), None)
+    return Tool(str(name or kind), spec, None, False, False, None, None, binder)
+
+
+def _copy_spec(source: Mapping[str, Any], name: str) -> dict[str, Any]:
+    try:
+        spec = copy.deepcopy(dict(source))
+        json.dumps(spec, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: this tool dict is no JSON ({error}).") from None
+    return spec
+
+
 def _from_dict(source: Mapping[str, Any], handlers: dict[str, Callable[..., Any]]) -> Tool:
     function = source.get("function")
+    if function is None and isinstance(source.get("type"), str) and source["type"] != "function":
+        return _of_gateway(source)
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise ValueError(
             "This dict is no tool: {'type': 'function', 'function': {'name': '…', 'parameters': {…}}} is one."
@@ -376,11 +399,7 @@ def _from_dict(source: Mapping[str, Any], handlers: dict[str, Callable[..., Any]
     name = function["name"]
     if not _NAME.fullmatch(name):
         raise ValueError(f"The tool name {name[:80]!r} is none that OpenAI takes: 1 to 64 of a-z, A-Z, 0-9, _ and -.")
-    try:
-        spec = copy.deepcopy({**source, "function": dict(function)})
-        json.dumps(spec, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{name}: this tool dict is no JSON ({error}).") from None
+    spec = _copy_spec({**source, "function": dict(function)}, name)
     parameters = spec["function"].get("parameters", {"type": "object", "properties": {}})
     if not isinstance(parameters, dict):
         raise ValueError(f"{name}: its parameters must be a JSON schema, a dict.")

@@ -30,7 +30,7 @@ class CallAccumulator:
         self._calls: list[dict[str, Any]] = []  # the arguments in pieces
         self._by_index: dict[int, dict[str, Any]] = {}
 
-    def add(self, raw: dict[str, Any]) -> list[CallDelta]:
+    def add(self, raw: dict[str, Any] | None) -> list[CallDelta]:
         """Add a piece of a call."""
         if raw is None:
             return []

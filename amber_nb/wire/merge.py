@@ -7,7 +7,7 @@ from typing import Any
 __all__ = ["merge", "set_first"]
 
 _LABELS = ("id", "type", "role", "name", "index", "object", "model", "status", "format", "created", "mime_type", "url")
-_EMPTY = (None, "", 0, [], {})
+_EMPTY: tuple[Any, ...] = (None, "", 0, [], {})
 
 
 def merge(into: dict[str, Any], field: str, value: Any) -> None:

@@ -17,7 +17,7 @@ import httpx2
 import jiter
 
 from .. import clock
-from ..types import RequestRow
+from ..types import RequestRow, read_count, read_tokens
 
 __all__ = ["UsageLog"]
 
@@ -150,12 +150,7 @@ def _note(row: RequestRow, data: bytes) -> bool:
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         return False
-    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-        setattr(row, name, _number(usage, name))
-    row.cached_tokens = _number(usage.get("prompt_tokens_details"), "cached_tokens")
-    return True
-
-
-def _number(values: Any, name: str) -> int | None:
-    value = values.get(name) if isinstance(values, dict) else None
-    return value if isinstance(value, int) else None
+    row.prompt_tokens, row.completion_tokens, row.total_tokens = read_tokens(usage)
+    details = usage.get("prompt_tokens_details")
+    row.cached_tokens = read_count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    return row.total_tokens is not None
