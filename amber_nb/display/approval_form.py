@@ -110,7 +110,7 @@ def _field(
         "name": replace_surrogates(name),
         "kind": kind,
         "raw": _json(value, 2) if given else None,
-        "start": _json(start, 2) if _fits(kind, start, options) and start is not None else None,
+        "start": _escape_controls(_json(start, 2)) if _fits(kind, start, options) and start is not None else None,
         "needed": needed,
         "secret": is_secret(name),
         "about": show_controls(shorten(about, _MAX_HINT_CHARS)),
@@ -176,6 +176,11 @@ def _json(value: Any, indent: int | None = None) -> str:
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     # Lone surrogates would not travel; escaped, they do.
     return text if replace_surrogates(text) == text else json.dumps(value, indent=indent)
+
+
+def _escape_controls(text: str) -> str:
+    """Return the same JSON, in which every character is seen: what a default shows is what it is."""
+    return "".join(one if show_controls(one) == one else f"\\u{ord(one):04x}" for one in text)
 
 
 def _no_constant(name: str) -> Any:

@@ -436,6 +436,8 @@ def test_a_default_of_the_function_is_shown_and_a_secret_one_is_not_sent() -> No
     assert starts == {"a": "2", "b": None, "api_key": None}
     assert describe_defaults(call, spec, defaults) == "Not given: a = 2"
     assert describe_defaults(call, spec, {}) == "Not given: a = 1"
+    told = describe_defaults(call, spec, {"b": "a\u202eb\x1b[2J\n"})
+    assert told == 'Not given: a = 1, b = "a\\u202eb\\u001b[2J\\n"'
 
 
 def test_a_card_says_what_the_reader_is_warned_of(page: Page) -> None:
