@@ -100,8 +100,8 @@ def session_id() -> str | None:
 def message_origin() -> tuple[str | None, bool]:
     """Return the session whose message, such as a widget's, is handled now, and whether a running cell lets it through.
 
-    ipykernel 7 does where a page sends it to a subshell, as JupyterLab does from 4.4 on. The session is None outside of
-    such a message.
+    On ipykernel 7 it does where a page sends it to a subshell, as JupyterLab 4.6 does, and Voilà 0.5 and nbclassic do
+    not. The session is None outside of such a message.
     """
     header = _request().get("header", {})
     return (session_id() if _is_message() else None), bool(header.get("subshell_id"))
