@@ -323,9 +323,10 @@ class LiveLayer(comm.LiveWidget):
         self.items[item.number] = item
         if self.can_send:
             item.open()
-        self.next_at = clock.monotonic() + PING_S  # never before a text
-        comm.scheduler.open(self)
-        comm.scheduler.notify(self)
+        if item.is_busy:
+            self.next_at = clock.monotonic() + PING_S  # never before a text
+            comm.scheduler.open(self)
+            comm.scheduler.notify(self)
 
     def close_item(self, item: LiveItem, bundle: Mapping[str, str]) -> None:
         """Keep the settled form of an item for documents that hold an older one."""
