@@ -261,6 +261,11 @@ class LiveLayer(comm.LiveWidget):
         """For how many seconds no page has given a sign of life."""
         return clock.monotonic() - self._heard_at
 
+    @property
+    def age_s(self) -> float:
+        """For how many seconds pages have been able to have it."""
+        return clock.monotonic() - self._opened_at
+
     def deliver(self, now: float) -> float | None:
         """Ask the pages for a sign of life while answers are open; open the layer anew where none comes."""
         if not self._is_busy() or self.comm is None:
@@ -318,9 +323,10 @@ class LiveLayer(comm.LiveWidget):
         self.items[item.number] = item
         if self.can_send:
             item.open()
-        self.next_at = clock.monotonic() + PING_S  # never before a text
-        comm.scheduler.open(self)
-        comm.scheduler.notify(self)
+        if item.is_busy:
+            self.next_at = clock.monotonic() + PING_S  # never before a text
+            comm.scheduler.open(self)
+            comm.scheduler.notify(self)
 
     def close_item(self, item: LiveItem, bundle: Mapping[str, str]) -> None:
         """Keep the settled form of an item for documents that hold an older one."""

@@ -92,9 +92,10 @@ def test_tool_cards_run_nothing(static_page, browser, monkeypatch):
         text = CORPUS[number]
         inspector.handle(ToolProgress(index=number, round=1, name=text, arguments=text, state="waiting"))
         parts = {name: {"type": "string", "description": text, "enum": [text]} for name in (text, "b")}
+        parts["c"] = {"type": "string"}
         call = ToolCall(id="x", name=text, arguments={text: text, "b": [text], "password": text})
-        spec = {"function": {"parameters": {"properties": parts}}}
-        inspector.ask(call, number, spec=spec, check=lambda arguments: "")
+        spec = {"function": {"description": text, "parameters": {"properties": parts}}}
+        inspector.ask(call, number, spec=spec, check=lambda _: "", defaults={"c": text}, warning=text)
     inspector.deliver(0.0)
     view = static_page(part="c")
     for message in sent:

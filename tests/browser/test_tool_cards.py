@@ -54,10 +54,13 @@ def messages() -> list[dict[str, Any]]:
     ]
     for event in (*waiting, *others):
         inspector.handle(event)
-    for shown, properties in zip(waiting, (PROPERTIES, {}), strict=True):
+    seat = {"seat": {"type": "string"}}
+    warning = "This tool says that it changes things."
+    for shown, properties, warned in zip(waiting, (PROPERTIES, seat), ("", warning), strict=True):
         call = ToolCall(id=shown.name, name=shown.name, arguments=json.loads(shown.arguments))
         spec = {"function": {"parameters": {"properties": properties}}}
-        inspector.ask(call, shown.index, spec=spec, check=lambda arguments: "")
+        defaults = {"seat": "any", "hourly": False}
+        inspector.ask(call, shown.index, spec=spec, check=lambda _: "", defaults=defaults, warning=warned)
     inspector.deliver(0.0)
     said: list[dict[str, Any]] = json.loads(json.dumps(sent))
     inspector.close()
@@ -89,6 +92,20 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
         out.screenshot(path=artefacts / f"tools-{theme}-{width}.png")
     view.page.emulate_media(forced_colors="active", reduced_motion="reduce")
     out.screenshot(path=artefacts / f"tools-{theme}-forced.png")
+
+
+def test_a_card_says_what_is_at_stake(static_page: Callable[..., StaticPage], messages: list[dict[str, Any]]) -> None:
+    view = static_page(part="c")
+    for message in messages:
+        view.receive(**message)
+    out = view.output()
+    warning = "This tool says that it changes things."
+    expect(out.get_by_role("group", name="book_flight", exact=True)).to_contain_text(warning)
+    expect(out.get_by_role("group", name="book_flight", exact=True)).to_contain_text('Not given: seat = "any"')
+    expect(out.get_by_text(warning)).to_have_count(2)  # the other is what a screen reader says
+    expect(out.locator("[aria-live=polite]").first).to_have_text(
+        f"A tool waits for your decision: book_flight. {warning}"
+    )
 
 
 def test_a_decision_is_said_once(static_page: Callable[..., StaticPage], messages: list[dict[str, Any]]) -> None:

@@ -249,8 +249,8 @@ class Kernel:
             queue = self.msg_queue._queue
             queue.append((len(queue), None, (self.socket.pop(0),)))
 
-    def comes(self, content, *buffers, kind="comm_msg"):
-        parts = [json.dumps(part).encode() for part in ({"msg_type": kind}, {}, {}, content)]
+    def comes(self, content, *buffers, kind="comm_msg", session="a page"):
+        parts = [json.dumps(part).encode() for part in ({"msg_type": kind, "session": session}, {}, {}, content)]
         self.socket.append([memoryview(b"id"), b"<IDS|MSG>", b"signature", *parts, *buffers])
 
 
@@ -278,6 +278,17 @@ def test_it_hears_its_own_comm_and_each_word_once(kernel, listener):
     assert listener.read() == [({"stop": True}, [b"a file"])]
     assert listener.read() == []
     assert len(kernel.msg_queue._queue) == 5  # nothing was taken away from the kernel
+
+
+def test_it_knows_the_pages_that_it_has_heard(kernel, listener):
+    kernel.comes(custom({"hello": 0}, comm_id="another's"), session="no page of ours")
+    kernel.comes({"code": "1"}, kind="execute_request", session="a console")
+    kernel.comes(custom({"hello": 0}), session=3)
+    assert len(listener.read()) == 1
+    assert listener.sessions == set()
+    kernel.comes(custom({"hello": 0}))
+    listener.read()
+    assert listener.sessions == {"a page"}
 
 
 def test_what_is_no_message_is_passed_over(kernel, listener):

@@ -89,7 +89,8 @@ export function renderCalls({ model, el }) {
       const card = (call.card = new Card(el, ask, { send, everyone, title: call.name }, signal));
       call.fold.after(card.el);
       // It takes no focus: the reader's next key may be meant for the cell.
-      spoken.textContent = `A tool waits for your decision: ${call.name.textContent}`;
+      const { warning = "" } = ask;
+      spoken.textContent = `A tool waits for your decision: ${call.name.textContent}${warning && `. ${warning}`}`;
     } else if (had) {
       (next()?.el ?? cell())?.focus({ preventScroll: true });
     }
