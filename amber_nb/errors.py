@@ -17,10 +17,12 @@ with the remedy added by `annotate` (a traceback shows an exception's notes).
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from .error_body import error_message, summarize
 from .redact import MASK
 from .types import PartialAnswer, replace_surrogates
 
@@ -35,6 +37,7 @@ __all__ = [
     "StreamCut",
     "ToolError",
     "annotate",
+    "gateway_reason",
     "is_out_of_quota",
 ]
 
@@ -106,9 +109,9 @@ def annotate(error: BaseException, *, base_url: str, key: str | None) -> None:
     """
     for cause in _causes(error):
         _mask_error(cause, key or "")
-    note = _remedy(error, base_url)
-    if note and note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+    for note in (_reason_note(error, key or ""), _remedy(error, base_url)):
+        if note and note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
 
 def is_out_of_quota(error: BaseException) -> bool:
@@ -116,9 +119,39 @@ def is_out_of_quota(error: BaseException) -> bool:
     if {getattr(error, "code", None), getattr(error, "type", None)} & _QUOTA_CODES:
         return True
     # LiteLLM passes on the words alone. A rate limit mentions quotas, too: only the words of OpenAI's message count.
-    return getattr(error, "status_code", None) == 429 and any(sign in str(error) for sign in _QUOTA_SIGNS)
+    words = gateway_reason(error)
+    return getattr(error, "status_code", None) == 429 and any(sign in words for sign in _QUOTA_SIGNS)
 
 
+def gateway_reason(error: BaseException) -> str:
+    """Return what the gateway says of a refusal, in one line, whatever form its body has; "" where it says nothing."""
+    response = getattr(error, "response", None)
+    if response is None:
+        return ""
+    try:
+        text = response.text
+    except Exception:  # a body that was not read, or is no text
+        text = ""
+    try:
+        reason = error_message(json.loads(text)) or ""
+    except (ValueError, RecursionError):
+        reason = ""
+    return " ".join((reason or summarize(text, _REASON_CHARS) or str(error)).split())[:_REASON_CHARS]
+
+
+def _reason_note(error: BaseException, key: str) -> str | None:
+    """Return a note with what the gateway said, where the SDK's message does not say it."""
+    if not isinstance(getattr(error, "status_code", None), int):
+        return None
+    reason = _mask_value(gateway_reason(error), key)
+    if not reason or reason in " ".join(str(error).split()):
+        return None
+    if reason.startswith("a web page"):
+        return f"amber: instead of an answer came {reason}: is a firewall, a proxy or a sign-in page in between?"
+    return f"amber: the gateway says: {reason}"
+
+
+_REASON_CHARS = 300
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "budget_exceeded"}
 _UNKNOWN_HOST_SIGNS = ("Name or service not known", "nodename nor servname", "getaddrinfo", "resolution")
 _QUOTA_SIGNS = ("insufficient_quota", "exceeded your current quota", "check your plan and billing")
@@ -142,6 +175,8 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
             f"amber: {base_url} does not accept the key. Keys begin with 'ambrs-' and belong to one domain: compare "
             "AMBER_API_KEY with the key in amber's settings, or store a new one with amber.login() or `amber-nb login`."
         )
+    if status == 403 and gateway_reason(error).startswith("a web page"):
+        return "amber: the gateway was not reached: what stands in between refuses the request. Ask your IT."
     if status == 403:
         return (
             "amber: the key is known, but it may not do this. Ask your amber administrator for access to the model, "

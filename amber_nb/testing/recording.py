@@ -16,10 +16,11 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from ..cassettes.file import Cassette, Interaction
 from ..config import cassette_path, display_path
+from ..error_body import error_message, summarize
 from ..errors import AmberError, ConfigError
 from ..types import TextDelta, read_tokens
 from ..wire.accumulator import CompletionAccumulator, GatewayError, IncompleteStream
-from ..wire.stream import MalformedEvent, SSEDecoder, error_message, summarize
+from ..wire.stream import MalformedEvent, SSEDecoder
 from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
 from .runs import CassetteRun, CellExchange, Result, dump_notebook
 

@@ -412,7 +412,17 @@ def _of_gateway(source: Mapping[str, Any]) -> Tool:
     name = inner.get("name") if isinstance(inner, Mapping) else None
     spec = _copy_spec(source, kind)
     binder = _DictBinder(JsonSchema({"type": "object"}, kind), None)
-    return Tool(str(name or kind), spec, None, False, False, None, None, binder)
+    return Tool(
+        name=str(name or kind),
+        spec=spec,
+        function=None,
+        is_async=False,
+        serial=False,
+        require_approval=None,
+        timeout_s=None,
+        read_only=None,
+        binder=binder,
+    )
 
 
 def _copy_spec(source: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from typing import Any
 
 from openai.types.chat import ChatCompletion
 
+from ..error_body import error_message, summarize
 from ..types import Delta, ReasoningDelta, TextDelta, ToolCallDelta, finish_kind
 from .call_accumulator import CallAccumulator
 from .merge import merge, set_first
-from .stream import Event, MalformedEvent, error_message, parse_json, summarize
+from .stream import Event, MalformedEvent, parse_json
 from .thinking import ThinkingSplitter, split_thinking
 
 __all__ = ["CompletionAccumulator", "GatewayError", "IncompleteStream", "part_texts", "read_tool_names"]

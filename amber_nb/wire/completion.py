@@ -14,11 +14,12 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from .. import clock
+from ..error_body import error_message, summarize
 from ..errors import BadReply, StreamCut
 from ..types import ChatEvent, Delta, Reply, RequestSent, TextDelta, Waiting
 from .accumulator import CompletionAccumulator, GatewayError, IncompleteStream, read_tool_names
 from .retry import RetryDelay, RetryPolicy
-from .stream import Event, MalformedEvent, SSEDecoder, error_message, parse_json, summarize
+from .stream import Event, MalformedEvent, SSEDecoder, parse_json
 
 __all__ = ["CLOSE_REASON", "ReaderClosed", "StreamedCompletion"]
 

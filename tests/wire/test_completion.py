@@ -10,9 +10,9 @@ import pytest
 from gateway import DONE, Said, chunk, serve
 
 from amber_nb import Amber, BadReply, StreamCut
+from amber_nb.error_body import error_message, summarize
 from amber_nb.types import TextDelta
 from amber_nb.wire.completion import StreamedCompletion
-from amber_nb.wire.stream import error_message, summarize
 
 MESSAGE = {"role": "assistant", "content": "Hi"}
 CHOICE = {"index": 0, "finish_reason": "stop", "message": MESSAGE}

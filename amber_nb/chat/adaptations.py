@@ -1,0 +1,110 @@
+"""What `ask` adds to a request by itself, and leaves out where a gateway or a model refuses it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import openai
+
+from ..errors import gateway_reason
+from .messages import own_fields, without_own_fields
+
+__all__ = ["Adaptations", "adapt", "find_adaptation", "parameter_note"]
+
+# name: what the gateway refuses, and what is done about it from then on
+ADAPTATIONS = {
+    "system_role": "refuses the role developer: instructions go as system (Amber(system_role='system') says so at once)",
+    "stream_options": "refuses stream_options: they are left out, and so the usage may be missing",
+    "response_format": "refuses response_format: the schema goes into the instructions",
+    "message_fields": "refuses fields that the model itself sent, such as its thinking: they are left out",
+    "stream": "cannot stream: the answer comes in one piece",
+}
+_NOT = r"(not|n't|un)\W?\w*\W*(support|allow|permit|implement|enabl|possible|available|work)"
+_NO_STREAM = re.compile(
+    rf"\bstream(ing)?\b(?!_)[^.]{{0,60}}{_NOT}|{_NOT}[^.]{{0,60}}\bstream(ing)?\b(?!_)", re.IGNORECASE
+)
+_RENAMED = {"max_tokens": "max_completion_tokens"}  # parameters that newer models know by another name
+_REFUSED = (400, 404, 405, 415, 422, 501)
+
+
+class Adaptations:
+    """What a client has learnt of each model; kept in the cassette, too.
+
+    Args:
+        learnt: names of adaptations by model, of the recordings.
+    """
+
+    def __init__(self, learnt: Mapping[str, frozenset[str]] | None = None) -> None:
+        self._by_model = {model: set(names) for model, names in (learnt or {}).items()}
+
+    def of(self, model: object) -> set[str]:
+        """Return the adaptations of a model, to be read or added to."""
+        return self._by_model.setdefault(str(model), set())
+
+
+def adapt(body: Mapping[str, Any], names: Sequence[str] | set[str]) -> dict[str, Any]:
+    """Return a request's body without what was refused."""
+    adapted = dict(body)
+    if "message_fields" in names:
+        adapted["messages"] = without_own_fields(adapted["messages"])
+    if "response_format" in names and "response_format" in adapted:
+        schema = adapted.pop("response_format").get("json_schema", {}).get("schema", {})
+        adapted["messages"] = _with_instruction(adapted["messages"], schema)
+    if "system_role" in names:
+        adapted["messages"] = [
+            {**message, "role": "system"} if message.get("role") == "developer" else message
+            for message in adapted["messages"]
+        ]
+    if "stream_options" in names or "stream" in names:
+        adapted.pop("stream_options", None)
+    return adapted
+
+
+def _with_instruction(messages: Sequence[dict[str, Any]], schema: Any) -> list[dict[str, Any]]:
+    text = (
+        "Answer with one JSON value that fits this JSON schema, and with nothing else: "
+        f"{json.dumps(schema, ensure_ascii=False)}"
+    )
+    first = messages[0] if messages else {}
+    if first.get("role") in ("developer", "system") and isinstance(first.get("content"), str):
+        return [{**first, "content": f"{first['content']}\n\n{text}"}, *messages[1:]]
+    return [{"role": "developer", "content": text}, *messages]
+
+
+def find_adaptation(error: openai.APIStatusError, body: Mapping[str, Any], *, own_role: bool) -> str | None:
+    """Return what of a request that `ask` decided on by itself this refusal is about; None where it is the user's.
+
+    Args:
+        error: the refusal.
+        body: of the request.
+        own_role: whether the role developer is of `ask`'s choice.
+    """
+    if error.status_code not in _REFUSED:
+        return None
+    reason = gateway_reason(error).lower()
+    roles = {message.get("role") for message in body["messages"]}
+    if own_role and "developer" in roles and "developer" in reason:
+        return "system_role"
+    if "stream_options" in body and ("stream_options" in reason or "include_usage" in reason):
+        return "stream_options"
+    if any(field.lower() in reason for field in own_fields(body["messages"])):
+        return "message_fields"
+    if "response_format" in body and any(word in reason for word in ("response_format", "json_schema", "json schema")):
+        return "response_format"
+    return "stream" if _NO_STREAM.search(reason) else None
+
+
+def parameter_note(error: openai.APIStatusError, params: Mapping[str, Any]) -> str | None:
+    """Return a note on a refusal that names a parameter of the user's, and what to do; None where it names none."""
+    if error.status_code not in _REFUSED:
+        return None
+    reason = gateway_reason(error)
+    named = [getattr(error, "param", None), *params]
+    for name in filter(None, named):
+        if name in params and re.search(rf"\b{re.escape(name)}\b", f"{reason} {named[0] or ''}"):
+            other = f", or take {_RENAMED[name]}=" if name in _RENAMED else ""
+            return f"amber: the gateway or the model refuses {name}=, which this ask sends. Leave it out{other}."
+    return None
