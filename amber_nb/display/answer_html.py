@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from .cards import QUIET_STYLE, SMALL_STYLE, format_arguments
 from .escape import escape_code, escape_text, host_hint, link_target, shorten
-from .highlight import CODE_STYLE, code_block, code_html, colouring_cost, theme_colours
+from .highlight import CODE_STYLE, MOST_COLOURED, code_block, code_html, colouring_cost, theme_colours
 from .markdown_parser import CLOSERS, is_safe_math, parse_blocks
 
 __all__ = ["answer_html", "markdown_html"]
@@ -20,7 +20,6 @@ __all__ = ["answer_html", "markdown_html"]
 _SMALLEST = 4_096  # bytes: the frame and its notes need some room whatever is asked for
 _RESERVED = 1_400  # bytes: the note at a cut takes up to 400, the declarations of the colours up to 600
 _MOST_PARSED = 300_000  # characters: about two seconds of parsing
-_MOST_COLOURED = 50_000  # characters of code in one answer
 _SHOWN_TARGET = 200
 _PILL_STYLE = (
     "display:inline-block;margin:0 0 .5em;padding:0 .7em;border:1px solid rgba(128,128,128,.6);border-radius:1em;"
@@ -203,7 +202,7 @@ class _Renderer:
         self.output = output
         self.line = 0  # of the text that is rendered, from 0
         self.colours = ""  # the letters of the colours that code used
-        self._colouring = _MOST_COLOURED
+        self._colouring = MOST_COLOURED
         self._links: list[tuple[tuple[str, str] | None, str, list[str]]] = []  # target, address and label of open links
 
     def render(self, tokens: Sequence[Token]) -> None:

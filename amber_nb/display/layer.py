@@ -6,7 +6,7 @@ bits, which the kernel announces. The protocol, in full; `a` is the number of an
     page → kernel   {"hello": 1}                  a page has the layer
                     {"stale": [id]}               these hooks stand in its documents
                     {"here": 1}                   the answer to a ping
-                    {"a": a, "s": …}              of the text's view: comm.py; `drawn`: the answer is on the page
+                    {"a": a, "s": …}              of the text's view: comm.py, rich_text.py; `drawn`: it is on the page
                     {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
                     {"heal": id}                  the document still holds the snapshot of a settled answer
     kernel → page   {"a": a, "open": {"id", "title", "badge", "strip", "tools"}}   an answer begins
@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 from .. import clock
 from . import comm
 from .cards import StripItem
+from .rich_text import RichText
 from .tool_inspector import ToolInspector
 
 __all__ = ["LiveAnswer", "LiveLayer", "live_layer"]
@@ -89,6 +90,7 @@ class LiveAnswer:
             self.number = layer.next_number()
         self._stream = comm.DeltaStream(lambda message: self._post({"s": message}), hears=layer.hears)
         self._append = self._stream.fresh.append
+        self._rich_text = RichText(self._stream.send)
         self.calls = ToolInspector(lambda message: self._post({"c": message}), layer) if tools else None
         comm.scheduler.open(self._stream)
         with _lock:
@@ -140,6 +142,7 @@ class LiveAnswer:
                 self._notify()
             if text.get("stop"):
                 self.stop()
+            self._rich_text.ask(text.get("blocks"))
         if isinstance(calls, dict) and self.calls is not None:
             self.calls.receive(calls)
 
@@ -154,6 +157,7 @@ class LiveAnswer:
         """Send nothing any more."""
         comm.scheduler.close(self._stream)
         self._stream.close()
+        self._rich_text.close()
         if self.calls is not None:
             self.calls.close()
 

@@ -5,6 +5,7 @@ import { attributes, make, on } from "./dom.js";
 import { Flow, ms } from "./smoothing.js";
 import { Following } from "./following.js";
 import { Painter } from "./markdown/painter.js";
+import { RichText } from "./rich_text.js";
 import { StopButton } from "./stop.js";
 import { strip } from "./strip.js";
 import { Speech, facts } from "./status_and_speech.js";
@@ -61,12 +62,16 @@ export function renderAnswer(el, answer) {
 
   // --- text comes in
 
-  const painter = new Painter(page, { onHidden: () => (hidden.hidden = false) });
   const { receiver } = answer;
   const speech = new Speech();
   const flow = new Flow();
   const still = doc.defaultView?.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const following = new Following(status, signal);
+  const richText = new RichText(answer.looks, answer.typeset, () => following.keepUp(), signal);
+  const painter = new Painter(page, {
+    onHidden: () => (hidden.hidden = false),
+    onClosed: (block) => richText.add(block),
+  });
   let waiting = ""; // received, not painted
   let shown = 0;
 
@@ -100,6 +105,7 @@ export function renderAnswer(el, answer) {
       waiting = waiting.slice(at);
       shown += at;
       painter.paint();
+      richText.ask();
       if (!page.parentNode && waiting.length <= FAR) {
         log.append(page);
         log.style.minHeight = "";

@@ -110,7 +110,8 @@ class Layer {
 
   /** @param {number} number @param {Announcement} announcement */
   open(number, announcement) {
-    const answer = new LiveAnswer(announcement, (message) => this.send({ a: number, ...message }), () => this.interrupt());
+    const send = (/** @type {object} */ message) => this.send({ a: number, ...message });
+    const answer = new LiveAnswer(announcement, send, () => this.interrupt(), this.documents.typeset);
     this.answers.set(number, answer);
     if (this.answers.size === 1) this.observer.observe(this.doc.body, { childList: true, subtree: true });
     this.draw(this.doc.body);

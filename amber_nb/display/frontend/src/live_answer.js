@@ -4,6 +4,7 @@
 import { renderAnswer } from "./answer_view.js";
 import { renderCalls } from "./calls_view.js";
 import { make } from "./dom.js";
+import { Looks } from "./rich_text.js";
 import { Receiver } from "./receiver.js";
 
 /** @typedef {import("./receiver.js").Message} Message */
@@ -27,8 +28,9 @@ export class LiveAnswer {
    * @param {Announcement} announcement
    * @param {(message: object) => void} send to the kernel
    * @param {() => void} interrupt the kernel
+   * @param {((el: HTMLElement) => Promise<void> | void) | null} [typeset] formulas, where the front end can
    */
-  constructor({ id, title, badge = "", strip = [], tools = false }, send, interrupt) {
+  constructor({ id, title, badge = "", strip = [], tools = false }, send, interrupt, typeset = null) {
     this.id = id;
     this.hook = `amber-live-${id}`;
     this.title = title;
@@ -37,6 +39,8 @@ export class LiveAnswer {
     this.tools = tools;
     this.send = send;
     this.interrupt = interrupt;
+    this.typeset = typeset;
+    this.looks = new Looks((blocks) => send({ s: { blocks } }));
     this.text = "";
     this.note = "";
     this.stopping = false;
@@ -60,6 +64,7 @@ export class LiveAnswer {
     if (typeof message.n === "string") this.note = message.n;
     else if (text) this.note = "";
     this.stopping ||= !!message.stopping;
+    this.looks.take(message.looks);
     for (const listener of this.listeners) {
       listener.text(text);
       listener.note(this.note);

@@ -106,12 +106,15 @@ export class CodeLeaf extends Block {
   /**
    * @param {string} fence what opened it; empty for indented code
    * @param {number} indent columns before the fence, which its lines are spared, too
+   * @param {string} language the word after the fence
    * @param {Block} parent
    */
-  constructor(fence, indent, parent) {
+  constructor(fence, indent, language, parent) {
     super(make(parent.el, "pre"), parent);
     this.fence = fence;
     this.indent = indent;
+    this.language = language;
+    this.whole = true; // nothing of it has gone
     /** Blank lines that count only if more code follows; the first line needs no line break before it. */
     this.blanks = -1;
     this.into = make(this.el, "code");
@@ -138,6 +141,7 @@ export class CodeLeaf extends Block {
     const gone = line >= 0 && line < from + 2000 ? line + 1 : from;
     node.deleteData(0, gone);
     this.resize(-gone);
+    this.whole = false;
     return true;
   }
 

@@ -1,0 +1,105 @@
+"""What makes an answer pleasant to read while it is written, in a real JupyterLab: nothing jumps when it is settled."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from answers import ANSWER
+from labpages import PAINTED
+from playwright.sync_api import expect
+from test_view_in_lab import setup
+
+pytestmark = pytest.mark.browser
+
+FORMULAS = r"""
+As a block:
+
+$$
+\int_0^\infty e^{-x^2}\,dx
+= \frac{\sqrt{\pi}}{2}
+- 0
+$$
+
+and one that is refused, \(\href{https://x.y}{x}\), as source.
+
+```python
+def load(path: str) -> list[str]:
+    return [line.strip() for line in open(path)]  # all of it
+```
+
+The very end.
+"""
+TEXT = ANSWER + FORMULAS
+LIVE = """
+from amber_nb.display.answer_html import answer_html
+view = View(model="azure/gpt-5.4", on_stop=stopped.set)
+view.feed(ANSWER)
+stopped.wait(60)
+html = answer_html(ANSWER, footer="azure/gpt-5.4 · 412 tokens · 3 s")
+view.settle({"text/html": html, "text/plain": ANSWER})
+"""
+TYPESET = ANSWER.count("$") // 2 + 1 - ANSWER.count("$$") // 2
+LOOKS = """root => [...root.querySelectorAll('pre code b, pre code i, pre code span')].map(el =>
+  [el.tagName, el.textContent.trimEnd(), getComputedStyle(el).color])"""
+PARTS = """root => [...root.querySelectorAll('h2, h3, p, li, th, td, pre, blockquote, hr, mjx-container')]
+  .filter(el => !el.matches('li > p')).map(el => {
+    const { top, height, width } = el.getBoundingClientRect();
+    return [el.tagName, top - root.closest('.jp-OutputArea').getBoundingClientRect().top, height, width];
+  })"""
+HEIGHT = "root => root.closest('.jp-OutputArea').getBoundingClientRect().height"
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_nothing_jumps_when_it_is_settled(notebook: Callable[..., Any], artefacts: pathlib.Path, theme: str) -> None:
+    book = notebook([setup(TEXT), LIVE], theme=f"JupyterLab {theme}")
+    book.run(0, wait=True)
+    book.run(1)
+    out = book.output(1)
+    expect(out.locator(".amber-text")).to_contain_text("The very end.")
+    expect(out.locator(".amber-text mjx-container")).to_have_count(TYPESET)
+    expect(out.locator(".amber-text pre b")).to_have_count(6)
+    expect(out.locator(".amber-text .amber-math > code")).to_have_text(r"\(\href{https://x.y}{x}\)")
+    live = out.locator(".amber-view").evaluate(PARTS)
+    height = out.locator(".amber-view").evaluate(HEIGHT)
+    looks = out.locator(".amber-text").evaluate(LOOKS)
+    out.screenshot(path=artefacts / f"comfort-live-{theme.lower()}.png")
+    out.locator(".amber-stop").click()
+    book.finished(1)
+    expect(out.locator(".amber-answer mjx-container")).to_have_count(TYPESET)
+    expect(out.locator(".amber-view")).to_have_count(0)
+    settled = out.locator(".amber-answer").evaluate(PARTS)
+    out.screenshot(path=artefacts / f"comfort-settled-{theme.lower()}.png")
+    assert [part[0] for part in live] == [part[0] for part in settled]
+    moved = [
+        (was, now)
+        for was, now in zip(live, settled, strict=True)
+        if any(abs(one - other) > 1 for one, other in zip(was[1:], now[1:], strict=True))
+    ]
+    assert not moved
+    assert abs(out.locator(".amber-answer").evaluate(HEIGHT) - height) < 20
+    assert out.locator(".amber-answer").evaluate(LOOKS) == looks
+    assert len(looks) > 15
+
+
+END = """root => root.closest('.jp-OutputArea').getBoundingClientRect().bottom
+  - document.querySelector('.jp-WindowedPanel-outer').getBoundingClientRect().bottom"""
+
+
+def test_a_reader_who_follows_the_end_ends_at_the_end(notebook: Callable[..., Any]) -> None:
+    book = notebook([setup(TEXT * 3), LIVE, "# next", "# last"])
+    book.run(0, wait=True)
+    book.run(1)
+    out = book.output(1)
+    expect(out.locator(".amber-text mjx-container")).to_have_count(3 * TYPESET)
+    out.locator(".amber-status").evaluate("el => el.scrollIntoView({ block: 'end' })")
+    book.page.evaluate(PAINTED)
+    assert abs(out.locator(".amber-view").evaluate(END)) < 20
+    out.locator(".amber-stop").focus()
+    book.page.keyboard.press("Enter")
+    book.finished(1)
+    expect(out.locator(".amber-answer mjx-container")).to_have_count(3 * TYPESET)
+    expect(out.locator(".amber-view")).to_have_count(0)
+    assert abs(out.locator(".amber-answer").evaluate(END)) < 20
