@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from answers import ANSWER
+from answers import ANSWER, LONG
 from labpages import PAINTED
 from playwright.sync_api import expect
 from test_view_in_lab import setup
@@ -94,7 +95,7 @@ def test_a_reader_who_follows_the_end_ends_at_the_end(notebook: Callable[..., An
     book.run(1)
     out = book.output(1)
     expect(out.locator(".amber-text mjx-container")).to_have_count(3 * TYPESET)
-    out.locator(".amber-status").evaluate("el => el.scrollIntoView({ block: 'end' })")
+    out.locator(".amber-view").evaluate("el => el.scrollIntoView({ block: 'end' })")
     book.page.evaluate(PAINTED)
     assert abs(out.locator(".amber-view").evaluate(END)) < 20
     out.locator(".amber-stop").focus()
@@ -103,3 +104,54 @@ def test_a_reader_who_follows_the_end_ends_at_the_end(notebook: Callable[..., An
     expect(out.locator(".amber-answer mjx-container")).to_have_count(3 * TYPESET)
     expect(out.locator(".amber-view")).to_have_count(0)
     assert abs(out.locator(".amber-answer").evaluate(END)) < 20
+
+
+# --- Stop stays in sight
+
+
+SHOW = "view = View(model='azure/gpt-5.4', on_stop=stopped.set)\nview.feed(ANSWER)\nassert stopped.wait(60)\n"
+SETTLE = "view.settle({'text/html': '<p>settled</p>', 'text/plain': 'settled'})"
+PLACES = {
+    "output": SHOW + SETTLE,
+    "Output": "import ipywidgets\nout = ipywidgets.Output()\ndisplay(out)\nwith out:\n    "
+    + SHOW.replace("\n", "\n    "),
+    "scrolled": SHOW + SETTLE,
+}
+HELD = """el => {
+  const { top, bottom, left, right } = el.getBoundingClientRect();
+  const outer = el.closest('.jp-WindowedPanel-outer').getBoundingClientRect();
+  const hit = el.ownerDocument.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+  return top >= outer.top && bottom <= outer.bottom + 1 && el.contains(hit);
+}"""
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_stop_is_in_sight_wherever_the_reader_is(
+    notebook: Callable[..., Any], artefacts: pathlib.Path, place: str
+) -> None:
+    book = notebook([setup(LONG[:8_000]), PLACES[place], "# next"])
+    book.run(0, wait=True)
+    book.run(1)
+    out = book.output(1)
+    expect(out.locator(".amber-text")).to_contain_text("Paragraph 230")
+    if place == "scrolled":
+        book.page.evaluate("jupyterapp.commands.execute('notebook:enable-output-scrolling')")
+        expect(book.cell(1)).to_have_class(re.compile("jp-mod-outputsScrolled"))
+    stop = out.get_by_role("button", name="Stop this answer")
+    expect(stop).to_have_count(1)
+    for paragraph in (5, 100, 200):
+        mark = out.get_by_text(f"Paragraph {paragraph} of", exact=False)
+        mark.evaluate("el => el.scrollIntoView({ block: 'center' })")
+        book.page.evaluate(PAINTED)
+        assert stop.evaluate(HELD), paragraph
+    book.page.screenshot(path=artefacts / f"stop-{place}.png")
+    # Where it is in the order of the Tab key has not changed: after the text.
+    assert stop.evaluate(
+        "el => !!(el.closest('.amber-view').querySelector('.amber-text')"
+        ".compareDocumentPosition(el) & Node.DOCUMENT_POSITION_FOLLOWING)"
+    )
+    stop.click()
+    book.finished(1)
+    if place != "Output":
+        expect(out.get_by_text("settled")).to_be_visible()
+        expect(book.page.locator(".amber-stop, .amber-through")).to_have_count(0)

@@ -175,7 +175,7 @@ PLACE = """() => {
   const page = document.querySelector('.jp-WindowedPanel-outer'), { top, bottom } = page.getBoundingClientRect();
   const box = selector => document.querySelector(selector).getBoundingClientRect();
   return { scrolled: page.scrollTop, height: box('.amber-text').height,
-           end: Math.round(box('.amber-status').bottom - bottom), below_top: box('.amber-status').bottom - top };
+           end: Math.round(box('.amber-view').bottom - bottom), below_top: box('.amber-view').bottom - top };
 }"""
 
 

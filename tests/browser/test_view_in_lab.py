@@ -196,7 +196,7 @@ def test_axe_finds_nothing_in_labs_own_style(
     ink, ground = out.locator(".amber-text p").first.evaluate(colours)
     light = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, ground)]
     assert (light[0] < light[1]) == (theme == "Light")
-    judge(book.page, axe, ".amber-view", artefacts / f"axe-lab-live-{theme.lower()}.json")
+    judge(book.page, axe, ".amber-view", artefacts / f"axe-lab-live-{theme.lower()}.json", width=4_000)
     out.locator(".amber-stop").click()
     book.finished(1)
     expect(out.locator("mjx-container").first).to_be_visible()
@@ -225,7 +225,7 @@ def test_stop_by_keyboard_runs_no_cell(notebook: Callable[..., Any]) -> None:
     assert book.cell(1).locator(".jp-InputPrompt").inner_text() == "[2]:"  # it has not run anything else
 
 
-END = """() => document.querySelector('.amber-status').getBoundingClientRect().bottom
+END = """() => document.querySelector('.amber-view').getBoundingClientRect().bottom
   - document.querySelector('.jp-WindowedPanel-outer').getBoundingClientRect().bottom"""
 
 

@@ -66,7 +66,7 @@ export function renderAnswer(el, answer) {
   const speech = new Speech();
   const flow = new Flow();
   const still = doc.defaultView?.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const following = new Following(status, signal);
+  const following = new Following(view, signal);
   const richText = new RichText(answer.looks, answer.typeset, () => following.keepUp(), signal);
   const painter = new Painter(page, {
     onHidden: () => (hidden.hidden = false),

@@ -6,6 +6,7 @@ import { renderCalls } from "./calls_view.js";
 import { make } from "./dom.js";
 import { Looks } from "./rich_text.js";
 import { Receiver } from "./receiver.js";
+import * as sight from "./sight.js";
 
 /** @typedef {import("./receiver.js").Message} Message */
 /**
@@ -16,7 +17,7 @@ import { Receiver } from "./receiver.js";
  * @property {[string, string[], string][]} [strip] the images that were sent
  * @property {boolean} [tools]
  */
-/** @typedef {{ host: HTMLElement, over: HTMLElement, focused: HTMLElement | null, dispose: () => void }} View */
+/** @typedef {{ host: HTMLElement, over: HTMLElement, areas: Element[], focused: HTMLElement | null, dispose: () => void }} View */
 /** @typedef {{ text: (text: string) => void, note: (note: string) => void, stopping: () => void }} Listener */
 
 const CLAIM = Symbol.for("amber_nb.claim"); // on an element: the layer that draws over it
@@ -104,6 +105,8 @@ export class LiveAnswer {
     host.classList.add(DRAWN);
     const { focused } = view;
     host.append(view.over);
+    sight.close(view.areas);
+    view.areas = sight.open(host);
     if (focused && host.ownerDocument.activeElement === host.ownerDocument.body) focused.focus({ preventScroll: true });
   }
 
@@ -126,7 +129,7 @@ export class LiveAnswer {
     }
     ends.push(renderAnswer(over, this));
     /** @type {View} */
-    const view = { host, over, focused: null, dispose: () => ends.forEach((end) => end()) };
+    const view = { host, over, areas: [], focused: null, dispose: () => ends.forEach((end) => end()) };
     over.addEventListener("focusin", ({ target }) => (view.focused = /** @type {HTMLElement} */ (target)));
     // With an element that is taken away, the focus goes to nobody; a reader takes it somewhere.
     over.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && (view.focused = null));
@@ -145,10 +148,11 @@ export class LiveAnswer {
 
   /** @param {View[]} views */
   end(views) {
-    for (const { host, over, dispose } of views) {
+    for (const { host, over, areas, dispose } of views) {
       dispose();
       over.remove();
       release(host);
+      sight.close(areas);
     }
     this.views = this.views.filter((view) => !views.includes(view));
   }
