@@ -26,7 +26,17 @@ _PILL_STYLE = (
     "font-size:85%"
 )
 _ASIDE_STYLE = "margin:0 0 1em;padding:0 0 0 12px;border-left:3px solid rgba(128,128,128,.3)"
-_TAGS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "li", "thead", "tbody", "tr", "em", "strong", "s"}
+_TAGS = {"p", "blockquote", "ul", "li", "thead", "tbody", "tr", "em", "strong", "s"}
+# Two levels down, below the headings of most notebooks; their size is in their style, as Lab's h5 and h6 are no larger
+# than text. Lab's table of contents and nbclassic's leave out what has the class.
+_HEADINGS = {
+    f"h{level}": (f"h{min(level + 2, 6)}", f' class="tocSkip" style="font-size:{size}em;font-weight:600"')
+    for level, size in enumerate(("1.3", "1.15", "1", "1", "1", "1"), 1)
+}
+# Dates and numbers are not broken; a wide table scrolls.
+_TABLE_STYLE = "white-space:nowrap"
+_LONG_CELL = ";white-space:normal;min-width:12em"
+_SHORT = 24  # characters of a cell's Markdown, whose lines are not broken
 _BARE_URL = re.compile(r"https?://[^\s<>\"'`]{1,2000}", re.IGNORECASE)
 _WIDE = re.compile(r"[^\n]{81}")  # code that may have to be scrolled, with the keyboard too
 
@@ -207,9 +217,12 @@ class _Renderer:
 
     def render(self, tokens: Sequence[Token]) -> None:
         """Render one block."""
-        for token in tokens:
+        for index, token in enumerate(tokens):
             if token.map and token.nesting >= 0:
                 self.line = token.map[0]
+            if token.type in ("th_open", "td_open"):
+                self._open_cell(token, tokens[index + 1])
+                continue
             if token.type != "inline":
                 self._render_token(token)
                 continue
@@ -242,12 +255,9 @@ class _Renderer:
                 self.output.open_tag("ol", f' start="{start:d}"' if isinstance(start, int) and start != 1 else "")
             case "table":
                 self.output.open_tag("div", ' tabindex="0" style="overflow-x:auto"')  # to scroll it with the keyboard
-                self.output.open_tag("table")
-            case "th" | "td" as cell:
-                # Lab aligns the cells of text/html to the right, as pandas wants it.
-                side = str(token.attrGet("style")).removeprefix("text-align:")
-                side = side if side in ("center", "right") else "left"
-                self.output.open_tag(cell, f' style="text-align:{side}"')
+                self.output.open_tag("table", f' style="{_TABLE_STYLE}"')
+            case "heading":
+                self.output.open_tag(*_HEADINGS[token.tag])
             case "link":
                 href = str(token.attrGet("href") or "")
                 # markdown-it lets an <address> stand in a link's label.
@@ -257,6 +267,13 @@ class _Renderer:
                     self.output.open_tag("a", _link_attributes(target[0]))
             case _:
                 self.output.open_tag(token.tag if token.tag in _TAGS else "span")
+
+    def _open_cell(self, token: Token, content: Token) -> None:
+        # Lab aligns the cells of text/html to the right, as pandas wants it.
+        side = str(token.attrGet("style")).removeprefix("text-align:")
+        side = side if side in ("center", "right") else "left"
+        wrap = _LONG_CELL if len(content.content) > _SHORT else ""
+        self.output.open_tag(token.tag, f' style="text-align:{side}{wrap}"')
 
     def _close_link(self) -> None:
         target, href, label = self._links.pop()

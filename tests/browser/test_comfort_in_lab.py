@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +46,7 @@ view.settle({"text/html": html, "text/plain": ANSWER})
 TYPESET = ANSWER.count("$") // 2 + 1 - ANSWER.count("$$") // 2
 LOOKS = """root => [...root.querySelectorAll('pre code b, pre code i, pre code span')].map(el =>
   [el.tagName, el.textContent.trimEnd(), getComputedStyle(el).color])"""
-PARTS = """root => [...root.querySelectorAll('h2, h3, p, li, th, td, pre, blockquote, hr, mjx-container')]
+PARTS = """root => [...root.querySelectorAll('h4, h5, p, li, th, td, pre, blockquote, hr, mjx-container')]
   .filter(el => !el.matches('li > p')).map(el => {
     const { top, height, width } = el.getBoundingClientRect();
     return [el.tagName, top - root.closest('.jp-OutputArea').getBoundingClientRect().top, height, width];
@@ -106,6 +107,23 @@ def test_a_reader_who_follows_the_end_ends_at_the_end(notebook: Callable[..., An
     assert abs(out.locator(".amber-answer").evaluate(END)) < 20
 
 
+def test_headings_of_answers_stay_out_of_labs_table_of_contents(notebook: Callable[..., Any]) -> None:
+    other = "from IPython.display import HTML\nHTML('<h2>Of another output</h2>')"
+    book = notebook([setup(ANSWER), LIVE, other])
+    book.run(0, wait=True)
+    book.run(1)
+    out, listed = book.output(1), book.page.locator(".jp-tocItem")
+    expect(out.locator(".amber-text h4")).to_have_text("Why the sky is blue")
+    book.page.evaluate("jupyterapp.commands.execute('toc:show-panel')")
+    out.locator(".amber-stop").click()
+    book.finished(1)
+    expect(out.locator(".amber-answer h4.tocSkip")).to_have_count(1)
+    book.run(2, wait=True)
+    expect(listed.first).to_have_text("Of another output")
+    expect(listed).to_have_count(1)
+    book.page.evaluate("jupyterapp.commands.execute('filebrowser:activate')")
+
+
 # --- Stop stays in sight
 
 
@@ -113,8 +131,7 @@ SHOW = "view = View(model='azure/gpt-5.4', on_stop=stopped.set)\nview.feed(ANSWE
 SETTLE = "view.settle({'text/html': '<p>settled</p>', 'text/plain': 'settled'})"
 PLACES = {
     "output": SHOW + SETTLE,
-    "Output": "import ipywidgets\nout = ipywidgets.Output()\ndisplay(out)\nwith out:\n    "
-    + SHOW.replace("\n", "\n    "),
+    "Output": "import ipywidgets\nout = ipywidgets.Output()\ndisplay(out)\nwith out:\n" + textwrap.indent(SHOW, "    "),
     "scrolled": SHOW + SETTLE,
 }
 HELD = """el => {
@@ -140,7 +157,7 @@ def test_stop_is_in_sight_wherever_the_reader_is(
     stop = out.get_by_role("button", name="Stop this answer")
     expect(stop).to_have_count(1)
     for paragraph in (5, 100, 200):
-        mark = out.get_by_text(f"Paragraph {paragraph} of", exact=False)
+        mark = out.locator(".amber-text").get_by_text(f"Paragraph {paragraph} of")
         mark.evaluate("el => el.scrollIntoView({ block: 'center' })")
         book.page.evaluate(PAINTED)
         assert stop.evaluate(HELD), paragraph

@@ -68,7 +68,7 @@ def test_it_streams_and_stops(notebook: Callable[..., Any], artefacts: pathlib.P
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
-    expect(out.locator(".amber-text h2").first).to_be_visible()
+    expect(out.locator(".amber-text h4").first).to_be_visible()
     expect(out.locator(".amber-text table")).to_be_visible()
     expect(out.locator(".amber-facts")).to_have_text(re.compile(r"azure/gpt-5.4 · \d+ s · ~[\d,]+ tokens"))
     book.page.screenshot(path=artefacts / f"stream-{kind}.png")
@@ -105,7 +105,7 @@ def test_it_settles_in_place_and_the_keyboard_stays_there(
 ) -> None:
     text = re.sub(r"\$\$?[^$]+\$\$?", "one", ANSWER)  # typeset maths takes more room than its source
     text = text.replace("---\n\nThat", "|no|alignment|\n|-|-|\n|1|2|\n\n---\n\nThat")
-    parts = ".amber-images > div, .amber-images img, h2, h3, p, li, td, th, pre, blockquote, hr"
+    parts = ".amber-images > div, .amber-images img, h4, h5, p, li, td, th, pre, blockquote, hr"
     decoded = "() => [...document.querySelectorAll('.amber-images img')].every(one => one.complete && one.naturalWidth)"
     tops = (
         f"root => [...root.querySelectorAll('{parts}')]"
@@ -202,7 +202,7 @@ def test_axe_finds_nothing_in_labs_own_style(
     expect(out.locator("mjx-container").first).to_be_visible()
     out.locator("summary").click()
     book.page.screenshot(path=artefacts / f"settled-in-lab-{theme.lower()}.png")
-    judge(book.page, axe, ".amber-answer", artefacts / f"axe-lab-settled-{theme.lower()}.json")
+    judge(book.page, axe, ".amber-answer", artefacts / f"axe-lab-settled-{theme.lower()}.json", width=4_000)
 
 
 def test_stop_by_keyboard_runs_no_cell(notebook: Callable[..., Any]) -> None:

@@ -8,7 +8,7 @@ import { Painter } from "./markdown/painter.js";
 import { RichText } from "./rich_text.js";
 import { StopButton } from "./stop.js";
 import { strip } from "./strip.js";
-import { Speech, facts } from "./status_and_speech.js";
+import { Speech, facts, stall } from "./status_and_speech.js";
 
 /** @typedef {import("./live_answer.js").LiveAnswer} LiveAnswer */
 
@@ -74,6 +74,8 @@ export function renderAnswer(el, answer) {
   });
   let waiting = ""; // received, not painted
   let shown = 0;
+  let lastNote = answer.note;
+  let noted = 0; // when the kernel's note changed
 
   // --- and is painted: once a frame, never more than a frame can bear
 
@@ -122,6 +124,10 @@ export function renderAnswer(el, answer) {
     const flowing = receiver.firstText === null ? 0 : (now - receiver.firstText) / 1000;
     const text = facts(answer.title, (now - receiver.started) / 1000, shown, flowing);
     if (told.textContent !== text) told.textContent = text;
+    // What the kernel says goes on, such as a tool, is no stall.
+    const silent = receiver.lastText === null || answer.note ? 0 : (now - Math.max(receiver.lastText, noted)) / 1000;
+    const said = answer.note || stall(silent);
+    if (note.textContent !== said) note.textContent = said;
   };
   const ticking = setInterval(tell, 1000);
   const speaking = setInterval(() => {
@@ -138,7 +144,9 @@ export function renderAnswer(el, answer) {
       plan();
     },
     note: (text) => {
-      if (note.textContent !== text) note.textContent = text;
+      if (text !== lastNote) noted = ms();
+      lastNote = text;
+      tell();
     },
     stopping: () => stop.heard(),
   });

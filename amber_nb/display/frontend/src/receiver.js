@@ -32,6 +32,8 @@ export class Receiver {
     this.asked = this.started = clock(); // the greeting asks as well
     /** @type {number | null} */
     this.firstText = null;
+    /** @type {number | null} when the last text came */
+    this.lastText = null;
     /** @type {number | null} since when something is missing */
     this.gapped = null;
   }
@@ -63,6 +65,7 @@ export class Receiver {
     this.asked = -Infinity;
     this.gapped = null;
     this.firstText ??= now;
+    this.lastText = now;
     return gap ? HOLE + fresh : fresh;
   }
 }

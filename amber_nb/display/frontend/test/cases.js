@@ -1,8 +1,8 @@
 // Markdown, and the nodes that stand for it.
 export const CASES = {
   "a paragraph\nover two lines": "<p>a paragraph\nover two lines</p>",
-  "# One\n## Two ##\ntext": "<h1>One</h1><h2>Two</h2><p>text</p>",
-  "Title\n=====\nSub\n---\nx": "<h1>Title</h1><h2>Sub</h2><p>x</p>",
+  "# One\n## Two ##\ntext": '<h3 class="tocSkip">One</h3><h4 class="tocSkip">Two</h4><p>text</p>',
+  "Title\n=====\nSub\n---\nx": '<h3 class="tocSkip">Title</h3><h4 class="tocSkip">Sub</h4><p>x</p>',
   "#hashtag is no heading": "<p>#hashtag is no heading</p>",
   "a\n\n---\n\nb\n***": "<p>a</p><hr><p>b</p><hr>",
   "- a\n- b": '<ul class="amber-tight"><li><p>a</p></li><li><p>b</p></li></ul>',
