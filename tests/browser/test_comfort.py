@@ -89,3 +89,37 @@ def test_headings_are_below_the_notebooks_own_live_and_settled(static_page: Call
     assert view.output().evaluate(SIZES) == live
     assert [tag for tag, *_ in live] == ["H3", "H4", "H5", "H6", "H6", "H6"]
     assert {name for _, name, *_ in live} == {"tocSkip"}
+
+
+WRITTEN = """() => {
+  window.written = [];
+  Object.defineProperty(navigator, 'clipboard', { value: { writeText: async text => void written.push(text) } });
+}"""
+
+
+def test_code_and_the_answer_are_copied_as_they_were_written(
+    static_page: Callable[..., StaticPage], artefacts: pathlib.Path
+) -> None:
+    view = static_page()
+    view.page.evaluate(WRITTEN)
+    text = "A formula, $x^2$:\n\n```python\nx = 1\n\nif x:\n    y\n```\n\nand *more*"
+    copy_all = view.output().get_by_role("button", name="Copy this answer so far, as Markdown")
+    expect(copy_all).to_have_count(0)  # nothing is there
+    view.feed(text)
+    expect(view.output().locator(".amber-text")).to_contain_text("and more")
+    copy_all.click()
+    view.output().locator("pre").hover()
+    view.output().get_by_role("button", name="Copy this code").click()
+    assert view.page.evaluate("written") == [text, "x = 1\n\nif x:\n    y"]
+    view.page.mouse.move(700, 890)
+    expect(view.output().locator("pre .amber-copy")).to_have_attribute("aria-label", "Copied")
+    view.output().screenshot(path=artefacts / "copied.png")
+    # A selection holds the text alone.
+    assert "Cop" not in view.output().locator(".amber-text").evaluate("el => el.innerText")
+    view.settle(answer_html(text))
+    button = view.output().get_by_role("button", name="Copy this code")
+    expect(button).to_have_count(1)
+    button.focus()
+    view.page.keyboard.press("Enter")
+    assert view.page.evaluate("written").pop() == "x = 1\n\nif x:\n    y"
+    expect(view.output().get_by_role("button")).to_have_count(1)

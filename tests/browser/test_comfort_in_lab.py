@@ -83,6 +83,9 @@ def test_nothing_jumps_when_it_is_settled(notebook: Callable[..., Any], artefact
     assert not moved
     assert abs(out.locator(".amber-answer").evaluate(HEIGHT) - height) < 20
     assert out.locator(".amber-answer").evaluate(LOOKS) == looks
+    # Copied from the settled answer, too, as long as it is on this page.
+    expect(out.locator(".amber-answer").get_by_role("button", name="Copy this code")).to_have_count(2)
+    assert "amber-copy" not in str(book.saved())
     assert len(looks) > 15
 
 

@@ -213,7 +213,7 @@ def test_stop_by_keyboard_runs_no_cell(notebook: Callable[..., Any]) -> None:
     # Lab moves the focus to the cell a moment after it was run.
     expect(out.locator(".amber-text a").last).to_be_visible()
     expect(book.cell(1)).to_be_focused()
-    for _ in range(5):  # the cell's menu and the two links come first
+    for _ in range(8):  # the cell's menu, the links and the buttons that copy come first
         book.page.keyboard.press("Tab")
         if out.locator(".amber-stop:focus").count():
             break

@@ -1,9 +1,11 @@
 // @ts-check
 /** The view of an answer's text while it is written: painted once a frame, with a status line and a Stop button. */
 
+import { copyButton, offerCopy } from "./copy_button.js";
 import { attributes, make, on } from "./dom.js";
 import { Flow, ms } from "./smoothing.js";
 import { Following } from "./following.js";
+import { CodeLeaf } from "./markdown/leaf_blocks.js";
 import { Painter } from "./markdown/painter.js";
 import { RichText } from "./rich_text.js";
 import { StopButton } from "./stop.js";
@@ -43,7 +45,9 @@ export function renderAnswer(el, answer) {
   const note = make(doc, "span", "amber-note");
   const stop = new StopButton(doc, { ask: () => answer.stop(), interrupt: answer.interrupt }, signal);
   const status = make(doc, "div", "amber-status");
-  status.append(told, note, stop.el);
+  const copy = copyButton(doc, "Copy this answer so far, as Markdown", () => answer.text, signal);
+  copy.hidden = true;
+  status.append(told, note, copy, stop.el);
   const spoken = make(doc, "div", "amber-spoken");
   spoken.setAttribute("aria-live", "polite");
   const view = make(doc, "div", "amber-view");
@@ -70,7 +74,10 @@ export function renderAnswer(el, answer) {
   const richText = new RichText(answer.looks, answer.typeset, () => following.keepUp(), signal);
   const painter = new Painter(page, {
     onHidden: () => (hidden.hidden = false),
-    onClosed: (block) => richText.add(block),
+    onClosed: (block) => {
+      richText.add(block);
+      if (block instanceof CodeLeaf && block.whole) offerCopy(block.el, block.into);
+    },
   });
   let waiting = ""; // received, not painted
   let shown = 0;
@@ -106,6 +113,7 @@ export function renderAnswer(el, answer) {
       speech.add(waiting.slice(0, at));
       waiting = waiting.slice(at);
       shown += at;
+      copy.hidden = false;
       painter.paint();
       richText.ask();
       if (!page.parentNode && waiting.length <= FAR) {

@@ -3,6 +3,7 @@
 
 import { renderAnswer } from "./answer_view.js";
 import { renderCalls } from "./calls_view.js";
+import { offerCopies } from "./copy_button.js";
 import { make } from "./dom.js";
 import { Looks } from "./rich_text.js";
 import { Receiver } from "./receiver.js";
@@ -153,6 +154,7 @@ export class LiveAnswer {
       over.remove();
       release(host);
       sight.close(areas);
+      offerCopies(areas[0]);
     }
     this.views = this.views.filter((view) => !views.includes(view));
   }
