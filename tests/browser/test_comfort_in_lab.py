@@ -175,3 +175,30 @@ def test_stop_is_in_sight_wherever_the_reader_is(
     if place != "Output":
         expect(out.get_by_text("settled")).to_be_visible()
         expect(book.page.locator(".amber-stop, .amber-through")).to_have_count(0)
+
+
+def test_a_click_beside_the_answer_leaves_the_page_where_it_is(notebook: Callable[..., Any]) -> None:
+    """Lab folds an output to a small box that scrolls: with a long answer, the page is somewhere else then."""
+    book = notebook([setup(LONG[:8_000]), PLACES["output"], "# next"])
+    book.run(0, wait=True)
+    book.run(1)
+    text = book.output(1).locator(".amber-text")
+    expect(text).to_contain_text("Paragraph 230")
+    text.get_by_text("Paragraph 100 of").evaluate("el => el.scrollIntoView({ block: 'center' })")
+    book.page.evaluate(PAINTED)
+    place = "() => document.querySelector('.jp-WindowedPanel-outer').scrollTop"
+    before = book.page.evaluate(place)
+    x = text.bounding_box()["x"]
+    for by in (15, 40):
+        book.page.mouse.click(x - by, 400)
+        book.page.evaluate(PAINTED)
+    assert abs(book.page.evaluate(place) - before) < 2
+    expect(book.cell(1)).not_to_have_class(re.compile("jp-mod-outputsScrolled"))
+    # In a box that scrolls the click is as Lab has it: it ends that.
+    book.page.evaluate("jupyterapp.commands.execute('notebook:enable-output-scrolling')")
+    expect(book.cell(1)).to_have_class(re.compile("jp-mod-outputsScrolled"))
+    box = text.bounding_box(), book.output(1).bounding_box()
+    book.page.mouse.click(x - 40, box[1]["y"] + 40)
+    expect(book.cell(1)).not_to_have_class(re.compile("jp-mod-outputsScrolled"))
+    book.output(1).locator(".amber-stop").click()
+    book.finished(1)
