@@ -36,6 +36,7 @@ _HEADINGS = {
 # Dates and numbers are not broken; a wide table scrolls.
 _TABLE_STYLE = "white-space:nowrap"
 _LONG_CELL = ";white-space:normal;min-width:12em"
+_MUCH = 1.5  # times the lines that are shown: what is little longer than those is not folded
 _SHORT = 24  # characters of a cell's Markdown, whose lines are not broken
 _BARE_URL = re.compile(r"https?://[^\s<>\"'`]{1,2000}", re.IGNORECASE)
 _WIDE = re.compile(r"[^\n]{81}")  # code that may have to be scrolled, with the keyboard too
@@ -51,6 +52,7 @@ def answer_html(
     head: str = "",
     notice: str | None = None,
     footer: str | None = None,
+    fold_lines: int = 0,
     max_bytes: int = 500_000,
 ) -> str:
     """Render a whole answer.
@@ -64,6 +66,7 @@ def answer_html(
         head: What stands before the answer, as HTML that is safe already: its images.
         notice: A line under the answer, such as "Stopped by the reader".
         footer: A quiet last line: model, tokens, time.
+        fold_lines: How many lines of Markdown are shown before the rest is folded; 0: all.
         max_bytes: The most the HTML may take.
 
     Returns:
@@ -83,11 +86,13 @@ def answer_html(
         above.append(f'<details style="{_ASIDE_STYLE}"><summary>Reasoning</summary>{body}</details>')
     above.append(_calls_html(tool_calls, size // 4))
     spent = sum(len(piece.encode()) for piece in (*above, *tail)) + 100
-    body = markdown_html(text, max_bytes=size - spent) if text else ""
+    body = markdown_html(text, max_bytes=size - spent, fold_lines=fold_lines) if text else ""
     return f'<div class="amber-answer">{"".join(above)}{body}{"".join(tail)}</div>'
 
 
-def markdown_html(text: str, *, max_bytes: int = 500_000, name: str = "amber-md", style: str = "") -> str:
+def markdown_html(
+    text: str, *, max_bytes: int = 500_000, name: str = "amber-md", style: str = "", fold_lines: int = 0
+) -> str:
     """Render a model's Markdown.
 
     Args:
@@ -95,6 +100,7 @@ def markdown_html(text: str, *, max_bytes: int = 500_000, name: str = "amber-md"
         max_bytes: The most the HTML may take; the rest is left out, with a note.
         name: The class of the element.
         style: Its style.
+        fold_lines: As for `answer_html`.
 
     Returns:
         One `<div>`, balanced; links that leave the page are its only live parts.
@@ -106,10 +112,16 @@ def markdown_html(text: str, *, max_bytes: int = 500_000, name: str = "amber-md"
     source = text[:end].replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")
     output = _BoundedHtml(max_bytes - _RESERVED)
     renderer = _Renderer(output)
+    lines = source.count("\n") + 1
+    is_folded = not 0 < fold_lines * _MUCH < lines  # or has not to be
     half, checkpoint, line, shown = output.left // 2, output.checkpoint(), 0, end
     try:
         for block in parse_blocks(source):
             checkpoint, line = output.checkpoint(), block[0].map[0] if block[0].map else line
+            if not is_folded and line >= fold_lines:
+                is_folded = True
+                output.open_tag("details")
+                output.append(f"<summary>Show all ({lines:,} lines)</summary>")
             renderer.render(block)
             output.append("\n")
     except _HtmlFull:

@@ -23,7 +23,8 @@ WITNESS = r"""(() => {
   for (const name of ["pwned", "hit"])
     Object.defineProperty(window, name, { set: value => window.tellWitness(`script: ${name} = ${value}`) });
   const seen = window.seen = new Set(), views = window.views = {};
-  const place = el => el.closest(".amber-copy") ? "copy" : el.closest(".amber-text") ? "live" : el.closest(".amber-view") ? "view"
+  const place = el => el.closest(".amber-copy") ? "copy" : el.closest(".amber-text") ? "live"
+    : el.closest(".amber-view") ? "view"
     : el.closest(".amber-inspector") ? "tools" : el.closest(".amber-answer") ? "settled"
     : el.closest("[data-mime-type*=jupyter]") ? "error"
     : el.closest(".jp-OutputArea-output") ? "output" : "";

@@ -79,6 +79,25 @@ def test_what_is_short_is_not_broken_in_a_table() -> None:
         assert f'<{cell} style="text-align:left;white-space:normal;min-width:12em">{long}</{cell}>' in html
 
 
+def test_a_long_answer_is_folded_where_that_is_wanted() -> None:
+    text = "".join(f"Line {n}.\n\n" for n in range(100))
+    assert "<details" not in answer_html(text)
+    html = answer_html(text, fold_lines=40, footer="m · 3 s")
+    shown, folded = html.split("<details><summary>Show all (201 lines)</summary>")
+    assert "Line 19." in shown
+    assert "Line 20." in folded
+    assert "Line 99." in folded.partition("</details>")[0]
+    assert "m · 3 s" in folded.partition("</details>")[2]
+    assert "".join(read(html).text).count("Line ") == 100
+    assert "<details" not in answer_html(text, fold_lines=140)  # little would be hidden
+    # A block is never cut in two: code that begins in sight is all in sight.
+    code = "```python\n" + "x = 1\n" * 100 + "```\n"
+    assert "<details" not in answer_html(code, fold_lines=40)
+    small = answer_html(text * 20, fold_lines=40, max_bytes=5_000)
+    read(small)
+    assert "Cut here" in small
+
+
 def test_an_alternative_text_is_text() -> None:
     assert "Image: a **b** [c](d) (x.org)" in "".join(read(markdown_html("![a **b** [c](d)](https://x.org)")).text)
 
