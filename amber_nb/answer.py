@@ -65,6 +65,7 @@ class Answer(Generic[T]):
     _message: dict[str, Any] | None
     _options: Mapping[str, Any] = field(compare=False)
     _footer: bool
+    _fold_lines: int = field(default=0, compare=False)
     _asker: Asker | None = field(compare=False)
     _shown_in: str | None = field(compare=False)
 
@@ -223,6 +224,7 @@ class Answer(Generic[T]):
             badge="simulated" if self._mode == "simulate" else None,
             head=head + (display.tools_html(self._tool_runs) if self._tool_runs else "") + value,
             notice=self._notice(),
+            fold_lines=self._fold_lines,
             footer=self._footer_text() if self._footer and self._mode == "live" else None,
         )
         return {"text/html": html, "text/plain": self._plain_text()}

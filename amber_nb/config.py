@@ -58,6 +58,7 @@ VARIABLES = (
     "AMBER_MODE",
     "AMBER_CASSETTE",
     "AMBER_DISPLAY",
+    "AMBER_FOLD",
     "AMBER_REPLAY_SPEED",
     "AMBER_REPLAY_TOOLS",
     "AMBER_JOURNAL",
@@ -75,6 +76,7 @@ class Config:
     api_key: Secret
     model: str = DEFAULT_MODEL
     display: str = "auto"
+    fold_lines: int = 0  # of a settled answer that are shown before the rest is folded; 0: all
     timeout_s: float | None = None  # None: the SDK's own (600 s, 5 s to connect)
     max_retries: int = MAX_RETRIES
     max_wait_s: float = MAX_WAIT_S
@@ -188,12 +190,15 @@ def load_config(
         api_key=key,
         model=texts.get("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
+        fold_lines=_parse_count("AMBER_FOLD", texts.get("AMBER_FOLD"), "0 for answers that are never folded"),
         timeout_s=check_seconds("timeout_s", timeout_s),
         max_retries=0 if chosen == "replay" else _check_retries(max_retries),
         headers=dict(headers or {}),
         max_wait_s=MAX_WAIT_S if wait_s is None else wait_s,
         sim_chunks_per_s=_parse_pace(texts.get("AMBER_SIM_CHUNKS_PER_S")),
-        sim_drift=_parse_drift(texts.get("AMBER_SIM_DRIFT")),
+        sim_drift=_parse_count(
+            "AMBER_SIM_DRIFT", texts.get("AMBER_SIM_DRIFT"), "0 for the simulator's answers as they are"
+        ),
         cassette=path,
         secret=next((source.key for source in sources if source.key), None),
         replay_tools=_check_choice("AMBER_REPLAY_TOOLS", texts.get("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
@@ -396,8 +401,12 @@ def _parse_pace(value: str | None) -> float:
 
 
 def _parse_drift(value: str | None) -> int:
+    return _parse_count("AMBER_SIM_DRIFT", value, "0 for the simulator's answers as they are")
+
+
+def _parse_count(name: str, value: str | None, zero: str) -> int:
     if value and not re.fullmatch(r"[0-9]{1,9}", value):
-        raise ConfigError("AMBER_SIM_DRIFT must be a whole number, 0 for the simulator's answers as they are.")
+        raise ConfigError(f"{name} must be a whole number, {zero}.")
     return int(value or 0)
 
 

@@ -242,6 +242,24 @@ def test_a_bad_pace_is_named(monkeypatch, pace):
         load_config(mode="simulate")
 
 
+@pytest.mark.parametrize("lines", ["many", "-1", "1.5"])
+def test_a_bad_number_of_lines_is_named(monkeypatch, lines):
+    monkeypatch.setenv("AMBER_FOLD", lines)
+    with pytest.raises(ConfigError, match="AMBER_FOLD"):
+        load_config(mode="simulate")
+
+
+@pytest.mark.parametrize(("lines", "folded"), [("1", True), ("0", False), (None, False)])
+def test_answers_are_folded_as_set(monkeypatch, lines, folded):
+    if lines is not None:
+        monkeypatch.setenv("AMBER_FOLD", lines)
+    amber = Amber(mode="simulate")
+    bundle = amber.ask("Explain light scattering.", show=False)._repr_mimebundle_()
+    amber.close()
+    assert ("<summary>Show all (" in bundle["text/html"]) == folded
+    assert "Show all" not in bundle["text/plain"]
+
+
 @pytest.mark.parametrize("given", [{"api_key": 5}, {"domain": b"acme"}, {"headers": {"a": 1}}])
 def test_wrong_types_are_type_errors(given):
     with pytest.raises(TypeError):

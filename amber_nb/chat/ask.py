@@ -307,6 +307,7 @@ class AskRun:
             },
             _asker=self._context.asker,
             _footer=self._options["footer"],
+            _fold_lines=self._context.config.fold_lines,
             _shown_in=self._place_in_queue.cell if self._visible else None,
         )
 

@@ -12,7 +12,7 @@ from markdown_it.token import Token
 
 from .cards import QUIET_STYLE, SMALL_STYLE, format_arguments
 from .escape import escape_code, escape_text, host_hint, link_target, shorten
-from .highlight import CODE_STYLE, code_block, code_html, colouring_cost, theme_colours
+from .highlight import CODE_STYLE, MOST_COLOURED, code_block, code_html, colouring_cost, theme_colours
 from .markdown_parser import CLOSERS, is_safe_math, parse_blocks
 
 __all__ = ["answer_html", "markdown_html"]
@@ -20,14 +20,24 @@ __all__ = ["answer_html", "markdown_html"]
 _SMALLEST = 4_096  # bytes: the frame and its notes need some room whatever is asked for
 _RESERVED = 1_400  # bytes: the note at a cut takes up to 400, the declarations of the colours up to 600
 _MOST_PARSED = 300_000  # characters: about two seconds of parsing
-_MOST_COLOURED = 50_000  # characters of code in one answer
 _SHOWN_TARGET = 200
 _PILL_STYLE = (
     "display:inline-block;margin:0 0 .5em;padding:0 .7em;border:1px solid rgba(128,128,128,.6);border-radius:1em;"
     "font-size:85%"
 )
 _ASIDE_STYLE = "margin:0 0 1em;padding:0 0 0 12px;border-left:3px solid rgba(128,128,128,.3)"
-_TAGS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "li", "thead", "tbody", "tr", "em", "strong", "s"}
+_TAGS = {"p", "blockquote", "ul", "li", "thead", "tbody", "tr", "em", "strong", "s"}
+# Two levels down, below the headings of most notebooks; their size is in their style, as Lab's h5 and h6 are no larger
+# than text. Lab's table of contents and nbclassic's leave out what has the class.
+_HEADINGS = {
+    f"h{level}": (f"h{min(level + 2, 6)}", f' class="tocSkip" style="font-size:{size}em;font-weight:600"')
+    for level, size in enumerate(("1.3", "1.15", "1", "1", "1", "1"), 1)
+}
+# Dates and numbers are not broken; a wide table scrolls.
+_TABLE_STYLE = "white-space:nowrap"
+_LONG_CELL = ";white-space:normal;min-width:12em"
+_MUCH = 1.5  # times the lines that are shown: what is little longer than those is not folded
+_SHORT = 24  # characters of a cell's Markdown, whose lines are not broken
 _BARE_URL = re.compile(r"https?://[^\s<>\"'`]{1,2000}", re.IGNORECASE)
 _WIDE = re.compile(r"[^\n]{81}")  # code that may have to be scrolled, with the keyboard too
 
@@ -42,6 +52,7 @@ def answer_html(
     head: str = "",
     notice: str | None = None,
     footer: str | None = None,
+    fold_lines: int = 0,
     max_bytes: int = 500_000,
 ) -> str:
     """Render a whole answer.
@@ -55,6 +66,7 @@ def answer_html(
         head: What stands before the answer, as HTML that is safe already: its images.
         notice: A line under the answer, such as "Stopped by the reader".
         footer: A quiet last line: model, tokens, time.
+        fold_lines: How many lines of Markdown are shown before the rest is folded; 0: all.
         max_bytes: The most the HTML may take.
 
     Returns:
@@ -74,11 +86,13 @@ def answer_html(
         above.append(f'<details style="{_ASIDE_STYLE}"><summary>Reasoning</summary>{body}</details>')
     above.append(_calls_html(tool_calls, size // 4))
     spent = sum(len(piece.encode()) for piece in (*above, *tail)) + 100
-    body = markdown_html(text, max_bytes=size - spent) if text else ""
+    body = markdown_html(text, max_bytes=size - spent, fold_lines=fold_lines) if text else ""
     return f'<div class="amber-answer">{"".join(above)}{body}{"".join(tail)}</div>'
 
 
-def markdown_html(text: str, *, max_bytes: int = 500_000, name: str = "amber-md", style: str = "") -> str:
+def markdown_html(
+    text: str, *, max_bytes: int = 500_000, name: str = "amber-md", style: str = "", fold_lines: int = 0
+) -> str:
     """Render a model's Markdown.
 
     Args:
@@ -86,6 +100,7 @@ def markdown_html(text: str, *, max_bytes: int = 500_000, name: str = "amber-md"
         max_bytes: The most the HTML may take; the rest is left out, with a note.
         name: The class of the element.
         style: Its style.
+        fold_lines: As for `answer_html`.
 
     Returns:
         One `<div>`, balanced; links that leave the page are its only live parts.
@@ -97,10 +112,16 @@ def markdown_html(text: str, *, max_bytes: int = 500_000, name: str = "amber-md"
     source = text[:end].replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")
     output = _BoundedHtml(max_bytes - _RESERVED)
     renderer = _Renderer(output)
+    lines = source.count("\n") + 1
+    is_folded = not 0 < fold_lines * _MUCH < lines  # or has not to be
     half, checkpoint, line, shown = output.left // 2, output.checkpoint(), 0, end
     try:
         for block in parse_blocks(source):
             checkpoint, line = output.checkpoint(), block[0].map[0] if block[0].map else line
+            if not is_folded and line >= fold_lines:
+                is_folded = True
+                output.open_tag("details")
+                output.append(f"<summary>Show all ({lines:,} lines)</summary>")
             renderer.render(block)
             output.append("\n")
     except _HtmlFull:
@@ -203,14 +224,17 @@ class _Renderer:
         self.output = output
         self.line = 0  # of the text that is rendered, from 0
         self.colours = ""  # the letters of the colours that code used
-        self._colouring = _MOST_COLOURED
+        self._colouring = MOST_COLOURED
         self._links: list[tuple[tuple[str, str] | None, str, list[str]]] = []  # target, address and label of open links
 
     def render(self, tokens: Sequence[Token]) -> None:
         """Render one block."""
-        for token in tokens:
+        for index, token in enumerate(tokens):
             if token.map and token.nesting >= 0:
                 self.line = token.map[0]
+            if token.type in ("th_open", "td_open"):
+                self._open_cell(token, tokens[index + 1])
+                continue
             if token.type != "inline":
                 self._render_token(token)
                 continue
@@ -243,12 +267,9 @@ class _Renderer:
                 self.output.open_tag("ol", f' start="{start:d}"' if isinstance(start, int) and start != 1 else "")
             case "table":
                 self.output.open_tag("div", ' tabindex="0" style="overflow-x:auto"')  # to scroll it with the keyboard
-                self.output.open_tag("table")
-            case "th" | "td" as cell:
-                # Lab aligns the cells of text/html to the right, as pandas wants it.
-                side = str(token.attrGet("style")).removeprefix("text-align:")
-                side = side if side in ("center", "right") else "left"
-                self.output.open_tag(cell, f' style="text-align:{side}"')
+                self.output.open_tag("table", f' style="{_TABLE_STYLE}"')
+            case "heading":
+                self.output.open_tag(*_HEADINGS[token.tag])
             case "link":
                 href = str(token.attrGet("href") or "")
                 # markdown-it lets an <address> stand in a link's label.
@@ -258,6 +279,13 @@ class _Renderer:
                     self.output.open_tag("a", _link_attributes(target[0]))
             case _:
                 self.output.open_tag(token.tag if token.tag in _TAGS else "span")
+
+    def _open_cell(self, token: Token, content: Token) -> None:
+        # Lab aligns the cells of text/html to the right, as pandas wants it.
+        side = str(token.attrGet("style")).removeprefix("text-align:")
+        side = side if side in ("center", "right") else "left"
+        wrap = _LONG_CELL if len(content.content) > _SHORT else ""
+        self.output.open_tag(token.tag, f' style="text-align:{side}{wrap}"')
 
     def _close_link(self) -> None:
         target, href, label = self._links.pop()

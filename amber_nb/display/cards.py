@@ -297,14 +297,18 @@ def strip_html(images: Sequence[SentImage]) -> str:
 
 
 def strip_items(images: Sequence[SentImage]) -> list[StripItem]:
-    """Return name, facts and thumbnail of each image, for the live view; the last item may be "and 5 more"."""
+    """Return name, facts and thumbnail of each image, for the live view; the last item may be "and 5 more".
+
+    Where there are several, a name says which of them it is, in the order in which the model has them.
+    """
+    count = len(images)
     items = [
         (
-            show_controls(shorten(image.name, _MAX_NAME_CHARS)),
+            (f"{number} of {count} · " if count > 1 else "") + show_controls(shorten(image.name, _MAX_NAME_CHARS)),
             tuple(show_controls(shorten(line, 120)) for line in image_facts(image)),
             f"data:image/webp;base64,{base64.b64encode(image.thumbnail).decode('ascii')}" if image.thumbnail else "",
         )
-        for image in images[:MAX_THUMBNAILS]
+        for number, image in enumerate(images[:MAX_THUMBNAILS], 1)
     ]
     if len(images) > MAX_THUMBNAILS:
         items.append((f"and {len(images) - MAX_THUMBNAILS:,} more", (), ""))

@@ -1,13 +1,25 @@
 """Code to coloured HTML, small, for light and dark: a literal colour first, the theme's own colour after it."""
 
+import functools
 import re
+from collections.abc import Iterable
 
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String
 
 from .escape import escape_code
 
-__all__ = ["CODE_STYLE", "COLOURS", "LANGUAGES", "code_block", "code_html", "colouring_cost", "theme_colours"]
+__all__ = [
+    "CODE_STYLE",
+    "COLOURS",
+    "LANGUAGES",
+    "MOST_COLOURED",
+    "code_block",
+    "code_html",
+    "code_runs",
+    "colouring_cost",
+    "theme_colours",
+]
 
 # Literal values only: untrusted, Lab drops var(…). The border is in the grey that shows on white and on black.
 CODE_STYLE = "margin:0 0 1em;padding:8px 12px;border:1px solid rgba(128,128,128,.3);border-radius:4px;overflow-x:auto"
@@ -54,6 +66,7 @@ _ALIASES = {"jsonl": "json", "jsonc": "json", "ps1": "powershell", "py3": "pytho
 # Several lexers take the square of the length in time on code written to that end (an open string of 16,000 `\\"` costs
 # two seconds), so the length is bounded, per block here and per answer by whoever adds up `colouring_cost`.
 _LONGEST = 20_000  # characters; longer code stays plain
+MOST_COLOURED = 50_000  # characters of code in one answer, as `colouring_cost` counts them
 _SLOW = {"java": 4_000}
 # No one writes these, and here some lexers take even the cube.
 _HOSTILE = re.compile(r"[^\n]{1500}|(?:[ \t\f]*\n){7}|[ \t]{300}")
@@ -69,15 +82,20 @@ def code_html(code: str, language: str = "") -> tuple[str, str]:
     Returns:
         HTML for inside `<code>`, and the letters of the colours it uses (see `theme_colours`).
     """
-    plain = escape_code(code)
-    if not colouring_cost(code, language):
-        return plain, ""
-    runs = _runs(code, language.lower())
-    for wanted in (frozenset(COLOURS), _COARSE):
-        html, used = _join(runs, wanted)
-        if len(html) <= 6 * len(code) + 400:  # minified code would swell: colour less of it, or nothing
-            return html, used
-    return plain, ""
+    return _join(code_runs(code, language))
+
+
+def code_runs(code: str, language: str = "") -> tuple[tuple[str, str], ...]:
+    """Cut code into pieces of one colour.
+
+    Args:
+        code: The code as written.
+        language: As for `code_html`.
+
+    Returns:
+        The letter of its colour, or "", and the text of each piece; together they are the code.
+    """
+    return _coloured(code, language.lower()) if colouring_cost(code, language) else (("", code),)
 
 
 def code_block(code: str, language: str = "") -> str:
@@ -101,6 +119,16 @@ def theme_colours(used: str) -> str:
     return ";".join(f"--{kind}:var({COLOURS[kind][1]},{COLOURS[kind][0]})" for kind in COLOURS if kind in used)
 
 
+@functools.lru_cache(maxsize=32)  # the live view asks for what the settled answer needs a moment later
+def _coloured(code: str, language: str) -> tuple[tuple[str, str], ...]:
+    runs = _runs(code, language)
+    for wanted in (frozenset(COLOURS), _COARSE):
+        chosen = tuple((kind if kind in wanted else "", text) for kind, text in runs)
+        if len(_join(chosen)[0]) <= 6 * len(code) + 400:  # minified code would swell: colour less of it, or nothing
+            return chosen
+    return (("", code),)
+
+
 def _runs(code: str, language: str) -> list[tuple[str, str]]:
     """Return pieces of code, each with its letter or "", neighbours of one colour already joined."""
     runs: list[tuple[str, str]] = []
@@ -119,11 +147,11 @@ def _runs(code: str, language: str) -> list[tuple[str, str]]:
     return runs if "".join(text for _, text in runs) == code else [("", code)]
 
 
-def _join(runs: list[tuple[str, str]], wanted: frozenset[str]) -> tuple[str, str]:
+def _join(runs: Iterable[tuple[str, str]]) -> tuple[str, str]:
     pieces, used = [], set()
     for kind, text in runs:
         html = escape_code(text)
-        if kind in wanted and (bare := html.rstrip()):
+        if kind and (bare := html.rstrip()):
             literal, _, element = COLOURS[kind]
             html = f'<{element} style="color:{literal};color:var(--{kind})">{bare}</{element}>{html[len(bare) :]}'
             used.add(kind)

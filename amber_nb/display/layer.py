@@ -7,7 +7,7 @@ in this kernel:
     page → kernel   {"hello": 1}                  a page has the layer
                     {"stale": [id]}               these hooks stand in its documents
                     {"here": 1}                   the answer to a ping
-                    {"a": a, "s": …}              of the text's view: comm.py; `drawn`: the answer is on the page
+                    {"a": a, "s": …}              of the text's view: comm.py, rich_text.py; `drawn`: it is on the page
                     {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
                     {"a": a, "i": …}              of the images' view: ../images/view.py
                     {"heal": id}                  the document holds an older static form of this item
@@ -33,6 +33,7 @@ from typing import Any, ClassVar
 from .. import clock
 from . import comm
 from .cards import StripItem
+from .rich_text import RichText
 from .tool_inspector import ToolInspector
 
 __all__ = ["LiveAnswer", "LiveItem", "LiveLayer", "live_layer"]
@@ -156,6 +157,7 @@ class LiveAnswer(LiveItem):
         self._is_stopped = False
         self._stream = comm.DeltaStream(lambda message: self._post({"s": message}), hears=self.layer.hears)
         self._append = self._stream.fresh.append
+        self._rich_text = RichText(self._stream.send)
         self.calls = ToolInspector(lambda message: self._post({"c": message}), self.layer) if tools else None
         comm.scheduler.open(self._stream)
         with _lock:
@@ -198,6 +200,7 @@ class LiveAnswer(LiveItem):
                 self._notify()
             if text.get("stop"):
                 self.stop()
+            self._rich_text.ask(text.get("blocks"))
         if isinstance(calls, dict) and self.calls is not None:
             self.calls.receive(calls)
 
@@ -205,6 +208,7 @@ class LiveAnswer(LiveItem):
         """Send nothing any more."""
         comm.scheduler.close(self._stream)
         self._stream.close()
+        self._rich_text.close()
         if self.calls is not None:
             self.calls.close()
 

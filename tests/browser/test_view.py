@@ -175,7 +175,7 @@ PLACE = """() => {
   const page = document.querySelector('.jp-WindowedPanel-outer'), { top, bottom } = page.getBoundingClientRect();
   const box = selector => document.querySelector(selector).getBoundingClientRect();
   return { scrolled: page.scrollTop, height: box('.amber-text').height,
-           end: Math.round(box('.amber-status').bottom - bottom), below_top: box('.amber-status').bottom - top };
+           end: Math.round(box('.amber-view').bottom - bottom), below_top: box('.amber-view').bottom - top };
 }"""
 
 
@@ -273,7 +273,7 @@ def test_nothing_a_model_writes_runs_or_is_fetched(view: StaticPage) -> None:
     assert view.page.evaluate("window.hit") is None
     assert view.requests == []
     found = text.evaluate(
-        """el => [...el.querySelectorAll('*')].flatMap(
+        """el => [...el.querySelectorAll('*:not(.amber-copy)')].flatMap(
             node => [...node.attributes].map(a => [node.tagName, a.name, a.value]))"""
     )
     allowed = {"class", "href", "title", "target", "rel", "style", "start"}

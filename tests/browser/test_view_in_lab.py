@@ -68,7 +68,7 @@ def test_it_streams_and_stops(notebook: Callable[..., Any], artefacts: pathlib.P
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
-    expect(out.locator(".amber-text h2").first).to_be_visible()
+    expect(out.locator(".amber-text h4").first).to_be_visible()
     expect(out.locator(".amber-text table")).to_be_visible()
     expect(out.locator(".amber-facts")).to_have_text(re.compile(r"azure/gpt-5.4 · \d+ s · ~[\d,]+ tokens"))
     book.page.screenshot(path=artefacts / f"stream-{kind}.png")
@@ -105,7 +105,7 @@ def test_it_settles_in_place_and_the_keyboard_stays_there(
 ) -> None:
     text = re.sub(r"\$\$?[^$]+\$\$?", "one", ANSWER)  # typeset maths takes more room than its source
     text = text.replace("---\n\nThat", "|no|alignment|\n|-|-|\n|1|2|\n\n---\n\nThat")
-    parts = ".amber-images > div, .amber-images img, h2, h3, p, li, td, th, pre, blockquote, hr"
+    parts = ".amber-images > div, .amber-images img, h4, h5, p, li, td, th, pre, blockquote, hr"
     decoded = "() => [...document.querySelectorAll('.amber-images img')].every(one => one.complete && one.naturalWidth)"
     tops = (
         f"root => [...root.querySelectorAll('{parts}')]"
@@ -196,13 +196,13 @@ def test_axe_finds_nothing_in_labs_own_style(
     ink, ground = out.locator(".amber-text p").first.evaluate(colours)
     light = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, ground)]
     assert (light[0] < light[1]) == (theme == "Light")
-    judge(book.page, axe, ".amber-view", artefacts / f"axe-lab-live-{theme.lower()}.json")
+    judge(book.page, axe, ".amber-view", artefacts / f"axe-lab-live-{theme.lower()}.json", width=4_000)
     out.locator(".amber-stop").click()
     book.finished(1)
     expect(out.locator("mjx-container").first).to_be_visible()
     out.locator("summary").click()
     book.page.screenshot(path=artefacts / f"settled-in-lab-{theme.lower()}.png")
-    judge(book.page, axe, ".amber-answer", artefacts / f"axe-lab-settled-{theme.lower()}.json")
+    judge(book.page, axe, ".amber-answer", artefacts / f"axe-lab-settled-{theme.lower()}.json", width=4_000)
 
 
 def test_stop_by_keyboard_runs_no_cell(notebook: Callable[..., Any]) -> None:
@@ -213,7 +213,7 @@ def test_stop_by_keyboard_runs_no_cell(notebook: Callable[..., Any]) -> None:
     # Lab moves the focus to the cell a moment after it was run.
     expect(out.locator(".amber-text a").last).to_be_visible()
     expect(book.cell(1)).to_be_focused()
-    for _ in range(5):  # the cell's menu and the two links come first
+    for _ in range(8):  # the cell's menu, the links and the buttons that copy come first
         book.page.keyboard.press("Tab")
         if out.locator(".amber-stop:focus").count():
             break
@@ -225,7 +225,7 @@ def test_stop_by_keyboard_runs_no_cell(notebook: Callable[..., Any]) -> None:
     assert book.cell(1).locator(".jp-InputPrompt").inner_text() == "[2]:"  # it has not run anything else
 
 
-END = """() => document.querySelector('.amber-status').getBoundingClientRect().bottom
+END = """() => document.querySelector('.amber-view').getBoundingClientRect().bottom
   - document.querySelector('.jp-WindowedPanel-outer').getBoundingClientRect().bottom"""
 
 

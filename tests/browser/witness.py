@@ -23,7 +23,8 @@ WITNESS = r"""(() => {
   for (const name of ["pwned", "hit"])
     Object.defineProperty(window, name, { set: value => window.tellWitness(`script: ${name} = ${value}`) });
   const seen = window.seen = new Set(), views = window.views = {};
-  const place = el => el.closest(".amber-text") ? "live" : el.closest(".amber-view") ? "view"
+  const place = el => el.closest(".amber-copy") ? "copy" : el.closest(".amber-text") ? "live"
+    : el.closest(".amber-view") ? "view"
     : el.closest(".amber-inspector") ? "tools" : el.closest(".amber-answer") ? "settled"
     : el.closest("[data-mime-type*=jupyter]") ? "error"
     : el.closest(".jp-OutputArea-output") ? "output" : "";
@@ -81,7 +82,7 @@ _LINK = r"(https?://[\w.:\[-]|mailto:)[^\s\"<>]*"
 _OURS = {name: rule.pattern for name, rule in ATTRIBUTES.items()}
 # Of an answer that is being written.
 _HOOK = r"(amber-(hook|live-[0-9a-f]{32}|drawn) ?)+|amber-so-far|amber-over mathjax_ignore tex2jax_ignore"
-_NAMES = r"((amber-[a-z]+|jp-RenderedHTMLCommon) ?)*"
+_NAMES = r"((amber-[a-z-]+|jp-RenderedHTMLCommon|tocSkip) ?)*"
 RULES = {
     "live": {
         **{name: rule for name, rule in _OURS.items() if name != "href"},
@@ -90,6 +91,14 @@ RULES = {
         "style": r"(text-align: (left|center|right);)?",
         "role": "log",
         "aria-(live|busy|label)": r"[\w ,]*",
+    },
+    "copy": {
+        "class": "amber-copy",
+        "type": "button",
+        "hidden": "",
+        "data-word": "Copy|Copied|Not copied",
+        "aria-label": "Copy this (code|answer so far, as Markdown)|Copied|The browser did not let it be copied",
+        "data-lm-suppress-shortcuts": "true",
     },
     "view": {
         "class": r"(amber-[a-z0-9-]+ ?)*",
@@ -121,7 +130,7 @@ RULES = {
     # Lab numbers headings and writes its own rel over ours; a click has opened what was folded.
     "settled": {
         **_OURS,
-        "class": f"{_OURS['class']}|numbering-entry|{_HOOK}",
+        "class": f"{_OURS['class']}|numbering-entry|amber-copied|{_HOOK}",
         "rel": "noopener( noreferrer)?",
         "open": "",
     },
@@ -149,6 +158,7 @@ RULES = {
     },
 }
 ELEMENTS = {
+    "copy": {"button"},
     "view": TAGS | {"button"},
     "tools": {"div", "span", "code", "pre", "details", "summary"}
     | {"label", "input", "textarea", "select", "option", "button"},
@@ -160,7 +170,7 @@ _FORMULA = re.compile(r"mjx-[\w-]+|math|m(i|n|o|row|text|style|sup|sub|frac|tabl
 def strange(found):
     """What an output may not consist of, of what the witness saw: by the lists of tests/display/allowed.py."""
     for where, tag, *attribute in map(json.loads, found):
-        formula = where == "settled" and _FORMULA.fullmatch(tag)
+        formula = where in ("live", "settled") and _FORMULA.fullmatch(tag)
         known = formula or tag in ELEMENTS.get(where, TAGS)
         if known and attribute:
             name, value = attribute

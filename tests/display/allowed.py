@@ -4,13 +4,13 @@ import re
 from html.parser import HTMLParser
 
 _TAGS = """
-    div p h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code b i span em strong s a br hr
+    div p h3 h4 h5 h6 ul ol li blockquote pre code b i span em strong s a br hr
     table thead tbody tr th td details summary
 """
 TAGS = frozenset(_TAGS.split())
 EMPTY = {"br", "hr", "img"}
 ATTRIBUTES = {
-    "class": re.compile(r"amber-(answer|md|reasoning)"),
+    "class": re.compile(r"amber-(answer|md|reasoning)|tocSkip"),
     "dir": re.compile(r"auto|ltr"),
     "tabindex": re.compile(r"0"),
     "start": re.compile(r"\d{1,9}"),
@@ -30,7 +30,10 @@ PROPERTIES = {
     "border-radius": re.compile(r"4px|1em"),
     "overflow-x": re.compile(r"auto"),
     "opacity": re.compile(r"\.75"),
-    "font-size": re.compile(r"85%"),
+    "font-size": re.compile(r"85%|1(\.\d{1,2})?em"),
+    "font-weight": re.compile(r"600"),
+    "white-space": re.compile(r"nowrap|normal"),
+    "min-width": re.compile(r"12em"),
     "display": re.compile(r"inline-block"),
     "text-align": re.compile(r"left|center|right"),
 }

@@ -15,6 +15,7 @@ def inner(text: str) -> str:
     return re.sub(r'^<div class="amber-md" dir="auto"[^>]*>|\n?</div>$', "", html)
 
 
+H = 'class="tocSkip" style="font-size:{}em;font-weight:600"'
 A = 'target="_blank" rel="noopener noreferrer"'
 
 
@@ -23,8 +24,9 @@ A = 'target="_blank" rel="noopener noreferrer"'
     [
         ("", ""),
         ("Hello", "<p>Hello</p>"),
-        ("# A *b*", "<h1>A <em>b</em></h1>"),
-        ("A\n=", "<h1>A</h1>"),
+        ("# A *b*", f"<h3 {H.format('1.3')}>A <em>b</em></h3>"),
+        ("A\n=", f"<h3 {H.format('1.3')}>A</h3>"),
+        ("## B\n###### C", f"<h4 {H.format('1.15')}>B</h4><h6 {H.format('1')}>C</h6>"),
         ("**b** `c<d` ~~s~~", "<p><strong>b</strong> <code>c&lt;d</code> <s>s</s></p>"),
         ("a  \nb", "<p>a<br>\n\nb</p>"),
         ("- a\n- b", "<ul><li>a</li><li>b</li></ul>"),
@@ -66,6 +68,34 @@ def test_table() -> None:
     assert '<td style="text-align:left">1</td>' in html
     assert '<td style="text-align:center"><code>x</code></td>' in html
     assert '<td style="text-align:right"><strong>3</strong></td>' in html
+
+
+def test_what_is_short_is_not_broken_in_a_table() -> None:
+    short, long = "2026-12-01 12:00 +01:00", "a remark that takes a whole line"
+    html = inner(f"| when | {long} |\n|--|--|\n| {short} | {long} |")
+    assert html.startswith('<div tabindex="0" style="overflow-x:auto"><table style="white-space:nowrap">')
+    assert f'<td style="text-align:left">{short}</td>' in html
+    for cell in ("th", "td"):
+        assert f'<{cell} style="text-align:left;white-space:normal;min-width:12em">{long}</{cell}>' in html
+
+
+def test_a_long_answer_is_folded_where_that_is_wanted() -> None:
+    text = "".join(f"Line {n}.\n\n" for n in range(100))
+    assert "<details" not in answer_html(text)
+    html = answer_html(text, fold_lines=40, footer="m · 3 s")
+    shown, folded = html.split("<details><summary>Show all (201 lines)</summary>")
+    assert "Line 19." in shown
+    assert "Line 20." in folded
+    assert "Line 99." in folded.partition("</details>")[0]
+    assert "m · 3 s" in folded.partition("</details>")[2]
+    assert "".join(read(html).text).count("Line ") == 100
+    assert "<details" not in answer_html(text, fold_lines=140)  # little would be hidden
+    # A block is never cut in two: code that begins in sight is all in sight.
+    code = "```python\n" + "x = 1\n" * 100 + "```\n"
+    assert "<details" not in answer_html(code, fold_lines=40)
+    small = answer_html(text * 20, fold_lines=40, max_bytes=5_000)
+    read(small)
+    assert "Cut here" in small
 
 
 def test_an_alternative_text_is_text() -> None:

@@ -341,7 +341,8 @@ def test_the_strip_of_images_is_built_as_the_settled_one(comm: Comm) -> None:
     )
     items = strip_items([image] * 17)
     lines = ("9 × 9 → 4 × 4", "PNG · 2 kB · ≈ 7 tokens", "note")
-    assert items[:12] == [("a[U+202E]$1.png", lines, "data:image/webp;base64,d2VicA==")] * 12
+    data = "data:image/webp;base64,d2VicA=="
+    assert items[:12] == [(f"{number} of 17 · a[U+202E]$1.png", lines, data) for number in range(1, 13)]
     assert items[12:] == [("and 5 more", (), "")]
     assert strip_items([replace(image, thumbnail=b"")])[0][2] == ""
     answer = LiveAnswer(title="m", strip=items, on_stop=lambda: None)

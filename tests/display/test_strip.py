@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from allowed import read
 
-from amber_nb.display.cards import MAX_THUMBNAILS, image_facts, strip_html, strip_text
+from amber_nb.display.cards import MAX_THUMBNAILS, image_facts, strip_html, strip_items, strip_text
 from amber_nb.types import SentImage
 
 PHOTO = SentImage(
@@ -44,6 +44,12 @@ def test_a_thumbnail_is_a_picture_in_the_file():
     assert "photo.jpg" in html
     assert "https" not in html
     assert strip_html([]) == ""
+
+
+def test_several_images_are_numbered():
+    assert [name for name, *_ in strip_items([PHOTO, LINK])] == ["1 of 2 · photo.jpg", f"2 of 2 · {LINK.name}"]
+    assert "2 of 2 · team.jpg" in strip_html([PHOTO, LINK])
+    assert strip_items([PHOTO])[0][0] == "photo.jpg"
 
 
 def test_an_image_without_a_thumbnail_is_told_all_the_same():

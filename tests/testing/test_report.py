@@ -31,7 +31,7 @@ _TAGS = """
 TAGS = {*_TAGS.split()}
 EMPTY = {"meta", "input", "br", "hr"}
 COMMON = {
-    "class": r"[a-z -]+",
+    "class": r"[a-z -]+|tocSkip",
     "role": r"table|rowgroup|row|cell|columnheader|rowheader|group",
     "aria-hidden": "true",
     "aria-label": "Tokens and time",

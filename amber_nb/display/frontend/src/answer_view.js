@@ -1,13 +1,16 @@
 // @ts-check
 /** The view of an answer's text while it is written: painted once a frame, with a status line and a Stop button. */
 
+import { copyButton, offerCopy } from "./copy_button.js";
 import { attributes, make, on } from "./dom.js";
 import { Flow, ms } from "./smoothing.js";
 import { Following } from "./following.js";
+import { CodeLeaf } from "./markdown/leaf_blocks.js";
 import { Painter } from "./markdown/painter.js";
+import { RichText } from "./rich_text.js";
 import { StopButton } from "./stop.js";
 import { strip } from "./strip.js";
-import { Speech, facts } from "./status_and_speech.js";
+import { Speech, facts, stall } from "./status_and_speech.js";
 
 /** @typedef {import("./live_answer.js").LiveAnswer} LiveAnswer */
 
@@ -42,7 +45,9 @@ export function renderAnswer(el, answer) {
   const note = make(doc, "span", "amber-note");
   const stop = new StopButton(doc, { ask: () => answer.stop(), interrupt: answer.interrupt }, signal);
   const status = make(doc, "div", "amber-status");
-  status.append(told, note, stop.el);
+  const copy = copyButton(doc, "Copy this answer so far, as Markdown", () => answer.text, signal);
+  copy.hidden = true;
+  status.append(told, note, copy, stop.el);
   const spoken = make(doc, "div", "amber-spoken");
   spoken.setAttribute("aria-live", "polite");
   const view = make(doc, "div", "amber-view");
@@ -61,14 +66,23 @@ export function renderAnswer(el, answer) {
 
   // --- text comes in
 
-  const painter = new Painter(page, { onHidden: () => (hidden.hidden = false) });
   const { receiver } = answer;
   const speech = new Speech();
   const flow = new Flow();
   const still = doc.defaultView?.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const following = new Following(status, signal);
+  const following = new Following(view, signal);
+  const richText = new RichText(answer.looks, answer.typeset, () => following.keepUp(), signal);
+  const painter = new Painter(page, {
+    onHidden: () => (hidden.hidden = false),
+    onClosed: (block) => {
+      richText.add(block);
+      if (block instanceof CodeLeaf && block.whole) offerCopy(block.el, block.into);
+    },
+  });
   let waiting = ""; // received, not painted
   let shown = 0;
+  let lastNote = answer.note;
+  let noted = 0; // when the kernel's note changed
 
   // --- and is painted: once a frame, never more than a frame can bear
 
@@ -99,7 +113,9 @@ export function renderAnswer(el, answer) {
       speech.add(waiting.slice(0, at));
       waiting = waiting.slice(at);
       shown += at;
+      copy.hidden = false;
       painter.paint();
+      richText.ask();
       if (!page.parentNode && waiting.length <= FAR) {
         log.append(page);
         log.style.minHeight = "";
@@ -116,6 +132,10 @@ export function renderAnswer(el, answer) {
     const flowing = receiver.firstText === null ? 0 : (now - receiver.firstText) / 1000;
     const text = facts(answer.title, (now - receiver.started) / 1000, shown, flowing);
     if (told.textContent !== text) told.textContent = text;
+    // What the kernel says goes on, such as a tool, is no stall.
+    const silent = receiver.lastText === null || answer.note ? 0 : (now - Math.max(receiver.lastText, noted)) / 1000;
+    const said = answer.note || stall(silent);
+    if (note.textContent !== said) note.textContent = said;
   };
   const ticking = setInterval(tell, 1000);
   const speaking = setInterval(() => {
@@ -132,7 +152,9 @@ export function renderAnswer(el, answer) {
       plan();
     },
     note: (text) => {
-      if (note.textContent !== text) note.textContent = text;
+      if (text !== lastNote) noted = ms();
+      lastNote = text;
+      tell();
     },
     stopping: () => stop.heard(),
   });

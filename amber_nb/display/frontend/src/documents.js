@@ -30,6 +30,12 @@ export class Documents {
     this.kernel?.statusChanged?.connect?.(this.onStatus);
   }
 
+  /** Typesets the formulas in an element, as the notebook does; null where it does not. */
+  get typeset() {
+    const typesetter = this.manager?.rendermime?.latexTypesetter;
+    return typesetter ? (/** @type {HTMLElement} */ el) => typesetter.typeset(el) : null;
+  }
+
   /** Resolves when the document has its content. */
   get ready() {
     return Promise.resolve(this.context?.ready);

@@ -116,10 +116,11 @@ class Layer {
   open(number, announcement) {
     /** @type {(message: object, buffers?: ArrayBuffer[]) => void} */
     const send = (message, buffers) => this.send({ a: number, ...message }, buffers);
+    const { typeset } = this.documents;
     const item =
       "most" in announcement
         ? new LiveInput(announcement, send)
-        : new LiveAnswer(/** @type {any} */ (announcement), send, () => this.interrupt());
+        : new LiveAnswer(/** @type {any} */ (announcement), send, () => this.interrupt(), typeset);
     this.items.set(number, item);
     if (this.items.size === 1) this.observer.observe(this.doc.body, { childList: true, subtree: true });
     this.draw(this.doc.body);

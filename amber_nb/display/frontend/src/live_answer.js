@@ -3,8 +3,11 @@
 
 import { renderAnswer } from "./answer_view.js";
 import { renderCalls } from "./calls_view.js";
+import { offerCopies } from "./copy_button.js";
 import { LiveItem } from "./live_item.js";
 import { Receiver } from "./receiver.js";
+import { Looks } from "./rich_text.js";
+import * as sight from "./sight.js";
 import { snapshot } from "./snapshot.js";
 
 /** @typedef {import("./receiver.js").Message} Message */
@@ -17,6 +20,7 @@ import { snapshot } from "./snapshot.js";
  * @property {boolean} [tools]
  */
 /** @typedef {import("./documents.js").Documents} Documents */
+/** @typedef {import("./live_item.js").View} View */
 /** @typedef {{ text: (text: string) => void, note: (note: string) => void, stopping: () => void }} Listener */
 
 export class LiveAnswer extends LiveItem {
@@ -24,14 +28,17 @@ export class LiveAnswer extends LiveItem {
    * @param {Announcement} announcement
    * @param {(message: object) => void} send to the kernel
    * @param {() => void} interrupt the kernel
+   * @param {((el: HTMLElement) => Promise<void> | void) | null} [typeset] formulas, where the front end can
    */
-  constructor({ id, title, badge = "", strip = [], tools = false }, send, interrupt) {
+  constructor({ id, title, badge = "", strip = [], tools = false }, send, interrupt, typeset = null) {
     super(id, send);
     this.title = title;
     this.badge = badge;
     this.strip = strip;
     this.tools = tools;
     this.interrupt = interrupt;
+    this.typeset = typeset;
+    this.looks = new Looks((blocks) => send({ s: { blocks } }));
     this.text = "";
     this.note = "";
     this.stopping = false;
@@ -57,6 +64,7 @@ export class LiveAnswer extends LiveItem {
     if (typeof message.n === "string") this.note = message.n;
     else if (text) this.note = "";
     this.stopping ||= !!message.stopping;
+    this.looks.take(message.looks);
     for (const listener of this.listeners) {
       listener.text(text);
       listener.note(this.note);
@@ -118,5 +126,17 @@ export class LiveAnswer extends LiveItem {
 
   leave() {
     this.stop();
+  }
+
+  /** Keep the Stop button in sight. @param {View} view */
+  onDrawn(view) {
+    sight.close(view.areas);
+    view.areas = sight.open(view.host);
+  }
+
+  /** @param {View} view */
+  onRemoved({ areas }) {
+    sight.close(areas);
+    offerCopies(areas[0]);
   }
 }

@@ -4,7 +4,7 @@
 import { make } from "./dom.js";
 
 /** @typedef {{ id: string, [name: string]: any }} Announcement `id`: 128 random bits */
-/** @typedef {{ host: HTMLElement, over: HTMLElement, focused: HTMLElement | null, dispose: () => void }} View */
+/** @typedef {{ host: HTMLElement, over: HTMLElement, areas: Element[], focused: HTMLElement | null, dispose: () => void }} View */
 /** @typedef {import("./documents.js").Documents} Documents */
 
 const CLAIM = Symbol.for("amber_nb.claim"); // on an element: the layer that draws over it
@@ -51,6 +51,12 @@ export class LiveItem {
   /** Its cell was deleted. */
   leave() {}
 
+  /** A view stands in its element, which may be another one than before. @param {View} _view */
+  onDrawn(_view) {}
+
+  /** A view was taken away. @param {View} _view */
+  onRemoved(_view) {}
+
   /** Look at the document, now and then. @param {Documents} documents */
   look(documents) {
     if (this.ended || !documents.known) return;
@@ -72,6 +78,7 @@ export class LiveItem {
     host.classList.add(DRAWN);
     const { focused } = view;
     host.append(view.over);
+    this.onDrawn(view);
     if (focused && host.ownerDocument.activeElement === host.ownerDocument.body) focused.focus({ preventScroll: true });
   }
 
@@ -80,7 +87,7 @@ export class LiveItem {
     const over = make(host, "div", `amber-over ${IGNORED}`);
     host.append(over);
     /** @type {View} */
-    const view = { host, over, focused: null, dispose: this.fill(over) };
+    const view = { host, over, areas: [], focused: null, dispose: this.fill(over) };
     over.addEventListener("focusin", ({ target }) => (view.focused = /** @type {HTMLElement} */ (target)));
     // With an element that is taken away, the focus goes to nobody; a reader takes it somewhere.
     over.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && (view.focused = null));
@@ -99,10 +106,11 @@ export class LiveItem {
 
   /** @param {View[]} views */
   end(views) {
-    for (const { host, over, dispose } of views) {
-      dispose();
-      over.remove();
-      release(host);
+    for (const view of views) {
+      view.dispose();
+      view.over.remove();
+      release(view.host);
+      this.onRemoved(view);
     }
     this.views = this.views.filter((view) => !views.includes(view));
   }

@@ -14,6 +14,7 @@ import { ms } from "./smoothing.js";
  * @property {[number, number | null]} [age] seconds since the start, and since the first text
  * @property {string} [n] a note for the status line
  * @property {unknown} [stopping] Stop was heard
+ * @property {unknown} [looks] of finished blocks: rich_text.js
  */
 
 export const PATIENCE = 1000; // ms until a question is asked again
@@ -31,6 +32,8 @@ export class Receiver {
     this.asked = this.started = clock(); // the greeting asks as well
     /** @type {number | null} */
     this.firstText = null;
+    /** @type {number | null} when the last text came */
+    this.lastText = null;
     /** @type {number | null} since when something is missing */
     this.gapped = null;
   }
@@ -62,6 +65,7 @@ export class Receiver {
     this.asked = -Infinity;
     this.gapped = null;
     this.firstText ??= now;
+    this.lastText = now;
     return gap ? HOLE + fresh : fresh;
   }
 }

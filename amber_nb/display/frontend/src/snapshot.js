@@ -11,6 +11,10 @@ const STYLES = {
   table: "border-collapse:collapse;margin:0 0 1em",
   th: "padding:.3em .8em;border:1px solid rgba(128,128,128,.3);text-align:left",
   td: "padding:.3em .8em;border:1px solid rgba(128,128,128,.3);text-align:left",
+  h3: "font-size:1.3em;font-weight:600",
+  h4: "font-size:1.15em;font-weight:600",
+  h5: "font-size:1em;font-weight:600",
+  h6: "font-size:1em;font-weight:600",
   blockquote: "margin:0 0 1em;padding:0 0 0 12px;border-left:3px solid rgba(128,128,128,.3)",
 };
 

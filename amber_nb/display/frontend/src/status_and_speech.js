@@ -3,6 +3,7 @@
 
 const KEPT = 4000; // characters a voice could still say
 const MOST_SAID = 500; // in one go: reading aloud is slower than writing
+const STALLED = 5; // s: models pause, and most of them not so long
 const ENDS = [". ", "! ", "? ", ".\n", ":\n", "\n\n"];
 
 /**
@@ -19,6 +20,11 @@ export function facts(model, seconds, characters, flowing) {
     if (flowing >= 1) words.push(`${Math.round(tokens / flowing)} tokens/s`);
   }
   return words.filter(Boolean).join(" · ");
+}
+
+/** What is said of a stream that gives nothing. @param {number} seconds since its last sign of life */
+export function stall(seconds) {
+  return seconds >= STALLED ? `nothing for ${Math.floor(seconds)} s` : "";
 }
 
 /** Whole sentences for a screen reader, of much text the last ones. */

@@ -66,6 +66,6 @@ export class StopButton {
 }
 
 /** @param {KeyboardEvent} event */
-function keep(event) {
+export function keep(event) {
   if (event.key === "Enter" || event.key === " ") event.stopPropagation();
 }

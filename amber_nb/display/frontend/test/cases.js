@@ -1,8 +1,8 @@
 // Markdown, and the nodes that stand for it.
 export const CASES = {
   "a paragraph\nover two lines": "<p>a paragraph\nover two lines</p>",
-  "# One\n## Two ##\ntext": "<h1>One</h1><h2>Two</h2><p>text</p>",
-  "Title\n=====\nSub\n---\nx": "<h1>Title</h1><h2>Sub</h2><p>x</p>",
+  "# One\n## Two ##\ntext": '<h3 class="tocSkip">One</h3><h4 class="tocSkip">Two</h4><p>text</p>',
+  "Title\n=====\nSub\n---\nx": '<h3 class="tocSkip">Title</h3><h4 class="tocSkip">Sub</h4><p>x</p>',
   "#hashtag is no heading": "<p>#hashtag is no heading</p>",
   "a\n\n---\n\nb\n***": "<p>a</p><hr><p>b</p><hr>",
   "- a\n- b": '<ul class="amber-tight"><li><p>a</p></li><li><p>b</p></li></ul>',
@@ -46,7 +46,10 @@ export const CASES = {
   "<script>alert(1)</script> <img src=x onerror=y>":
     "<p>&lt;script&gt;alert(1)&lt;/script&gt; &lt;img src=x onerror=y&gt;</p>",
   "&lt;b&gt; &#x41; &nope; \\*a\\*": "<p>&lt;b&gt; A &amp;nope; *a*</p>",
-  "$a_1 * b_2$ costs $5 and $$\\sum_{i}^*$$ \\(x_1*y*\\)": "<p>$a_1 * b_2$ costs $5 and $$\\sum_{i}^*$$ \\(x_1*y*\\)</p>",
+  "$a_1 * b_2$ costs $5 and $$\\sum_{i}^*$$ \\(x_1*y*\\)": 
+    '<p><span class="amber-math">$a_1 * b_2$</span> costs $5 and <span class="amber-math">$$\\sum_{i}^*$$</span> <span class="amber-math">\\(x_1*y*\\)</span></p>',
+  "$$\na\n- b\n= c\n$$\n- d": '<p><span class="amber-math">$$\na\n- b\n= c\n$$</span></p><ul class="amber-tight"><li><p>d</p></li></ul>',
+  "\\[\n1. a\n\\]\n\n$$\n\n- b": '<p><span class="amber-math">\\[\n1. a\n\\]</span></p><p>$$</p><ul class="amber-tight"><li><p>b</p></li></ul>',
   "one  \ntwo\\\nthree": "<p>one<br>two<br>three</p>",
   "42": "<p>42</p>",
   "one\r\ntwo": "<p>one\ntwo</p>",

@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Speech, facts } from "../src/status_and_speech.js";
+import { Speech, facts, stall } from "../src/status_and_speech.js";
 
 test("the facts say no more than is known", () => {
   assert.equal(facts("azure/gpt-5.4", 0.9, 0, 0), "azure/gpt-5.4 · 0 s");
   assert.equal(facts("", 3.2, 0, 0), "3 s");
   assert.equal(facts("m", 3, 3, 0.5), "m · 3 s · ~1 token");
   assert.equal(facts("m", 12.99, 40_001, 10), "m · 12 s · ~10,001 tokens · 1000 tokens/s");
+});
+
+test("a stall is said when it is one", () => {
+  assert.equal(stall(4.9), "");
+  assert.equal(stall(6.7), "nothing for 6 s");
 });
 
 function said(...texts) {

@@ -7,6 +7,7 @@
 import { Block } from "./block_tree.js";
 import { make } from "../dom.js";
 import { CodeLeaf, Table, TextLeaf } from "./leaf_blocks.js";
+import { opensFormula } from "./spans.js";
 import { FENCE, HEADING, ITEM, QUOTE, RULE, UNDERLINE } from "./lines.js";
 import { alignsOf, cellsOf, closesFence, indentOf, interrupts, unindent } from "./lines.js";
 
@@ -111,11 +112,15 @@ function begin(outline, rest, depth, whole) {
   const all = depth === outline.stack.length;
   let paragraph = outline.leaf instanceof TextLeaf && outline.leaf.tag === "p" ? outline.leaf : null;
   let table = all ? outline.table : null;
+  if (paragraph && all && opensFormula(paragraph.raw)) {
+    outline.grow(`\n${rest.trimStart()}`); // whatever the line looks like, until the formula is whole
+    return;
+  }
   while (outline.stack.length <= DEEPEST || indentOf(rest) >= 4) {
     if (indentOf(rest) >= 4) {
       if (paragraph) break;
       outline.enter(depth);
-      outline.openCode("", 0);
+      outline.openCode("", 0, "");
       outline.grow(/** @type {CodeLeaf} */ (outline.leaf).nextLine(unindent(rest, 4)));
       return;
     }
@@ -166,7 +171,7 @@ function openLeaf(outline, rest, depth, whole, paragraph) {
     outline.grow(rest.slice(heading[0].length));
   } else if (fence) {
     outline.enter(depth);
-    outline.openCode(fence[1], indentOf(rest));
+    outline.openCode(fence[1], indentOf(rest), fence[2].trim().split(/\s/)[0]);
   } else if (whole && paragraph && retitle(outline, paragraph, rest)) {
     return true;
   } else if (whole && RULE.test(rest)) {
@@ -230,6 +235,6 @@ function retitle(outline, paragraph, rest) {
     paragraph.raw = raw.slice(0, cut);
     outline.closeLeaf();
   }
-  outline.table = outline.attach(new Table(aligns, titles, outline.top()));
+  outline.openTable(new Table(aligns, titles, outline.top()));
   return true;
 }

@@ -11,7 +11,7 @@ import { ENTITY, entity } from "./entities.js";
 import { autolink, findLink, hostOf, misleads, safeHref } from "./links.js";
 import { closingTicks, mathEnd, runLength } from "./spans.js";
 
-/** @typedef {{ tag: string, kids: Inline[], href?: string }} Node */
+/** @typedef {{ tag: string, kids: Inline[], href?: string }} Node of the tag `math` is a formula's source */
 /** @typedef {string | Node} Inline */
 /** @typedef {import("./emphasis.js").Run} Run */
 
@@ -50,7 +50,8 @@ export function inline(text, open = false, depth = 0, inLink = false) {
       const end = close ? s.indexOf(close, i + 2) : -1;
       if (end > 0 || (close && open)) {
         const stop = end > 0 ? end + 2 : s.length;
-        plain += s.slice(i, stop); // math stays as it was written until the answer is settled
+        if (end > 0) push({ tag: "math", kids: [s.slice(i, stop)] });
+        else plain += s.slice(i, stop); // as it was written, until it is whole
         i = stop;
       } else if (next === "\n") {
         push({ tag: "br", kids: [] });
@@ -78,7 +79,9 @@ export function inline(text, open = false, depth = 0, inLink = false) {
       }
     } else if (c === "$") {
       const stop = mathEnd(s, i);
-      plain += s.slice(i, stop);
+      const source = s.slice(i, stop);
+      if (/[^$]/.test(source)) push({ tag: "math", kids: [source] });
+      else plain += source;
       i = stop;
     } else if (c === "[" || (c === "!" && s[i + 1] === "[")) {
       const link = depth < 8 ? readLink(s, i, open, depth, inLink) : null;

@@ -12,13 +12,16 @@ import { TASK, cellsOf } from "./lines.js";
 /** @typedef {import("./inline.js").Inline} Inline */
 /** @typedef {TextLeaf | CodeLeaf | RowLeaf} Leaf */
 
+// As ../../../answer_html.py has them: below the notebook's own, and not in Lab's table of contents.
+const HEADINGS = /** @type {Record<string, string>} */ ({ h1: "h3", h2: "h4", h3: "h5", h4: "h6", h5: "h6", h6: "h6" });
+const SHORT = 24; // characters: cells whose lines are not broken; a wide table scrolls
 const PIECE = 2500; // longer leaves are frozen piece by piece
 
 /** A paragraph or a heading. */
 export class TextLeaf extends Block {
   /** @param {string} tag `p`, or `h1` to `h6` @param {Block} parent */
   constructor(tag, parent) {
-    super(make(parent.el, tag), parent);
+    super(HEADINGS[tag] ? make(parent.el, HEADINGS[tag], "tocSkip") : make(parent.el, tag), parent);
     this.tag = tag;
     /** The source of the piece that is still repainted, and what is painted of it. */
     this.raw = "";
@@ -106,12 +109,15 @@ export class CodeLeaf extends Block {
   /**
    * @param {string} fence what opened it; empty for indented code
    * @param {number} indent columns before the fence, which its lines are spared, too
+   * @param {string} language the word after the fence
    * @param {Block} parent
    */
-  constructor(fence, indent, parent) {
+  constructor(fence, indent, language, parent) {
     super(make(parent.el, "pre"), parent);
     this.fence = fence;
     this.indent = indent;
+    this.language = language;
+    this.whole = true; // nothing of it has gone
     /** Blank lines that count only if more code follows; the first line needs no line break before it. */
     this.blanks = -1;
     this.into = make(this.el, "code");
@@ -138,6 +144,7 @@ export class CodeLeaf extends Block {
     const gone = line >= 0 && line < from + 2000 ? line + 1 : from;
     node.deleteData(0, gone);
     this.resize(-gone);
+    this.whole = false;
     return true;
   }
 
@@ -174,6 +181,7 @@ export class Table extends Block {
     this.el.append(table);
     this.heads = titles.map((title, i) => {
       const cell = addCell(row, "th", aligns[i]);
+      if (title.length > SHORT) cell.className = "amber-long";
       patch(cell, [], inline(title));
       return cell;
     });
@@ -217,6 +225,7 @@ export class RowLeaf extends Block {
     const texts = cellsOf(this.raw.slice(0, PIECE));
     this.last = Math.min(texts.length, this.cells.length) - 1;
     this.cells.forEach((cell, i) => {
+      if ((texts[i] ?? "").length > SHORT) cell.el.className = "amber-long";
       const now = inline(texts[i] ?? "", growing && i === texts.length - 1);
       patch(cell.el, cell.shown, now);
       cell.shown = now;

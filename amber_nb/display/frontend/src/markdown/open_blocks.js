@@ -14,10 +14,12 @@ export class OpenBlocks {
    * @param {HTMLElement} root
    * @param {number} leafLimit characters that stay of one paragraph or block of code
    * @param {() => void} onHidden
+   * @param {(block: Leaf | Table) => void} onClosed called with what is painted for good
    */
-  constructor(root, leafLimit, onHidden) {
+  constructor(root, leafLimit, onHidden, onClosed) {
     this.leafLimit = leafLimit;
     this.onHidden = onHidden;
+    this.onClosed = onClosed;
     this.root = new Container("root", root, null);
     /** @type {Container[]} what is open, the outermost first */
     this.stack = [this.root];
@@ -86,14 +88,14 @@ export class OpenBlocks {
     this.leaf = this.attach(new TextLeaf(tag, this.top()));
   }
 
-  /** @param {string} fence @param {number} indent */
-  openCode(fence, indent) {
-    this.leaf = this.attach(new CodeLeaf(fence, indent, this.top()));
+  /** @param {string} fence @param {number} indent @param {string} language */
+  openCode(fence, indent, language) {
+    this.leaf = this.attach(new CodeLeaf(fence, indent, language, this.top()));
   }
 
   /** @param {Table} table */
   openRow(table) {
-    this.leaf?.close();
+    this.settleLeaf();
     this.leaf = this.attach(new RowLeaf(table));
   }
 
@@ -117,12 +119,24 @@ export class OpenBlocks {
     this.dirty = false;
   }
 
-  closeLeaf() {
-    this.leaf?.close();
+  settleLeaf() {
+    const { leaf } = this;
+    leaf?.close();
     this.leaf = null;
     this.dirty = false;
+    if (leaf) this.onClosed(leaf);
+  }
+
+  closeLeaf() {
+    this.settleLeaf();
     if (this.table) this.table.open = false;
     this.table = null;
+  }
+
+  /** @param {Table} table */
+  openTable(table) {
+    this.table = this.attach(table);
+    this.onClosed(table); // its head
   }
 
   /** @param {number} depth */

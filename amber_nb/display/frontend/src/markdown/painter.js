@@ -14,18 +14,22 @@ import { plainly } from "./lines.js";
 import { OpenBlocks } from "./open_blocks.js";
 import { place, telling } from "./block_parser.js";
 
+/** @typedef {import("./leaf_blocks.js").Leaf} Leaf */
+/** @typedef {import("./leaf_blocks.js").Table} Table */
+
 const HOLD = 1000; // a line that says nothing by then is text
 
 export class Painter {
   /**
    * @param {HTMLElement} root
-   * @param {{ limit?: number, leafLimit?: number, onHidden?: () => void }} [options] characters kept in the page, in all
-   *   and in one paragraph or block of code: as much as a page lays out in a few frames
+   * @param {{ limit?: number, leafLimit?: number, onHidden?: () => void, onClosed?: (block: Leaf | Table) => void }} [options]
+   *   characters kept in the page, in all and in one paragraph or block of code: as much as a page lays out in a few
+   *   frames; `onClosed` is called with each leaf that is painted for good
    */
-  constructor(root, { limit = 120_000, leafLimit = 30_000, onHidden = () => {} } = {}) {
+  constructor(root, { limit = 120_000, leafLimit = 30_000, onHidden = () => {}, onClosed = () => {} } = {}) {
     this.limit = limit;
     this.onHidden = onHidden;
-    this.outline = new OpenBlocks(root, leafLimit, onHidden);
+    this.outline = new OpenBlocks(root, leafLimit, onHidden, onClosed);
     this.held = "";
     this.flowing = false; // the line has its place
     /** @type {HTMLElement | null} */

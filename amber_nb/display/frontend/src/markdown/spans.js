@@ -1,6 +1,8 @@
 // @ts-check
 /** Where the spans end whose text is no Markdown: code and maths. Pure: no DOM. */
 
+const LONGEST = 2500; // characters: a longer formula is frozen in pieces, like any text
+
 /** @param {string} s @param {number} i */
 export function runLength(s, i) {
   let n = 1;
@@ -33,4 +35,13 @@ export function mathEnd(s, i) {
     if (s[end - 1] !== "\\") return /\s/.test(s[end - 1]) || /\d/.test(s[end + 1] ?? "") ? i + 1 : end + 1;
   }
   return i + 1;
+}
+
+/**
+ * Whether a paragraph begins with a formula on lines of its own that is not whole yet.
+ * @param {string} s
+ */
+export function opensFormula(s) {
+  const close = s.startsWith("$$") ? "$$" : s.startsWith("\\[") ? "\\]" : "";
+  return !!close && s.length < LONGEST && s.indexOf(close, 2) < 0;
 }

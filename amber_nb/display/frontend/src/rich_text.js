@@ -1,0 +1,164 @@
+// @ts-check
+/**
+ * Colours and formulas of an answer that is being written: each block that is finished is asked about, once, and looks from
+ * then on as it will when the answer is settled. The kernel decides (../../rich_text.py): it has the colourer, and the list of
+ * the commands that a formula may hold.
+ */
+
+import { make } from "./dom.js";
+import { CodeLeaf } from "./markdown/leaf_blocks.js";
+import { ms } from "./smoothing.js";
+
+/** @typedef {import("./markdown/leaf_blocks.js").Leaf} Leaf */
+/** @typedef {import("./markdown/leaf_blocks.js").Table} Table */
+/** @typedef {(looks: Record<string, unknown>) => void} Listener */
+
+const LONGEST = 20_000; // characters; longer blocks stay plain
+const LANGUAGE = /^[\w+#.-]{1,20}$/;
+const TYPESET = 8; // ms of a frame for formulas
+const ELEMENTS = /** @type {Record<string, string>} */ ({ k: "b", c: "i" });
+
+/** What is known of an answer's blocks, for all of its views. */
+export class Looks {
+  /** @param {(blocks: string[][]) => void} ask the kernel */
+  constructor(ask) {
+    this.ask = ask;
+    /** @type {Record<string, unknown>} by the key of a block */
+    this.known = Object.create(null);
+    /** @type {Set<string>} */
+    this.asked = new Set();
+    /** @type {Set<Listener>} */
+    this.listeners = new Set();
+  }
+
+  /** @param {string[][]} blocks each with its key first */
+  want(blocks) {
+    const fresh = blocks.filter(([key]) => !this.asked.has(key));
+    for (const [key] of fresh) this.asked.add(key);
+    if (fresh.length) this.ask(fresh);
+  }
+
+  /** @param {unknown} looks as the kernel has sent them */
+  take(looks) {
+    if (!looks || typeof looks !== "object") return;
+    Object.assign(this.known, looks);
+    for (const listener of this.listeners) listener(this.known);
+  }
+}
+
+/** The finished blocks of one view. */
+export class RichText {
+  /**
+   * @param {Looks} looks
+   * @param {((el: HTMLElement) => Promise<void> | void) | null} typeset null where the front end has no typesetter
+   * @param {() => void} onGrown called when a formula has taken its place
+   * @param {AbortSignal} signal the end of the view
+   */
+  constructor(looks, typeset, onGrown, signal) {
+    this.looks = looks;
+    this.typeset = typeset;
+    this.onGrown = onGrown;
+    this.signal = signal;
+    /** @type {Map<string, HTMLElement[]>} that wait for their look */
+    this.plain = new Map();
+    /** @type {string[][]} */
+    this.questions = [];
+    /** @type {HTMLElement[]} */
+    this.formulas = [];
+    this.busy = false;
+    const listen = () => this.dress();
+    looks.listeners.add(listen);
+    signal.addEventListener("abort", () => looks.listeners.delete(listen));
+  }
+
+  /** @param {Leaf | Table} block that is painted for good */
+  add(block) {
+    if (block instanceof CodeLeaf) {
+      const code = block.into.textContent ?? "";
+      if (block.whole && code && code.length <= LONGEST && LANGUAGE.test(block.language)) {
+        this.remember(block.into, [block.language, code]);
+      }
+    } else if (this.typeset) {
+      for (const el of block.el.getElementsByClassName("amber-math")) {
+        this.remember(/** @type {HTMLElement} */ (el), [el.textContent ?? ""]);
+      }
+    }
+  }
+
+  /** @param {HTMLElement} el @param {string[]} block */
+  remember(el, block) {
+    const key = `${block.length}${hash(block.join("\n"))}`;
+    this.plain.set(key, [...(this.plain.get(key) ?? []), el]);
+    this.questions.push([key, ...block]);
+  }
+
+  /** Ask about what was added: once a frame. */
+  ask() {
+    if (!this.questions.length) return;
+    this.looks.want(this.questions.splice(0));
+    this.dress();
+  }
+
+  /** Give what is known its look. */
+  dress() {
+    for (const [key, elements] of [...this.plain]) {
+      const look = this.looks.known[key];
+      if (look === undefined) continue;
+      this.plain.delete(key);
+      if (typeof look === "string") for (const el of elements) colour(el, look);
+      else if (look) this.formulas.push(...elements);
+      else for (const el of elements) refuse(el);
+    }
+    if (this.formulas.length && !this.busy) void this.set();
+  }
+
+  /** Typeset, no more in a frame than it can bear. */
+  async set() {
+    this.busy = true;
+    let start = ms();
+    for (let el; (el = this.formulas.shift()) && !this.signal.aborted; ) {
+      if (!el.isConnected) continue;
+      await this.typeset?.(el);
+      this.onGrown();
+      if (ms() - start < TYPESET) continue;
+      await new Promise((done) => setTimeout(done));
+      start = ms();
+    }
+    this.busy = false;
+  }
+}
+
+/**
+ * Colour a block of code; one that is not what was asked about stays as it is.
+ * @param {HTMLElement} el
+ * @param {string} look letters of colours and lengths
+ */
+function colour(el, look) {
+  const code = el.textContent ?? "";
+  const runs = [...look.matchAll(/([a-z ])(\d+)/g)].map(([, kind, length]) => ({ kind, length: Number(length) }));
+  if (runs.reduce((sum, { length }) => sum + length, 0) !== code.length) return;
+  let at = 0;
+  el.replaceChildren(
+    ...runs.map(({ kind, length }) => {
+      const text = code.slice(at, (at += length));
+      if (kind === " ") return el.ownerDocument.createTextNode(text);
+      const piece = make(el, ELEMENTS[kind] ?? "span", `amber-code-${kind}`);
+      piece.textContent = text;
+      return piece;
+    }),
+  );
+}
+
+/** Show a formula that is not typeset as code. @param {HTMLElement} el */
+function refuse(el) {
+  const code = make(el, "code");
+  code.append(...el.childNodes);
+  el.append(code);
+}
+
+/** A short name for a text (FNV-1a). @param {string} text */
+function hash(text) {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  return `${(value >>> 0).toString(36)}.${text.length}`;
+}
