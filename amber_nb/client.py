@@ -14,6 +14,7 @@ from . import images, log_frames, login
 from .answer import Answer
 from .cassettes.session import open_session
 from .cassettes.transport import CassetteTransports
+from .chat.adaptations import Adaptations
 from .chat.ask import AskContext, AskRun, current_cell, show_parameters
 from .chat.messages import extend, without_own_fields
 from .display import kernel as cell
@@ -56,6 +57,8 @@ class Amber:
         max_wait_s: seconds that one `ask` may wait between its tries; where the gateway asks for more, its error is
             raised at once; default 60, 0 never waits.
         headers: sent with each request.
+        system_role: `"developer"` or `"system"`, the role of `ask(system=…)`; default `"developer"`, and `"system"` for
+            a model or a gateway that has refused that.
 
     Raises:
         ConfigError: nothing is set and nobody is there, half is set, or settings disagree; the cassette is damaged.
@@ -79,6 +82,7 @@ class Amber:
         max_retries: int | None = None,
         max_wait_s: float | None = None,
         headers: Mapping[str, str] | None = None,
+        system_role: str | None = None,
     ) -> None:
         # At once, under the same name: a verbose traceback prints a frame's variables.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
@@ -94,6 +98,7 @@ class Amber:
             max_retries=max_retries,
             max_wait_s=max_wait_s,
             headers=headers,
+            system_role=system_role,
             kernel=cell.in_kernel(),
             person=cell.has_front_end(),
             notebook=notebook,
@@ -114,6 +119,7 @@ class Amber:
             config=config,
             clients=self._clients,
             session=session,
+            adaptations=Adaptations(session.learnt() if session is not None else None),
             asker=self,
             annotate=self._annotate,
             remember=self._remember,

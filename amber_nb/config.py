@@ -49,6 +49,7 @@ CASSETTE_SUFFIX = ".jsonl"
 
 MODES = ("live", "record", "replay", "cache", "simulate")
 TOOLS = ("recorded", "run")
+ROLES = ("developer", "system")
 DISPLAYS = ("auto", "live", "static", "none")
 VARIABLES = (
     "AMBER_DOMAIN",
@@ -59,6 +60,7 @@ VARIABLES = (
     "AMBER_CASSETTE",
     "AMBER_DISPLAY",
     "AMBER_FOLD",
+    "AMBER_SYSTEM_ROLE",
     "AMBER_REPLAY_SPEED",
     "AMBER_REPLAY_TOOLS",
     "AMBER_JOURNAL",
@@ -81,6 +83,7 @@ class Config:
     max_retries: int = MAX_RETRIES
     max_wait_s: float = MAX_WAIT_S
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    system_role: str | None = None  # of instructions; None: developer, and system where the gateway refuses that
     sim_chunks_per_s: float = SIMULATOR_CHUNKS_PER_S
     sim_drift: int = 0  # above 0, the simulator answers as another version of its model would
     cassette: Path | None = None
@@ -129,6 +132,7 @@ def load_config(
     max_retries: int | None = None,
     max_wait_s: float | None = None,
     headers: Mapping[str, str] | None = None,
+    system_role: str | None = None,
     kernel: bool = False,
     person: bool = False,
     notebook: Path | None = None,
@@ -137,7 +141,7 @@ def load_config(
 ) -> Config:
     """Read the settings from the arguments, the environment, `.env` and the keyring.
 
-    `domain` to `headers` are as `Amber` describes them. `kernel`: this is a notebook's kernel; `person`: somebody sits
+    `domain` to `system_role` are as `Amber` describes them. `kernel`: this is a notebook's kernel; `person`: somebody sits
     at its front end, so that the simulator may answer where nothing is set. `notebook` is the notebook of this kernel,
     where it is known; its cassette lies in `cassettes/` beside it, and `holds_real_answers` returns whether it holds
     answers of a real gateway. `stored_login` reads the keyring; it is called only when no other source has a key.
@@ -154,6 +158,7 @@ def load_config(
         "AMBER_MODEL": model,
         "AMBER_MODE": mode,
         "AMBER_CASSETTE": None if cassette is None else os.fspath(cassette),
+        "AMBER_SYSTEM_ROLE": system_role,
     }
     sources = [
         _Source("the arguments", arguments),
@@ -194,6 +199,7 @@ def load_config(
         timeout_s=check_seconds("timeout_s", timeout_s),
         max_retries=0 if chosen == "replay" else _check_retries(max_retries),
         headers=dict(headers or {}),
+        system_role=_check_choice("AMBER_SYSTEM_ROLE", texts.get("AMBER_SYSTEM_ROLE"), ROLES),
         max_wait_s=MAX_WAIT_S if wait_s is None else wait_s,
         sim_chunks_per_s=_parse_pace(texts.get("AMBER_SIM_CHUNKS_PER_S")),
         sim_drift=_parse_count(

@@ -21,7 +21,7 @@ FLOORS = [
     {"config"},
     {"base_url"},
     {"errors"},
-    {"types"},
+    {"types", "error_body"},
     {"redact", "simulator"},
     {"clock", "files"},
 ]

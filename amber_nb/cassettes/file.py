@@ -11,6 +11,7 @@ UTF-8, one JSON value a line, so that a difference in git is a difference in wha
     {"t": 0.53, "raw": "…"}               what is neither, as it came; "base64" where it is no UTF-8
     {"end": {"t": 1.2, "how": "whole"}}   or "closed" by its reader, or "failed" with the error that broke it
 
+`adapted` names what `ask` left out of the request, because the gateway had refused it; a replay leaves it out, too.
 `n` counts equal requests at their start. `attempt` says how many failed ones this one follows, and supersedes. `cell`
 names the notebook's cell, where a front end told it. An interaction is written when it has ended, in one piece and
 under a lock: a crash loses the interactions in flight, and two processes may record to one file.
@@ -63,6 +64,7 @@ class Interaction:
         n: the number of the request among equal requests, from 1.
         attempt: how many failed attempts it supersedes.
         cell: id of the notebook's cell.
+        adapted: what `ask` left out of the request, because the gateway had refused it.
         status: of the response; None where none came.
         how: how it ended: "whole", "closed" (by its reader) or "failed".
         error: the name of the httpx2 error that broke it, and its message.
@@ -73,6 +75,7 @@ class Interaction:
     n: int
     attempt: int = 0
     cell: str | None = None
+    adapted: tuple[str, ...] = ()
     status: int | None = None
     headers: Mapping[str, str] | None = None
     answered_s: float = 0.0
@@ -105,6 +108,7 @@ def dumps(interaction: Interaction, secrets: Collection[str] = ()) -> bytes:
         "n": interaction.n,
         "attempt": interaction.attempt or None,
         "cell": interaction.cell,
+        "adapted": list(interaction.adapted) or None,
         "messages": None if messages is None else len(messages),
         "body": body,
     }
@@ -257,6 +261,7 @@ def _load_interaction(lines: list[bytes], at: int, name: str) -> tuple[Interacti
             n=int(request["n"]),
             attempt=int(request.get("attempt", 0)),
             cell=request.get("cell"),
+            adapted=tuple(map(str, request.get("adapted") or ())),
             steps=tuple(steps),
             how=str(end["how"]),
             error=(str(end["error"]), str(end.get("message", ""))) if "error" in end else None,

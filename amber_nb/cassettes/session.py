@@ -36,7 +36,7 @@ from .match import (
     similarity,
 )
 
-__all__ = ["CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
+__all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ _log = logging.getLogger(__name__)
 KEPT_HEADERS = ("content-type", "content-encoding", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 # The cell whose requests the running task sends, where the task runs on another thread than the cell.
 CURRENT_CELL: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("amber_place", default=None)
+# What `ask` leaves out of the requests of the running task, because the gateway refused it before.
+ADAPTED: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar("amber_adapted", default=frozenset())
 
 _TAIL_PIECES = 64  # at the end of a stream, where `[DONE]` is looked for; one may be a single byte
 _DONE = re.compile(rb"data:\s*\[DONE\]\s*\Z")
@@ -181,10 +183,24 @@ class CassetteSession:
             f"while they did. With AMBER_REPLAY_TOOLS=run they run. To record again: {record_command(cassette.path)}"
         )
 
+    def learnt(self) -> dict[str, frozenset[str]]:
+        """Return what `ask` left out, by model, when this was recorded: a replay leaves it out from the start."""
+        found: dict[str, frozenset[str]] = {}
+        for each in self._shared.cassette.interactions:
+            if each.adapted:
+                found[_model(each)] = found.get(_model(each), frozenset()) | frozenset(each.adapted)
+        return found
+
     @property
     def unused(self) -> list[int]:
         """The first lines of the interactions that this session has not replayed."""
-        return [each.line for each in self._shared.cassette.interactions if each.line not in self._used]
+        learnt = self.learnt()
+        return [
+            each.line
+            for each in self._shared.cassette.interactions
+            # The refusal from which something was learnt is not asked for again.
+            if each.line not in self._used and not (_was_refused(each) and _model(each) in learnt)
+        ]
 
     def _find(self, key: RequestKey, cell: Cell, attempt: int, content: bytes) -> Interaction | None:
         interactions = [old for old in self._shared.cassette.interactions if self.mode == "replay" or old.good]
@@ -204,7 +220,7 @@ class CassetteSession:
         similar = dict(enumerate(old for old in interactions if old.request.by_pixels == key.by_pixels))
         found = self._next(key.by_pixels, cell, attempt, similar)
         if found is not None:
-            self._warn(
+            self.warn(
                 f"{self._shared.cassette.name}, line {found.line}: an image is encoded otherwise than when this was "
                 "recorded, with the same pixels (another release of a plotting library, perhaps); it is used."
             )
@@ -243,7 +259,9 @@ class CassetteSession:
         if self.mode == "cache":  # what is good stays
             elsewhere |= {old.n for old in same if old.good}
         occurrence = shared.counter.record(key.exact, cell, self._client_number, attempt, elsewhere)
-        draft = Interaction(request=key, n=occurrence.n, attempt=attempt, cell=cell.id)
+        draft = Interaction(
+            request=key, n=occurrence.n, attempt=attempt, cell=cell.id, adapted=tuple(sorted(ADAPTED.get()))
+        )
         recording = Recording(draft, lambda done: self._save(done, occurrence, secrets), self._recordings.discard)
         self._recordings.add(recording)
         return recording
@@ -273,14 +291,15 @@ class CassetteSession:
             occurrence.in_file.add(done.attempt)
         except Exception as error:  # the caller's answer must not be lost for it
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self._warn(f"A reply was not recorded in {shared.cassette.name}: {reason}")
+            self.warn(f"A reply was not recorded in {shared.cassette.name}: {reason}")
 
     def _write_journal(self, line: dict[str, object]) -> None:
         if self._journal is not None:
             with self._journal.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
+        """Warn, in a run of a test in its journal."""
         if self._journal is not None:  # in the output of a notebook it would be a difference
             self._write_journal({"warning": text})
             return
@@ -288,6 +307,15 @@ class CassetteSession:
             warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
         except RuntimeWarning:  # a filter makes it an error, which would look like a broken connection in a transport
             _log.warning("amber: %s", text)
+
+
+def _model(interaction: Interaction) -> str:
+    body = interaction.request.body
+    return str(body.get("model")) if isinstance(body, dict) else ""
+
+
+def _was_refused(interaction: Interaction) -> bool:
+    return interaction.status is not None and 400 <= interaction.status < 500
 
 
 class Recording:

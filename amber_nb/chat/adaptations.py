@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import openai
@@ -16,16 +16,15 @@ __all__ = ["Adaptations", "adapt", "find_adaptation", "parameter_note"]
 
 # name: what the gateway refuses, and what is done about it from then on
 ADAPTATIONS = {
-    "system_role": "refuses the role developer: instructions go as system (Amber(system_role='system') says so at once)",
+    "system_role": "refuses the role developer: instructions go as system (system_role='system' says so at once)",
     "stream_options": "refuses stream_options: they are left out, and so the usage may be missing",
     "response_format": "refuses response_format: the schema goes into the instructions",
     "message_fields": "refuses fields that the model itself sent, such as its thinking: they are left out",
     "stream": "cannot stream: the answer comes in one piece",
 }
 _NOT = r"(not|n't|un)\W?\w*\W*(support|allow|permit|implement|enabl|possible|available|work)"
-_NO_STREAM = re.compile(
-    rf"\bstream(ing)?\b(?!_)[^.]{{0,60}}{_NOT}|{_NOT}[^.]{{0,60}}\bstream(ing)?\b(?!_)", re.IGNORECASE
-)
+_STREAM = r"\bstream(ing)?\b(?!_)"
+_NO_STREAM = re.compile(rf"{_STREAM}[^.]{{0,60}}{_NOT}|{_NOT}[^.]{{0,60}}{_STREAM}", re.IGNORECASE)
 _RENAMED = {"max_tokens": "max_completion_tokens"}  # parameters that newer models know by another name
 _REFUSED = (400, 404, 405, 415, 422, 501)
 
@@ -45,7 +44,7 @@ class Adaptations:
         return self._by_model.setdefault(str(model), set())
 
 
-def adapt(body: Mapping[str, Any], names: Sequence[str] | set[str]) -> dict[str, Any]:
+def adapt(body: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Return a request's body without what was refused."""
     adapted = dict(body)
     if "message_fields" in names:

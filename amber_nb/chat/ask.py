@@ -22,10 +22,11 @@ from ..types import Asker, AskOptions, ChatEvent, ChatParams, Message, Reply, fi
 from ..wire import event_loop
 from ..wire.clients import Clients
 from ..wire.retry import RetryPolicy
+from .adaptations import Adaptations
 from .approval import ApprovalPrompt
 from .execute import CellExecutor
 from .loop import ChatLoop, ChatResult, wants_tools
-from .messages import add_images, assistant_message, ensure_call_ids, messages_for, split_params
+from .messages import Conversation, add_images, assistant_message, ensure_call_ids, messages_for, split_params
 from .tool_calls import ToolRunner
 
 __all__ = ["AskContext", "AskRun", "current_cell", "show_parameters"]
@@ -75,6 +76,7 @@ class AskContext:
         config: the client's settings.
         clients: the SDK's clients.
         session: the cassette that is recorded to or replayed from, or None.
+        adaptations: what the client has learnt of its models.
         asker: the client, for `answer.ask`.
         annotate: adds the remedy to an error.
         remember: keeps an answer as `amber.last`.
@@ -83,6 +85,7 @@ class AskContext:
     config: Config
     clients: Clients
     session: CassetteSession | None
+    adaptations: Adaptations
     asker: Asker
     annotate: Callable[[BaseException], None]
     remember: Callable[[Answer[Any]], None]
@@ -122,7 +125,10 @@ class AskRun:
         self._params = {name: value for name, value in options.items() if name not in OPTIONS}
         self._options = option = {name: options.get(name, DEFAULTS.get(name)) for name in OPTIONS}
         _check_options(option)
-        messages = messages_for(prompt, option["system"])
+        role = context.config.system_role
+        messages = messages_for(prompt, option["system"], role or "developer")
+        # Of a conversation that goes on the first message is ask's own, too.
+        self._own_role = role is None and (option["system"] is not None or isinstance(prompt, (str, Conversation)))
         content = messages[-1].get("content")
         parts = images.find_image_parts(content, thumbnails=option["thumbnails"]) if isinstance(content, list) else []
         holders: list[Any] = []
@@ -166,7 +172,15 @@ class AskRun:
             sdk_options["extra_body"] = dict(option["extra_body"])
         if option["timeout_s"] is not None:
             sdk_options["timeout"] = option["timeout_s"]
+        extra = sdk_options.get("extra_body", {})
+        if "stream_options" in extra:  # the SDK would send both
+            body["stream_options"] = extra.pop("stream_options")
         if self._format is not None:
+            if body.get("response_format") is not None or "response_format" in extra:
+                raise TypeError(
+                    "schema= sends a response_format of its own, so that response_format= beside it cannot be sent: "
+                    "take schema= for a typed answer, or response_format= alone for the text as it comes"
+                )
             body["response_format"] = self._format.payload
         if self._tools:
             body["tools"] = [tool.spec for tool in self._tools]
@@ -200,6 +214,8 @@ class AskRun:
             tool_runner=tool_runner,
             max_rounds=option["max_rounds"],
             response_format=self._format,
+            adaptations=self._context.adaptations,
+            own_role=self._own_role,
             emit=emit,
             rest_s=rest_s,
         )

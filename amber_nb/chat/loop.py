@@ -6,18 +6,22 @@ It runs on the private loop, and tells what happens in events.
 from __future__ import annotations
 
 import contextvars
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import openai
+
 from .. import clock, tools
-from ..cassettes.session import CassetteSession
+from ..cassettes.session import ADAPTED, CassetteSession
 from ..errors import ToolError
 from ..types import ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun, finish_kind
 from ..wire.clients import Clients
 from ..wire.completion import StreamedCompletion
 from ..wire.retry import RetryPolicy
+from .adaptations import ADAPTATIONS, Adaptations, adapt, find_adaptation, parameter_note
 from .execute import validate
 from .messages import assistant_message, ensure_call_ids, image_messages, tool_messages
 from .tool_calls import ToolRunner
@@ -67,6 +71,8 @@ class ChatLoop:
         tool_runner: handles tool calls; None without tools.
         max_rounds: how often the model may call tools.
         response_format: what `schema=` asks for, or None.
+        adaptations: what was learnt of the models, and is learnt here.
+        own_role: whether the role developer in the messages is `ask`'s own choice.
         emit: called with each event, on the private loop, and on the thread of a tool that begins to run.
         rest_s: seconds between two reads.
     """
@@ -83,6 +89,8 @@ class ChatLoop:
         tool_runner: ToolRunner | None,
         max_rounds: int,
         response_format: tools.ResponseFormat | None,
+        adaptations: Adaptations,
+        own_role: bool = True,
         emit: Callable[[ChatEvent], object] = bool,
         rest_s: float = 0.0,
     ) -> None:
@@ -101,6 +109,8 @@ class ChatLoop:
         self._round = 0  # the last round that began
         self._earlier_calls = 0  # of the rounds before
         self._response_format = response_format
+        self._adaptations = adaptations
+        self._own_role = own_role
         self._emit = emit
         self._rest_s = rest_s
         self._call: StreamedCompletion | None = None
@@ -215,10 +225,33 @@ class ChatLoop:
 
     async def _request(self) -> Reply:
         """Send one request, and return its reply."""
-        body = {**self._body, "messages": self._messages, "stream_options": {"include_usage": True}}
+        body = {"stream_options": {"include_usage": True}, **self._body, "messages": self._messages}
+        if body["stream_options"] is None:
+            del body["stream_options"]
         self._earlier_calls = len(self._tool_runner.runs) if self._tool_runner is not None else 0
+        adapted = self._adaptations.of(body["model"])
+        while True:
+            ADAPTED.set(frozenset(adapted))
+            try:
+                return await self._send(adapt(body, adapted), stream="stream" not in adapted)
+            except openai.APIStatusError as error:
+                found = find_adaptation(error, body, own_role=self._own_role)
+                if found is None or found in adapted:
+                    if note := parameter_note(error, body):
+                        error.add_note(note)
+                    raise
+                adapted.add(found)
+                self._warn(f"the gateway or {body['model']} {ADAPTATIONS[found]}")
+
+    async def _send(self, body: dict[str, Any], *, stream: bool) -> Reply:
         self._call = StreamedCompletion(
-            self._clients.private(), body, self._options, self._emit_with_place, self._rest_s, self._retry_policy()
+            self._clients.private(),
+            body,
+            self._options,
+            self._emit_with_place,
+            self._rest_s,
+            self._retry_policy(),
+            stream=stream,
         )
         sent = clock.monotonic()
         try:
@@ -227,6 +260,13 @@ class ChatLoop:
             first = self._call.reply().first_token_s
             if self._first_token_s is None and first is not None:
                 self._first_token_s = sent - self._began + first
+
+    def _warn(self, text: str) -> None:
+        """Say once what was learnt; in a recording run it would be a difference in the notebook's outputs."""
+        if self._session is not None:
+            self._session.warn(text)
+        else:
+            warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
 
     def _emit_with_place(self, event: ChatEvent) -> None:
         """Emit an event of a request; the calls of its reply are counted on from those of the replies before."""

@@ -21,6 +21,7 @@ from ..wire.call_accumulator import split_objects
 from ..wire.thinking import split_thinking
 
 __all__ = [
+    "Conversation",
     "RecordedOutcome",
     "add_images",
     "assistant_message",
@@ -32,6 +33,7 @@ __all__ = [
     "extend",
     "image_messages",
     "messages_for",
+    "own_fields",
     "split_params",
     "tool_messages",
     "without_own_fields",
@@ -49,12 +51,11 @@ OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout")
 RENAMED = {
     "messages": "the prompt (a string or a list of messages) is the first argument",
     "stream": "ask always streams; for chunks of your own use amber.openai",
-    "stream_options": "ask always asks for the usage; for chunks of your own use amber.openai",
     "timeout": "the name is timeout_s, in seconds",
 }
 
 
-def messages_for(prompt: str | Iterable[Message], system: str | None) -> list[dict[str, Any]]:
+def messages_for(prompt: str | Iterable[Message], system: str | None, role: str = "developer") -> list[dict[str, Any]]:
     """Return the messages to send; `system` goes first, in the role `developer`, as the vendor's page does it.
 
     Raises:
@@ -63,7 +64,7 @@ def messages_for(prompt: str | Iterable[Message], system: str | None) -> list[di
     """
     if system is not None and not isinstance(system, str):
         raise TypeError(f"system must be a str, not {type(system).__name__}")
-    first = [] if system is None else [{"role": "developer", "content": system}]
+    first = [] if system is None else [{"role": role, "content": system}]
     if isinstance(prompt, str):
         return [*first, {"role": "user", "content": prompt}]
     wanted = "prompt must be a str or a list of message dicts"
@@ -163,6 +164,18 @@ def _function_calls(call: dict[str, Any]) -> list[dict[str, Any]]:
     return [first, *({**each, "id": ""} for each in others)]  # two calls may not have one id
 
 
+def own_fields(messages: Iterable[Message]) -> set[str]:
+    """Return the names of the fields that `without_own_fields` would leave out."""
+    names: set[str] = set()
+    for message in messages:
+        if message.get("role") != "assistant":
+            continue
+        names |= message.keys() - {*_KNOWN_FIELDS, "name"}
+        for call in message.get("tool_calls") or ():
+            names |= call.keys() - {"id", "type", "function"}
+    return names
+
+
 def without_own_fields(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """Return messages without the fields that only the model that wrote them knows."""
     return [_without_own(message) if message.get("role") == "assistant" else dict(message) for message in messages]
@@ -234,7 +247,11 @@ def _starts_with(content: Any, starts: tuple[str, ...]) -> bool:
     return isinstance(first, Mapping) and first.get("text") in starts
 
 
-def extend(earlier: Sequence[Message], prompt: str | Iterable[Message], *, system: bool) -> list[Message]:
+class Conversation(list[Message]):
+    """The messages of a conversation that goes on, from `extend`."""
+
+
+def extend(earlier: Sequence[Message], prompt: str | Iterable[Message], *, system: bool) -> Conversation:
     """Return a conversation with more messages at its end.
 
     Args:
@@ -259,11 +276,11 @@ def extend(earlier: Sequence[Message], prompt: str | Iterable[Message], *, syste
         )
     start = 1 if system and earlier and earlier[0].get("role") in ("developer", "system") else 0
     if not calls:
-        return [*earlier[start:], *more]
+        return Conversation([*earlier[start:], *more])
     # Results follow the calls at once; all else, such as images of tools, comes after them.
     ids = {call.get("id") for call in calls}
     rest = sorted([*earlier[last + 1 :], *more], key=lambda message: message.get("tool_call_id") not in ids)
-    return [*earlier[start : last + 1], *rest]
+    return Conversation([*earlier[start : last + 1], *rest])
 
 
 def _is_empty_reply(message: Message) -> bool:

@@ -55,6 +55,7 @@ class StreamedCompletion:
         rest_s: seconds between two reads once text has come, a third of it while much comes: to wake up for each chunk
             of a slow stream costs twenty times what reading it does, and a reader sees no difference.
         retry_policy: decides whether the request is tried again, until a reply begins.
+        stream: whether to ask for a stream.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class StreamedCompletion:
         emit: Callable[[ChatEvent], object] = bool,
         rest_s: float = 0.0,
         retry_policy: RetryPolicy | None = None,
+        stream: bool = True,
     ) -> None:
         self._client = client
         self._body = body
@@ -72,6 +74,7 @@ class StreamedCompletion:
         self._emit = emit
         self._rest_s = rest_s
         self._retry_policy = retry_policy or RetryPolicy()
+        self._stream = stream
         timeout = options.get("timeout", client.timeout)
         self._idle_s: float | None = timeout.read if isinstance(timeout, httpx2.Timeout) else timeout
         self._accumulator = CompletionAccumulator(read_tool_names(body))
@@ -139,7 +142,7 @@ class StreamedCompletion:
         create = self._client.chat.completions.with_streaming_response.create
         while True:
             self._emit(RequestSent())
-            request = create(**self._body, stream=True, **self._options_with_count())
+            request = create(**self._body, stream=self._stream, **self._options_with_count())
             try:
                 return await stack.enter_async_context(request)
             except openai.APIError as error:
