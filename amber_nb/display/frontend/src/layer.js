@@ -171,7 +171,7 @@ class Layer {
       // A hook outside an output is forged.
       if (!answer || !host.closest(OUTPUTS)) continue;
       answer.drawOver(/** @type {HTMLElement} */ (host));
-      answer.cell ??= this.cellOf(answer);
+      answer.cell ??= this.documents.cellWith(answer);
     }
   }
 
@@ -185,11 +185,6 @@ class Layer {
     for (const answer of this.answers.values()) if (!answer.ended) this.documents.write(answer);
   }
 
-  /** The id of the notebook's cell that an answer stands in. @param {LiveAnswer} answer */
-  cellOf(answer) {
-    return this.documents.find(answer.id).find(({ cell }) => cell)?.cell ?? null;
-  }
-
   /** The kernel is gone, and nothing more will come. */
   end() {
     this.write();
@@ -198,16 +193,22 @@ class Layer {
     clearInterval(this.looking);
   }
 
-  /** An answer whose cell was deleted is stopped; that a settled one was settled may have been lost on the way. */
+  /**
+   * An answer whose cell was deleted is stopped, one whose output was cleared is put back, and with it what waits for the
+   * reader; that a settled one was settled may have been lost on the way.
+   */
   look() {
     const silent = performance.now() - this.heard > SILENT;
     for (const answer of this.answers.values()) {
       if (answer.ended) continue;
       if (silent) answer.send({ s: { have: answer.receiver.have } });
       if (!this.documents.known) continue;
-      answer.cell ??= this.cellOf(answer);
-      answer.missing = answer.cell && !this.documents.has(answer.cell) ? answer.missing + 1 : 0;
-      if (answer.missing === GONE) answer.stop();
+      const place = this.documents.cellWith(answer);
+      answer.cell = place ?? answer.cell;
+      answer.missing = place || !answer.cell ? 0 : answer.missing + 1;
+      if (answer.missing !== GONE) continue;
+      answer.missing = 0;
+      if (!this.documents.putBack(answer)) answer.stop();
     }
   }
 

@@ -43,7 +43,8 @@ export class LiveAnswer {
     this.ended = false;
     /** @type {string | null} the id of the notebook's cell that it stands in */
     this.cell = null;
-    this.missing = 0; // looks at the document in which that cell was missing
+    this.missing = 0; // looks at the document in which it was not found
+    this.snapshot = ""; // what the document held when it was last found there
     /** @type {View[]} */
     this.views = [];
     /** @type {Set<Listener>} */
