@@ -233,10 +233,14 @@ class Answer(Generic[T]):
 
     def _plain_text(self) -> str:
         runs = display.tools_text(self._tool_runs) if self._tool_runs else ""
+        return replace_surrogates("\n".join(part for part in (runs, *self._plain_parts()) if part))
+
+    def _plain_parts(self) -> tuple[str, str]:
+        """Return the text, and what stands below it."""
         calls = [f"{call['name']}({redact_json_text(call['arguments'])})" for call in self._open_calls()]
         notice = self._notice()
-        parts = [runs, self._full_text() or self.refusal or "", *calls, f"[{notice}]" if notice else ""]
-        return replace_surrogates("\n".join(part for part in parts if part))
+        end = "\n".join([*calls, *([f"[{notice}]"] if notice else [])])
+        return replace_surrogates(self._full_text() or self.refusal or ""), replace_surrogates(end)
 
     def _open_calls(self) -> list[dict[str, str]]:
         if any(run.status == "not_run" for run in self._tool_runs):  # then the runs show them

@@ -26,7 +26,7 @@ def kernel_with(base_url: str) -> Iterator[Any]:
 
 def execute(client: Any, code: str, seen: Callable[[Any], object] = len) -> tuple[list[Any], str]:
     """What the cell shows: each state of its displays, for which `seen` is called as well; and the text it printed."""
-    content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": True}
     message = client.session.msg("execute_request", content | {"stop_on_error": False}, metadata={"cellId": "a"})
     client.shell_channel.send(message)
     shown, printed = [], ""

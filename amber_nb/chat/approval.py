@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .. import clock, display
+from .. import clock, display, tools
+from ..display.approval_form import describe_defaults, describe_tool, warning_of
 from ..display.escape import shorten, show_controls
 from ..errors import ToolError
 from ..redact import HIDDEN, redact, restore
@@ -60,13 +61,13 @@ class ApprovalPrompt:
         self._keyboard = asyncio.Lock()  # two questions at one keyboard would read each other's answers
         self._allowed_all = False  # then the questions that wait for the keyboard are not asked
 
-    async def decide(self, call: ToolCall, index: int, spec: Mapping[str, Any], check: Check) -> Approval:
+    async def decide(self, call: ToolCall, index: int, tool: tools.Tool, check: Check) -> Approval:
         """Ask the reader: with a card in the cell, or at the keyboard where no page shows a card.
 
         Args:
             call: the call, its arguments checked.
             index: of the call, in its `ToolProgress`.
-            spec: the tool as the model knows it.
+            tool: the tool that it calls.
             check: returns what is wrong with edited arguments, or "".
 
         Raises:
@@ -75,23 +76,26 @@ class ApprovalPrompt:
         try:
             approval = None
             if isinstance(self._view, display.NotebookDisplay):
-                approval = await self._ask_on_page(self._view, call, index, spec, check)
-            return approval or await self._ask_at_keyboard(call, check)
+                approval = await self._ask_on_page(self._view, call, index, tool, check)
+            return approval or await self._ask_at_keyboard(call, tool, check)
         except TimeoutError:
             return Approval(Deny(f"nobody decided within {self._timeout_s:g} s"), "timeout")
 
-    async def _ask_at_keyboard(self, call: ToolCall, check: Check) -> Approval:
+    async def _ask_at_keyboard(self, call: ToolCall, tool: tools.Tool, check: Check) -> Approval:
         if not self._can_type:
+            is_shown = isinstance(self._view, display.NotebookDisplay)
             raise _no_approval(
                 call,
-                "and nobody is here to give it. Give a policy: require_approval=lambda call: call.name in {…}, or "
-                "Allow and Deny.",
+                f"and {'no page here can ask for it' if is_shown else 'nobody is here to give it'}. Give a policy: "
+                "require_approval=lambda call: call.name in {…}, or Allow and Deny.",
             )
         async with self._keyboard:
             if self._allowed_all:
                 return Approval(Allow(), "reader", always=True)
             try:
-                approval: Approval = await self._executor.run_in_cell(lambda: _prompt(call, check), self._timeout_s)
+                approval: Approval = await self._executor.run_in_cell(
+                    lambda: _prompt(call, tool, check), self._timeout_s
+                )
             except UserCodeError as failure:  # a front end without an input line
                 name = type(failure.error).__name__
                 raise _no_approval(
@@ -105,17 +109,19 @@ class ApprovalPrompt:
         view: display.NotebookDisplay,
         call: ToolCall,
         index: int,
-        spec: Mapping[str, Any],
+        tool: tools.Tool,
         check: Check,
     ) -> Approval | None:
         """Return the decision of the reader on the page; None where no page has shown the card in time."""
-        future = view.ask(call, index, spec=spec, check=check)
-        until = clock.monotonic() + view.patience_s
+        future = view.ask(
+            call, index, spec=tool.spec, check=check, defaults=tool.defaults(), warning=warning_of(tool.read_only)
+        )
+        since = clock.monotonic()
         while not (future.done() or view.is_seen(index)):
             if view.has_page:  # it may be loading again: a question at the keyboard would reach nobody
                 if view.silent_s > _NO_PAGE_S:
                     return self._no_page(view, index)
-            elif clock.monotonic() > until:
+            elif view.has_waited(since):
                 view.withdraw(index)
                 return None
             await clock.sleep_async(_CARD_CHECK_S)
@@ -152,10 +158,13 @@ def _describe_call(name: str, arguments: Any) -> str:
     return show_controls(f"amber: the model wants to call {name}({text})")
 
 
-def _prompt(call: ToolCall, check: Check) -> Approval:
+def _prompt(call: ToolCall, tool: tools.Tool, check: Check) -> Approval:
     """Ask with `input`: allow, deny, or other arguments as JSON."""
     hidden_arguments = redact(call.arguments)
     print(_describe_call(call.name, hidden_arguments))
+    notes = (describe_tool(tool.spec), describe_defaults(call, tool.spec, tool.defaults()), warning_of(tool.read_only))
+    for line in "\n".join(filter(None, notes)).splitlines():
+        print(f"  {line}".rstrip())
     hidden = hidden_arguments != call.arguments
     show = "[s]how what is hidden (the output keeps it), " if hidden else ""
     while True:

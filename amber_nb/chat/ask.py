@@ -206,11 +206,14 @@ class AskRun:
 
     def _open_display(self) -> display.NotebookDisplay | display.TerminalDisplay | None:
         setting = self._context.config.display
+        badge = {"simulate": "simulated", "replay": "replayed"}.get(self._context.config.mode)
         if kernel.in_terminal():
-            head = display.strip_text(self._images) if self._images else ""
-            return display.TerminalDisplay(self.inbox.put, head) if setting in ("auto", "live") else None
+            kernel.hide_empty_prompt()
+            head = [f"[{badge}]"] if badge else []
+            head += [display.strip_text(self._images)] if self._images else []
+            live = setting in ("auto", "live")
+            return display.TerminalDisplay(self.inbox.put, "\n".join(head)) if live else None
         if setting == "live" or (setting == "auto" and kernel.has_front_end()):
-            badge = {"simulate": "simulated", "replay": "replayed"}.get(self._context.config.mode)
             view = display.NotebookDisplay(
                 model=str(self._body["model"]),
                 badge=badge,
@@ -313,12 +316,23 @@ class AskRun:
             self._context.remember(answer)
         show: Callable[[], None] | None = None
         try:
-            if self._display is not None:
-                self._display.settle(answer._repr_mimebundle_() if answer is not None else EMPTY)
-            elif self._visible and answer is not None:
-                show = partial(kernel.show_bundle, answer._repr_mimebundle_())
+            if self._visible:
+                show = self._settle(answer)
         finally:  # also after an interrupt: those that wait in the queue get their turn
             _display_queue.end(self._place_in_queue, show)
+
+    def _settle(self, answer: Answer[Any] | None) -> Callable[[], None] | None:
+        """End the display; return what shows the answer, where that has not shown it."""
+        if isinstance(self._display, display.TerminalDisplay):
+            text, end = answer._plain_parts() if answer is not None else ("", "")
+            self._display.settle(text, runs=answer.tool_runs if answer is not None else (), end=end)
+            return None
+        bundle = answer._repr_mimebundle_() if answer is not None else EMPTY
+        if (self._display is not None and self._display.settle(bundle)) or answer is None:
+            return None
+        if self._display is not None and self._context.config.mode == "simulate":  # its text is all that may be seen
+            bundle = bundle | {"text/plain": f"[simulated]\n{bundle['text/plain']}"}
+        return partial(kernel.show_bundle, bundle)
 
 
 def current_cell() -> Cell:

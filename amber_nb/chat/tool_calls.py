@@ -238,7 +238,7 @@ class ToolRunner:
                 return str(error)
             return ""
 
-        approval = await self._prompt.decide(self._to_tool_call(call), call.progress.index, call.tool.spec, check)
+        approval = await self._prompt.decide(self._to_tool_call(call), call.progress.index, call.tool, check)
         self._allow_all = self._allow_all or approval.always
         return approval
 

@@ -7,29 +7,56 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..redact import is_secret
+from ..redact import HIDDEN, is_secret
 from ..types import ToolCall, replace_surrogates
 from .escape import shorten, show_controls
 
-__all__ = ["MAX_EDITED_CHARS", "form_fields", "parse_edited"]
+__all__ = ["MAX_EDITED_CHARS", "describe_defaults", "describe_tool", "form_fields", "parse_edited", "warning_of"]
 
 MAX_EDITED_CHARS = 200_000  # characters of all arguments; longer ones are allowed or denied as they are
 _MAX_HINT_CHARS = 300
+_MAX_DESCRIPTION_CHARS = 2_000
 _MAX_OPTIONS = 200
 _KINDS = {"string": "text", "integer": "integer", "number": "number", "boolean": "flag"}
 
 
-def form_fields(call: ToolCall, spec: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+def describe_tool(spec: Mapping[str, Any]) -> str:
+    """Return a tool's own description, of which every character is seen; "" where it has none."""
+    description = spec.get("function", spec).get("description")
+    if not isinstance(description, str):
+        return ""
+    return show_controls(shorten(replace_surrogates(description), _MAX_DESCRIPTION_CHARS))
+
+
+def describe_defaults(call: ToolCall, spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Return in a line what will apply to arguments that are not given, as the form says it; "" where nothing will."""
+    left_out = [field for field in form_fields(call, spec, defaults) or () if field["raw"] is None]
+    parts = [
+        f"{field['name']} = {HIDDEN if field['secret'] else field['start']}"
+        for field in left_out
+        if field["start"] is not None
+    ]
+    return show_controls(shorten(replace_surrogates(f"Not given: {', '.join(parts)}"), 2_000)) if parts else ""
+
+
+def warning_of(read_only: bool | None) -> str:
+    """Return what a reader is warned of before a call is allowed; "" where nobody said that the tool changes things."""
+    return "This tool says that it changes things." if read_only is False else ""
+
+
+def form_fields(call: ToolCall, spec: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     """Return the fields of the form, those of the schema first; None where the arguments are too long to be edited.
 
     Args:
         call: the call to decide on.
         spec: the tool as the model knows it.
+        defaults: of the function's arguments, by name; the model does not know them.
 
     Returns:
         One dict a field: `name`, `kind` (`text`, `integer`, `number`, `flag`, `choice`, `json`), `raw` (its value as
-        JSON; None: not given), `start` (the value it is added with), `needed`, `secret`, `about`, `options` (label and
-        JSON of each), `odd` (the value with signs for what a reader would not see in it).
+        JSON; None: not given), `start` (the value that applies where it is not given, and that it is added with),
+        `needed`, `secret`, `about`, `options` (label and JSON of each), `odd` (the value with signs for what a reader
+        would not see in it).
     """
     if len(_json(call.arguments)) > MAX_EDITED_CHARS:
         return None
@@ -40,7 +67,9 @@ def form_fields(call: ToolCall, spec: Mapping[str, Any]) -> list[dict[str, Any]]
     required = root.get("required")
     needed = required if isinstance(required, list) else []
     names = dict.fromkeys((*map(str, described), *call.arguments))
-    return [_field(name, call.arguments, described.get(name), root, name in needed) for name in names]
+    return [
+        _field(name, call.arguments, described.get(name), root, name in needed, defaults.get(name)) for name in names
+    ]
 
 
 def parse_edited(text: str, call: ToolCall) -> dict[str, Any] | None:
@@ -61,7 +90,7 @@ def parse_edited(text: str, call: ToolCall) -> dict[str, Any] | None:
 
 
 def _field(
-    name: str, arguments: Mapping[str, Any], schema: Any, root: Mapping[str, Any], needed: bool
+    name: str, arguments: Mapping[str, Any], schema: Any, root: Mapping[str, Any], needed: bool, default: Any
 ) -> dict[str, Any]:
     about, plain = _resolved(schema, root)
     options = _options(plain)
@@ -71,6 +100,10 @@ def _field(
     if given and not _fits(kind, value, options):
         kind = "json"
     start = schema.get("default") if isinstance(schema, Mapping) else None
+    if default is not None and not is_secret(name):  # a secret of the code's own is not for the page
+        start = default
+    if len(_json(start)) > _MAX_HINT_CHARS:
+        start = None
     text = value if isinstance(value, str) else _json(value)
     shown = show_controls(text)
     return {

@@ -37,6 +37,7 @@ import traitlets
 
 from .. import clock
 from ..types import replace_surrogates
+from . import kernel
 
 __all__ = [
     "BusyCellListener",
@@ -44,6 +45,7 @@ __all__ = [
     "LiveWidget",
     "SendScheduler",
     "allow_messages_while_busy",
+    "page_sessions",
     "scheduler",
     "snapshots",
 ]
@@ -283,6 +285,8 @@ class SendScheduler:
 
 scheduler = SendScheduler()
 snapshots = SendScheduler("amber-snapshots")  # what takes long to make, on a thread of its own
+# Of the front ends that have sent a widget's message, and so are pages: whether they are heard while a cell runs.
+page_sessions: dict[str, bool] = {}
 
 
 class LiveWidget(anywidget.AnyWidget):
@@ -303,7 +307,7 @@ class LiveWidget(anywidget.AnyWidget):
         super().__init__(**state)
         self.hears = allow_messages_while_busy(self.comm)
         self._listener = None if self.hears else BusyCellListener(self.comm)
-        self.on_msg(lambda _widget, content, _buffers: self._receive(content))
+        self.on_msg(self._handle)
 
     @property
     def can_send(self) -> bool:
@@ -315,9 +319,16 @@ class LiveWidget(anywidget.AnyWidget):
         if self._listener is None:
             return True
         messages = self._listener.read()
+        page_sessions.update(dict.fromkeys(self._listener.sessions, True))
         for content in messages or ():
             self._receive(content)
         return messages is not None
+
+    def _handle(self, _widget: object, content: object, _buffers: object) -> None:
+        session, is_heard_while_busy = kernel.message_origin()
+        if session is not None:
+            page_sessions[session] = is_heard_while_busy or not self.hears  # on ipykernel 6 the cell's thread listens
+        self._receive(content)
 
     def _post(self, message: Mapping[str, Any]) -> None:
         self._context.copy().run(self.send, message)  # a copy: a context may be entered once at a time
@@ -340,20 +351,24 @@ def allow_messages_while_busy(comm: Any) -> bool:
             comm._reply_subshell_for = lambda _data, default: default
         if hasattr(comm, "_msg_callback"):
             comm.handle_msg = lambda msg: comm._msg_callback(msg) if comm._msg_callback else None
-    kernel = getattr(comm, "kernel", None)
-    return kernel is None or bool(getattr(kernel, "_supports_kernel_subshells", False))
+    owner = getattr(comm, "kernel", None)
+    return owner is None or bool(getattr(owner, "_supports_kernel_subshells", False))
 
 
 class BusyCellListener:
     """Read, on ipykernel 6, the messages of one comm among those that wait for the cell to end.
 
     They are left where they are: when their turn comes the view is closed, and nobody is left to read them twice.
+
+    Attributes:
+        sessions: of the front ends that sent them.
     """
 
     def __init__(self, comm: Any) -> None:
         self._comm_id = getattr(comm, "comm_id", None)
         self._kernel = getattr(comm, "kernel", None)
         self._last = -1
+        self.sessions: set[str] = set()
 
     def read(self) -> list[dict[str, Any]] | None:
         """Return the messages since the last time; None where this thread cannot read them."""
@@ -376,6 +391,8 @@ class BusyCellListener:
         with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError):  # not of this kind
             frames = [bytes(frame) for frame in arguments[0]]
             after = frames[frames.index(_DELIMITER) + 1 :]
-            content = json.loads(after[4]) if json.loads(after[1])["msg_type"] == "comm_msg" else {}
+            header = json.loads(after[1])
+            content = json.loads(after[4]) if header["msg_type"] == "comm_msg" else {}
             if content.get("comm_id") == self._comm_id and content["data"]["method"] == "custom":
+                self.sessions.update(each for each in [header.get("session")] if isinstance(each, str))
                 yield content["data"]["content"]

@@ -25,10 +25,14 @@ __all__ = [
     "cell_id",
     "execution_id",
     "has_front_end",
+    "hide_empty_prompt",
     "holds_real_answers",
     "in_kernel",
     "in_terminal",
     "is_answer",
+    "may_only_print",
+    "message_origin",
+    "session_id",
     "show_bundle",
 ]
 
@@ -40,11 +44,20 @@ _BADGE_CHARS = 1_000  # at the start of an answer, where its badge is
 def has_front_end() -> bool:
     """Return whether a person's front end sent what is running: a cell, or a page's message, such as of a button.
 
-    Lab, Notebook and VS Code name the cell in the request's metadata; nbclient, nbval and papermill send none. The
-    environment is no sign: children of a Lab kernel inherit it.
+    It is known by what it can do: JupyterLab, Notebook, nbclassic, VS Code and `jupyter console` let a cell ask for
+    input; nbclient does not, and so neither do nbconvert, nbval, papermill, `jupyter execute` and the cells of Voilà,
+    whose page sends messages all the same. The environment is no sign: children of a Lab kernel inherit it.
     """
-    is_message = _request().get("header", {}).get("msg_type") == "comm_msg"
-    return "google.colab" in sys.modules or is_message or bool(cell_id())
+    return _in_colab() or _is_message() or _allows_input()
+
+
+def may_only_print() -> bool:
+    """Return whether a person's front end may print the text of a display once, and never update it.
+
+    `jupyter console` and qtconsole do, and server-side execution (jupyter-server-nbmodel) keeps the first form of a
+    display. A front end that names its cells has a document, and one that sends a widget's messages is a page.
+    """
+    return _allows_input() and not (_in_colab() or _is_message() or cell_id())
 
 
 def in_kernel() -> bool:
@@ -60,7 +73,7 @@ def in_terminal() -> bool:
 def can_prompt() -> bool:
     """Return whether `input` reaches a person: in an IPython, at a front end of a kernel, or on a script's terminal."""
     if in_kernel():
-        return has_front_end()
+        return _in_colab() or _allows_input()  # in a button's callback `input` would read the kernel's own
     return in_terminal() or (sys.stdin is not None and sys.stdin.isatty())
 
 
@@ -76,6 +89,22 @@ def cell_id() -> str | None:
     """Return the id of the running cell, the same in each run; None where no front end sends it."""
     found = _request().get("metadata", {}).get("cellId")
     return found if isinstance(found, str) else None
+
+
+def session_id() -> str | None:
+    """Return the id of the front end's session that sent what is running."""
+    found = _request().get("header", {}).get("session")
+    return found if isinstance(found, str) else None
+
+
+def message_origin() -> tuple[str | None, bool]:
+    """Return the session whose message, such as a widget's, is handled now, and whether a running cell lets it through.
+
+    ipykernel 7 does where a page sends it to a subshell, as JupyterLab does from 4.4 on. The session is None outside of
+    such a message.
+    """
+    header = _request().get("header", {})
+    return (session_id() if _is_message() else None), bool(header.get("subshell_id"))
 
 
 def after_each_cell(callback: Callable[[], None]) -> None:
@@ -97,10 +126,37 @@ def after_each_cell(callback: Callable[[], None]) -> None:
 
 def show_bundle(bundle: Mapping[str, str]) -> None:
     """Show a mime bundle as one display of the running cell; print its text where there is no kernel."""
-    if not in_kernel():
-        print(show_controls(bundle["text/plain"].replace("\r\n", "\n")))
+    shown = dict(bundle)
+    is_kernel = in_kernel()
+    if not is_kernel or may_only_print():  # on a terminal, text could act
+        shown["text/plain"] = show_controls(shown["text/plain"].replace("\r\n", "\n"))
+    if is_kernel:
+        sys.modules["IPython"].display.display(shown, raw=True)
     else:
-        sys.modules["IPython"].display.display(dict(bundle), raw=True)
+        print(shown["text/plain"])
+
+
+def hide_empty_prompt() -> None:
+    """Have a terminal IPython write `Out[n]:` only with what follows it, until the running cell ends.
+
+    It writes the prompt before it asks what an object looks like, and an answer that was shown already is nothing.
+    """
+    shell = _shell()
+    hook = getattr(shell, "displayhook", None)
+    if hook is None or "write_output_prompt" in vars(hook):  # done already
+        return
+    write_prompt, write_data = hook.write_output_prompt, hook.write_format_data
+
+    def write_both(*arguments: Any) -> None:
+        write_prompt()
+        write_data(*arguments)
+
+    def restore(*_: object) -> None:
+        shell.events.unregister("post_run_cell", restore)
+        del hook.write_output_prompt, hook.write_format_data
+
+    hook.write_output_prompt, hook.write_format_data = lambda: None, write_both
+    shell.events.register("post_run_cell", restore)
 
 
 def _shell() -> Any:
@@ -111,6 +167,18 @@ def _shell() -> Any:
 def _request() -> Mapping[str, Any]:
     shell = _shell()
     return shell.get_parent() or {} if hasattr(shell, "get_parent") else {}
+
+
+def _in_colab() -> bool:
+    return "google.colab" in sys.modules
+
+
+def _is_message() -> bool:
+    return bool(_request().get("header", {}).get("msg_type") == "comm_msg")
+
+
+def _allows_input() -> bool:
+    return _request().get("content", {}).get("allow_stdin") is True
 
 
 class DisplayQueue:

@@ -221,6 +221,11 @@ class LiveLayer(comm.LiveWidget):
         """For how many seconds no page has given a sign of life."""
         return clock.monotonic() - self._heard_at
 
+    @property
+    def age_s(self) -> float:
+        """For how many seconds pages have been able to have it."""
+        return clock.monotonic() - self._opened_at
+
     def deliver(self, now: float) -> float | None:
         """Ask the pages for a sign of life while answers are open; open the layer anew where none comes."""
         if not self.answers or self.comm is None:

@@ -1,7 +1,8 @@
 """Show an answer in a cell while it is written, and put its settled form in the place of that.
 
 The output is ordinary HTML at any time: the text so far, marked as not finished, and refreshed rarely. Where a page has
-the live layer (layer.py), that draws over it; where none has, the HTML is refreshed twice a second.
+the live layer (layer.py), that draws over it; where none has, the HTML is refreshed twice a second. A front end that
+may print a display once and never update it (`jupyter console`) gets the settled form alone, unless it proves a page.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = ["NotebookDisplay"]
 
 CARD_S = 2.0  # a card that no page has shown by then has to be asked about in another way
 BUSY_S = 10.0  # the same, where a page has the layer: it is only slow with many at once
+LOOK_S = 0.1  # between two looks whether a front end that may only print has proved a page
 HELLO_S = 1.0  # where no page has the layer by then, this front end cannot have it
 FIRST_S = 1.0  # most answers are settled by then: no snapshot before
 STALL_S = 2.0  # after so long without text, all of it is in the snapshot
@@ -89,13 +91,18 @@ class NotebookDisplay:
         self._shown = (0, 0)  # characters of text and ended tool calls in the snapshot
         self._settled = False
         self._lock = threading.RLock()  # around updates of the output, so that the settled form is the last
-        self._handle = sys.modules["IPython"].display.display(
-            self._snapshot("", [], UNFINISHED), raw=True, display_id=True
-        )
+        self._handle: Any = None
+        self._session = kernel.session_id()
+        if not kernel.may_only_print() or self._session in comm.page_sessions:
+            self._begin_output()
         NotebookDisplay._open[self] = place
-        self.next_at = self._began + FIRST_S
+        self.next_at = self._began + (LOOK_S if self._handle is None else FIRST_S)
         comm.snapshots.open(self)
         comm.snapshots.notify(self)
+
+    def _begin_output(self) -> None:
+        bundle = self._snapshot("", [], UNFINISHED)
+        self._handle = sys.modules["IPython"].display.display(bundle, raw=True, display_id=True)
 
     def _stop_earlier_runs(self) -> tuple[str | None, str | None]:
         """Stop the answers of earlier runs of this cell: its output is this one's now."""
@@ -144,6 +151,13 @@ class NotebookDisplay:
 
     def deliver(self, now: float) -> float | None:
         """Refresh the snapshot if it is time to; called by the scheduler."""
+        if self._handle is None:
+            if self._session not in comm.page_sessions:
+                return now + LOOK_S
+            with self._lock:
+                if not self._settled:
+                    self._context.copy().run(self._begin_output)
+            return now + REFRESH_S
         runs = [call.run for call in list(self._tools.values()) if call.run is not None]
         count, length = len(self._pieces), self._length
         if (length, len(runs)) == self._shown:
@@ -184,23 +198,32 @@ class NotebookDisplay:
         *,
         spec: Mapping[str, Any],
         check: Callable[[Mapping[str, Any]], str],
+        defaults: Mapping[str, Any] | None = None,
+        warning: str = "",
     ) -> Future[tuple[Allow | Deny, bool]]:
         """Ask the reader about a call, as `ToolInspector.ask` does; cancelled at once on a display without tools."""
         if self._answer.calls is not None:
-            return self._answer.calls.ask(call, index, spec=spec, check=check)
+            return self._answer.calls.ask(call, index, spec=spec, check=check, defaults=defaults, warning=warning)
         future: Future[tuple[Allow | Deny, bool]] = Future()
         future.cancel()
         return future
 
-    @property
-    def patience_s(self) -> float:
-        """How long a page may take to show a card, in seconds."""
-        return BUSY_S if self._answer.layer.hello.is_set() else CARD_S
+    def has_waited(self, since: float) -> bool:
+        """Return whether pages have had the time to show a card that was asked about at `since`."""
+        if self._handle is None:  # once is enough: this front end may have no page at all
+            return self._answer.layer.age_s > CARD_S
+        is_slow = self._answer.layer.hello.is_set() and not self._is_deaf
+        return clock.monotonic() - since > (BUSY_S if is_slow else CARD_S)
 
     @property
     def has_page(self) -> bool:
-        """Whether pages draw what this kernel shows, and so a card, sooner or later."""
-        return self._answer.layer.has_drawn
+        """Whether pages draw what this kernel shows here, and so a card, sooner or later, and can be heard."""
+        return self._handle is not None and self._answer.layer.has_drawn and not self._is_deaf
+
+    @property
+    def _is_deaf(self) -> bool:
+        """Whether nothing of its page arrives while a cell runs: ipykernel 7, and a page that knows no subshells."""
+        return comm.page_sessions.get(self._session or "") is False
 
     @property
     def silent_s(self) -> float:
@@ -216,14 +239,16 @@ class NotebookDisplay:
         if self._answer.calls is not None:
             self._answer.calls.withdraw(index)
 
-    def settle(self, bundle: Mapping[str, str]) -> None:
-        """Put the settled form in the output, and end the live view."""
+    def settle(self, bundle: Mapping[str, str]) -> bool:
+        """Put the settled form in the output, and end the live view; return False where there is no output for it."""
         NotebookDisplay._open.pop(self, None)
         comm.snapshots.close(self)
         with self._lock:
             self._settled = True
-            self._handle.update(dict(bundle), raw=True)
+            if self._handle is not None:
+                self._handle.update(dict(bundle), raw=True)
         self._answer.close(bundle)
+        return self._handle is not None
 
 
 def _describe_tools(calls: Sequence[ToolProgress]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from ..types import ChatEvent, TextDelta, ToolProgress, ToolRun, Waiting, replace_surrogates
 from .cards import tools_text
@@ -33,13 +33,13 @@ class TerminalDisplay:
     def __init__(self, call_in_cell: Callable[[Callable[[], None]], object], head: str = "") -> None:
         self._call_in_cell = call_in_cell
         self._head = f"{head}\n" if head else ""
-        self._fresh: list[str] = []
-        self._notices: deque[str] = deque()
+        self._fresh: list[str | _Notice] = []  # texts and notices, in their order
         self._write_is_due = False
-        self._whole: list[str] = []
+        self._written: list[str] = []
         self._held = ""
-        self._end: str | None = None
+        self._end: tuple[str, str] | None = None
         self._column = 0
+        self._is_broken = False  # a notice stands before what comes next
         self._is_waiting = False
         self._runs: dict[int, ToolRun] = {}
         self._next_run = 0  # runs are listed in the order of the model
@@ -54,21 +54,27 @@ class TerminalDisplay:
             self._runs[event.index] = event.run
             while (run := self._runs.get(self._next_run)) is not None:
                 self._next_run += 1
-                self._notices.append(tools_text([run]))
+                self._fresh.append(_Notice(tools_text([run])))
         elif isinstance(event, Waiting) and not self._is_waiting:
-            self._notices.append(show_controls(f"waiting {event.seconds} s ({event.reason})"))
+            self._fresh.append(_Notice(show_controls(f"waiting {event.seconds} s ({event.reason})")))
         self._is_waiting = isinstance(event, Waiting)
-        if not self._write_is_due and (self._fresh or self._notices):
+        if not self._write_is_due and self._fresh:
             self._write_is_due = True
             self._call_in_cell(self._write_pending)
 
-    def settle(self, bundle: Mapping[str, str]) -> None:
-        """Write the rest, and then the answers that have waited for it."""
+    def settle(self, text: str = "", *, runs: Sequence[ToolRun] = (), end: str = "") -> None:
+        """Write the rest, and then the answers that have waited for it.
+
+        Args:
+            text: the whole text; what is written of it already is not written again.
+            runs: all tool calls; those that were not told yet, since they were stopped, are told now.
+            end: what stands below the text.
+        """
         with _lock:
-            self._write_notices()
-            self._end = bundle["text/plain"]
-            while _queue and (end := _queue[0]._end) is not None:
-                _queue.popleft()._finish(end)
+            self._fresh += [_Notice(tools_text([run])) for run in runs[self._next_run :]]
+            self._end = text, end
+            while _queue and (last := _queue[0]._end) is not None:
+                _queue.popleft()._finish(*last)
             if _queue:
                 _queue[0]._write_fresh()
 
@@ -77,30 +83,60 @@ class TerminalDisplay:
         with _lock:
             if _queue and _queue[0] is self:
                 self._write_fresh()
-            self._write_notices()
+            elif self in _queue:
+                self._tell_notices()
 
-    def _write_notices(self) -> None:
-        while self._notices:
-            print(f"amber: {self._notices.popleft()}", file=sys.stderr, flush=True)
+    def _tell_notices(self) -> None:
+        """Tell what goes on while another answer is written; the text has to wait."""
+        count = len(self._fresh)
+        items = self._fresh[:count]
+        self._fresh[:count] = [item for item in items if not isinstance(item, _Notice)]
+        for item in items:
+            if isinstance(item, _Notice):
+                _queue[0]._tell(item)
 
     def _write_fresh(self) -> None:
         self._write(self._head)
         self._head = ""
         count = len(self._fresh)
-        text = self._held + "".join(self._fresh[:count])
-        self._whole += self._fresh[:count]
+        items = self._fresh[:count]
         del self._fresh[:count]
-        self._held = text[-1:] if text[-1:] == "\r" or "\ud800" <= text[-1:] <= "\udbff" else ""  # its half is to come
-        self._write(text[: len(text) - len(self._held)])
+        text = ""
+        for item in items:
+            if isinstance(item, _Notice):
+                self._write_text(text)
+                self._tell(item)
+                text = ""
+            else:
+                text += item
+        self._write_text(text)
 
-    def _finish(self, whole: str) -> None:
+    def _write_text(self, text: str) -> None:
+        self._written.append(text)
+        text = self._held + text
+        self._held = text[-1:] if text[-1:] == "\r" or "\ud800" <= text[-1:] <= "\udbff" else ""  # its half is to come
+        text = text[: len(text) - len(self._held)]
+        if self._is_broken:  # what begins a new line there would leave empty ones here
+            text = text.lstrip("\n")
+            self._is_broken = not text
+        self._write(text)
+
+    def _tell(self, notice: _Notice) -> None:
+        if self._column:
+            self._write("\n")
+        self._is_broken = True
+        print(f"amber: {notice}", file=sys.stderr, flush=True)
+
+    def _finish(self, whole: str, end: str) -> None:
         self._write_fresh()
         self._write(self._held)
-        written = replace_surrogates("".join(self._whole))
+        self._held = ""
+        written = replace_surrogates("".join(self._written))
         if whole.startswith(written):
-            self._write(whole[len(written) :])
-        elif whole:
+            self._write_text(whole[len(written) :])
+        elif not written.rstrip("\n").endswith(whole):  # a first try, of another form, stands before the last
             self._write(("\n" if self._column else "") + whole)
+        self._write(("\n" if self._column and end else "") + end)
         if self._column:
             self._write("\n")
 
@@ -111,3 +147,9 @@ class TerminalDisplay:
         sys.stdout.write(shown)
         sys.stdout.flush()
         self._column = 0 if shown.endswith("\n") else 1
+
+
+class _Notice(str):
+    """What is told beside the answer, on stderr."""
+
+    __slots__ = ()

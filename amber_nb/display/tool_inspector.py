@@ -13,7 +13,8 @@ The protocol, in full:
                     {"ask": ask, "turn": n, "end": 1}    it is decided on, by this message or before
 
 A call is `{"k": key}` and what of it has changed: `o`, `t` (its arguments from there on), `name`, `round`, `state`,
-`word`, `sign`, `gist`, `said`, `ran` (seconds, while it runs), `ask` (the card: `id`, `about`, `fields`; null: none).
+`word`, `sign`, `gist`, `said`, `ran` (seconds, while it runs), `ask` (the card: `id`, `about`, `warning`, `fields`;
+null: none).
 Each message has the next number: a view that misses one says hello again. A decision that is not answered is sent
 again; it counts once. Nothing secret is in what is shown, and nothing that acts.
 """
@@ -33,7 +34,7 @@ from .. import clock
 from ..redact import redact_json_text
 from ..types import Allow, Deny, ToolCall, ToolCallDelta, ToolProgress, replace_surrogates
 from . import comm
-from .approval_form import form_fields, parse_edited
+from .approval_form import describe_tool, form_fields, parse_edited
 from .cards import STATUS_WORDS, format_arguments, preview, run_facts, summarize_arguments
 from .escape import shorten, show_controls
 
@@ -60,9 +61,13 @@ class _Card:
     id: int
     call: ToolCall
     about: str  # the tool's own description
+    warning: str
     fields: list[dict[str, Any]] | None
     check: Callable[[Mapping[str, Any]], str]
     future: Future[Decision]
+
+    def shown(self) -> dict[str, Any]:
+        return {"id": self.id, "about": self.about, "warning": self.warning, "fields": self.fields}
 
 
 @dataclass(slots=True)
@@ -137,6 +142,8 @@ class ToolInspector:
         *,
         spec: Mapping[str, Any],
         check: Callable[[Mapping[str, Any]], str],
+        defaults: Mapping[str, Any] | None = None,
+        warning: str = "",
     ) -> Future[Decision]:
         """Ask the reader about a call; from any thread.
 
@@ -145,12 +152,14 @@ class ToolInspector:
             index: of the call, in its events.
             spec: the tool as the model knows it.
             check: returns what is wrong with edited arguments, or "". It runs on whichever thread reads the page.
+            defaults: of the function's arguments, by name.
+            warning: what the reader is warned of, or "".
 
         Returns:
             The decision, and whether it holds for all calls that follow. Cancelled, it closes the card.
         """
         future: Future[Decision] = Future()
-        fields = form_fields(call, spec)
+        fields = form_fields(call, spec, defaults or {})
         self.withdraw(index)
         with self._lock:
             if self._closed:
@@ -158,7 +167,7 @@ class ToolInspector:
                 return future
             self._asked += 1
             shown = self._calls.setdefault(index, _Call(call.name, 1))
-            card = shown.card = _Card(self._asked, call, _describe(spec), fields, check, future)
+            card = shown.card = _Card(self._asked, call, describe_tool(spec), warning, fields, check, future)
             shown.is_seen, shown.changed = False, True
         self._notify()
         future.add_done_callback(lambda _: self._remove(shown, card))
@@ -307,17 +316,11 @@ def _row(call: _Call) -> dict[str, Any]:
         "gist": "" if progress is None else _to_line(_summary(arguments), _MAX_SUMMARY_CHARS),
         "said": _to_line(preview(run, _MAX_LINE_CHARS), _MAX_LINE_CHARS) if run is not None else "",
         "ran": None if began is None else round(max(0.0, clock.monotonic() - began), 1) if began else 0.0,
-        "ask": {"id": card.id, "about": card.about, "fields": card.fields} if card is not None else None,
+        "ask": card.shown() if card is not None else None,
         "t": _to_line(
             redact_json_text(str(arguments)) if progress is None else format_arguments(arguments), _MAX_ARGUMENT_CHARS
         ),
     }
-
-
-def _describe(spec: Mapping[str, Any]) -> str:
-    """Return a tool's own description."""
-    description = spec.get("function", spec).get("description")
-    return _to_line(description, _MAX_MESSAGE_CHARS) if isinstance(description, str) else ""
 
 
 def _join(pieces: list[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import json
 import re
 import sys
 import textwrap
@@ -44,6 +46,7 @@ class Parameter:
     adapter: TypeAdapter[Any]
     is_required: bool
     get_default: Callable[[], Any]
+    default: Any  # as it is written; _MISSING: there is none, or a function makes it
     is_field: bool  # the default stands in pydantic's `Field(…)`, which Python itself would hand over as it is
     description: str | None
 
@@ -81,6 +84,18 @@ class Signature:
         if self.extra is not None:
             schema["additionalProperties"] = schemas["**", "validation"] or True
         return simplify_schema({**schema, **shared})
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the defaults that are written down and can be told in JSON, by name."""
+        found: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if parameter.default is _MISSING:
+                continue
+            with contextlib.suppress(Exception):  # of a value or a serializer of the user's; then it is not told
+                value = parameter.adapter.dump_python(parameter.default, mode="json", warnings=False)
+                json.dumps(value, allow_nan=False)
+                found[parameter.name] = value
+        return found
 
     def _required(self) -> list[str]:
         return [parameter.name for parameter in self.parameters if parameter.is_required]
@@ -213,10 +228,17 @@ def _read_parameter(raw: inspect.Parameter, inner: Any, name: str, descriptions:
         kind=raw.kind,
         adapter=build_adapter(hint, where),
         is_required=is_required and not _is_variadic(raw),
+        default=_written_default(raw, field),
         get_default=lambda: raw.default if field is None else field.get_default(call_default_factory=True),
         is_field=field is not None and not is_required,
         description=description or descriptions.get(raw.name),
     )
+
+
+def _written_default(raw: inspect.Parameter, field: FieldInfo | None) -> Any:
+    if field is None:
+        return _MISSING if raw.default is _EMPTY else raw.default
+    return _MISSING if field.is_required() or field.default_factory is not None else field.default
 
 
 def _read_annotated(hint: Any) -> tuple[str | None, FieldInfo | None]:

@@ -30,6 +30,7 @@ class ToolOptions(TypedDict, total=False):
 
     name: str | None
     require_approval: bool | None
+    read_only: bool | None
     strict: bool | None
     serial: bool | None
     timeout_s: float | None
@@ -44,6 +45,7 @@ def tool(
     *,
     name: str | None = None,
     require_approval: bool | None = None,
+    read_only: bool | None = None,
     strict: bool | None = None,
     serial: bool | None = None,
     timeout_s: float | None = None,
@@ -57,6 +59,8 @@ def tool(
         function: the function; left out where the decorator is written with parentheses.
         name: what the model calls it; by default the function's own name.
         require_approval: whether a reader is asked before each call; by default as `ask` says.
+        read_only: whether a call changes nothing outside; with False a reader who is asked is warned. The model is
+            not told.
         strict: whether the schema takes OpenAI's strict form, which the models that know it keep to.
         serial: whether calls run on the cell's thread, and never two at once (sqlite3, pyplot).
         timeout_s: seconds that one call may take; by default there is no limit.
@@ -75,7 +79,12 @@ def tool(
     if timeout_s is not None and not timeout_s > 0:
         raise ValueError(f"timeout_s must be above 0, or None for no limit; it is {timeout_s!r}.")
     options = ToolOptions(
-        name=name, require_approval=require_approval, strict=strict, serial=serial, timeout_s=timeout_s
+        name=name,
+        require_approval=require_approval,
+        read_only=read_only,
+        strict=strict,
+        serial=serial,
+        timeout_s=timeout_s,
     )
     return functools.partial(_set_options, options) if function is None else _set_options(options, function)
 
@@ -152,7 +161,12 @@ class Tool:
     serial: bool
     require_approval: bool | None  # None: as `ask` says
     timeout_s: float | None
+    read_only: bool | None  # None: nobody said; never sent
     binder: Signature | _ModelBinder | _DictBinder = field(repr=False, compare=False)
+
+    def defaults(self) -> dict[str, Any]:
+        """Return what will apply to arguments that are not given, by name, as far as it can be told in JSON."""
+        return self.binder.defaults()
 
     def prepare(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Call | None]:
         """Check arguments and bind the function to them, typed as its hints say, in one validation.
@@ -235,16 +249,24 @@ def _add_handler(tool: Tool, handler: Callable[..., Any]) -> Tool:
     if not isinstance(tool.binder, _ModelBinder):
         return _from_dict(tool.spec, {tool.name: handler})
     _check_model_handler(handler, tool.name)
-    options = ToolOptions(require_approval=tool.require_approval, serial=tool.serial or None, timeout_s=tool.timeout_s)
+    options = ToolOptions(
+        require_approval=tool.require_approval,
+        read_only=tool.read_only,
+        serial=tool.serial or None,
+        timeout_s=tool.timeout_s,
+    )
     binder = replace(tool.binder, handler=handler)
     return _assemble(tool.spec, _merge_handler_options(options, handler), handler, binder)
 
 
 def _merge_handler_options(options: ToolOptions, handler: Any) -> ToolOptions:
-    """Return a model's options over its handler's; approval is required if either requires it."""
+    """Return a model's options over its handler's; approval is required, and a warning given, if either says so."""
     of_handler = options_of(handler)
-    must_ask = ToolOptions(require_approval=of_handler.get("require_approval") or None)
-    return _merge_options(must_ask, options, of_handler)
+    is_changing = of_handler.get("read_only") is False
+    careful = ToolOptions(
+        require_approval=of_handler.get("require_approval") or None, read_only=False if is_changing else None
+    )
+    return _merge_options(careful, options, of_handler)
 
 
 def _function_spec(name: str, description: str, schema: dict[str, Any], strict: bool | None) -> dict[str, Any]:
@@ -271,6 +293,7 @@ def _assemble(
         serial=bool(options.get("serial")),
         require_approval=options.get("require_approval"),
         timeout_s=options.get("timeout_s"),
+        read_only=options.get("read_only"),
         binder=binder,
     )
 
@@ -306,6 +329,10 @@ class _ModelBinder:
     adapter: TypeAdapter[Any]
     known: tuple[str, ...] | None  # None: the model takes names that it does not know
     handler: Callable[..., Any] | None
+    written_defaults: Mapping[str, Any]
+
+    def defaults(self) -> dict[str, Any]:
+        return dict(self.written_defaults)
 
     def bind(self, arguments: dict[str, Any], *, strict: bool) -> tuple[dict[str, Any], Call | None]:
         if self.known is not None and (unknown := [name for name in arguments if name not in self.known]):
@@ -321,7 +348,8 @@ def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]])
     handler = handlers.pop(name, None)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(model)
-        schema = simplify_schema(adapter.json_schema(schema_generator=SchemaGenerator))
+        whole = adapter.json_schema(schema_generator=SchemaGenerator)
+        schema = simplify_schema(whole)
     except Exception as error:
         raise TypeError(f"{name}: no JSON schema can be made of this model ({str(error).splitlines()[0]}).") from error
     if schema.get("type") != "object":
@@ -338,7 +366,12 @@ def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]])
         _check_model_handler(handler, name)
         options = _merge_handler_options(options, handler)
     spec = _function_spec(name, description, schema, options.get("strict"))
-    return _assemble(spec, options, handler, _ModelBinder(adapter, known, handler))
+    written = {
+        key: inner["default"]
+        for key, inner in whole.get("properties", {}).items()
+        if isinstance(inner, Mapping) and "default" in inner
+    }
+    return _assemble(spec, options, handler, _ModelBinder(adapter, known, handler, written))
 
 
 def _check_model_handler(handler: Any, name: str) -> None:
@@ -360,6 +393,9 @@ def _check_callable(handler: Any, name: str) -> None:
 class _DictBinder:
     schema: JsonSchema
     handler: Signature | None
+
+    def defaults(self) -> dict[str, Any]:
+        return {} if self.handler is None else self.handler.defaults()
 
     def bind(self, arguments: dict[str, Any], *, strict: bool) -> tuple[dict[str, Any], Call | None]:
         self.schema.check(arguments)

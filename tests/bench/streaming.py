@@ -164,7 +164,7 @@ class Front:
 
     def run(self, code):
         """Run a cell; returns the bytes published for it, opening and closing of widgets left out."""
-        content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+        content = {"code": code, "silent": False, "store_history": False, "allow_stdin": True}
         message = self.client.session.msg("execute_request", content, metadata={"cellId": "bench"})
         self.client.shell_channel.send(message)
         published = 0

@@ -211,7 +211,8 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
 
 HASTY = """
 ran = []
-def delete_folder(path: str) -> str:
+@tool(read_only=False)
+def delete_folder(path: str, with_backups: bool = True) -> str:
     "Delete a folder and all that is in it."
     ran.append(path)
     return "deleted"
@@ -221,7 +222,7 @@ print(ran, answer.tool_runs[0].status)
 """
 
 
-def test_an_impatient_reader_allows_nothing(notebook: Callable[..., Any]) -> None:
+def test_an_impatient_reader_allows_nothing(notebook: Callable[..., Any], artefacts: pathlib.Path) -> None:
     """A second Ctrl+Enter, a key that is held down, a click where the card came up and a script: none is a decision."""
     book = notebook([SETUP, HASTY])
     book.run(0, wait=True)
@@ -233,10 +234,14 @@ def test_an_impatient_reader_allows_nothing(notebook: Callable[..., Any]) -> Non
     waiting = card(out, "delete_folder")
     allow = button(waiting, "Allow")
     expect(waiting).to_contain_text("Delete a folder and all that is in it.")
+    expect(waiting).to_contain_text("This tool says that it changes things.")
+    expect(waiting).to_contain_text("Not given: with_backups = true")
+    expect(book.cell(1)).to_be_focused()  # no card takes the keyboard from a cell that was just run
     allow.click(no_wait_after=True, force=True)
     allow.evaluate("el => el.click()")
     keyboard.press("Enter")
     keyboard.up("Control")
+    out.screenshot(path=artefacts / "tools-warning.png")
     expect(allow).to_have_attribute("aria-disabled", "false")  # a second after it was seen
     allow.evaluate("el => { el.click(); el.dispatchEvent(new MouseEvent('click', { bubbles: true })); }")
     keyboard.press("Control+Enter")

@@ -5,10 +5,11 @@ from concurrent.futures import Future
 
 import pytest
 
-from amber_nb import Allow, Deny, clock
+from amber_nb import Allow, Deny, clock, tool
 from amber_nb.chat.approval import ApprovalPrompt
 from amber_nb.chat.execute import CellExecutor
 from amber_nb.display import NotebookDisplay
+from amber_nb.tools import tools_from
 from amber_nb.types import ToolCall
 from amber_nb.wire.event_loop import Inbox
 
@@ -20,15 +21,18 @@ class View(NotebookDisplay):
 
     has_page = True
     silent_s = 0.0
-    patience_s = 2.0
 
     def __init__(self):
         self.future = Future()
         self.seen_at = self.heard_at = clock.monotonic()
         self.withdrawn = []
 
-    def ask(self, call, index, *, spec, check):
+    def ask(self, call, index, *, spec, check, defaults, warning):
+        self.warning = warning
         return self.future
+
+    def has_waited(self, since):
+        return clock.monotonic() - since > 2
 
     def is_seen(self, index):
         return clock.monotonic() >= self.seen_at
@@ -46,9 +50,10 @@ class Gone(View):
         return clock.monotonic() - self.heard_at
 
 
-def decide(view, timeout_s=None):
+def decide(view, timeout_s=None, read_only=None):
     prompt = ApprovalPrompt(CellExecutor(Inbox(), None), view, can_type=True, timeout_s=timeout_s)
-    return asyncio.run(prompt.decide(CALL, 0, {}, lambda _: ""))
+    bought = tools_from(tool(lambda item: item, name="buy", read_only=read_only))["buy"]
+    return asyncio.run(prompt.decide(CALL, 0, bought, lambda _: ""))
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +69,16 @@ def test_a_decision_on_the_page_counts(fast_clock):
     view.future.set_result((Allow(), True))
     approval = decide(view)
     assert (approval.decision, approval.by, approval.always) == (Allow(), "reader", True)
+
+
+@pytest.mark.parametrize(
+    ("read_only", "warning"), [(False, "This tool says that it changes things."), (None, ""), (True, "")]
+)
+def test_a_card_warns_where_the_tool_says_so(fast_clock, read_only, warning):
+    view = View()
+    view.future.set_result((Allow(), False))
+    decide(view, read_only=read_only)
+    assert view.warning == warning
 
 
 def test_a_card_is_waited_for_while_a_page_is_loaded_again(fast_clock):

@@ -8,7 +8,7 @@ import pytest
 from patience import PATIENCE_S, until_async
 from scripted import calling, scripted
 
-from amber_nb import Allow, Deny, ToolError
+from amber_nb import Allow, Deny, ToolError, tool
 from amber_nb.chat import ask as asking
 from amber_nb.chat.execute import CellExecutor, UserCodeError
 from amber_nb.display import kernel as cell
@@ -167,6 +167,29 @@ def test_what_is_shown_cannot_move_the_cursor(keyboard, capsys):
     keyboard += ["y"]
     run(("buy", {"item": "\x1b[2J\u202e"}))
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("read_only", [True, False, None])
+def test_the_prompt_says_what_the_tool_does_and_what_will_apply(keyboard, capsys, read_only):
+    @tool(read_only=read_only)
+    def pay(to: str, amount: int = 1, currency: str = "EUR", token: str = "tok-sesame") -> str:
+        """Pay somebody.
+
+        \x1b[2JFor good.
+
+        Args:
+            to: A name.
+        """
+        return to
+
+    keyboard += ["y"]
+    with scripted() as play:
+        play(calling(("pay", {"to": "Ann"})), "Done.").ask("?", tools=pay, require_approval=True, show=False)
+    call, *notes = capsys.readouterr().out.splitlines()
+    assert call == 'amber: the model wants to call pay({"to": "Ann"})'
+    said = ["  This tool says that it changes things."] if read_only is False else []
+    defaults = '  Not given: amount = 1, currency = "EUR"'
+    assert notes == ["  Pay somebody.", "", "  ␛[2JFor good.", defaults, *said]
 
 
 @pytest.fixture

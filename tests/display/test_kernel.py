@@ -31,7 +31,7 @@ def test_a_keyboard_is_a_terminals_or_a_front_ends(monkeypatch, shell, person):
     monkeypatch.setattr(cell.sys, "stdin", stdin if shell != "kernel" else SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr(cell, "in_kernel", lambda: shell == "kernel")
     monkeypatch.setattr(cell, "in_terminal", lambda: shell == "terminal")
-    monkeypatch.setattr(cell, "has_front_end", lambda: shell == "kernel" and person)
+    monkeypatch.setattr(cell, "_allows_input", lambda: shell == "kernel" and person)
     assert cell.can_prompt() is (person or shell == "terminal")
 
 
@@ -44,7 +44,7 @@ def kernel():
     manager.shutdown_kernel(now=True)
 
 
-def execute(client, code, **metadata):
+def execute(client, code, *, allow_stdin=False, **metadata):
     """The displays and the result of one cell, as mime bundles in their order, as the file keeps them."""
     message = client.session.msg(
         "execute_request",
@@ -53,7 +53,7 @@ def execute(client, code, **metadata):
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": False,
+            "allow_stdin": allow_stdin,
             "stop_on_error": False,
         },
         metadata=metadata,
@@ -77,23 +77,16 @@ def execute(client, code, **metadata):
             UPDATES.append(content["data"])
 
 
+LAB = {"allow_stdin": True, "cellId": "abc"}  # what JupyterLab says of a cell
+CONSOLE = {"allow_stdin": True}  # and what `jupyter console` says
 UPDATES = []  # every update of a display, also those that a later one replaced
 
 
 START = "import os; os.environ['AMBER_SIM_CHUNKS_PER_S'] = '0'\nfrom amber_nb import Amber\namber = Amber()\n"
 
 
-def test_lab_and_vscode_name_the_cell_and_nbclient_does_not(kernel):
-    code = (
-        "from amber_nb.display import kernel as cell\nfrom IPython.display import display\n"
-        "display({'text/plain': str(cell.has_front_end())}, raw=True)"
-    )
-    assert execute(kernel, code, cellId="abc")[0]["text/plain"] == "True"
-    assert execute(kernel, code)[0]["text/plain"] == "False"
-
-
 def test_a_person_gets_the_simulator_and_the_badge(kernel):
-    (shown,) = execute(kernel, START + "amber.ask('Hello!')", cellId="abc")
+    (shown,) = execute(kernel, START + "amber.ask('Hello!')", **LAB)
     assert shown["text/plain"] == "Hello! How can I help you today?"
     assert "simulated" in shown["text/html"]
     assert set(shown) == {"text/plain", "text/html"}
@@ -118,12 +111,12 @@ def test_nobody_gets_a_config_error(kernel):
     ],
 )
 def test_shown_once(kernel, code, count):
-    assert len(execute(kernel, START + code, cellId="abc")) == count
+    assert len(execute(kernel, START + code, **LAB)) == count
 
 
 def test_an_earlier_answer_is_shown_again_in_another_cell(kernel):
-    execute(kernel, START + "answer = amber.ask('Hello!')", cellId="abc")
-    assert execute(kernel, "answer", cellId="def")[0]["text/plain"] == "Hello! How can I help you today?"
+    execute(kernel, START + "answer = amber.ask('Hello!')", **LAB)
+    assert execute(kernel, "answer", **LAB)[0]["text/plain"] == "Hello! How can I help you today?"
 
 
 def test_display_none_shows_nothing(kernel):
@@ -131,7 +124,7 @@ def test_display_none_shows_nothing(kernel):
         "os.environ['AMBER_DISPLAY'] = 'none'\nquiet = Amber(mode='simulate')\nanswer = quiet.ask('Hello!')\n"
         "del os.environ['AMBER_DISPLAY']"
     )
-    assert execute(kernel, START + code, cellId="abc") == []
+    assert execute(kernel, START + code, **LAB) == []
 
 
 def test_answers_appear_in_the_order_in_which_they_were_asked(kernel):
@@ -142,7 +135,7 @@ def test_answers_appear_in_the_order_in_which_they_were_asked(kernel):
         "answers = await asyncio.gather(*(paced.ask_async(one) for one in asked))\n"
         "from IPython.display import display\ndisplay({'text/plain': '|'.join(map(str, answers))}, raw=True)"
     )
-    *shown, texts = execute(kernel, START + code, cellId="abc")
+    *shown, texts = execute(kernel, START + code, **LAB)
     assert [one["text/plain"] for one in shown] == texts["text/plain"].split("|")
     assert len(shown) == 3
 
@@ -158,7 +151,7 @@ def test_an_interrupt_leaves_the_text_in_the_cell(kernel):
         "try:\n    paced.ask('Write 500 words about rivers.')\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
         "LiveAnswer.feed = feed\nfrom IPython.display import display\ndisplay({'text/plain': fed}, raw=True)"
     )
-    shown, fed = (bundle["text/plain"] for bundle in execute(kernel, code, cellId="abc"))
+    shown, fed = (bundle["text/plain"] for bundle in execute(kernel, code, **LAB))
     assert shown.endswith("\n[stopped by the reader]")
     assert fed
     assert shown.startswith(fed)
@@ -171,7 +164,7 @@ def test_without_a_view_on_the_page_safe_html_stands_in(kernel):
         "from amber_nb.display import live\nhello_s, live.HELLO_S, live.FIRST_S = live.HELLO_S, 0, 0\n"
         "answer = paced.ask('Write 100 words about tea.')\nlive.HELLO_S = hello_s"
     )
-    (shown,) = execute(kernel, START + code, cellId="abc")
+    (shown,) = execute(kernel, START + code, **LAB)
     *between, settled = UPDATES
     assert between
     assert all("The live view is not available here" in update["text/html"] for update in between)

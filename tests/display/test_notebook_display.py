@@ -39,8 +39,8 @@ class Calls:
     def is_seen(self, index):
         return index == 0
 
-    def ask(self, call, index, *, spec, check):
-        self.asked.append((call, index, spec, check))
+    def ask(self, call, index, *, spec, check, defaults, warning):
+        self.asked.append((call, index, spec, check, defaults, warning))
         return "future"
 
 
@@ -267,8 +267,8 @@ def test_events_of_tools_and_questions_go_to_the_calls(page):
         shown.handle(event)
     calls = shown._answer.calls
     assert calls.events == events
-    assert shown.ask(1, 0, spec=3, check=4) == "future"
-    assert calls.asked == [(1, 0, 3, 4)]
+    assert shown.ask(1, 0, spec=3, check=4, defaults={"a": 5}, warning="6") == "future"
+    assert calls.asked == [(1, 0, 3, 4, {"a": 5}, "6")]
     assert (shown.is_seen(0), shown.is_seen(1)) == (True, False)
     shown.withdraw(0)
     assert calls.withdrawn == [0]

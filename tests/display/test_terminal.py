@@ -1,5 +1,6 @@
 """Answers in a terminal: written while they come, once, in their order, and without power over the terminal."""
 
+import io
 import os
 import pty
 import re
@@ -25,8 +26,8 @@ def shown():
     return make
 
 
-def settle(display, text):
-    display.settle({"text/html": "", "text/plain": text})
+def settle(display, text, end=""):
+    display.settle(text, end=end)
 
 
 def test_text_is_written_as_it_comes(shown, capsys):
@@ -35,7 +36,7 @@ def test_text_is_written_as_it_comes(shown, capsys):
     for piece in ("On ", "a quiet", " day"):
         display.handle(TextDelta(piece))
         seen.append(capsys.readouterr().out)
-    settle(display, "On a quiet day\n[stopped by the reader]")
+    settle(display, "On a quiet day", "[stopped by the reader]")
     assert seen == ["On ", "a quiet", " day"]
     assert capsys.readouterr().out == "\n[stopped by the reader]\n"
 
@@ -75,6 +76,71 @@ def test_tool_calls_are_told_in_the_order_of_the_model(shown, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition("(")[0] for line in lines] == ["amber: f0", "amber: f1"]
     settle(display, "")
+
+
+def tell(display, index, status="ran"):
+    run = ToolRun(name=f"f{index}", arguments={}, status=status, sent="14")
+    progress = ToolProgress(index=index, round=1, name=f"f{index}", arguments="{}", state="over")
+    display.handle(replace(progress, run=run))
+    return run
+
+
+ROUNDS = "Let me look.\namber: f0() → 14\nIt will rain.\n"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_answer_with_tools_is_written_once_and_its_calls_on_lines_of_their_own(monkeypatch, at_once):
+    seen = io.StringIO()  # a terminal, which shows both
+    monkeypatch.setattr(sys, "stdout", seen)
+    monkeypatch.setattr(sys, "stderr", seen)
+    calls = []
+    display = TerminalDisplay((lambda write: write()) if at_once else calls.append)
+    display.handle(TextDelta("Let me look."))
+    run = tell(display, 0)
+    display.handle(TextDelta("\n\n"))
+    display.handle(TextDelta("It will rain."))
+    display.settle("Let me look.\n\nIt will rain.", runs=[run])
+    assert seen.getvalue() == ROUNDS
+
+
+def test_a_call_that_was_stopped_is_told_in_the_end(shown, capsys):
+    display = shown()
+    display.handle(TextDelta("Let me look."))
+    runs = [tell(display, 0), ToolRun(name="f1", arguments={}, status="not_run", sent="", error="stopped")]
+    display.settle("Let me look.", runs=runs, end="[stopped by the reader]")
+    out, err = capsys.readouterr()
+    assert out == "Let me look.\n[stopped by the reader]\n"
+    assert [line.partition("(")[0] for line in err.splitlines()] == ["amber: f0", "amber: f1"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "whole", "end", "written"),
+    [
+        (["Look.", "\n\n"], "Look.", "[stopped by the reader]", "Look.\n\n[stopped by the reader]\n"),
+        (["Look.", "\n\n"], "Look.", "", "Look.\n\n"),
+        (['{"a": 0}', "\n\n", '{"a": 1}'], '{"a": 1}', "", '{"a": 0}\n\n{"a": 1}\n'),  # corrected, as a schema wants
+        (["a"], "a", "[a notice with an a]", "a\n[a notice with an a]\n"),
+        ([], "I cannot.", "", "I cannot.\n"),
+        (["a\r"], "a\r", "", "a␍\n"),
+    ],
+)
+def test_no_text_is_written_twice(shown, capsys, pieces, whole, end, written):
+    display = shown()
+    for piece in pieces:
+        display.handle(TextDelta(piece))
+    settle(display, whole, end)
+    assert capsys.readouterr().out == written
+
+
+def test_what_another_answer_does_is_told_at_once_and_its_text_waits(shown, capsys):
+    first, second = shown(), shown()
+    first.handle(TextDelta("one"))
+    second.handle(TextDelta("two"))
+    run = tell(second, 0)
+    assert capsys.readouterr() == ("one\n", "amber: f0() → 14\n")
+    second.settle("two", runs=[run])
+    settle(first, "one")
+    assert capsys.readouterr() == ("two\n", "")
 
 
 def test_what_is_sent_is_told_before_the_answer(shown, capsys):
@@ -184,11 +250,44 @@ def terminal(tmp_path_factory):
 def test_in_ipython_it_is_shown_once(terminal):
     terminal.say("amber.ask('Write 25 words about tea.')")
     shown = terminal.prompt()
+    assert "[simulated]\n" in shown
+    assert "Out[" not in shown
     terminal.say("print(); print(amber.last.text)")
     text = terminal.prompt().split("\n\n")[1].strip()
     assert shown.count(text) == 1
     terminal.say("again = await amber.ask_async('Write 25 words about tea.'); again")
-    assert terminal.prompt().count(text) == 1
+    shown = terminal.prompt()
+    assert shown.count(text) == 1
+    assert "Out[" not in shown
+
+
+def test_in_ipython_other_values_keep_their_prompt(terminal):
+    terminal.say("answer = amber.ask('Hello!'); answer.finish_reason")
+    shown = terminal.prompt()
+    assert shown.endswith(
+        f"Hello! How can I help you today?\nOut[{terminal.prompts - 1}]: 'stop'\n\nIn [{terminal.prompts}]: "
+    )
+    terminal.say("answer")
+    assert f"Out[{terminal.prompts}]: Hello! How can I help you today?\n" in terminal.prompt()
+    terminal.say("_.finish_reason")  # and IPython has kept it all the same
+    assert f"Out[{terminal.prompts}]: 'stop'\n" in terminal.prompt()
+
+
+def test_in_ipython_a_tool_is_asked_about_and_told_once(terminal):
+    terminal.say("from amber_nb import tool")
+    terminal.prompt()
+    terminal.say("@tool(read_only=False)\ndef get_current_weather(location: str, unit: str = 'celsius'): return 14\n")
+    terminal.prompt()
+    terminal.say("amber.ask('What is the weather like in Aachen?', tools=get_current_weather, require_approval=True)")
+    asked = terminal.until(r"Allow\? .*JSON: ")
+    assert "This tool says that it changes things." in asked
+    terminal.say("y")
+    shown = terminal.prompt()
+    assert shown.count("amber: get_current_weather(") == 1
+    assert "Out[" not in shown
+    terminal.say("print(); print(amber.last.text)")
+    text = terminal.prompt().split("\n\n")[1].strip()
+    assert shown.count(text) == 1
 
 
 def test_it_streams_and_an_interrupt_keeps_what_was_written(terminal):

@@ -15,7 +15,7 @@ from patience import PATIENCE_S, until
 from virtual_clock import VirtualClock
 
 from amber_nb.display import comm
-from amber_nb.display.approval_form import MAX_EDITED_CHARS, form_fields, parse_edited
+from amber_nb.display.approval_form import MAX_EDITED_CHARS, describe_defaults, form_fields, parse_edited
 from amber_nb.display.tool_inspector import MAX_CALLS, ToolInspector
 from amber_nb.redact import redact_json_text
 from amber_nb.types import Allow, Deny, ToolCall, ToolCallDelta, ToolContent, ToolProgress, ToolRun
@@ -341,7 +341,7 @@ def test_odd_messages_do_no_harm(page: Page, content: dict[str, Any]) -> None:
 
 
 def form(**arguments: Any) -> dict[str, dict[str, Any]]:
-    found = form_fields(ToolCall(id="", name="f", arguments=arguments), SPEC)
+    found = form_fields(ToolCall(id="", name="f", arguments=arguments), SPEC, {})
     assert found is not None
     return {field["name"]: field for field in found}
 
@@ -380,7 +380,7 @@ def test_what_does_not_fit_is_json(arguments: dict[str, Any], kind: str) -> None
      {"properties": {"a": {"$ref": "#/properties/a"}}}, {"properties": {"a": {"anyOf": [1]}}}],
 )  # fmt: skip
 def test_any_schema_will_do(schema: Any) -> None:
-    found = form_fields(ToolCall(id="", name="f", arguments={"a": "x"}), {"function": {"parameters": schema}})
+    found = form_fields(ToolCall(id="", name="f", arguments={"a": "x"}), {"function": {"parameters": schema}}, {})
     assert found is not None
     assert (found[0]["kind"], found[0]["raw"]) == ("json", '"x"')
 
@@ -392,7 +392,7 @@ def test_what_nobody_would_see_is_told() -> None:
 
 
 def test_what_is_too_long_is_not_edited() -> None:
-    assert form_fields(ToolCall(id="", name="f", arguments={"a": "x" * MAX_EDITED_CHARS}), SPEC) is None
+    assert form_fields(ToolCall(id="", name="f", arguments={"a": "x" * MAX_EDITED_CHARS}), SPEC, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -425,3 +425,23 @@ def test_whatever_anybody_says_travels_as_text(page: Page) -> None:
 def test_repr(page: Page) -> None:
     page.handle(progress(text='{"location": "s3cret"}'))
     assert repr(page.view) == "ToolInspector(calls=1)"
+
+
+def test_a_default_of_the_function_is_shown_and_a_secret_one_is_not_sent() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "default": 1}, "b": {}, "api_key": {}}}
+    defaults = {"a": 2, "b": "x" * 400, "api_key": "s3cret", "c": 4}
+    call = ToolCall(id="", name="f", arguments={})
+    spec = {"function": {"parameters": schema}}
+    starts = {field["name"]: field["start"] for field in form_fields(call, spec, defaults)}
+    assert starts == {"a": "2", "b": None, "api_key": None}
+    assert describe_defaults(call, spec, defaults) == "Not given: a = 2"
+    assert describe_defaults(call, spec, {}) == "Not given: a = 1"
+
+
+def test_a_card_says_what_the_reader_is_warned_of(page: Page) -> None:
+    page.handle(progress(0, "waiting"))
+    call = ToolCall(id="x", name="get_weather", arguments={})
+    page.view.ask(call, 0, spec=SPEC, check=lambda _: "", defaults={"unit": "kelvin"}, warning="It changes things.")
+    card = page.see()["0"]["ask"]
+    assert card["warning"] == "It changes things."
+    assert [field["start"] for field in card["fields"]] == [None, "3", '"kelvin"']

@@ -1,11 +1,15 @@
 """What is said of a tool holds wherever the function goes: an approval that was asked for is never lost."""
 
+import dataclasses
+import datetime
+import enum
 import functools
 import unittest.mock
 import xmlrpc.client
+from typing import Annotated
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from amber_nb.tools import tool, tools_from
 from amber_nb.tools.tool import ToolOptions, options_of
@@ -106,3 +110,67 @@ def test_what_answers_every_name_is_looked_at_once():
         xmlrpc.client.ServerProxy("http://127.0.0.1:1/").add,
     ):
         assert options_of(thing) == ToolOptions()
+
+
+@pytest.mark.parametrize(("model", "handler", "wanted"), [
+    (None, None, None), (None, True, True), (True, None, True), (True, False, False), (False, True, False),
+    (False, None, False), (None, False, False), (True, True, True),
+])  # fmt: skip
+def test_what_either_says_to_change_is_warned_of(model, handler, wanted):
+    @tool(read_only=model)
+    class Wipe(BaseModel):
+        path: str
+
+    @tool(read_only=handler)
+    def wipe(args):
+        return args
+
+    subject = make_tool(Wipe, handlers={"Wipe": wipe})
+    assert subject.read_only is wanted
+    assert subject.spec == make_tool(Wipe).spec  # the model is told nothing
+    assert "read" not in str(subject.spec)
+    assert make_tool(make_tool(Wipe), handlers={"Wipe": wipe}).read_only is wanted
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Broken:
+    a: object = dataclasses.field(default_factory=object)
+
+
+BROKEN = Broken()
+
+
+def test_defaults_are_told_as_far_as_json_can():
+    def paint(
+        wall: str,
+        colour: Colour = Colour.RED,
+        coats: int = 2,
+        when: datetime.date = datetime.date(2026, 12, 1),
+        width: Annotated[float, Field(gt=0)] = 1.5,
+        height: float = Field(default=3.0),
+        tags: list[str] = Field(default_factory=list),  # noqa: B008 – as users write it
+        limit: float = float("inf"),
+        broken: Broken = BROKEN,
+        note: str | None = None,
+        *rest: int,
+    ): ...
+
+    told = {"colour": "red", "coats": 2, "when": "2026-12-01", "width": 1.5, "height": 3.0, "note": None}
+    assert make_tool(paint).defaults() == told
+
+
+def test_defaults_of_a_model_and_of_a_handler():
+    class Wipe(BaseModel):
+        path: str
+        disk: int = Field(default=1, alias="d")
+
+    def handler(path: str, disk: int = 7): ...
+
+    assert make_tool(Wipe).defaults() == {"d": 1}
+    spec = {"type": "function", "function": {"name": "wipe", "parameters": {"properties": {"path": {}, "disk": {}}}}}
+    assert make_tool(spec).defaults() == {}
+    assert make_tool(spec, handlers={"wipe": handler}).defaults() == {"disk": 7}

@@ -7,7 +7,8 @@ import { Readiness } from "./readiness.js";
 import { draw } from "./argument_fields.js";
 import { Form } from "./argument_form.js";
 
-/** @typedef {{ id: number, about?: string, fields: import("./argument_form.js").Field[] | null }} Ask */
+/** @typedef {import("./argument_form.js").Field[]} Fields */
+/** @typedef {{ id: number, about?: string, warning?: string, fields: Fields | null }} Ask */
 /** @typedef {{ arguments: string | null, all: boolean } | { deny: string }} Decision */
 
 const AGAIN = 2000; // ms until a decision that was not answered is sent again
@@ -23,7 +24,7 @@ export class Card {
    * @param {HTMLElement} ways.title names the card
    * @param {AbortSignal} over the end of the view
    */
-  constructor(at, { id, about = "", fields }, { send, everyone, title }, over) {
+  constructor(at, { id, about = "", warning = "", fields }, { send, everyone, title }, over) {
     this.id = id;
     this.send = send;
     this.turn = 0;
@@ -81,8 +82,10 @@ export class Card {
     }
     const description = box(at, "amber-description", about);
     description.hidden = !about;
+    const caution = box(at, "amber-caution", warning);
+    caution.hidden = !warning;
     this.defaults = box(at, "amber-about", this.form?.defaults() ?? "");
-    this.el.append(description, this.tabs, this.panel, this.area, this.defaults, this.said, row, this.why);
+    this.el.append(description, caution, this.tabs, this.panel, this.area, this.defaults, this.said, row, this.why);
     this.el.addEventListener("keydown", (event) => this.press(event), { signal });
     this.panel.addEventListener("input", () => this.say(""), { signal });
     this.area.addEventListener("input", () => this.takeJson(), { signal });
