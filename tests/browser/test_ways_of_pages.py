@@ -12,7 +12,7 @@ import pytest
 from labpages import READY
 from patience import until
 from playwright.sync_api import expect
-from ways import KINDS, START, UNFINISHED, begun, end, execute, live, outputs, settled
+from ways import KINDS, START, UNFINISHED, WORDS, begun, end, execute, live, outputs, settled
 
 pytestmark = pytest.mark.browser
 
@@ -141,7 +141,7 @@ def test_two_notebooks_side_by_side(notebook: Callable[..., Any], kind: Any) -> 
     book = notebook([START, kind.cell.replace("150", "250")], viewport={"width": 1600, "height": 900})
     book.run(0, wait=True)
     book.page.evaluate(
-        "path => jupyterapp.commands.execute('docmanager:open', { path, options: { mode: 'split-right' } }).then(() => null)",
+        "path => void jupyterapp.commands.execute('docmanager:open', { path, options: { mode: 'split-right' } })",
         other.path.name,
     )
     panels = book.page.locator(".jp-NotebookPanel")

@@ -1,4 +1,4 @@
-"""An answer that is asked inside a widget of the user's: it is live there, and stays there. Ways 3 to 7 of test_ways.py."""
+"""An answer asked inside a widget of the user's is live there, and stays there. Ways 3 to 7 of test_ways.py."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_inside_an_output_widget(notebook: Callable[..., Any], cell: str, kind: 
 
 
 def test_by_interact(notebook: Callable[..., Any]) -> None:
-    """First in the cell, which shows the widget only afterwards; then in the page's message that a value has changed."""
+    """First in the cell, which shows the widget only afterwards; then when a value has changed."""
     book = notebook([START, INTERACT, "print('next')"])
     book.run(0, wait=True)
     book.run(1)

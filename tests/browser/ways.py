@@ -68,9 +68,7 @@ class Kind:
 KINDS = {
     "answer": Kind("{verb}('Write 150 words about tea.')", 140),
     "tools": Kind("{verb}('Look up Assam, the tea.', tools=look_up)", 30, "look_up(name="),
-    "card": Kind(
-        "{verb}('Delete the folder /tmp/x.', tools=delete_folder, require_approval=True)", 5, "deleted", True
-    ),
+    "card": Kind("{verb}('Delete the folder /tmp/x.', tools=delete_folder, require_approval=True)", 5, "deleted", True),
 }
 
 
@@ -93,7 +91,9 @@ def begun(book: Any, index: int = 1, kind: Kind = KINDS["answer"]) -> Any:
 
 def execute(book: Any, command: str, **arguments: Any) -> None:
     """Execute a command of JupyterLab."""
-    book.page.evaluate("([command, args]) => jupyterapp.commands.execute(command, args).then(() => null)", [command, arguments])
+    book.page.evaluate(
+        "([command, args]) => jupyterapp.commands.execute(command, args).then(() => null)", [command, arguments]
+    )
 
 
 def end(out: Any, kind: Kind) -> None:
