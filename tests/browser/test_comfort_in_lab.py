@@ -41,7 +41,7 @@ view = View(model="azure/gpt-5.4", on_stop=stopped.set)
 view.feed(ANSWER)
 stopped.wait(60)
 html = answer_html(ANSWER, footer="azure/gpt-5.4 · 412 tokens · 3 s")
-view.settle({"text/html": html, "text/plain": ANSWER})
+_ = view.settle({"text/html": html, "text/plain": ANSWER})
 """
 TYPESET = ANSWER.count("$") // 2 + 1 - ANSWER.count("$$") // 2
 LOOKS = """root => [...root.querySelectorAll('pre code b, pre code i, pre code span')].map(el =>

@@ -4,11 +4,14 @@
  * widgets of its kernel. JupyterLab 4 and Notebook 7; elsewhere there are none, and nothing is written.
  */
 
+/** @typedef {import("./live_answer.js").LiveAnswer} LiveAnswer */
 /** @typedef {import("./live_item.js").LiveItem} LiveItem */
 /** @typedef {{ area: any, index: number, cell: string | null, saved: () => void }} Place an output in its area's model */
 
 const START = /^<div class="amber-(answer|images)"><div class="amber-hook/; // of a static form with a hook
 const HOOK = /\bamber-live-([0-9a-f]{32})\b/;
+const STATE = "application/vnd.jupyter.widget-state+json";
+const LAYER = "amber_nb.display.layer.LiveLayer"; // what anywidget calls it
 const ENDINGS = new Set(["restarting", "autorestarting", "dead", "terminating"]); // of a kernel
 
 export class Documents {
@@ -21,7 +24,11 @@ export class Documents {
   constructor(manager, write, end, close) {
     this.manager = manager;
     this.context = manager?.context;
-    this.onSave = (/** @type {unknown} */ _, /** @type {string} */ state) => state === "started" && write();
+    this.onSave = (/** @type {unknown} */ _, /** @type {string} */ state) => {
+      if (state !== "started") return;
+      attempt(() => this.dropState());
+      write();
+    };
     this.onStatus = (/** @type {unknown} */ _, /** @type {string} */ status) => ENDINGS.has(status) && end();
     this.onClose = close;
     this.context?.saveState?.connect?.(this.onSave);
@@ -74,16 +81,43 @@ export class Documents {
     return this.find(id).map(html);
   }
 
-  /** Whether a cell is in the notebook. @param {string} id */
-  has(id) {
-    const cells = this.known ? this.context.model.cells : null;
-    for (let at = 0; at < (cells?.length ?? 0); at++) if (cells.get(at)?.id === id) return true;
-    return false;
+  /** The id of the notebook's cell that holds an answer: the one that did so last, if it still does. @param {LiveAnswer} answer */
+  cellWith(answer) {
+    const places = within(this.cell(answer.cell)?.outputs, answer.cell, () => {});
+    const found =
+      [...places].find((place) => idOf(html(place)) === answer.id) ?? this.find(answer.id).find(({ cell }) => cell);
+    if (found) answer.snapshot = html(found);
+    return found?.cell ?? null;
+  }
+
+  /** The model of a cell of the notebook. @param {string | null} id @returns {any} */
+  cell(id) {
+    const cells = id && this.known ? this.context.model.cells : null;
+    for (let at = 0; at < (cells?.length ?? 0); at++) if (cells.get(at)?.id === id) return cells.get(at);
+  }
+
+  /** Put an answer that was cleared away back into its cell; false where that is gone. @param {LiveAnswer} answer */
+  putBack(answer) {
+    const outputs = this.cell(answer.cell)?.outputs; // a cell that has become Markdown has none
+    if (!outputs || !answer.snapshot) return false;
+    const data = answer.update(answer.snapshot) ?? { "text/html": answer.snapshot, "text/plain": answer.text };
+    attempt(() => outputs.add({ output_type: "display_data", data, metadata: {} }));
+    return true;
   }
 
   /** The ids of all hooks in the documents. @returns {string[]} */
   hooks() {
     return [...new Set([...this.places()].map((place) => idOf(html(place)) ?? ""))].filter(Boolean);
+  }
+
+  /** Take the layer, and its code, out of the widgets' state that Lab may save: its manager has just put it there. */
+  dropState() {
+    const { model } = this.context;
+    const widgets = model.getMetadata?.("widgets");
+    const saved = widgets?.[STATE];
+    const others = Object.entries(saved?.state ?? {}).filter(([, { state }]) => state?._anywidget_id !== LAYER);
+    if (!saved?.state || others.length === Object.keys(saved.state).length) return;
+    model.setMetadata("widgets", { ...widgets, [STATE]: { ...saved, state: Object.fromEntries(others) } });
   }
 
   /** Put a newer static form of an item in the place of the one with its hook. @param {string} id @param {Record<string, string>} data */

@@ -203,7 +203,10 @@ class Layer {
     clearInterval(this.looking);
   }
 
-  /** What stands in a cell that was deleted ends; that a settled answer was settled may have been lost on the way. */
+  /**
+   * What stands in a cell that was deleted ends, an answer whose output was cleared is put back, and with it what waits
+   * for the reader; that a settled answer was settled may have been lost on the way.
+   */
   look() {
     const silent = performance.now() - this.heard > SILENT;
     for (const item of this.items.values()) {

@@ -44,6 +44,7 @@ export class LiveAnswer extends LiveItem {
     this.stopping = false;
     /** @type {string | null} the id of the notebook's cell that it stands in */
     this.cell = null;
+    this.snapshot = ""; // what the document held when it was last found there
     /** @type {Set<Listener>} */
     this.listeners = new Set();
     /** @type {Set<(message: object) => void>} */
@@ -118,14 +119,16 @@ export class LiveAnswer extends LiveItem {
     return snapshot(html, this.text);
   }
 
-  /** Its cell was deleted; in an Output widget it may stand nowhere in the document. @param {Documents} documents */
+  /** In an Output widget it may stand nowhere in the document. @param {Documents} documents */
   isMissing(documents) {
-    this.cell ??= documents.find(this.id).find(({ cell }) => cell)?.cell ?? null;
-    return this.cell !== null && !documents.has(this.cell);
+    const place = documents.cellWith(this);
+    this.cell = place ?? this.cell;
+    return place === null && this.cell !== null;
   }
 
-  leave() {
-    this.stop();
+  /** @param {Documents} documents */
+  leave(documents) {
+    if (!documents.putBack(this)) this.stop();
   }
 
   /** Keep the Stop button in sight. @param {View} view */

@@ -48,8 +48,8 @@ export class LiveItem {
     return false;
   }
 
-  /** Its cell was deleted. */
-  leave() {}
+  /** The document has lacked it for a while. @param {Documents} _documents */
+  leave(_documents) {}
 
   /** A view stands in its element, which may be another one than before. @param {View} _view */
   onDrawn(_view) {}
@@ -61,7 +61,9 @@ export class LiveItem {
   look(documents) {
     if (this.ended || !documents.known) return;
     this.missing = this.isMissing(documents) ? this.missing + 1 : 0;
-    if (this.missing === GONE) this.leave();
+    if (this.missing < GONE) return;
+    this.missing = 0;
+    this.leave(documents);
   }
 
   /** Draw over an element; a view whose element Lab has taken away moves there. @param {HTMLElement} host */
