@@ -8,10 +8,22 @@ from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
-from . import display, log_frames
+from . import display, log_frames, reply_parts
 from .display import kernel as cell
 from .redact import redact_json_text
-from .types import Asker, AskOptions, Message, Reply, SentImage, ToolRun, finish_kind, read_tokens, replace_surrogates
+from .types import (
+    Asker,
+    AskOptions,
+    Message,
+    Reply,
+    SentImage,
+    Source,
+    ToolRun,
+    finish_kind,
+    read_tokens,
+    replace_surrogates,
+)
+from .wire.sources import read_sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +53,7 @@ class Answer(Generic[T]):
         refusal: the model's refusal, or None.
         reasoning: the model's reasoning, where the gateway sends it.
         completion: the `openai` `ChatCompletion`, as if it had not been streamed.
+        sources: what the reply names as its sources: title, URL and the part of the text, where it tells them.
         messages: the conversation with this reply at its end, as dicts to go on with.
         finish_reason: the wire's (`"stop"`, `"length"`, `"tool_calls"`, `"content_filter"`), or `"cancelled"`.
         complete: whether the reply came to its end.
@@ -105,6 +118,10 @@ class Answer(Generic[T]):
     @property
     def completion(self) -> ChatCompletion:
         return self._reply.completion
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return read_sources(self._reply.completion.to_dict(warnings=False))
 
     @property
     def messages(self) -> list[Message]:
@@ -222,7 +239,8 @@ class Answer(Generic[T]):
             reasoning=self.reasoning,
             tool_calls=[(call["name"], call["arguments"]) for call in self._open_calls()],
             badge="simulated" if self._mode == "simulate" else None,
-            head=head + (display.tools_html(self._tool_runs) if self._tool_runs else "") + value,
+            head=head + (display.tools_html(self._tool_runs) if self._tool_runs else "") + value + self._made_html(),
+            below=display.sources_html(self.sources),
             notice=self._notice(),
             fold_lines=self._fold_lines,
             footer=self._footer_text() if self._footer and self._mode == "live" else None,
@@ -241,7 +259,8 @@ class Answer(Generic[T]):
         """Return the text, and what stands below it."""
         calls = [f"{call['name']}({redact_json_text(call['arguments'])})" for call in self._open_calls()]
         notice = self._notice()
-        end = "\n".join([*calls, *([f"[{notice}]"] if notice else [])])
+        sources = display.sources_text(self.sources)
+        end = "\n".join([*calls, *([sources] if sources else []), *([f"[{notice}]"] if notice else [])])
         return replace_surrogates(self._full_text() or self.refusal or ""), replace_surrogates(end)
 
     def _open_calls(self) -> list[dict[str, str]]:
@@ -250,9 +269,25 @@ class Answer(Generic[T]):
         return [call["function"] for call in (self._message or {}).get("tool_calls", ())]
 
     def _notice(self) -> str | None:
-        if not self.complete and self.finish_reason != "cancelled":
-            return "the reply ended early"
-        return _NOTICES.get(finish_kind(self.finish_reason) or "")
+        ended = "the reply ended early" if not self.complete and self.finish_reason != "cancelled" else None
+        ended = ended or _NOTICES.get(finish_kind(self.finish_reason) or "")
+        return "; ".join(part for part in (self._holds(), ended) if part) or None
+
+    def _holds(self) -> str:
+        """Return what a reply without text holds, in a few words: an empty cell would look like a fault."""
+        if self._full_text() or self.refusal or self._tool_runs or self._parsed is not None or self._open_calls():
+            return ""
+        parts = reply_parts.describe_parts(self._reply_message())
+        return f"the reply holds no text, but {'; '.join(parts)}: see answer.completion" if parts else ""
+
+    def _reply_message(self) -> dict[str, Any]:
+        choices = self.completion.choices
+        return choices[0].message.to_dict(warnings=False) if choices else {}
+
+    def _made_html(self) -> str:
+        """Return the pictures that the model made, as a strip."""
+        made = reply_parts.made_images(self._reply_message())
+        return display.strip_html(made) if made else ""
 
     def _footer_text(self) -> str:
         total = read_tokens(self.usage.to_dict(warnings=False))[2] if self.usage is not None else None

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
+import httpx2
+
 from . import config as settings
 from . import images, log_frames, login
 from .answer import Answer
@@ -24,6 +26,7 @@ from .redact import Secret
 from .types import AskOptions, Message
 from .wire import event_loop as loop
 from .wire.clients import Clients
+from .wire.models import read_models
 from .wire.usage import UsageLog
 
 if TYPE_CHECKING:
@@ -251,9 +254,10 @@ class Amber:
 
         Raises:
             openai.NotFoundError: the gateway does not list its models.
+            BadReply: what came is no list of models.
         """
         try:
-            listed = [model.to_dict() for model in self.openai.models.list()]
+            listed = read_models(self.openai.get("/models", cast_to=httpx2.Response).content)
         except Exception as error:
             self._annotate(error)
             raise

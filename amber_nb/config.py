@@ -141,10 +141,10 @@ def load_config(
 ) -> Config:
     """Read the settings from the arguments, the environment, `.env` and the keyring.
 
-    `domain` to `system_role` are as `Amber` describes them. `kernel`: this is a notebook's kernel; `person`: somebody sits
-    at its front end, so that the simulator may answer where nothing is set. `notebook` is the notebook of this kernel,
-    where it is known; its cassette lies in `cassettes/` beside it, and `holds_real_answers` returns whether it holds
-    answers of a real gateway. `stored_login` reads the keyring; it is called only when no other source has a key.
+    `domain` to `system_role` are as `Amber` describes them. `kernel`: this is a notebook's kernel; `person`: somebody
+    sits at its front end, so that the simulator may answer where nothing is set. `notebook` is the notebook of this
+    kernel, where it is known; its cassette lies in `cassettes/` beside it, and `holds_real_answers` returns whether it
+    holds answers of a real gateway. `stored_login` reads the keyring; it is called only when no other source has a key.
 
     Raises:
         ConfigError: nothing is set (and nobody is there to see the simulator's badge), half is set, two settings

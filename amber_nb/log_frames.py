@@ -64,13 +64,20 @@ def tools_frame(runs: Iterable[ToolRun]) -> pd.DataFrame:
     return frame
 
 
+def _parse_date(pandas: Any, value: Any) -> Any:
+    """Return a date that a gateway sends as a Unix time or as a text; NaT where it is neither."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return pandas.to_datetime(value, unit="s" if is_number else None, utc=True, errors="coerce")
+
+
 def models_frame(models: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a frame with a row for each model; `Amber.models` describes its columns."""
     pandas, listed = import_module("pandas"), list(models)
-    columns = {
-        name: pandas.Series([model.get(name) for model in listed], dtype=dtype)
-        for name, dtype in {"id": "str", "owned_by": "str", "created": "Float64"}.items()
-    }
-    columns["created"] = pandas.to_datetime(columns["created"], unit="s", utc=True)
+    columns = {}
+    for name in ("id", "owned_by"):
+        texts = [text if isinstance(text := model.get(name), str) else None for model in listed]
+        columns[name] = pandas.Series(texts, dtype="str")
+    created = [_parse_date(pandas, model.get("created")) for model in listed]
+    columns["created"] = pandas.to_datetime(pandas.Series(created, dtype="object"), utc=True)
     frame: pd.DataFrame = pandas.DataFrame(columns)
     return frame

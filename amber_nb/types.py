@@ -28,6 +28,7 @@ __all__ = [
     "RequestRow",
     "RequestSent",
     "SentImage",
+    "Source",
     "TextDelta",
     "ToolCall",
     "ToolCallDelta",
@@ -85,6 +86,23 @@ def read_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None, int |
     if total is None and prompt is not None and completion is not None:
         total = prompt + completion
     return prompt, completion, total
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source that a reply names.
+
+    Attributes:
+        title: of a page or a document, or None.
+        url: its address, or None.
+        start: where the text that it belongs to begins in the answer's text, in characters, or None.
+        end: where that text ends, or None.
+    """
+
+    title: str | None = None
+    url: str | None = None
+    start: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

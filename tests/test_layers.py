@@ -14,6 +14,7 @@ FLOORS = [
     {"client"},
     {"chat"},
     {"tools", "answer"},
+    {"reply_parts"},
     {"images", "log_frames"},
     {"cassettes"},
     {"wire", "display"},

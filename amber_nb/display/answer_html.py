@@ -15,7 +15,7 @@ from .escape import escape_code, escape_text, host_hint, link_target, shorten
 from .highlight import CODE_STYLE, MOST_COLOURED, code_block, code_html, colouring_cost, theme_colours
 from .markdown_parser import CLOSERS, is_safe_math, parse_blocks
 
-__all__ = ["answer_html", "markdown_html"]
+__all__ = ["answer_html", "link_attributes", "markdown_html"]
 
 _SMALLEST = 4_096  # bytes: the frame and its notes need some room whatever is asked for
 _RESERVED = 1_400  # bytes: the note at a cut takes up to 400, the declarations of the colours up to 600
@@ -50,6 +50,7 @@ def answer_html(
     tool_calls: Sequence[tuple[str, str]] = (),
     badge: str | None = None,
     head: str = "",
+    below: str = "",
     notice: str | None = None,
     footer: str | None = None,
     fold_lines: int = 0,
@@ -64,6 +65,7 @@ def answer_html(
         tool_calls: (name, arguments as JSON text) of each call; shown folded.
         badge: A plain word above the answer, such as "simulated".
         head: What stands before the answer, as HTML that is safe already: its images.
+        below: What stands under it, as HTML that is safe already: its sources.
         notice: A line under the answer, such as "Stopped by the reader".
         footer: A quiet last line: model, tokens, time.
         fold_lines: How many lines of Markdown are shown before the rest is folded; 0: all.
@@ -78,6 +80,7 @@ def answer_html(
     size = max(max_bytes, _SMALLEST)
     tail = [
         f'<div style="{_ASIDE_STYLE}">{escape_text(shorten(refusal, size // 32))}</div>' if refusal else "",
+        below,
         *(f'<div style="{SMALL_STYLE}">{escape_text(shorten(line, 300))}</div>' for line in (notice, footer) if line),
     ]
     above = [f'<div><span style="{_PILL_STYLE}">{escape_text(shorten(badge, 60))}</span></div>' if badge else "", head]
@@ -276,7 +279,7 @@ class _Renderer:
                 target = None if self._links else link_target(href)
                 self._links.append((target, href, []))
                 if target:
-                    self.output.open_tag("a", _link_attributes(target[0]))
+                    self.output.open_tag("a", link_attributes(target[0]))
             case _:
                 self.output.open_tag(token.tag if token.tag in _TAGS else "span")
 
@@ -347,7 +350,7 @@ class _Renderer:
                 url = match[0].rstrip(".,;:!?*_)]}" if "(" not in match[0] else ".,;:!?*_]}")
                 if target := link_target(url):
                     self.output.append_text(text[done : match.start()], escape_text)
-                    self.output.append(f"<a{_link_attributes(target[0])}>{escape_text(url)}</a>")
+                    self.output.append(f"<a{link_attributes(target[0])}>{escape_text(url)}</a>")
                     done = match.start() + len(url)
         self.output.append_text(text[done:], escape_text)
 
@@ -357,11 +360,12 @@ class _Renderer:
         where = target[1] if target else shorten(source, _SHOWN_TARGET)
         html = escape_text(f"Image: {alt} ({where})" if alt else f"Image: {where}")
         if target and not self._links:
-            html = f"<a{_link_attributes(target[0])}>{html}</a>"
+            html = f"<a{link_attributes(target[0])}>{html}</a>"
         self.output.append(html)
 
 
-def _link_attributes(href: str) -> str:
+def link_attributes(href: str) -> str:
+    """Return the attributes of a link that leaves the page; `href` is of `link_target`."""
     return f' href="{escape(href)}" target="_blank" rel="noopener noreferrer"'
 
 

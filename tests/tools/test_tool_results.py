@@ -60,7 +60,7 @@ class Account(BaseModel):
     ("value", "text"),
     [
         ("Sunny, 14 °C", "Sunny, 14 °C"),
-        ("", ""),
+        ("", "Done. The tool returned an empty text."),
         (None, "Done. The tool returned no result."),
         (3, "3"),
         (True, "true"),
