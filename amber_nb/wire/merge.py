@@ -7,6 +7,7 @@ from typing import Any
 __all__ = ["merge", "set_first"]
 
 _LABELS = ("id", "type", "role", "name", "index", "object", "model", "status", "format", "created", "mime_type", "url")
+_PIECES = ("data", "transcript", "text", "thinking", "partial_json")  # texts that never come twice
 _EMPTY: tuple[Any, ...] = (None, "", 0, [], {})
 
 
@@ -17,7 +18,9 @@ def merge(into: dict[str, Any], field: str, value: Any) -> None:
     are extended; a text or a list that begins with all that came before takes its place.
     """
     known = into.get(field)
-    if value is None or value == known:
+    if field in _PIECES and isinstance(value, str) and isinstance(known, str):
+        into[field] = known + value  # also where a piece is the same as all before it
+    elif value is None or value == known:
         into.setdefault(field, value)
     elif known is None or known == "" or type(known) is not type(value):
         into[field] = _copied(value)
