@@ -7,6 +7,9 @@ form is not named comes in one message, as its deltas merged.
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +19,7 @@ import pytest
 from gateway import DONE, Said, serve
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from amber_nb import Amber
 from amber_nb.answer import Answer
@@ -30,11 +34,11 @@ CITE = {
 }
 SIGNATURE = {"vendor": {"signature": "SIG=="}}
 THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+PIXEL = io.BytesIO()
+Image.new("RGB", (2, 2)).save(PIXEL, "PNG")
 PICTURE = {
     "type": "image_url",
-    "image_url": {
-        "url": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    },
+    "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PIXEL.getvalue()).decode()}"},
 }
 
 
@@ -148,7 +152,10 @@ KINDS = {
         ],
     ),
     "citations at the top": Kind(
-        SAID, HELLO, lambda a: [(a.sources, (Source(None, "https://a.example"),))], top={"citations": ["https://a.example"]}
+        SAID,
+        HELLO,
+        lambda a: [(a.sources, (Source(None, "https://a.example"),))],
+        top={"citations": ["https://a.example"]},
     ),
     "sources first": Kind(
         SAID,
@@ -173,7 +180,11 @@ KINDS = {
     ),
     "audio": Kind(
         {"content": None, "audio": {"id": "a1", "data": "AAAA", "transcript": "Hello"}},
-        [{"audio": {"id": "a1", "transcript": "Hel"}}, {"audio": {"data": "AA", "transcript": "lo"}}, {"audio": {"data": "AA"}}],
+        [
+            {"audio": {"id": "a1", "transcript": "Hel"}},
+            {"audio": {"data": "AA", "transcript": "lo"}},
+            {"audio": {"data": "AA"}},
+        ],
         lambda a: [
             (message(a)["audio"], {"id": "a1", "data": "AAAA", "transcript": "Hello"}),
             (a.messages[-1]["audio"], {"id": "a1"}),
@@ -208,14 +219,17 @@ KINDS = {
     ),
     "two objects in one": Kind(
         {"content": None, "tool_calls": [call("f", '{"x":1}{"x":2}')]},
-        [{"tool_calls": [{"index": 0, **call("f", '{"x":1}')}]}, {"tool_calls": [{"index": 0, "function": {"arguments": '{"x":2}'}}]}],
+        [
+            {"tool_calls": [{"index": 0, **call("f", '{"x":1}')}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '{"x":2}'}}]},
+        ],
         lambda a: [([each["function"]["arguments"] for each in a.messages[-1]["tool_calls"]], ['{"x":1}', '{"x":2}'])],
         finish="tool_calls",
     ),
     "cut by another word": Kind(SAID, HELLO, notice("limit of tokens"), finish="MAX_TOKENS"),
     "filtered by another word": Kind(SAID, HELLO, notice("content filter"), finish="SAFETY"),
     "an end by another word": Kind(SAID, HELLO, content, finish="end_turn"),
-}  # fmt: skip
+}
 
 
 def pieces(kind: Kind) -> Iterator[bytes]:
@@ -265,13 +279,13 @@ JSON = st.recursive(
 FIELDS = st.dictionaries(st.sampled_from(["mood", "annotations", "extra_content", "vendor"]), JSON, max_size=3)
 CALLS = st.lists(
     st.builds(
-        lambda name, value, fields: {"id": "", "type": "function", "function": {"name": name, "arguments": json.dumps(value)}, **fields},
+        lambda name, value, fields: call(name, json.dumps(value), **fields),
         st.sampled_from("fg"),
         st.dictionaries(st.sampled_from("xy"), st.integers(0, 9), min_size=1),
         st.dictionaries(st.just("signature"), TEXTS, max_size=1),
     ),
     max_size=3,
-)  # fmt: skip
+)
 
 
 @given(
@@ -316,7 +330,7 @@ def test_any_completion_streamed_in_any_cut_adds_up_to_itself(
 def cut(text: str, data: st.DataObject) -> list[str]:
     """The text in pieces."""
     places = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=4)) | {0, len(text)})
-    return [text[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [text[start:end] for start, end in itertools.pairwise(places)]
 
 
 def without_empty(value: Any) -> Any:
