@@ -26,6 +26,7 @@ _NOT = r"(not|n't|un)\W?\w*\W*(support|allow|permit|implement|enabl|possible|ava
 _STREAM = r"\bstream(ing)?\b(?!_)"
 _NO_STREAM = re.compile(rf"{_STREAM}[^.]{{0,60}}{_NOT}|{_NOT}[^.]{{0,60}}{_STREAM}", re.IGNORECASE)
 _RENAMED = {"max_tokens": "max_completion_tokens"}  # parameters that newer models know by another name
+_NOT_PARAMETERS = ("model", "messages", "tools", "response_format", "stream_options")
 _REFUSED = (400, 404, 405, 415, 422, 501)
 
 
@@ -100,10 +101,9 @@ def parameter_note(error: openai.APIStatusError, params: Mapping[str, Any]) -> s
     """Return a note on a refusal that names a parameter of the user's, and what to do; None where it names none."""
     if error.status_code not in _REFUSED:
         return None
-    reason = gateway_reason(error)
-    named = [getattr(error, "param", None), *params]
-    for name in filter(None, named):
-        if name in params and re.search(rf"\b{re.escape(name)}\b", f"{reason} {named[0] or ''}"):
+    words = f"{gateway_reason(error)} {getattr(error, 'param', None) or ''}"
+    for name in params:
+        if name not in _NOT_PARAMETERS and re.search(rf"\b{re.escape(name)}\b", words):
             other = f", or take {_RENAMED[name]}=" if name in _RENAMED else ""
             return f"amber: the gateway or the model refuses {name}=, which this ask sends. Leave it out{other}."
     return None
