@@ -156,7 +156,8 @@ class CompletionAccumulator:
         if any(choice.finish_reason is None for choice in self._choices.values()):
             raise IncompleteStream("no finish_reason came")
         if len(self._choices) < choices or 0 not in self._choices:
-            raise IncompleteStream(f"{len(self._choices)} of {choices} choices came")
+            hint = ", and maybe this gateway cannot stream several: ask several times, or unstreamed with amber.openai"
+            raise IncompleteStream(f"{len(self._choices)} of {choices} choices came{hint if choices > 1 else ''}")
 
     @property
     def text(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ import openai
 
 from .. import clock, simulator
 from ..config import Config
+from ..errors import ConfigError
 from . import event_loop
 from .usage import UsageLog
 
@@ -123,11 +125,32 @@ class Clients:
             return plain(transport=wrap(None), event_hooks=hooks, trust_env=False)
         # Redirects are refused: a POST would become a GET, and the key would travel on.
         default: Any = openai.DefaultAsyncHttpxClient if is_async else _HttpClient
-        http = default(event_hooks=hooks, follow_redirects=False)
+        try:
+            http = default(event_hooks=hooks, follow_redirects=False)
+        except (OSError, ValueError, ImportError) as error:
+            if (problem := _network_problem(error)) is None:
+                raise
+            raise ConfigError(problem) from error
         if transports is not None:  # its own transports stay, with the environment's proxies and certificates
             http._transport = wrap(http._transport)
             http._mounts = {url: inner and wrap(inner) for url, inner in http._mounts.items()}
         return http
+
+
+def _network_problem(error: Exception) -> str | None:
+    """Return which setting of the network is wrong, by its variable's name alone: its value may be secret."""
+    if isinstance(error, OSError):  # ssl.SSLError is one
+        name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
+        reason = "holds no certificate" if isinstance(error, ssl.SSLError) else "names no file that can be read"
+        return name and f"{name} {reason}. Set it to your company's CA file (.pem), or unset it."
+    for name in (each for proxy in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY") for each in (proxy, proxy.lower())):
+        scheme = os.environ.get(name, "").partition("://")[0].lower()
+        if not os.environ.get(name) or scheme in ("http", "https"):
+            continue
+        if scheme.startswith("socks"):
+            return f"{name} names a SOCKS proxy, and for that a package is missing: pip install socksio."
+        return f"{name} is no proxy's address: it begins with http:// (or https://, socks5://)."
+    return None
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 import asyncio
 import gzip
 import json
+import sys
 import threading
 
 import httpx2
 import openai
 import pytest
 
-from amber_nb import Amber, config
+from amber_nb import Amber, ConfigError, config
 from amber_nb.wire.clients import Clients
 from amber_nb.wire.usage import UsageLog
 
@@ -189,3 +190,22 @@ def test_live_keeps_the_sdks_own_transport_and_proxies(monkeypatch, elsewhere):
         mounts = [{str(pattern.pattern) for pattern in one._client._mounts} for one in (ours, plain)]
         assert mounts[0] == mounts[1]
         assert "https://" in mounts[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SSL_CERT_FILE", "/no/such/file.pem", "SSL_CERT_FILE names no file"),
+        ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE holds no certificate"),
+        ("HTTPS_PROXY", "ftp://user:secret@proxy", "HTTPS_PROXY is no proxy's address"),
+        ("all_proxy", "socks5://user:secret@proxy", "all_proxy names a SOCKS proxy.*socksio"),
+    ],
+)
+def test_a_wrong_setting_of_the_network_is_named_without_its_value(monkeypatch, name, value, words):
+    monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    amber = Amber(base_url="https://gateway.invalid/v1", api_key="ambrs-0123456789", mode="live")
+    with pytest.raises(ConfigError, match=words) as raised:
+        amber.ask("?")
+    assert "secret" not in str(raised.value)
+    assert value not in str(raised.value)
