@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ __all__ = [
     "child_environment",
     "display_path",
     "load_config",
+    "network_problem",
     "read_display",
     "read_simulator_drift",
     "read_simulator_pace",
@@ -222,6 +224,22 @@ def load_config(
 def child_environment(**changes: str) -> dict[str, str]:
     """Return the environment of a child process: that of this process, with these variables changed."""
     return {**os.environ, **changes}
+
+
+def network_problem(error: Exception) -> str | None:
+    """Return which setting of the network is wrong, by its variable's name alone: its value may be secret."""
+    if isinstance(error, OSError):  # ssl.SSLError is one
+        name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
+        reason = "holds no certificate" if isinstance(error, ssl.SSLError) else "names no file that can be read"
+        return name and f"{name} {reason}. Set it to your company's CA file (.pem), or unset it."
+    for name in (each for proxy in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY") for each in (proxy, proxy.lower())):
+        scheme = os.environ.get(name, "").partition("://")[0].lower()
+        if not os.environ.get(name) or scheme in ("http", "https"):
+            continue
+        if scheme.startswith("socks"):
+            return f"{name} names a SOCKS proxy, and for that a package is missing: pip install socksio."
+        return f"{name} is no proxy's address: it begins with http:// (or https://, socks5://)."
+    return None
 
 
 def read_display() -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "RequestSent",
     "SentImage",
     "Source",
+    "SourcesFound",
     "TextDelta",
     "ToolCall",
     "ToolCallDelta",
@@ -371,8 +372,15 @@ class ToolProgress:
     run: ToolRun | None = None  # once it is over
 
 
+@dataclass(frozen=True, slots=True)
+class SourcesFound:
+    """Event: the reply has named sources; all so far."""
+
+    sources: tuple[Source, ...]
+
+
 Delta: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta
-ChatEvent: TypeAlias = RequestSent | Waiting | Delta | ToolProgress
+ChatEvent: TypeAlias = RequestSent | Waiting | Delta | ToolProgress | SourcesFound
 
 
 def _secrets(arguments: Mapping[str, Any] | str | None) -> set[str]:

@@ -155,6 +155,7 @@ class LiveAnswer(LiveItem):
         self._on_stop = on_stop
         self.is_drawn = False
         self._is_stopped = False
+        self._sources: list[tuple[str, str]] = []
         self._stream = comm.DeltaStream(lambda message: self._post({"s": message}), hears=self.layer.hears)
         self._append = self._stream.fresh.append
         self._rich_text = RichText(self._stream.send)
@@ -180,9 +181,16 @@ class LiveAnswer(LiveItem):
         self._stream.set_note(text)
         self._notify()
 
+    def set_sources(self, sources: Sequence[tuple[str, str]]) -> None:
+        """List the sources that the answer has named so far: title and address, "" where there is none."""
+        self._sources = list(sources)
+        self._post({"s": {"sources": self._sources}})
+
     def announce(self) -> None:
         """Tell a new page all that has come."""
         super().announce()
+        if self._sources:
+            self._post({"s": {"sources": self._sources}})
         self._stream.rewind(0, greeting=True)
         self._notify()
         if self.calls is not None:

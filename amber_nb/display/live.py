@@ -20,6 +20,7 @@ from ..types import (
     ChatEvent,
     Deny,
     ReasoningDelta,
+    SourcesFound,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -33,6 +34,7 @@ from .answer_html import answer_html, markdown_html
 from .cards import StripItem, tools_html
 from .escape import shorten, show_controls
 from .layer import LiveAnswer
+from .sources import MAX_CHARS, MAX_SHOWN, distinct
 
 __all__ = ["NotebookDisplay"]
 
@@ -129,6 +131,10 @@ class NotebookDisplay:
             self._length += len(event.text)
             self._text_at = clock.monotonic()
             self._answer.feed(event.text)
+            return
+        if isinstance(event, SourcesFound):
+            shown = [(shorten(each.title or "", MAX_CHARS), each.url or "") for each in distinct(event.sources)]
+            self._answer.set_sources(shown[:MAX_SHOWN])
             return
         if self._answer.calls is not None and isinstance(event, (ToolCallDelta, ToolProgress)):
             self._answer.calls.handle(event)

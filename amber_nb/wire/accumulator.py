@@ -14,9 +14,10 @@ from typing import Any
 from openai.types.chat import ChatCompletion
 
 from ..error_body import error_message, summarize
-from ..types import Delta, ReasoningDelta, TextDelta, ToolCallDelta, finish_kind
+from ..types import Delta, ReasoningDelta, Source, TextDelta, ToolCallDelta, finish_kind
 from .call_accumulator import CallAccumulator
 from .merge import merge, set_first
+from .sources import SOURCE_FIELDS, read_sources
 from .stream import Event, MalformedEvent, parse_json
 from .thinking import ThinkingSplitter, split_thinking
 
@@ -24,6 +25,7 @@ __all__ = ["CompletionAccumulator", "GatewayError", "IncompleteStream", "part_te
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")  # of a message; of two, the first that came counts
 _REASONING_PARTS = ("thinking_blocks", "reasoning_details")  # the same in parts, with signatures
+_SOURCE_HOLDERS = (*SOURCE_FIELDS, "context", "grounding_metadata", "groundingMetadata")
 _PINGS = re.compile(rb"ping|pong|heart[ -]?beat|keep[ -_]?alive|", re.IGNORECASE)
 _EVENTS = (b"", b"message", b"error", b"data", b"delta", b"completion", b"chunk", b"chat.completion.chunk", b"done")
 _QUOTED_CHARS = 200  # of an event, in an error message
@@ -55,11 +57,13 @@ class CompletionAccumulator:
     Attributes:
         done: whether `[DONE]` came.
         activity: grows with each event that is part of a reply; not with pings.
+        named_sources: whether an event since `take_sources` may have named sources.
     """
 
     def __init__(self, tool_names: Collection[str] = ()) -> None:
         self.done = False
         self.activity = 0
+        self.named_sources = False
         self._tool_names = tool_names
         self._head: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
@@ -109,6 +113,7 @@ class CompletionAccumulator:
         for field, value in chunk.items():
             if field not in ("choices", "usage", "object", "obfuscation") and self._head.get(field, self) != value:
                 set_first(self._head, field, value)
+                self.named_sources = self.named_sources or bool(value and field in _SOURCE_HOLDERS)
         if not choices:
             return []
         self.activity += 1
@@ -128,7 +133,13 @@ class CompletionAccumulator:
         if choice is None:
             choice = self._choices[index] = _Choice(index, self._tool_names)
         added = choice.add(raw)
+        self.named_sources = self.named_sources or choice.take_named_sources()
         return added if index == 0 else []
+
+    def take_sources(self) -> tuple[Source, ...]:
+        """Return the sources that the reply has named so far."""
+        self.named_sources = False
+        return read_sources(self.completion().to_dict(warnings=False))
 
     @property
     def started(self) -> bool:
@@ -210,6 +221,12 @@ class _Choice:
         self._message: dict[str, Any] = {}
         self._fields: dict[str, Any] = {}  # of the choice, beside its message
         self._thinking = ThinkingSplitter()
+        self._named_sources = False
+
+    def take_named_sources(self) -> bool:
+        """Return whether sources may have been named since the last time."""
+        named, self._named_sources = self._named_sources, False
+        return named
 
     def add(self, raw: dict[str, Any]) -> list[Delta]:
         if raw.get("error"):
@@ -254,6 +271,7 @@ class _Choice:
             merge(self._message, field, value)
             return self._add_reasoning(field, text)
         merge(self._message, field, value)
+        self._named_sources = self._named_sources or bool(value and field in _SOURCE_HOLDERS)
         return []
 
     def _add_reasoning(self, field: str, text: str) -> list[Delta]:

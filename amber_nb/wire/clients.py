@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import ssl
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ import httpx2
 import openai
 
 from .. import clock, simulator
-from ..config import Config
+from ..config import Config, network_problem
 from ..errors import ConfigError
 from . import event_loop
 from .usage import UsageLog
@@ -128,29 +127,13 @@ class Clients:
         try:
             http = default(event_hooks=hooks, follow_redirects=False)
         except (OSError, ValueError, ImportError) as error:
-            if (problem := _network_problem(error)) is None:
+            if (problem := network_problem(error)) is None:
                 raise
             raise ConfigError(problem) from error
         if transports is not None:  # its own transports stay, with the environment's proxies and certificates
             http._transport = wrap(http._transport)
             http._mounts = {url: inner and wrap(inner) for url, inner in http._mounts.items()}
         return http
-
-
-def _network_problem(error: Exception) -> str | None:
-    """Return which setting of the network is wrong, by its variable's name alone: its value may be secret."""
-    if isinstance(error, OSError):  # ssl.SSLError is one
-        name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
-        reason = "holds no certificate" if isinstance(error, ssl.SSLError) else "names no file that can be read"
-        return name and f"{name} {reason}. Set it to your company's CA file (.pem), or unset it."
-    for name in (each for proxy in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY") for each in (proxy, proxy.lower())):
-        scheme = os.environ.get(name, "").partition("://")[0].lower()
-        if not os.environ.get(name) or scheme in ("http", "https"):
-            continue
-        if scheme.startswith("socks"):
-            return f"{name} names a SOCKS proxy, and for that a package is missing: pip install socksio."
-        return f"{name} is no proxy's address: it begins with http:// (or https://, socks5://)."
-    return None
 
 
 def _settings(config: Config) -> dict[str, Any]:

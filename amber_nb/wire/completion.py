@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletion
 from .. import clock
 from ..error_body import error_message, summarize
 from ..errors import BadReply, StreamCut
-from ..types import ChatEvent, Delta, Reply, RequestSent, TextDelta, Waiting
+from ..types import ChatEvent, Delta, Reply, RequestSent, SourcesFound, TextDelta, Waiting
 from .accumulator import CompletionAccumulator, GatewayError, IncompleteStream, read_tool_names
 from .retry import RetryDelay, RetryPolicy
 from .stream import Event, MalformedEvent, SSEDecoder, parse_json
@@ -242,6 +242,8 @@ class StreamedCompletion:
     def _emit_all(self, deltas: list[Delta]) -> int:
         """Emit deltas, and return how many characters of text they add."""
         chars = 0
+        if self._accumulator.named_sources:
+            self._emit(SourcesFound(self._accumulator.take_sources()))
         for delta in deltas:
             if type(delta) is TextDelta:
                 chars += len(delta.text)

@@ -7,10 +7,18 @@ from typing import Any
 
 from ..types import Source, replace_surrogates
 
-__all__ = ["read_sources"]
+__all__ = ["SOURCE_FIELDS", "read_sources"]
 
 # Fields that hold a list of sources: of OpenAI, Perplexity, Azure ("context"), Open WebUI, Google and Cohere.
-_LISTS = ("annotations", "citations", "sources", "search_results", "references", "grounding_chunks", "groundingChunks")
+SOURCE_FIELDS = (
+    "annotations",
+    "citations",
+    "sources",
+    "search_results",
+    "references",
+    "grounding_chunks",
+    "groundingChunks",
+)
 _INNER = ("url_citation", "file_citation", "web", "retrieved_context", "retrievedContext", "document", "source")
 _URLS = ("url", "uri", "link", "href")
 _TITLES = ("title", "name", "filename", "file_name", "filepath", "path")
@@ -38,7 +46,7 @@ def _walk(value: Any, depth: int) -> Iterator[Source]:
     if not isinstance(value, Mapping) or depth > _MAX_DEPTH:
         return
     for field, item in value.items():
-        if field in _LISTS and isinstance(item, list):
+        if field in SOURCE_FIELDS and isinstance(item, list):
             for each in item[:_MAX_SOURCES]:
                 yield from _read(each)
         elif field not in ("content", "tool_calls", "logprobs", "usage"):

@@ -278,3 +278,15 @@ def test_a_delta_may_be_null():
     assert (
         folded(chunk({"content": "x"}), Event(b'{"choices": [{"delta": null, "finish_reason": "stop"}]}')).text == "x"
     )
+
+
+def test_sources_are_told_as_soon_as_they_are_named():
+    fold = CompletionAccumulator()
+    fold.feed(Event(b'{"sources": [{"title": "Handbook"}]}'))
+    assert fold.named_sources
+    assert [source.title for source in fold.take_sources()] == ["Handbook"]
+    fold.feed(chunk({"content": "x"}))
+    assert not fold.named_sources
+    fold.feed(chunk({"annotations": [{"url_citation": {"url": "https://a.example"}}]}))
+    assert fold.named_sources
+    assert len(fold.take_sources()) == 2

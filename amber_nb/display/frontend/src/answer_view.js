@@ -9,6 +9,7 @@ import { CodeLeaf } from "./markdown/leaf_blocks.js";
 import { Painter } from "./markdown/painter.js";
 import { RichText } from "./rich_text.js";
 import { StopButton } from "./stop.js";
+import { listSources } from "./sources.js";
 import { strip } from "./strip.js";
 import { Speech, facts, stall } from "./status_and_speech.js";
 
@@ -53,7 +54,9 @@ export function renderAnswer(el, answer) {
   const view = make(doc, "div", "amber-view");
   view.append(badge);
   strip(view, answer.strip);
-  view.append(hidden, log, status, spoken);
+  const sources = make(doc, "div", "amber-sources");
+  sources.hidden = true;
+  view.append(hidden, log, sources, status, spoken);
   el.append(view);
   // Lab's own class, so that it looks as any Markdown in this notebook; elsewhere our style sheet's defaults hold.
   const page = log.appendChild(make(doc, "div", "jp-RenderedHTMLCommon"));
@@ -156,6 +159,7 @@ export function renderAnswer(el, answer) {
       lastNote = text;
       tell();
     },
+    sources: (found) => listSources(sources, found),
     stopping: () => stop.heard(),
   });
   painter.setCaret();

@@ -21,7 +21,13 @@ import { snapshot } from "./snapshot.js";
  */
 /** @typedef {import("./documents.js").Documents} Documents */
 /** @typedef {import("./live_item.js").View} View */
-/** @typedef {{ text: (text: string) => void, note: (note: string) => void, stopping: () => void }} Listener */
+/**
+ * @typedef {object} Listener
+ * @property {(text: string) => void} text
+ * @property {(note: string) => void} note
+ * @property {(sources: [title: string, url: string][]) => void} sources
+ * @property {() => void} stopping
+ */
 
 export class LiveAnswer extends LiveItem {
   /**
@@ -42,6 +48,8 @@ export class LiveAnswer extends LiveItem {
     this.text = "";
     this.note = "";
     this.stopping = false;
+    /** @type {[title: string, url: string][]} */
+    this.sources = [];
     /** @type {string | null} the id of the notebook's cell that it stands in */
     this.cell = null;
     this.snapshot = ""; // what the document held when it was last found there
@@ -65,10 +73,12 @@ export class LiveAnswer extends LiveItem {
     if (typeof message.n === "string") this.note = message.n;
     else if (text) this.note = "";
     this.stopping ||= !!message.stopping;
+    if (Array.isArray(message.sources)) this.sources = message.sources;
     this.looks.take(message.looks);
     for (const listener of this.listeners) {
       listener.text(text);
       listener.note(this.note);
+      if (message.sources) listener.sources(this.sources);
       if (message.stopping) listener.stopping();
     }
   }
@@ -77,6 +87,7 @@ export class LiveAnswer extends LiveItem {
   listen(listener) {
     listener.text(this.text);
     listener.note(this.note);
+    listener.sources(this.sources);
     if (this.stopping) listener.stopping();
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);

@@ -14,6 +14,7 @@ import { ms } from "./smoothing.js";
  * @property {[number, number | null]} [age] seconds since the start, and since the first text
  * @property {string} [n] a note for the status line
  * @property {unknown} [stopping] Stop was heard
+ * @property {[title: string, url: string][]} [sources] that the answer has named so far
  * @property {unknown} [looks] of finished blocks: rich_text.js
  */
 
