@@ -136,7 +136,7 @@ class ImageView(LiveItem):
                 self._entries = tuple(entries)
                 self._revision += 1
             self._send_entries()
-        if self._revision != self._shown_revision:
+        if self._revision != self._shown_revision and not self._finished:
             self._plan_update()
 
     def finish(self, bundle: Mapping[str, str]) -> None:

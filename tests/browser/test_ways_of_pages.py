@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from labpages import READY
+from labpages import OPEN, READY
 from patience import until
 from playwright.sync_api import expect
 from ways import KINDS, START, UNFINISHED, WORDS, begun, end, execute, live, outputs, settled
@@ -44,7 +44,7 @@ def test_a_notebook_that_is_closed_and_opened_again(notebook: Callable[..., Any]
     begun(book)
     book.saved()
     execute(book, "application:close")
-    book.page.evaluate("path => jupyterapp.commands.execute('docmanager:open', { path })", book.path.name)
+    book.page.evaluate(OPEN, book.path.name)
     out = book.output(1)
     expect(out.get_by_role("button", name="Stop this answer")).to_be_visible(timeout=30_000)
     expect(out.locator(".amber-view")).to_have_count(0, timeout=40_000)
@@ -76,6 +76,8 @@ def test_a_kernel_that_goes(notebook: Callable[..., Any], artefacts: pathlib.Pat
     accept = book.page.get_by_role("button", name="Ok", exact=True)  # Lab tells of a kernel that has ended itself
     if accept.count():
         accept.click()
+    # A cell that is run before the new kernel is there is not run at all.
+    book.page.wait_for_function(f"() => {KERNEL}?.status === 'idle'")
     book.run(2, wait=True)
     expect(book.output(2)).to_contain_text("next")
 

@@ -46,9 +46,8 @@ def send_file(view, number, data, name="sky.png", upto=None, before=None):
     """A file, or its beginning, as the page sends it."""
     head = {"line": "v-files", "put": number, "turn": 1, "name": name, "size": len(data), "at": 0, "before": before}
     view.hear(head, data[:upto])
-    contents = view.contents()
-    # Another thread may have had the view send something since.
-    return next((answer for answer in reversed(contents) if answer.get("put") == number), contents[-1])
+    # By its number: another thread may have had the view send something since. None where the input has ended.
+    return next((answer for answer in reversed(view.contents()) if answer.get("put") == number), {})
 
 
 def open_view(page, photos):
