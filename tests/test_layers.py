@@ -19,7 +19,7 @@ FLOORS = [
     {"wire", "display"},
     {"login"},
     {"config"},
-    {"base_url"},
+    {"base_url", "prices", "telemetry"},
     {"errors"},
     {"types"},
     {"redact", "simulator"},

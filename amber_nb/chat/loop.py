@@ -11,10 +11,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import openai
+
 from .. import clock, tools
 from ..cassettes.session import CassetteSession
 from ..errors import ToolError
-from ..types import ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun, finish_kind
+from ..prices import charge_of
+from ..telemetry import Telemetry
+from ..types import Charge, ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun, finish_kind
 from ..wire.clients import Clients
 from ..wire.completion import StreamedCompletion
 from ..wire.retry import RetryPolicy
@@ -43,6 +47,7 @@ class ChatResult:
         tool_runs: the tool calls of all replies.
         parsed: what `schema=` asked for: the value, and as JSON.
         schema_error: why the reply does not fit the schema.
+        charges: what each reply is paid for, those before the last included; None where that is unknown.
     """
 
     reply: Reply | None
@@ -52,6 +57,7 @@ class ChatResult:
     tool_runs: tuple[ToolRun, ...]
     parsed: tuple[Any, Any] | None
     schema_error: str
+    charges: tuple[Charge | None, ...]
 
 
 class ChatLoop:
@@ -67,6 +73,7 @@ class ChatLoop:
         tool_runner: handles tool calls; None without tools.
         max_rounds: how often the model may call tools.
         response_format: what `schema=` asks for, or None.
+        telemetry: makes a span for each request.
         emit: called with each event, on the private loop, and on the thread of a tool that begins to run.
         rest_s: seconds between two reads.
     """
@@ -83,6 +90,7 @@ class ChatLoop:
         tool_runner: ToolRunner | None,
         max_rounds: int,
         response_format: tools.ResponseFormat | None,
+        telemetry: Telemetry,
         emit: Callable[[ChatEvent], object] = bool,
         rest_s: float = 0.0,
     ) -> None:
@@ -106,6 +114,8 @@ class ChatLoop:
         self._call: StreamedCompletion | None = None
         self._began = 0.0
         self._first_token_s: float | None = None
+        self._charges: list[Charge | None] = []
+        self._telemetry = telemetry
 
     async def run(self) -> ChatResult:
         """Run to the last reply.
@@ -142,6 +152,7 @@ class ChatLoop:
             tool_runs=self._tool_runner.runs if self._tool_runner is not None else (),
             parsed=self._parsed,
             schema_error=self._schema_error,
+            charges=tuple(self._charges),
         )
 
     async def _run_rounds(self) -> Reply:
@@ -221,8 +232,18 @@ class ChatLoop:
             self._clients.private(), body, self._options, self._emit_with_place, self._rest_s, self._retry_policy()
         )
         sent = clock.monotonic()
+        self._charges.append(None)  # unknown until the reply tells it
         try:
-            return await self._call.run()
+            with self._telemetry.chat_span(body) as span:
+                try:
+                    reply = await self._call.run()
+                finally:
+                    span.set_reply(self._call.reply())
+            self._charges[-1] = charge_of(reply.completion, self._body.get("model"))
+            return reply
+        except openai.APIStatusError:
+            self._charges.pop()  # a refusal costs nothing
+            raise
         finally:
             first = self._call.reply().first_token_s
             if self._first_token_s is None and first is not None:

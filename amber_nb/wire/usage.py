@@ -17,7 +17,7 @@ import httpx2
 import jiter
 
 from .. import clock
-from ..types import RequestRow, read_count, read_tokens
+from ..types import Charge, RequestRow, read_count, read_tokens
 
 __all__ = ["UsageLog"]
 
@@ -54,7 +54,7 @@ class UsageLog:
         row = RequestRow(time=clock.time(), mode=self.mode, started=clock.monotonic())
         with contextlib.suppress(httpx2.RequestNotRead):  # an upload that is streamed itself
             if found := _MODEL.search(request.content):
-                row.model = found[1].decode("utf-8", "replace")
+                row.model = row.asked_model = found[1].decode("utf-8", "replace")
         request.extensions["amber_row"] = row
         self.rows.append(row)
 
@@ -153,4 +153,10 @@ def _note(row: RequestRow, data: bytes) -> bool:
     row.prompt_tokens, row.completion_tokens, row.total_tokens = read_tokens(usage)
     details = usage.get("prompt_tokens_details")
     row.cached_tokens = read_count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    tier = reply.get("service_tier")
+    row.charge = Charge(
+        models=tuple(dict.fromkeys(filter(None, (row.asked_model, row.model)))),
+        usage=usage,
+        service_tier=tier if isinstance(tier, str) else None,
+    )
     return row.total_tokens is not None
