@@ -68,7 +68,7 @@ class Telemetry:
         if tracer is None:
             yield ChatSpan(None)
             return
-        model = str(body.get("model"))
+        model = replace_surrogates(str(body.get("model")))
         start = tracer.start_span(
             f"chat {model}", kind=_trace().SpanKind.CLIENT, attributes=self._request_attributes(body)
         )
@@ -119,7 +119,8 @@ class Telemetry:
             )
         if isinstance(body.get("n"), int) and body["n"] != 1:
             attributes["gen_ai.request.choice.count"] = body["n"]
-        if body.get("response_format"):
+        output = body.get("response_format")
+        if isinstance(output, Mapping) and output.get("type") in ("json_object", "json_schema"):
             attributes["gen_ai.output.type"] = "json"
         if self._content:
             messages = [_to_message(message) for message in body.get("messages", ())]
@@ -139,11 +140,11 @@ class ChatSpan:
         self._span = span
         self._content = content
 
-    def set_reply(self, reply: Reply) -> None:
-        """Tell what came, also of a reply that breaks off."""
+    def set_reply(self, read: Callable[[], Reply]) -> None:
+        """Tell what came, also of a reply that breaks off; it is read only where there is somebody to be told."""
         if self._span is None or not self._span.is_recording():
             return
-        completion = reply.completion
+        completion = read().completion
         usage = completion.usage.to_dict(warnings=False) if completion.usage is not None else {}
         sent, given, _ = read_tokens(usage)
         details = usage.get("completion_tokens_details")
@@ -233,11 +234,13 @@ def _set_error(span: Any, kind: str) -> None:
 
 def _clean(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the attributes that hold something, in texts that can be exported."""
-    return {
-        name: replace_surrogates(value) if isinstance(value, str) else value
-        for name, value in attributes.items()
-        if value not in (None, "", [])
-    }
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, list):
+            return [clean(one) for one in value]
+        return replace_surrogates(value) if isinstance(value, str) else value
+
+    return {name: clean(value) for name, value in attributes.items() if value not in (None, "", [])}
 
 
 def _to_message(message: Mapping[str, Any]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ class ChatLoop:
                 try:
                     reply = await self._call.run()
                 finally:
-                    span.set_reply(self._call.reply())
+                    span.set_reply(self._call.reply)
             self._charges[-1] = charge_of(reply.completion, self._body.get("model"))
             return reply
         except openai.APIStatusError:
