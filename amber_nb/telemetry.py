@@ -195,7 +195,8 @@ class ToolSpan:
 
 def _trace() -> Any:
     """OpenTelemetry's module for traces, or None where nobody has imported it."""
-    return sys.modules.get("opentelemetry.trace")
+    trace = sys.modules.get("opentelemetry.trace")
+    return trace if hasattr(trace, "use_span") else None  # another thread may be in the middle of importing it
 
 
 def _tracer() -> Any:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import openai
 import pytest
-from gateway import DONE, chunk, spoken
+from gateway import DONE, Said, chunk, serve, spoken
 from scripted import calling
 
 from amber_nb import Amber, ConfigError, prices
@@ -316,6 +316,36 @@ def test_a_refused_request_costs_nothing_and_counts_nowhere(gateway):
     log = amber.usage_log
     assert (len(log), log["cost"].notna().sum(), log.attrs["without_cost"]) == (2, 1, 0)
     amber.close()
+
+
+def test_a_round_that_is_refused_costs_nothing():
+    said = iter(
+        [
+            Said(with_usage(calling(("here", {})), **ONE)),
+            Said([b'{"error": {"message": "no"}}'], 400, "application/json"),
+        ]
+    )
+    with serve(lambda _: next(said)) as url:
+        amber = Amber(base_url=url, api_key="ambrs-exampletoken", max_retries=0, prices={"m": (2, 10)}, model="m")
+        with pytest.raises(openai.BadRequestError):
+            amber.ask("?", tools=here)
+        amber.close()
+    assert amber.last.cost == Cost(Decimal(2), "USD")
+    assert amber.usage_log.attrs["without_cost"] == 0
+
+
+def test_the_last_usage_of_a_stream_counts_and_the_models_name_from_before_it(script):
+    """As vLLM tells both: the usage so far in each event, and in the last one nothing else."""
+    so_far = {"usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0, "total_tokens": 1_000_000}}
+    amber = script(
+        with_usage(
+            spoken("Hi", 1, model="n", **so_far), **ONE | {"completion_tokens": 500_000, "total_tokens": 1_500_000}
+        ),
+        prices={"n": (2, 10)},
+        model="m",
+    )
+    assert amber.ask("?").cost == Cost(Decimal(7), "USD")
+    assert list(amber.usage_log["cost"]) == [7]
 
 
 def test_prices_are_looked_up_only_where_a_cost_is_asked_for(elsewhere):
