@@ -59,11 +59,11 @@ def usage_frame(rows: Iterable[RequestRow], prices: PriceTable | None = None) ->
     columns["list_price"] = [cost and cost.list_price for cost in costs]
     frame: pd.DataFrame = pandas.DataFrame(columns).astype(USAGE)
     # Plain values: files keep a frame's attrs as JSON. What was refused, or asked no model, costs nothing.
-    total = cost_of([row.charge for row, cost in zip(listed, costs, strict=True) if cost], prices)
+    known = [cost for cost in costs if cost is not None]  # all in one currency, and by the same prices
     frame.attrs |= {
-        "cost": total and float(total.amount),
-        "currency": total and total.currency,
-        "list_price": total and total.list_price,
+        "cost": float(sum(cost.amount for cost in known)) if known else None,
+        "currency": known[0].currency if known else None,
+        "list_price": known[0].list_price if known else None,
         "without_cost": sum(
             cost is None and row.asked_model is not None and (row.status or 200) < 400
             for row, cost in zip(listed, costs, strict=True)
