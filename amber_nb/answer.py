@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
 from . import display, log_frames, reply_parts
 from .display import kernel as cell
+from .prices import Cost, PriceTable, cost_of
 from .redact import redact_json_text
 from .types import (
     Asker,
     AskOptions,
+    Charge,
     Message,
     Reply,
     SentImage,
@@ -58,6 +60,9 @@ class Answer(Generic[T]):
         finish_reason: the wire's (`"stop"`, `"length"`, `"tool_calls"`, `"content_filter"`), or `"cancelled"`.
         complete: whether the reply came to its end.
         usage: `openai` `CompletionUsage` in tokens, or None where the gateway sent none.
+        cost: what all its requests cost, those that ran tools and asked for a correction included: a `Cost` with
+            `.amount` (Decimal), `.currency` and `.list_price`; by `Amber(prices=…)`, else by the maker's list prices
+            where the extra `prices` is installed. None where the price of a model, or the usage of a reply, is unknown.
         parsed: the typed value that `schema=` asked for; None without a schema.
         tool_runs: a `ToolRun` for each tool call, in the order of the model.
         mode: the client's: `"live"`, `"record"`, `"replay"`, `"cache"` or `"simulate"`.
@@ -79,6 +84,8 @@ class Answer(Generic[T]):
     _options: Mapping[str, Any] = field(compare=False)
     _footer: bool
     _fold_lines: int = field(default=0, compare=False)
+    _charges: tuple[Charge | None, ...] = ()
+    _prices: PriceTable | None = field(default=None, compare=False)
     _asker: Asker | None = field(compare=False)
     _shown_in: str | None = field(compare=False)
 
@@ -138,6 +145,10 @@ class Answer(Generic[T]):
     @property
     def usage(self) -> CompletionUsage | None:
         return self._reply.completion.usage
+
+    @property
+    def cost(self) -> Cost | None:
+        return cost_of(self._charges, self._prices)
 
     @property
     def mode(self) -> str:
@@ -292,7 +303,9 @@ class Answer(Generic[T]):
     def _footer_text(self) -> str:
         total = read_tokens(self.usage.to_dict(warnings=False))[2] if self.usage is not None else None
         tokens = f"{total:,} tokens" if total is not None else ""
-        return " · ".join(str(part) for part in (self.completion.model, tokens, f"{self.total_s:.1f} s") if part)
+        cost = self.cost if self._prices is not None else None  # a list price may not be what the reader pays
+        parts = (self.completion.model, tokens, cost, f"{self.total_s:.1f} s")
+        return " · ".join(str(part) for part in parts if part)
 
 
 def _pickles(value: Any) -> bool:

@@ -62,9 +62,15 @@ class Amber:
         headers: sent with each request.
         system_role: `"developer"` or `"system"`, the role of `ask(system=…)`; default `"developer"`, and `"system"` for
             a model or a gateway that has refused that.
+        prices: your own prices by the models' names, each for a million tokens: `(input, output)` or
+            `(input, output, cached)`, where `cached` is for input that was read from a cache (default: as `input`).
+            They are in US dollars unless the table says `"currency": "EUR"`. Or the path of a TOML file of the same:
+            a line `currency = "EUR"`, and for each model `"azure/gpt-5.4" = [2.5, 15.0, 0.25]`. A model that is not
+            in the table has no cost. Without `prices`, makers' list prices are told, and marked as such.
 
     Raises:
-        ConfigError: nothing is set and nobody is there, half is set, or settings disagree; the cassette is damaged.
+        ConfigError: nothing is set and nobody is there, half is set, or settings disagree; the cassette is damaged;
+            a price is none.
         CassetteMiss: replay without a cassette.
 
     Example:
@@ -86,6 +92,7 @@ class Amber:
         max_wait_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         system_role: str | None = None,
+        prices: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     ) -> None:
         # At once, under the same name: a verbose traceback prints a frame's variables.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
@@ -102,6 +109,7 @@ class Amber:
             max_wait_s=max_wait_s,
             headers=headers,
             system_role=system_role,
+            prices=prices,
             kernel=cell.in_kernel(),
             person=cell.has_front_end(),
             notebook=notebook,
@@ -269,9 +277,13 @@ class Amber:
 
         Columns: `time` (UTC, when it was sent), `mode`, `model` (of the reply, else of the request), `tokens`,
         `prompt_tokens`, `completion_tokens`, `cached_tokens`, `latency_s` (until the end of the reply),
-        `first_token_s` (of a streamed reply), `status` (HTTP). A value that the gateway did not send is <NA>.
+        `first_token_s` (of a streamed reply), `status` (HTTP), `cost` (Float64), `currency`, `list_price` (bool: by the
+        maker's prices, not by `prices=`). A value that the gateway did not send, or that nobody knows, is <NA>.
+
+        `usage_log.attrs` holds the total: `cost` (None where no cost is known), `currency`, `list_price`, and
+        `without_cost`: how many replies are not in it, since what they cost is unknown.
         """
-        return log_frames.usage_frame(self._log.rows)
+        return log_frames.usage_frame(self._log.rows, self._config.prices)
 
     @property
     def last(self) -> Answer[Any] | None:

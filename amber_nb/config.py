@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values, find_dotenv
 
 from .base_url import API_PATH, resolve_base_url
 from .errors import CassetteMiss, ConfigError
+from .prices import PriceTable, read_prices
 from .redact import Secret
 
 __all__ = [
@@ -48,6 +50,8 @@ MAX_RETRIES = 2
 MAX_WAIT_S = 60.0
 CASSETTE_FOLDER = "cassettes"
 CASSETTE_SUFFIX = ".jsonl"
+
+_TRACE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 MODES = ("live", "record", "replay", "cache", "simulate")
 TOOLS = ("recorded", "run")
@@ -94,6 +98,8 @@ class Config:
     replay_tools: str = "recorded"  # "run": run the tools, and compare their results with the recorded ones
     journal: Path | None = None  # the file in which a test run reads which recordings were used
     ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, not to be sent
+    prices: PriceTable | None = field(default=None, repr=False)  # the customer's own
+    trace_content: bool = False  # whether OpenTelemetry's spans hold messages, by the variable of its conventions
 
 
 class _Source:
@@ -135,6 +141,7 @@ def load_config(
     max_wait_s: float | None = None,
     headers: Mapping[str, str] | None = None,
     system_role: str | None = None,
+    prices: Mapping[str, Any] | str | os.PathLike[str] | None = None,
     kernel: bool = False,
     person: bool = False,
     notebook: Path | None = None,
@@ -143,10 +150,10 @@ def load_config(
 ) -> Config:
     """Read the settings from the arguments, the environment, `.env` and the keyring.
 
-    `domain` to `system_role` are as `Amber` describes them. `kernel`: this is a notebook's kernel; `person`: somebody
-    sits at its front end, so that the simulator may answer where nothing is set. `notebook` is the notebook of this
-    kernel, where it is known; its cassette lies in `cassettes/` beside it, and `holds_real_answers` returns whether it
-    holds answers of a real gateway. `stored_login` reads the keyring; it is called only when no other source has a key.
+    `domain` to `prices` are as `Amber` describes them. `kernel`: this is a notebook's kernel; `person`: somebody sits
+    at its front end, so that the simulator may answer where nothing is set. `notebook` is the notebook of this kernel,
+    where it is known; its cassette lies in `cassettes/` beside it, and `holds_real_answers` returns whether it holds
+    answers of a real gateway. `stored_login` reads the keyring; it is called only when no other source has a key.
 
     Raises:
         ConfigError: nothing is set (and nobody is there to see the simulator's badge), half is set, two settings
@@ -218,6 +225,9 @@ def load_config(
             for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
             if ":" in line
         ),
+        prices=read_prices(prices),
+        # From the environment alone: a project's .env may not have prompts sent to another service.
+        trace_content=os.environ.get(_TRACE_CONTENT, "").strip().lower() in ("true", "span_only", "span_and_event"),
     )
 
 

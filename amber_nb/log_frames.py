@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .prices import PriceTable, cost_of
 from .types import RequestRow, ToolRun
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ USAGE = {
     "latency_s": "Float64",
     "first_token_s": "Float64",
     "status": "Int64",
+    "cost": "Float64",
+    "currency": "str",
+    "list_price": "boolean",
 }
 TOOLS = {
     "round": "Int64",
@@ -40,14 +44,31 @@ TOOLS = {
 }
 
 
-def usage_frame(rows: Iterable[RequestRow]) -> pd.DataFrame:
-    """Return a frame with a row for each request; `Amber.usage_log` describes its columns."""
+def usage_frame(rows: Iterable[RequestRow], prices: PriceTable | None = None) -> pd.DataFrame:
+    """Return a frame with a row for each request; `Amber.usage_log` describes its columns and its `attrs`."""
     pandas, listed = import_module("pandas"), list(rows)
+    costs = [cost_of([row.charge], prices) for row in listed]
     columns: dict[str, Any] = {
-        name: [getattr(row, "total_tokens" if name == "tokens" else name) for row in listed] for name in USAGE
+        name: [getattr(row, "total_tokens" if name == "tokens" else name) for row in listed]
+        for name in USAGE
+        if name not in ("cost", "currency", "list_price")
     }
     columns["time"] = pandas.to_datetime(columns["time"], unit="s", utc=True)
+    columns["cost"] = [cost and float(cost.amount) for cost in costs]
+    columns["currency"] = [cost and cost.currency for cost in costs]
+    columns["list_price"] = [cost and cost.list_price for cost in costs]
     frame: pd.DataFrame = pandas.DataFrame(columns).astype(USAGE)
+    # Plain values: files keep a frame's attrs as JSON. What was refused, or asked no model, costs nothing.
+    known = [cost for cost in costs if cost is not None]  # all in one currency, and by the same prices
+    frame.attrs |= {
+        "cost": float(sum(cost.amount for cost in known)) if known else None,
+        "currency": known[0].currency if known else None,
+        "list_price": known[0].list_price if known else None,
+        "without_cost": sum(
+            cost is None and row.asked_model is not None and (row.status or 200) < 400
+            for row, cost in zip(listed, costs, strict=True)
+        ),
+    }
     return frame
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "Allow",
     "AskOptions",
     "Asker",
+    "Charge",
     "ChatEvent",
     "ChatParams",
     "Delta",
@@ -38,6 +39,7 @@ __all__ = [
     "ToolRun",
     "Waiting",
     "finish_kind",
+    "read_cached_tokens",
     "read_count",
     "read_tokens",
     "replace_surrogates",
@@ -106,6 +108,26 @@ class Source:
     end: int | None = None
 
 
+def read_cached_tokens(usage: Mapping[str, Any]) -> int | None:
+    """Return how many tokens of the prompt were read from a cache, 0 where nothing says so; None where it is no count.
+
+    OpenAI tells it in `prompt_tokens_details`, DeepSeek and proxies of Anthropic by names of their own.
+    """
+    details = usage.get("prompt_tokens_details")
+    counts = [details.get("cached_tokens")] if isinstance(details, Mapping) else []
+    counts += [usage.get("cache_read_input_tokens"), usage.get("prompt_cache_hit_tokens")]
+    return next((read_count(count) for count in counts if count is not None), 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a reply is paid for: the tokens that it used, and whose."""
+
+    models: tuple[str, ...]  # the model's names: as it was asked for, as the reply has it
+    usage: Mapping[str, Any] = field(repr=False)  # as the gateway sent it
+    service_tier: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A reply, complete or as far as it came; times in seconds since the request was sent."""
@@ -135,6 +157,8 @@ class RequestRow:
     first_token_s: float | None = None
     status: int | None = None
     started: float = field(default=0.0, repr=False)  # monotonic clock
+    asked_model: str | None = field(default=None, repr=False)  # `model` of the request
+    charge: Charge | None = field(default=None, repr=False)  # None where the reply has not told its usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

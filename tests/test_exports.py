@@ -14,7 +14,7 @@ import amber_nb
 ROOT = Path(amber_nb.__file__).parent
 HEAVY = (
     *("openai", "pandas", "anywidget", "ipywidgets", "PIL", "httpx2", "keyring", "markdown_it", "IPython"),
-    *("jinja2", "rapidfuzz", "nbclient"),
+    *("jinja2", "rapidfuzz", "nbclient", "genai_prices", "opentelemetry"),
 )
 
 

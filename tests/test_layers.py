@@ -20,7 +20,7 @@ FLOORS = [
     {"wire", "display"},
     {"login"},
     {"config"},
-    {"base_url"},
+    {"base_url", "prices", "telemetry"},
     {"errors"},
     {"types", "error_body"},
     {"redact", "simulator"},

@@ -3,6 +3,7 @@
 A wrong call carries the code of the error that it must give: `mypy` reports an exception that is not needed.
 """
 
+from decimal import Decimal
 from typing import Any, assert_type
 
 from pydantic import BaseModel
@@ -27,11 +28,20 @@ def policy(call: ToolCall) -> Allow | Deny | None:
     return Deny("no") if call.name == "remove" else None
 
 
+def priced() -> None:
+    Amber(prices={"azure/gpt-5.4": (2.5, 15.0, 0.25), "currency": "EUR"})
+    Amber(prices="prices.toml")
+    Amber(prices=[("m", 1)])  # type: ignore[arg-type]
+
+
 def plain(amber: Amber) -> None:
     answer = amber.ask("Hello!")
     assert_type(answer, Answer[Any])
     assert_type(answer.text, str)
     assert_type(answer.complete, bool)
+    if answer.cost is not None:
+        assert_type(answer.cost.amount, Decimal)
+        assert_type(answer.cost.list_price, bool)
     assert_type(answer.tool_runs, list[ToolRun])
     assert_type(answer.ask("And then?", temperature=0), Answer[Any])
     amber.ask([{"role": "user", "content": "Hello!"}], system="Be brief.", max_tokens=5, footer=False)

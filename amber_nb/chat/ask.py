@@ -18,6 +18,7 @@ from ..cassettes.session import CURRENT_CELL, CassetteSession
 from ..config import Config, check_seconds
 from ..display import kernel
 from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
+from ..telemetry import Telemetry
 from ..types import Asker, AskOptions, ChatEvent, ChatParams, Message, Reply, finish_kind
 from ..wire import event_loop
 from ..wire.clients import Clients
@@ -194,13 +195,14 @@ class AskRun:
     ) -> ChatLoop:
         config, view, option = self._context.config, self._display, self._options
         emit: Callable[[ChatEvent], object] = view.handle if view is not None else bool
+        telemetry = Telemetry(config.base_url, config.mode, content=config.trace_content)
         tool_runner: ToolRunner | None = None
         if tools_by_name:
             executor = CellExecutor(self.inbox, caller_loop)
             prompt = ApprovalPrompt(
                 executor, view, can_type=kernel.can_prompt(), timeout_s=option["approval_timeout_s"]
             )
-            tool_runner = ToolRunner(tools_by_name, option["require_approval"], executor, prompt, emit)
+            tool_runner = ToolRunner(tools_by_name, option["require_approval"], executor, prompt, telemetry, emit)
         max_wait_s = config.max_wait_s if option["max_wait_s"] is None else option["max_wait_s"]
         # A recording keeps the times: there nothing rests between two reads.
         rest_s = view.rest_s if view is not None and config.mode not in ("record", "cache") else 0.0
@@ -216,6 +218,7 @@ class AskRun:
             response_format=self._format,
             adaptations=self._context.adaptations,
             own_role=self._own_role,
+            telemetry=telemetry,
             emit=emit,
             rest_s=rest_s,
         )
@@ -324,6 +327,8 @@ class AskRun:
             _asker=self._context.asker,
             _footer=self._options["footer"],
             _fold_lines=self._context.config.fold_lines,
+            _charges=result.charges,
+            _prices=self._context.config.prices,
             _shown_in=self._place_in_queue.cell if self._visible else None,
         )
 

@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,11 @@ class UserCodeError(Exception):
 
 
 async def run_tool(
-    tool: tools.Tool, work: Callable[[], Any], executor: CellExecutor, context: contextvars.Context
+    tool: tools.Tool,
+    work: Callable[[], Any],
+    executor: CellExecutor,
+    context: contextvars.Context,
+    activate: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
 ) -> dict[str, Any]:
     """Run a call of a tool where the tool belongs, and within its time.
 
@@ -44,12 +49,13 @@ async def run_tool(
         work: the call, with its arguments bound.
         executor: the cell's thread and the caller's loop.
         context: variables of the caller, for the tool's thread.
+        activate: makes what is around the call on whichever thread it runs; on this loop it is there already.
 
     Returns:
         The fields of `ToolRun` that the outcome decides.
     """
     try:
-        result, content = await _result(tool, work, executor, context)
+        result, content = await _result(tool, work, executor, context, activate)
     except TimeoutError:
         limit = f"no result within {tool.timeout_s:g} s"
         still = "" if tool.is_async else f"; {THREAD_RUNS_ON}"
@@ -63,22 +69,31 @@ async def run_tool(
 
 
 async def _result(
-    tool: tools.Tool, work: Callable[[], Any], executor: CellExecutor, context: contextvars.Context
+    tool: tools.Tool,
+    work: Callable[[], Any],
+    executor: CellExecutor,
+    context: contextvars.Context,
+    activate: Callable[[], AbstractContextManager[Any]],
 ) -> tuple[Any, ToolContent]:
     """Return the result and its content for the model; read where it was made, since it may hold code of the user's."""
     result: Any = None
+
+    def read(make: Callable[[], Any]) -> tuple[Any, ToolContent | None]:
+        with activate():
+            return _read_result(make())
+
     if tool.serial and not tool.is_async:
-        result, content = await executor.run_in_cell(lambda: _read_result(work()), tool.timeout_s)
+        result, content = await executor.run_in_cell(partial(read, work), tool.timeout_s)
         if content is not None:
             return result, content
     async with clock.timeout(tool.timeout_s):
         if not (tool.serial or tool.is_async):
-            result, content = await run_in_thread(context, lambda: _read_result(work()))
+            result, content = await run_in_thread(context, partial(read, work))
             if content is not None:
                 return result, content
         resolved = await executor.await_on_caller_loop(lambda: tools.resolve(work() if tool.is_async else result))
-        read: tuple[Any, ToolContent] = await run_in_thread(context, lambda: _read_result(resolved))
-        return read
+        read_result: tuple[Any, ToolContent] = await run_in_thread(context, partial(read, lambda: resolved))
+        return read_result
 
 
 def _read_result(result: Any) -> tuple[Any, ToolContent | None]:

@@ -17,7 +17,9 @@ import openai
 from .. import clock, tools
 from ..cassettes.session import ADAPTED, CassetteSession
 from ..errors import ToolError
-from ..types import ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun, finish_kind
+from ..prices import charge_of
+from ..telemetry import Telemetry
+from ..types import Charge, ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun, finish_kind
 from ..wire.clients import Clients
 from ..wire.completion import StreamedCompletion
 from ..wire.retry import RetryPolicy
@@ -47,6 +49,7 @@ class ChatResult:
         tool_runs: the tool calls of all replies.
         parsed: what `schema=` asked for: the value, and as JSON.
         schema_error: why the reply does not fit the schema.
+        charges: what each reply is paid for, those before the last included; None where that is unknown.
     """
 
     reply: Reply | None
@@ -56,6 +59,7 @@ class ChatResult:
     tool_runs: tuple[ToolRun, ...]
     parsed: tuple[Any, Any] | None
     schema_error: str
+    charges: tuple[Charge | None, ...]
 
 
 class ChatLoop:
@@ -73,6 +77,7 @@ class ChatLoop:
         response_format: what `schema=` asks for, or None.
         adaptations: what was learnt of the models, and is learnt here.
         own_role: whether the role developer in the messages is `ask`'s own choice.
+        telemetry: makes a span for each request.
         emit: called with each event, on the private loop, and on the thread of a tool that begins to run.
         rest_s: seconds between two reads.
     """
@@ -91,6 +96,7 @@ class ChatLoop:
         response_format: tools.ResponseFormat | None,
         adaptations: Adaptations,
         own_role: bool = True,
+        telemetry: Telemetry,
         emit: Callable[[ChatEvent], object] = bool,
         rest_s: float = 0.0,
     ) -> None:
@@ -116,6 +122,8 @@ class ChatLoop:
         self._call: StreamedCompletion | None = None
         self._began = 0.0
         self._first_token_s: float | None = None
+        self._charges: list[Charge | None] = []
+        self._telemetry = telemetry
 
     async def run(self) -> ChatResult:
         """Run to the last reply.
@@ -152,6 +160,7 @@ class ChatLoop:
             tool_runs=self._tool_runner.runs if self._tool_runner is not None else (),
             parsed=self._parsed,
             schema_error=self._schema_error,
+            charges=tuple(self._charges),
         )
 
     async def _run_rounds(self) -> Reply:
@@ -254,8 +263,18 @@ class ChatLoop:
             stream=stream,
         )
         sent = clock.monotonic()
+        self._charges.append(None)  # unknown until the reply tells it
         try:
-            return await self._call.run()
+            with self._telemetry.chat_span(body) as span:
+                try:
+                    reply = await self._call.run()
+                finally:
+                    span.set_reply(self._call.reply)
+            self._charges[-1] = charge_of(reply.completion, self._body.get("model"))
+            return reply
+        except openai.APIStatusError:
+            self._charges.pop()  # a refusal costs nothing
+            raise
         finally:
             first = self._call.reply().first_token_s
             if self._first_token_s is None and first is not None:

@@ -17,6 +17,7 @@ from typing import Any
 from .. import clock
 from .. import tools as toolbox
 from ..errors import ToolError
+from ..telemetry import Telemetry
 from ..types import Allow, Deny, ToolCall, ToolProgress, ToolRun
 from .approval import Approval, ApprovalPrompt
 from .execute import THREAD_RUNS_ON, CellExecutor, UserCodeError, run_tool, validate
@@ -49,6 +50,7 @@ class ToolRunner:
         approval: False, True, or a policy: `(ToolCall) -> Allow | Deny | bool | None`, sync or async.
         executor: runs code of the user's.
         approval_prompt: asks the reader.
+        telemetry: makes a span for each call that runs.
         emit: called with a `ToolProgress` whenever a call comes to another state; from any thread.
     """
 
@@ -58,12 +60,14 @@ class ToolRunner:
         approval: Any,
         executor: CellExecutor,
         approval_prompt: ApprovalPrompt,
+        telemetry: Telemetry,
         emit: Callable[[ToolProgress], object] = bool,
     ) -> None:
         self._tools = tools
         self._approval = approval
         self._executor = executor
         self._prompt = approval_prompt
+        self._telemetry = telemetry
         self._emit = emit
         self._context = contextvars.copy_context()
         self._parallel = asyncio.Semaphore(_MAX_PARALLEL)
@@ -251,7 +255,11 @@ class ToolRunner:
             self._update(call, state="running", began=clock.monotonic())
             return work()
 
-        return await run_tool(call.tool, timed_work, self._executor, self._context)
+        description = call.tool.spec["function"].get("description") or ""
+        with self._telemetry.tool_span(call.progress.name, call.id, call.arguments, description) as span:
+            outcome = await run_tool(call.tool, timed_work, self._executor, self._context, span.activate)
+            span.set_outcome(outcome)
+        return outcome
 
     def _stopped_run(self, call: _PendingCall) -> ToolRun:
         runs_on = call.progress.state == "running" and not call.tool.is_async

@@ -10,6 +10,7 @@ import contextlib
 import os
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from types import MethodType
 from typing import Any, Protocol
 
 import httpx2
@@ -88,6 +89,10 @@ class Clients:
         self._after_fork()
         if self._private is None:
             self._private = self._new_async().with_options(max_retries=0)  # `ask` tries again by itself
+            # Instrumentations wrap this method of the class, and cannot read a reply that is opened this way: each
+            # would end in a warning, or in an error. `ask` has spans of its own.
+            completions = self._private.chat.completions
+            completions.create = _unwrap(completions.create)  # type: ignore[method-assign]
             event_loop.close_at_exit(self._private)
         return self._private
 
@@ -134,6 +139,13 @@ class Clients:
             http._transport = wrap(http._transport)
             http._mounts = {url: inner and wrap(inner) for url, inner in http._mounts.items()}
         return http
+
+
+def _unwrap(method: Any) -> Any:
+    """Return a method without the objects that were wrapped around it."""
+    while type(method) is not MethodType and hasattr(method, "__wrapped__"):  # isinstance would believe a proxy
+        method = method.__wrapped__
+    return method
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -11,13 +11,14 @@ import re
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import jiter
 
 from .. import clock
-from ..types import RequestRow, read_count, read_tokens
+from ..types import Charge, RequestRow, read_count, read_tokens
 
 __all__ = ["UsageLog"]
 
@@ -54,7 +55,7 @@ class UsageLog:
         row = RequestRow(time=clock.time(), mode=self.mode, started=clock.monotonic())
         with contextlib.suppress(httpx2.RequestNotRead):  # an upload that is streamed itself
             if found := _MODEL.search(request.content):
-                row.model = found[1].decode("utf-8", "replace")
+                row.model = row.asked_model = found[1].decode("utf-8", "replace")
         request.extensions["amber_row"] = row
         self.rows.append(row)
 
@@ -134,23 +135,30 @@ class _Tap(httpx2.SyncByteStream, httpx2.AsyncByteStream):
             pieces = [line[5:].strip() for line in reversed(lines) if line.startswith(b"data:")]
         for piece in pieces:
             if _note(self._row, piece):
-                return
+                break
+        if (charge := self._row.charge) is not None:
+            names = dict.fromkeys(filter(None, (self._row.asked_model, self._row.model)))
+            self._row.charge = replace(charge, models=tuple(names))
 
 
 def _note(row: RequestRow, data: bytes) -> bool:
-    """Whether the row now has its usage."""
+    """Whether the row now has its usage and the model of the reply; an event that has the one may lack the other."""
     try:
         reply = jiter.from_json(data)
     except ValueError:
         return False
     if not isinstance(reply, dict):
         return False
-    if isinstance(reply.get("model"), str):
-        row.model = reply["model"]
+    model = reply.get("model")
+    named = isinstance(model, str) and model != ""
+    if named:
+        row.model = model
     usage = reply.get("usage")
-    if not isinstance(usage, dict):
-        return False
+    if row.total_tokens is not None or not isinstance(usage, dict):
+        return named and row.total_tokens is not None
     row.prompt_tokens, row.completion_tokens, row.total_tokens = read_tokens(usage)
     details = usage.get("prompt_tokens_details")
     row.cached_tokens = read_count(details.get("cached_tokens")) if isinstance(details, dict) else None
-    return row.total_tokens is not None
+    tier = reply.get("service_tier")
+    row.charge = Charge(models=(), usage=usage, service_tier=tier if isinstance(tier, str) else None)
+    return named and row.total_tokens is not None

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from amber_nb.chat.tool_calls import ToolRunner
+from amber_nb.telemetry import Telemetry
 from amber_nb.tools import tools_from
 
 CALLS = 20
@@ -50,7 +51,7 @@ def ours(tool: Callable[..., Any]) -> float:
         {"id": f"c{number}", "type": "function", "function": {"name": name, "arguments": f'{{"number": {number}}}'}}
         for number in range(CALLS)
     ]
-    rounds = ToolRunner(tools, False, Executors(), None)
+    rounds = ToolRunner(tools, False, Executors(), None, Telemetry())
     start = time.perf_counter()
     runs = asyncio.run(rounds.run(calls, 1))
     took = time.perf_counter() - start
