@@ -9,7 +9,7 @@ disturbs all alike; each figure is the median of the rounds, CPU as a ratio to t
 chatlas takes part where it is installed.
 
     iopub/text   bytes that the kernel publishes for the cell, the settled answer among them, for a byte of text; the
-                 layer's code (54 kB, once a page) is left out
+                 layer's code (79 kB, once a page) is left out
     CPU          user + system of the kernel's process, against `for chunk in client.chat.completions.create(…)`
 """
 
