@@ -1,38 +1,38 @@
 """Whatever happens to a page, a cell or a kernel while an answer is written: what was written stays, and goes on.
 
 The table of ways: what is done in the middle, what the page shows then, and what the file holds. Which kinds of answers
-are tried: A one that streams, T one that streams after a tool has run, C one with a card that waits. A column for
-ImageInput is to come.
+are tried: A one that streams, T one that streams after a tool has run, C one with a card that waits, I an input for
+images (test_image_input_in_lab.py).
 
 |  | way | the page | the file | tried |
 | --- | --- | --- | --- | --- |
 | 1 | saved every 100 ms | goes on | each one readable: the text so far, no widget | A |
 | 2 | saved with "save widget state" on | goes on | the text so far, no widget, no bundle | A C |
-| 3 | inside an Output widget | live, and settled in the Output | the user's widget | A T C |
+| 3 | inside an Output widget | live, and settled in the Output | the user's widget | A T C I |
 | 4 | inside a Tab | the same | the same | A T C |
 | 5 | by `interact` | the same | the same | A |
 | 6 | in a function with `@out.capture()` | the same | the same | A T C |
 | 7 | in a button's callback | the same | the same | A |
-| 8 | the cell is moved | goes on, and settles | the whole answer | A T C |
+| 8 | the cell is moved | goes on, and settles | the whole answer | A T C I |
 | 9 | the cell is split | the same, in the part that has the output | the whole answer | A T C |
 | 10 | the cell is copied, and pasted after the end | the snapshot, healed by saving | the whole answer | A |
 | 11 | the cell is copied into another notebook | the snapshot there | the text so far there | A |
-| 12 | the cell is deleted | the request is stopped | no cell | A C |
-| 13 | the deletion is undone at once | goes on | the whole answer | A T C |
+| 12 | the cell is deleted | the request is stopped | no cell | A C I |
+| 13 | the deletion is undone at once | goes on | the whole answer | A T C I |
 | 14 | the deletion is undone after the stop | the text so far, marked as stopped | the same | A |
 | 15 | the cell becomes Markdown | the request is stopped | no output | A C |
 | 16 | all outputs are cleared | comes back, goes on | the whole answer | A T C |
 | 17 | scrolled out of sight, windowing mode 'full' | goes on | the whole answer | A T C |
 | 18 | its output is collapsed, and expanded | goes on | the whole answer | A T C |
 | 19 | its output is scrolled | goes on | the whole answer | A T C |
-| 20 | two new views of the output | all three are live | the whole answer | A T C |
-| 21 | the page is loaded again, the cell awaits | comes back, goes on | the whole answer | A C |
+| 20 | two new views of the output | all three are live | the whole answer | A T C I |
+| 21 | the page is loaded again, the cell awaits | comes back, goes on | the whole answer | A C I |
 | 22 | the page is loaded again, the cell blocks | comes back, goes on | the whole answer | A |
-| 23 | the notebook is closed and opened again | goes on | the whole answer | A |
+| 23 | the notebook is closed and opened again | goes on | the whole answer | A I |
 | 24 | a second page with the same notebook | both are live | the whole answer | A C |
 | 25 | two notebooks side by side, a kernel each | both are live | both whole | A C |
 | 26 | a console on the notebook's kernel | both are live | the whole answer | A |
-| 27 | the kernel is restarted | the text so far, marked | the same | A C |
+| 27 | the kernel is restarted | the text so far, marked | the same | A C I |
 | 28 | the kernel is killed, or ends itself | the text so far, marked | the same | A C |
 | 29 | the kernel is interrupted | the text so far, marked as stopped | the same | A C |
 | 30 | the cell is run again, a task of it still asking | its last request is stopped | the new answer | A |
