@@ -114,6 +114,7 @@ def test_the_file_holds_the_strip_while_the_input_is_open(notebook, tmp_path):
     assert (html.count("data:image/webp"), "amber-hook" in html, "when this was saved" in html) == (3, False, False)
 
 
+@pytest.mark.fresh_kernel  # on a page of its own: Lab would open the notebooks of other tests again, too
 def test_it_comes_back_on_a_page_that_is_loaded_again_and_follows_there(notebook, tmp_path):
     book = open_input(notebook, "photos.images")
     until(lambda: book.saved()["cells"][0]["outputs"])  # a save of Lab's own may have come just before
