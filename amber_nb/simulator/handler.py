@@ -138,7 +138,8 @@ def _chat(body: dict[str, Any], litellm: bool, drift: int, attempt: str) -> Resp
     if not streamed:
         return _json_response(completion)
     headers = {**STREAM_HEADERS, "x-request-id": _request_id(completion["id"].encode())}
-    events = api.completion_events(completion, include_usage=include_usage, litellm=litellm)
+    role = params["messages"] != content.HELLO_MESSAGES
+    events = api.completion_events(completion, include_usage=include_usage, litellm=litellm, role=role)
     return Response(200, headers, events=events)
 
 
