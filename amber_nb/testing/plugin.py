@@ -87,7 +87,7 @@ class _Plugin:
         self._worker = getattr(config, "workerinput", None)
         self._folder = Path(self._worker["amber_folder"]) if self._worker else None
         self._notebook: NotebookUnderTest | None = None
-        self._failed: set[Path] = set()
+        self._failed: set[pytest.Item] = set()
         self._summary: list[str] = []
 
     def _make_folder(self) -> Path:
@@ -115,6 +115,9 @@ class _Plugin:
             collector.stash[BEFORE] = collector.path.read_bytes()
         report = yield
         collector.stash[SKIPPED] = {cell.cell_num for cell in report.result or () if cell.options["skip"]}
+        if self._config.pluginmanager.hasplugin("rerunfailures") and b"amber_nb" in collector.stash.get(BEFORE, b""):
+            for cell in report.result or ():  # by itself it would ask twice, or meet a kernel that knows nothing
+                cell.add_marker(pytest.mark.flaky(reruns=0))
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -122,7 +125,7 @@ class _Plugin:
         """Set the environment before nbval starts the kernel, which happens in the setup of the first cell."""
         if not _is_nbval(item.parent):
             return
-        if self._notebook is None or self._notebook.path != item.path:
+        if self._notebook is None or self._notebook.collector is not item.parent:
             self._close_notebook()
             self._notebook = testing.NotebookUnderTest(item, self.session)
             if self._notebook.refusal:
@@ -141,7 +144,7 @@ class _Plugin:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         report = yield
         if report.failed:
-            self._failed.add(item.path)
+            self._failed.add(item)
         if report.when == "call":
             item.stash[PASSED] = report.passed
         return report
@@ -150,13 +153,14 @@ class _Plugin:
     def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
         """End the run of a notebook after its last cell, when its kernel is gone."""
         notebook = self._notebook
-        if notebook is None or item.path != notebook.path or (nextitem and nextitem.path == notebook.path):
+        # By the collector: other plugins have items of the same file.
+        if notebook is None or item.parent is not notebook.collector or (nextitem and nextitem.parent is item.parent):
             return (yield)
         try:
             notebook.flush()
             result = yield
             stash = notebook.collector.stash
-            passed = item.path not in self._failed
+            passed = not any(failed.parent is item.parent for failed in self._failed)
             notebook.end(passed=passed, before=stash.get(BEFORE, b""), skipped=stash.get(SKIPPED, set()))
         finally:
             self._close_notebook()
