@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["models_frame", "tools_frame", "usage_frame"]
 
-# column → dtype; nullable where the gateway may send nothing
+# column → dtype; nullable where the gateway may send nothing; what is no text is missing, see `_frame`
 USAGE = {
     "time": "datetime64[ms, UTC]",
     "mode": "str",
@@ -38,6 +38,7 @@ TOOLS = {
     "decided_by": "str",
     "duration_s": "Float64",
 }
+MODELS = {"id": "str", "owned_by": "str", "created": "Float64"}
 
 
 def usage_frame(rows: Iterable[RequestRow]) -> pd.DataFrame:
@@ -47,8 +48,7 @@ def usage_frame(rows: Iterable[RequestRow]) -> pd.DataFrame:
         name: [getattr(row, "total_tokens" if name == "tokens" else name) for row in listed] for name in USAGE
     }
     columns["time"] = pandas.to_datetime(columns["time"], unit="s", utc=True)
-    frame: pd.DataFrame = pandas.DataFrame(columns).astype(USAGE)
-    return frame
+    return _frame(columns, USAGE)
 
 
 def tools_frame(runs: Iterable[ToolRun]) -> pd.DataFrame:
@@ -60,17 +60,21 @@ def tools_frame(runs: Iterable[ToolRun]) -> pd.DataFrame:
         for row, value in enumerate(columns[name]):
             column.at[row] = value
         columns[name] = column
-    frame: pd.DataFrame = pandas.DataFrame(columns).astype(TOOLS)
-    return frame
+    return _frame(columns, TOOLS)
 
 
 def models_frame(models: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a frame with a row for each model; `Amber.models` describes its columns."""
     pandas, listed = import_module("pandas"), list(models)
-    columns = {
-        name: pandas.Series([model.get(name) for model in listed], dtype=dtype)
-        for name, dtype in {"id": "str", "owned_by": "str", "created": "Float64"}.items()
-    }
-    columns["created"] = pandas.to_datetime(columns["created"], unit="s", utc=True)
-    frame: pd.DataFrame = pandas.DataFrame(columns)
+    frame = _frame({name: [model.get(name) for model in listed] for name in MODELS}, MODELS)
+    frame["created"] = pandas.to_datetime(frame["created"], unit="s", utc=True)
+    return frame
+
+
+def _frame(columns: dict[str, Any], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    frame: pd.DataFrame = import_module("pandas").DataFrame(columns)
+    missing = {name: frame[name].isna() for name, dtype in dtypes.items() if dtype == "str"}
+    frame = frame.astype(dict(dtypes))
+    for name, rows in missing.items():  # pandas 2 makes the text 'None' of what is missing
+        frame.loc[rows, name] = None
     return frame
