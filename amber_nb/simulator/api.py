@@ -362,7 +362,8 @@ def _deltas(message: dict[str, Any], role: bool) -> list[dict[str, Any]]:
         rest = [{"index": index, "function": {"arguments": token}} for token in split_tokens(arguments)]
         deltas += [{"tool_calls": [part]} for part in (first, *rest)]
     if role:  # clients that add up a stream by themselves need it, and one without content, too
-        deltas[:1] = [{"role": message["role"], "content": None if message["tool_calls"] else "", **(deltas[0] if deltas else {})}]
+        first = {"role": message["role"], "content": None if message["tool_calls"] else ""}
+        deltas[:1] = [first | (deltas[0] if deltas else {})]
     return deltas
 
 

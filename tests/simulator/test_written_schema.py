@@ -16,7 +16,9 @@ USER = {"role": "user", "content": "How warm is it in Rome, above 20?"}
 
 @pytest.mark.parametrize("role", ["system", "developer", "user"])
 @pytest.mark.parametrize("response_format", [None, {"type": "json_object"}])
-@pytest.mark.parametrize("text", [ORDER, EXAMPLE + ORDER, f"JSON, please:\n```json\n{json.dumps(SCHEMA, indent=2)}\n```"])
+@pytest.mark.parametrize(
+    "text", [ORDER, EXAMPLE + ORDER, f"JSON, please:\n```json\n{json.dumps(SCHEMA, indent=2)}\n```"]
+)
 def test_the_reply_fits_a_schema_of_the_prompt(say, role, response_format, text):
     params = {} if response_format is None else {"response_format": response_format}
     if role == "user":
