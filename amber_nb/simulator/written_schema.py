@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from .api import ApiError, parse_body
 from .validate import metaschema_fault
 
 __all__ = ["cut_schemas", "find_schema"]
@@ -43,12 +45,13 @@ def _schemas(text: str) -> Iterator[tuple[int, int, dict[str, Any]]]:
         if start < 0:
             return
         try:
-            value, end = _DECODER.raw_decode(text, start)
+            _, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
             end = start + 1
             continue
-        if _is_schema(value):
-            yield start, end, value
+        with contextlib.suppress(ApiError):  # NaN, half a character, or nested too deeply: as in a request, it is none
+            if _is_schema(value := parse_body(text[start:end].encode())):
+                yield start, end, value
 
 
 def _is_schema(value: dict[str, Any]) -> bool:

@@ -49,6 +49,11 @@ def test_a_schema_of_response_format_goes_before_one_in_the_prompt(say):
         'Read this JSON: {"properties": {"name": "Rome"}, "type": "object"}',
         'What is wrong with the JSON {"type": "object", "properties": {"a": {',
         "JSON " + '{"a":' * 5_000,
+        'JSON by {"properties": {"a": {"enum": ["\\ud800"]}}}',
+        'JSON by {"properties": {"a": {"const": NaN}}}',
+        'JSON by {"properties": {"a": {"type": "number", "minimum": 1e999}}}',
+        "JSON by " + '{"properties": {"a": ' * 200 + "{}" + "}}" * 200,
+        'JSON by {"type": "object", "properties": {"a": {"pattern": "("}}}',
     ],
 )
 def test_what_is_no_schema_or_not_asked_for_is_text(say, text):
