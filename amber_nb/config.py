@@ -73,6 +73,14 @@ VARIABLES = (
     "AMBER_SIM_CHUNKS_PER_S",
     "AMBER_SIM_DRIFT",
 )
+# What people write from memory; too far from the names for a comparison of letters.
+_ALIASES = {
+    "AMBER_BASE_URL": ("URL", "API_URL", "API_BASE", "BASE", "HOST", "ENDPOINT", "GATEWAY", "SERVER"),
+    "AMBER_API_KEY": ("TOKEN", "API_TOKEN", "ACCESS_TOKEN", "KEY", "SECRET", "SECRET_KEY", "PASSWORD"),
+    "AMBER_DOMAIN": ("TENANT", "SUBDOMAIN", "COMPANY"),
+    "AMBER_MODEL": ("MODEL_NAME", "DEFAULT_MODEL", "LLM"),
+}
+_MEANT = {f"AMBER_{alias}": name for name, aliases in _ALIASES.items() for alias in aliases}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,12 +386,31 @@ def _dotenv() -> dict[str, str | None]:
 
 
 def _unknown_names(sources: list[_Source]) -> list[str]:
-    """Return the names that are no settings; a name that nearly is a setting is an error at once."""
+    """Return the names that are no settings; one that means a setting which is not set is an error at once."""
     unknown = [(name, source) for source in sources for name in source.unknown]
+    arguments = sources[0].texts
+    if sources[0].key and "AMBER_MODE" in arguments and {"AMBER_DOMAIN", "AMBER_BASE_URL"} & arguments.keys():
+        return [name for name, _ in unknown]  # nothing that matters is read from elsewhere
+    given = {name for source in sources for name in source.texts} | {
+        "AMBER_API_KEY" for source in sources if source.key
+    }
+    if given & {"AMBER_DOMAIN", "AMBER_BASE_URL"}:  # either is the address
+        given |= {"AMBER_DOMAIN", "AMBER_BASE_URL"}
     for name, source in unknown:
-        if near := get_close_matches(name, VARIABLES, n=1, cutoff=0.75):
-            raise ConfigError(f"{name} (in {source.name}) is not a setting of amber_nb. Did you mean {near[0]}?")
+        meant = _meant_setting(name)
+        if meant is not None and meant not in given:
+            raise ConfigError(
+                f"{name} (in {source.name}) is not a setting of amber_nb. Did you mean {meant}? If it belongs to "
+                f"another program, set {meant} itself, too."
+            )
     return [name for name, _ in unknown]
+
+
+def _meant_setting(name: str) -> str | None:
+    """Return the setting that a name seems to mean, or None; compared without the prefix, which all share."""
+    bare = {setting.removeprefix("AMBER_"): setting for setting in VARIABLES}
+    near = get_close_matches(name.removeprefix("AMBER_").upper(), bare, n=1, cutoff=0.75)
+    return bare[near[0]] if near else _MEANT.get(name)
 
 
 def _find_host(sources: list[_Source]) -> tuple[str, _Source] | None:

@@ -155,6 +155,10 @@ _REASON_CHARS = 300
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "budget_exceeded"}
 _UNKNOWN_HOST_SIGNS = ("Name or service not known", "nodename nor servname", "getaddrinfo", "resolution")
 _QUOTA_SIGNS = ("insufficient_quota", "exceeded your current quota", "check your plan and billing")
+# How LiteLLM words what other gateways tell by a status: its own refusals, and those of the provider behind it.
+_UNKNOWN_MODEL_SIGNS = ("Invalid model name passed in", "model_not_found")
+_MODEL_ACCESS_SIGNS = ("model_access_denied", "not allowed to access model")
+_RELAYED_SIGNS = ("litellm.AuthenticationError", "litellm.PermissionDeniedError", "litellm.NotFoundError")
 
 
 def _remedy(error: BaseException, base_url: str) -> str | None:
@@ -170,6 +174,8 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
         )
     if status == 400 and ("content_filter" in text + str(getattr(error, "code", "")) or "content management" in text):
         return "amber: the content filter refused the prompt, and nothing was answered. Say it in other words."
+    if isinstance(status, int) and (note := _proxy_remedy(error, status, text, base_url)):
+        return note
     if status == 401 or (status == 400 and "No connected db" in text):  # LiteLLM's message for an unknown key
         return (
             f"amber: {base_url} does not accept the key. Keys begin with 'ambrs-' and belong to one domain: compare "
@@ -207,6 +213,30 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
         return f"amber: no answer from {base_url} in time. Try again, or give the model longer with timeout_s."
     if any(cls.__name__ == "APIConnectionError" for cls in type(error).__mro__):
         return _connection_remedy(error, base_url)
+    return None
+
+
+def _proxy_remedy(error: BaseException, status: int, text: str, base_url: str) -> str | None:
+    """Return the remedy where the words of a proxy, or what was asked of it, say more than the status."""
+    path = str(getattr(getattr(getattr(error, "request", None), "url", None), "path", ""))
+    if path.endswith("/models") and status in (403, 404, 405, 501):
+        return (
+            f"amber: {base_url} does not list its models, at least not for this key. If answers come, name a model as "
+            "its operator does: Amber(model=…). If not, the address may be wrong: the base URL is "
+            "https://<domain>.ambersearch.de/api/beta/openai/v1 (AMBER_DOMAIN or AMBER_BASE_URL)."
+        )
+    if status in (400, 404) and any(sign in text for sign in _UNKNOWN_MODEL_SIGNS):
+        return "amber: the gateway has no model of that name, or not for this key. See the names with amber.models()."
+    if status == 401 and any(sign in text for sign in _MODEL_ACCESS_SIGNS):
+        return (
+            "amber: the key is known, but it may not use this model. See what it may use with amber.models(), or ask "
+            "your amber administrator for access."
+        )
+    if status in (401, 403, 404) and any(sign in text for sign in _RELAYED_SIGNS):
+        return (
+            "amber: the provider behind the gateway refused the gateway's own login or settings for this model; your "
+            "key is not at fault. Tell your amber administrator, or take another model (see amber.models())."
+        )
     return None
 
 

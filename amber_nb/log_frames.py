@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["models_frame", "tools_frame", "usage_frame"]
 
-# column → dtype; nullable where the gateway may send nothing
+# column → dtype; nullable where the gateway may send nothing; what is no text is missing, see `_frame`
 USAGE = {
     "time": "datetime64[ms, UTC]",
     "mode": "str",
@@ -57,7 +57,7 @@ def usage_frame(rows: Iterable[RequestRow], prices: PriceTable | None = None) ->
     columns["cost"] = [cost and float(cost.amount) for cost in costs]
     columns["currency"] = [cost and cost.currency for cost in costs]
     columns["list_price"] = [cost and cost.list_price for cost in costs]
-    frame: pd.DataFrame = pandas.DataFrame(columns).astype(USAGE)
+    frame = _frame(columns, USAGE)
     # Plain values: files keep a frame's attrs as JSON. What was refused, or asked no model, costs nothing.
     known = [cost for cost in costs if cost is not None]  # all in one currency, and by the same prices
     frame.attrs |= {
@@ -81,8 +81,7 @@ def tools_frame(runs: Iterable[ToolRun]) -> pd.DataFrame:
         for row, value in enumerate(columns[name]):
             column.at[row] = value
         columns[name] = column
-    frame: pd.DataFrame = pandas.DataFrame(columns).astype(TOOLS)
-    return frame
+    return _frame(columns, TOOLS)
 
 
 def _parse_date(pandas: Any, value: Any) -> Any:
@@ -94,11 +93,20 @@ def _parse_date(pandas: Any, value: Any) -> Any:
 def models_frame(models: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a frame with a row for each model; `Amber.models` describes its columns."""
     pandas, listed = import_module("pandas"), list(models)
-    columns = {}
-    for name in ("id", "owned_by"):
-        texts = [text if isinstance(text := model.get(name), str) else None for model in listed]
-        columns[name] = pandas.Series(texts, dtype="str")
+    texts = {
+        name: [text if isinstance(text := model.get(name), str) else None for model in listed]
+        for name in ("id", "owned_by")
+    }
+    frame = _frame(texts, dict.fromkeys(texts, "str"))
     created = [_parse_date(pandas, model.get("created")) for model in listed]
-    columns["created"] = pandas.to_datetime(pandas.Series(created, dtype="object"), utc=True)
-    frame: pd.DataFrame = pandas.DataFrame(columns)
+    frame["created"] = pandas.to_datetime(pandas.Series(created, dtype="object"), utc=True)
+    return frame
+
+
+def _frame(columns: dict[str, Any], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    frame: pd.DataFrame = import_module("pandas").DataFrame(columns)
+    missing = {name: frame[name].isna() for name, dtype in dtypes.items() if dtype == "str"}
+    frame = frame.astype(dict(dtypes))
+    for name, rows in missing.items():  # pandas 2 makes the text 'None' of what is missing
+        frame.loc[rows, name] = None
     return frame

@@ -179,7 +179,11 @@ def test_a_claim_that_somebody_is_looking_needs_a_kernel_and_the_user(elsewhere,
         ({"AMBER_DOMAIN": "acme"}, "no key"),
         ({"AMBER_BASE_URL": URL}, "no key"),
         ({"AMBER_MODE": "live"}, "neither"),
-        ({"AMBER_TOKEN": KEY}, "AMBER_TOKEN"),
+        ({"AMBER_TOKEN": KEY}, "AMBER_TOKEN .*Did you mean AMBER_API_KEY"),
+        ({"AMBER_KEY": KEY, "AMBER_DOMAIN": "acme"}, "Did you mean AMBER_API_KEY"),
+        ({"AMBER_URL": URL, "AMBER_API_KEY": KEY}, "Did you mean AMBER_BASE_URL"),
+        ({"AMBER_API_BASE": URL, "AMBER_API_KEY": KEY}, "Did you mean AMBER_BASE_URL"),
+        ({"AMBER_MODEE": "simulate", "AMBER_DOMAIN": "acme", "AMBER_API_KEY": KEY}, "Did you mean AMBER_MODE"),
         ({"AMBER_APIKEY": KEY, "AMBER_DOMAIN": "acme"}, "Did you mean AMBER_API_KEY"),
         ({"AMBER_DOMIAN": "acme"}, "Did you mean AMBER_DOMAIN"),
         ({"AMBER_API_KEY": "", "AMBER_DOMAIN": "acme"}, "no key"),
@@ -200,8 +204,16 @@ def test_half_a_configuration_is_never_the_simulator(monkeypatch, environment, s
 
 
 def test_a_foreign_variable_does_not_disturb_a_whole_configuration(monkeypatch):
-    monkeypatch.setenv("AMBER_WEATHER_STATION", "7")
+    for name in ("AMBER_WEATHER_STATION", "AMBER_HOME", "AMBER_URL", "AMBER_TOKEN", "AMBER_DOMIAN"):
+        monkeypatch.setenv(name, "7")
     assert load_config(domain="acme", api_key=KEY).mode == "live"
+
+
+def test_whoever_gives_everything_is_stopped_by_no_variable(monkeypatch):
+    monkeypatch.setenv("AMBER_MODELS", "7")
+    assert load_config(base_url=URL, api_key=KEY, mode="live").base_url == URL
+    with pytest.raises(ConfigError, match="Did you mean AMBER_MODEL"):
+        load_config(base_url=URL, api_key=KEY)
 
 
 @pytest.mark.parametrize("place", ["arguments", "environment"])

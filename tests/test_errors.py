@@ -1,5 +1,6 @@
 """The notes on SDK errors, and the mask over a key that a gateway echoes."""
 
+import json
 import socket
 import ssl
 import threading
@@ -79,6 +80,43 @@ def test_every_status_has_its_remedy(status, headers, kind, says):
     assert says in note
     assert KEY not in f"{error!r} {error} {error.body} {error.message} {note}"
     assert "***" in str(error)
+
+
+LITELLM = "LiteLLM: model group 'x' failed with the error above."
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "says"),
+    [
+        (400, "/chat/completions: Invalid model name passed in model=x. Call `/v1/models` to view …", "amber.models()"),
+        (401, f"litellm.AuthenticationError: AuthenticationError: OpenAIException - no key. {LITELLM}", "not at fault"),
+        (403, f"litellm.PermissionDeniedError: OpenAIException - no. {LITELLM}", "not at fault"),
+        (404, f"litellm.NotFoundError: AzureException - The API deployment does not exist. {LITELLM}", "not at fault"),
+        (401, "key not allowed to access model. This key can only access models=['y']", "may not use this model"),
+        (401, "Authentication Error, Invalid proxy server token passed.", "does not accept the key"),
+        (400, "No connected db.", "does not accept the key"),
+    ],
+)
+def test_a_proxys_words_say_more_than_its_status(status, message, says):
+    body = json.dumps({"error": {"message": message, "type": None, "param": None, "code": str(status)}})
+    listening, url = answering(status, body=body)
+    with listening:
+        _, note = caught(Amber(base_url=url, api_key=KEY, max_retries=0))
+        listening.shutdown(socket.SHUT_RDWR)
+    assert says in note
+    assert ("does not accept the key" in note) == (says == "does not accept the key")
+
+
+@pytest.mark.parametrize("status", [403, 404, 405, 501])
+def test_a_missing_list_of_models_does_not_send_to_that_list(status):
+    listening, url = answering(status)
+    with listening:
+        with pytest.raises(openai.APIStatusError) as info:
+            Amber(base_url=url, api_key=KEY, max_retries=0).models()
+        listening.shutdown(socket.SHUT_RDWR)
+    (note,) = info.value.__notes__
+    assert "amber.models()" not in note
+    assert "does not list its models" in note
 
 
 def test_an_unreachable_host():

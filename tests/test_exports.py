@@ -53,7 +53,8 @@ def test_importing_loads_nothing_heavy(module):
 @pytest.mark.parametrize("options", [[], ["-n", "1"]])
 def test_a_plain_pytest_run_loads_nothing_heavy(elsewhere, options):
     (elsewhere / "test_plain.py").write_text("def test_it():\n    pass\n")
-    command = ["-p", "no:nbval", "-p", "no:hypothesispytest", "-p", "no:cacheprovider", *options, "test_plain.py"]
+    others = ("nbval", "nbmake", "recording", "hypothesispytest", "cacheprovider")
+    command = [*(f"-pno:{name}" for name in others), *options, "test_plain.py"]
     code = (
         "import contextlib, json, pytest, sys\n"
         f"with contextlib.redirect_stdout(sys.stderr): ret = pytest.main({command})\n"

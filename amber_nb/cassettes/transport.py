@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import httpx2
+import openai
 
 from .. import clock
+from ..errors import AmberError
 from ..wire.completion import CLOSE_REASON, ReaderClosed
 from .file import Interaction
 from .session import CassetteSession, Recording
@@ -20,6 +22,8 @@ from .session import CassetteSession, Recording
 __all__ = ["CassetteTransport", "CassetteTransports"]
 
 _BLOCK_BYTES = 16_384  # of a replay without waiting, sent in one piece
+# Below 3.15 the SDK tells what a transport raises as an APIConnectionError, except its own errors.
+_SDK_WRAPS = tuple(map(int, openai.__version__.split(".")[:2])) < (3, 15)
 
 
 class CassetteTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
@@ -30,14 +34,17 @@ class CassetteTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         self._inner = inner
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        found = self._session.lookup(request, request.read())
+        with _pass_sdk():
+            found = self._session.lookup(request, request.read())
         if isinstance(found, Interaction):
             return _replay(found, request, self._session.speed)
         with _end_on_error(found):
             return _record(self._inner.handle_request(request), found)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        found = self._session.lookup(request, await request.aread())
+        content = await request.aread()
+        with _pass_sdk():
+            found = self._session.lookup(request, content)
         if isinstance(found, Interaction):
             return _replay(found, request, self._session.speed)
         with _end_on_error(found):
@@ -64,6 +71,19 @@ class CassetteTransports:
 
     def wrap_async(self, inner: httpx2.AsyncBaseTransport | None) -> httpx2.AsyncBaseTransport:
         return CassetteTransport(self._session, inner)
+
+
+@contextlib.contextmanager
+def _pass_sdk() -> Iterator[None]:
+    """Raise our errors in a form that every release of the SDK lets pass: as a class that is the SDK's, too."""
+    try:
+        yield
+    except AmberError as error:
+        if not _SDK_WRAPS:
+            raise
+        cls = type(error)
+        members = {"__module__": cls.__module__, "__reduce__": lambda self: (cls, self.args)}
+        raise type(cls.__name__, (cls, openai.OpenAIError), members)(*error.args) from None
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ _NAMES = """
     tex nginx dart vim
 """
 LANGUAGES = frozenset(_NAMES.split())
-_ALIASES = {"jsonl": "json", "jsonc": "json", "ps1": "powershell", "py3": "python3", "hcl": "terraform"}
+_ALIASES = {"jsonl": "json", "jsonc": "json", "ps1": "powershell", "py3": "python3", "hcl": "terraform", "yml": "yaml"}
 # Several lexers take the square of the length in time on code written to that end (an open string of 16,000 `\\"` costs
 # two seconds), so the length is bounded, per block here and per answer by whoever adds up `colouring_cost`.
 _LONGEST = 20_000  # characters; longer code stays plain

@@ -318,16 +318,17 @@ def encode_event(data: Any, name: str = "") -> bytes:
 
 
 def completion_events(
-    completion: dict[str, Any], *, include_usage: bool = False, litellm: bool = False
+    completion: dict[str, Any], *, include_usage: bool = False, litellm: bool = False, role: bool = True
 ) -> tuple[bytes, ...]:
     """Return the server-sent events of a streamed completion, `[DONE]` last; its choices take turns.
 
-    A choice's first delta has no role and its last one is empty, as on the vendor's page.
+    A choice's first delta has the role, as LiteLLM sends it, and its last one is empty.
 
     Args:
         completion: the completion as it would be sent unstreamed.
         include_usage: add a chunk with the usage; the others then carry `"usage": null`.
         litellm: leave out `finish_reason` and `logprobs` before the end; give the usage chunk a choice.
+        role: False leaves out the role, as the stream on the vendor's page does.
     """
     head = {key: completion[key] for key in ("id", "created", "model", "service_tier", "system_fingerprint")}
     head["object"] = "chat.completion.chunk"
@@ -341,7 +342,7 @@ def completion_events(
         return {"index": index, "delta": delta, **end}
 
     events = []
-    queues = [(item["index"], item["finish_reason"], _deltas(item["message"])) for item in completion["choices"]]
+    queues = [(item["index"], item["finish_reason"], _deltas(item["message"], role)) for item in completion["choices"]]
     for turn in range(max(len(deltas) for _, _, deltas in queues) + 1):
         for index, finish_reason, deltas in queues:
             if turn < len(deltas):
@@ -353,13 +354,16 @@ def completion_events(
     return (*events, DONE)
 
 
-def _deltas(message: dict[str, Any]) -> list[dict[str, Any]]:
+def _deltas(message: dict[str, Any], role: bool) -> list[dict[str, Any]]:
     deltas: list[dict[str, Any]] = [{"content": token} for token in split_tokens(message["content"] or "")]
     for call in message["tool_calls"] or []:
         index, name, arguments = call["index"], call["function"]["name"], call["function"]["arguments"]
         first = {"index": index, "id": call["id"], "type": "function", "function": {"name": name, "arguments": ""}}
         rest = [{"index": index, "function": {"arguments": token}} for token in split_tokens(arguments)]
         deltas += [{"tool_calls": [part]} for part in (first, *rest)]
+    if role:  # clients that add up a stream by themselves need it, and one without content, too
+        first = {"role": message["role"], "content": None if message["tool_calls"] else ""}
+        deltas[:1] = [first | (deltas[0] if deltas else {})]
     return deltas
 
 

@@ -15,6 +15,7 @@ from .prompt import Prompt
 
 __all__ = [
     "FUNCTION_PROMPT",
+    "HELLO_MESSAGES",
     "HELLO_PROMPT",
     "IMAGE_PROMPT",
     "IMAGE_REPLY",
@@ -39,6 +40,11 @@ MAX_WORDS = 20_000
 
 HELLO_PROMPT = "Hello!"
 HELLO_REPLY = "Hello! How can I help you today?"
+# The documented stream answers these, and its deltas have no role.
+HELLO_MESSAGES = [
+    {"role": "developer", "content": "You are a helpful assistant."},
+    {"role": "user", "content": HELLO_PROMPT},
+]
 
 IMAGE_PROMPT = "What's in this image?"
 IMAGE_URL = "https://ambersearch.de/uploads/amber_Team_73637a5596.jpg"

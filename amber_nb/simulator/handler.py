@@ -17,6 +17,7 @@ from .faults import FAULTS, PREFIX, STREAM_HEADERS, Reply
 from .prompt import Prompt, stems
 from .validate import check_body, invalid_type, missing
 from .values import ExampleBuilder, Unsatisfiable
+from .written_schema import cut_schemas, find_schema
 
 __all__ = ["MODELS", "respond"]
 
@@ -138,7 +139,8 @@ def _chat(body: dict[str, Any], litellm: bool, drift: int, attempt: str) -> Resp
     if not streamed:
         return _json_response(completion)
     headers = {**STREAM_HEADERS, "x-request-id": _request_id(completion["id"].encode())}
-    events = api.completion_events(completion, include_usage=include_usage, litellm=litellm)
+    role = params["messages"] != content.HELLO_MESSAGES
+    events = api.completion_events(completion, include_usage=include_usage, litellm=litellm, role=role)
     return Response(200, headers, events=events)
 
 
@@ -151,7 +153,10 @@ class _Completion:
         self._drift = drift
         self._deployed = content.later_version(deployed, drift) if drift else deployed
         self._choice_count = params.get("n", 1)
-        self._wants_json = (params.get("response_format") or {}).get("type", "text") != "text"
+        asking = ("system", "developer", "user")
+        self._written_schema = find_schema([text_of(m) for m in self._messages if m["role"] in asking])
+        kind = (params.get("response_format") or {}).get("type", "text")
+        self._wants_json = kind != "text" or self._written_schema is not None
         self._functions, self._must_call = _usable_functions(params)
         # The same request, streamed or not, has the same answer and the same id.
         relevant = {name: value for name, value in params.items() if name not in ("stream", "stream_options")}
@@ -159,7 +164,8 @@ class _Completion:
         self._key = hashlib.sha256(f"{key}/{drift}".encode()).hexdigest() if drift else key
         self._images = api.read_images(image_urls(self._messages))
         prompts = [text_of(message) for message in self._messages if message["role"] == "user"]
-        self._prompt = Prompt(next((text for text in reversed(prompts) if not text.startswith(_CORRECTION)), ""))
+        prompt = next((text for text in reversed(prompts) if not text.startswith(_CORRECTION)), "")
+        self._prompt = Prompt(prompt if self._written_schema is None else cut_schemas(prompt))
 
     @cached_property
     def _report(self) -> str:
@@ -206,7 +212,7 @@ class _Completion:
             return None
         values = [(self._parameters(name), arguments) for name, arguments in draft.calls]
         if draft.is_json:
-            schema = (self._params["response_format"].get("json_schema") or {}).get("schema")
+            schema = self._schema()
             values = [(False if schema is None else schema, draft.content or "")]
         return draft if all(_is_valid(schema, json.loads(value)) for schema, value in values) else None
 
@@ -259,21 +265,32 @@ class _Completion:
                 places = self._prompt.places if parallel and _takes_one_place(schema) else []
                 for index in range(max(1, len(places))):
                     builder = ExampleBuilder(schema, self._prompt, optional=False, max_chars=max_chars)
-                    arguments = json.dumps(builder.build(index), ensure_ascii=False, separators=(",", ":"))
+                    value = builder.build(index)
+                    if must_call and not value:  # a typed answer, forced as a tool, says something
+                        value = ExampleBuilder(schema, self._prompt, max_chars=max_chars).build(index)
+                    arguments = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
                     calls.append((function["name"], arguments))
         except Unsatisfiable as error:
             text = f"Invalid schema for a function in 'tools': {error}."
             raise ApiError(400, text, param="tools", code="invalid_function_parameters") from error
         return tuple(dict.fromkeys(calls))[: MAX_CALLS if parallel else 1]
 
+    def _schema(self) -> dict[str, Any] | None:
+        """Return the schema that the reply must fit: that of `response_format`, or one written into a prompt."""
+        spec = self._params.get("response_format") or {}
+        schema: dict[str, Any] | None = (spec.get("json_schema") or {}).get("schema")
+        return schema if spec.get("type") == "json_schema" and schema is not None else self._written_schema
+
     def _json(self, prompt: Prompt, index: int, max_chars: int) -> str:
-        spec = self._params["response_format"].get("json_schema") or {}
-        is_schema = self._params["response_format"]["type"] == "json_schema" and spec.get("schema") is not None
-        schema = spec["schema"] if is_schema else _schema_of_keys(prompt)
+        schema = self._schema()
         try:
-            value = ExampleBuilder(schema, prompt, max_chars=max_chars).build(index)
+            builder = ExampleBuilder(_schema_of_keys(prompt) if schema is None else schema, prompt, max_chars=max_chars)
+            value = builder.build(index)
         except Unsatisfiable as error:
-            text = f"Invalid schema for response_format '{spec.get('name', '')}': {error}."
+            if schema is not None and schema is self._written_schema:  # a model would make something of it
+                return json.dumps(ExampleBuilder(_schema_of_keys(prompt), prompt).build(index), ensure_ascii=False)
+            name = (self._params["response_format"].get("json_schema") or {}).get("name", "")
+            text = f"Invalid schema for response_format '{name}': {error}."
             raise ApiError(400, text, param="response_format") from error
         return json.dumps(value, ensure_ascii=False)
 

@@ -34,6 +34,8 @@ _PREFIXES = (BASE_PATH, "/v1")
 _IDLE_S = 60.0  # a client that neither sends nor reads for so long is dropped
 _LINGER_S = 1.0
 _LOOK_S = 0.1  # how often a long pause looks whether the client is still there
+_MAX_LINE_BYTES = 4_096  # of a chunk's size, or of a trailer
+_MAX_TRAILERS = 100
 _BEFORE_RESET_S = 0.05  # a reset may overtake what was sent just before
 
 
@@ -153,11 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle_request(self) -> None:
         try:
             length = self._body_length()
+            body = self._read_chunks() if length is None else self.rfile.read(length)
         except ApiError as error:
             self._refuse(error)
             return
-        body = self.rfile.read(length)
-        if len(body) < length:  # the client has left
+        if body is None or (length is not None and len(body) < length):  # the client has left
             self.close_connection = True
         else:
             self._send(self._respond(body))
@@ -180,11 +182,16 @@ class _Handler(BaseHTTPRequestHandler):
             text = f"The simulator failed: {type(error).__name__}."
             return ApiError(500, text, code="internal_error").response(self.server.dialect)
 
-    def _body_length(self) -> int:
-        """Return the length of the body in bytes, or refuse it."""
-        if self.headers.get("transfer-encoding"):
-            raise ApiError(411, "Send the body with a Content-Length, not in chunks.", code="length_required")
+    def _body_length(self) -> int | None:
+        """Return the length of the body in bytes, None for one that comes in chunks, or refuse it."""
         lengths = set(self.headers.get_all("content-length", []))
+        codings = self.headers.get_all("transfer-encoding", [])
+        if codings:
+            # RFC 9112, 6.1: both at once, or a transfer coding that is not known, may hide a second request.
+            if lengths or [coding.strip().lower() for coding in codings] != ["chunked"]:
+                text = "Send the body with a Content-Length, or with Transfer-Encoding: chunked alone."
+                raise ApiError(400, text, code="invalid_header")
+            return None
         if not lengths:
             if self.command in ("POST", "PUT", "PATCH"):
                 raise ApiError(411, "The Content-Length header is missing.", code="length_required")
@@ -195,6 +202,36 @@ class _Handler(BaseHTTPRequestHandler):
         if int(text) > self.server.max_body_bytes:
             raise too_large(self.server.max_body_bytes)
         return int(text)
+
+    def _read_chunks(self) -> bytes | None:
+        """Return a body that comes in chunks, None where it ends within; refuse one that is malformed or too large."""
+        malformed = ApiError(400, "The chunks of the body are malformed.", code="bad_request")
+        body = bytearray()
+        while True:
+            line = self.rfile.readline(_MAX_LINE_BYTES)
+            size = line.partition(b";")[0].strip()
+            if not line.endswith(b"\n"):
+                if len(line) < _MAX_LINE_BYTES:
+                    return None
+                raise malformed
+            if re.fullmatch(rb"[0-9A-Fa-f]{1,15}", size) is None:
+                raise malformed
+            count = int(size, 16)
+            if len(body) + count > self.server.max_body_bytes:
+                raise too_large(self.server.max_body_bytes)
+            if not count:
+                break
+            piece = self.rfile.read(count)
+            if len(piece) < count:
+                return None
+            body += piece
+            if self.rfile.readline(3).strip(b"\r\n"):
+                raise malformed
+        for _ in range(_MAX_TRAILERS):
+            line = self.rfile.readline(_MAX_LINE_BYTES)
+            if not line.strip(b"\r\n"):
+                return bytes(body)
+        raise malformed
 
     def handle_expect_100(self) -> bool:
         """Let a client send its body only if it will be read."""

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .api import ApiError, text_of
 
-__all__ = ["check_body", "invalid_type", "missing"]
+__all__ = ["check_body", "invalid_type", "metaschema_fault", "missing"]
 
 
 # --- refusals
@@ -397,7 +397,7 @@ def _check_schema(owner: str, schema: dict[str, Any] | None, strict: bool | None
     """Refuse what is no JSON schema, and in strict mode also what breaks its rules."""
     if schema is None:
         return
-    fault = _metaschema_fault(json.dumps(schema))
+    fault = metaschema_fault(json.dumps(schema))
     kind = schema.get("type")
     if fault is None and strict and kind != "object":
         got = kind if isinstance(kind, str) else "None"
@@ -409,7 +409,8 @@ def _check_schema(owner: str, schema: dict[str, Any] | None, strict: bool | None
 
 
 @lru_cache(maxsize=512)
-def _metaschema_fault(schema: str) -> str | None:
+def metaschema_fault(schema: str) -> str | None:
+    """Return in what a schema, as JSON, is none, in OpenAI's words; None where it is one."""
     # The check takes about a millisecond a property, and clients send the same tools again and again.
     try:
         Draft202012Validator.check_schema(json.loads(schema), format_checker=FormatChecker(["regex"]))

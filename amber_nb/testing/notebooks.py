@@ -97,9 +97,16 @@ def save_result(result: Result, folder: Path, worker: str) -> None:
 
 
 def load_results(folder: Path) -> list[Result]:
-    """Load the results of all processes, by name; the folder must be private, since they are pickled."""
-    results: list[Result] = [pickle.loads(path.read_bytes()) for path in folder.glob("*.result")]
-    return sorted(results, key=lambda result: result.name)
+    """Load the results of all processes, by name; the folder must be private, since they are pickled.
+
+    What ran more than once, as a flaky test does, has the result of its last run.
+    """
+    paths = sorted(folder.glob("*.result"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    results: dict[str, Result] = {}
+    for path in paths:
+        result: Result = pickle.loads(path.read_bytes())
+        results[result.name] = result
+    return sorted(results.values(), key=lambda result: result.name)
 
 
 class NotebookUnderTest:

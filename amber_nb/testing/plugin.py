@@ -18,7 +18,6 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +85,9 @@ class _Plugin:
         self._config = config
         self._worker = getattr(config, "workerinput", None)
         self._folder = Path(self._worker["amber_folder"]) if self._worker else None
+        self._session: PytestSession | None = None
         self._notebook: NotebookUnderTest | None = None
-        self._failed: set[Path] = set()
+        self._failed: set[pytest.Item] = set()
         self._summary: list[str] = []
 
     def _make_folder(self) -> Path:
@@ -96,11 +96,12 @@ class _Plugin:
             self._folder = Path(tempfile.mkdtemp(prefix="amber-"))
         return self._folder
 
-    @cached_property
     def session(self) -> PytestSession:
-        """The session of this process."""
-        worker = self._worker["workerid"] if self._worker else "main"
-        return testing.PytestSession(self._config, self._make_folder(), worker)
+        """Return the session of this process; no property, since pytest 8 reads each attribute of a plugin."""
+        if self._session is None:
+            worker = self._worker["workerid"] if self._worker else "main"
+            self._session = testing.PytestSession(self._config, self._make_folder(), worker)
+        return self._session
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -115,6 +116,9 @@ class _Plugin:
             collector.stash[BEFORE] = collector.path.read_bytes()
         report = yield
         collector.stash[SKIPPED] = {cell.cell_num for cell in report.result or () if cell.options["skip"]}
+        if self._config.pluginmanager.hasplugin("rerunfailures") and b"amber_nb" in collector.stash.get(BEFORE, b""):
+            for cell in report.result or ():  # by itself it would ask twice, or meet a kernel that knows nothing
+                cell.add_marker(pytest.mark.flaky(reruns=0))
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -122,9 +126,9 @@ class _Plugin:
         """Set the environment before nbval starts the kernel, which happens in the setup of the first cell."""
         if not _is_nbval(item.parent):
             return
-        if self._notebook is None or self._notebook.path != item.path:
+        if self._notebook is None or self._notebook.collector is not item.parent:
             self._close_notebook()
-            self._notebook = testing.NotebookUnderTest(item, self.session)
+            self._notebook = testing.NotebookUnderTest(item, self.session())
             if self._notebook.refusal:
                 pytest.fail(self._notebook.refusal, pytrace=False)
         elif self._notebook.refusal:
@@ -141,7 +145,7 @@ class _Plugin:
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         report = yield
         if report.failed:
-            self._failed.add(item.path)
+            self._failed.add(item)
         if report.when == "call":
             item.stash[PASSED] = report.passed
         return report
@@ -150,13 +154,14 @@ class _Plugin:
     def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
         """End the run of a notebook after its last cell, when its kernel is gone."""
         notebook = self._notebook
-        if notebook is None or item.path != notebook.path or (nextitem and nextitem.path == notebook.path):
+        parent: Any = item.parent  # not the path: other plugins have items of the same file
+        if notebook is None or notebook.collector is not parent or (nextitem and nextitem.parent is parent):
             return (yield)
         try:
             notebook.flush()
             result = yield
-            stash = notebook.collector.stash
-            passed = item.path not in self._failed
+            passed = not any(failed.parent is parent for failed in self._failed)
+            stash = parent.stash
             notebook.end(passed=passed, before=stash.get(BEFORE, b""), skipped=stash.get(SKIPPED, set()))
         finally:
             self._close_notebook()
@@ -209,7 +214,7 @@ def amber(request: pytest.FixtureRequest) -> Iterator[amber_nb.Amber]:
     Its mode is chosen as for notebooks: replay; with `--amber=record` the test is recorded, and kept if it passes.
     """
     plugin: Any = request.config.pluginmanager.get_plugin("amber_nb-runs")
-    session: PytestSession = plugin.session
+    session: PytestSession = plugin.session()
     run = session.test_run(request.path, request.node.nodeid)
     if refusal := run.refusal():
         pytest.fail(refusal, pytrace=False)

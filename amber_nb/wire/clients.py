@@ -197,12 +197,15 @@ class SimulatorTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         return simulator.respond(call, drift=self._drift)
 
     def _response(self, request: httpx2.Request, reply: simulator.Response) -> httpx2.Response:
-        # A body that cannot be read is a stream, too: it has to fail where it is read, as on a network.
-        complete = reply.events is None and not reply.cut and "content-encoding" not in reply.headers
-        body: dict[str, Any] = {"content": reply.body}
-        if not complete:
-            body = {"stream": _SimulatedBody(reply, self._chunks_per_s, request)}
-        return httpx2.Response(reply.status, headers=dict(reply.headers), request=request, **body)
+        # Always a stream that is read later, as on a network: else `elapsed`, `iter_raw` and `is_closed` differ.
+        headers = dict(reply.headers)
+        if reply.events is None and not reply.cut:
+            headers["content-length"] = str(len(reply.body))
+            stream: Any = httpx2.ByteStream(reply.body)
+        else:
+            headers["transfer-encoding"] = "chunked"
+            stream = _SimulatedBody(reply, self._chunks_per_s, request)
+        return httpx2.Response(reply.status, headers=headers, request=request, stream=stream)
 
 
 class _SimulatedBody(httpx2.SyncByteStream, httpx2.AsyncByteStream):

@@ -2,11 +2,13 @@
 
 import re
 
+import ipykernel
 import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+ON_IPYKERNEL_7 = pytest.mark.skipif(ipykernel.version_info[0] < 7, reason="about subshells, and queues beside them")
 HEADLESS = {"allow_stdin": False}  # nbclient, and with it nbconvert, papermill, `jupyter execute`, Voilà's cells; nbval
 CONSOLE = {"allow_stdin": True}  # jupyter console, qtconsole, nbclassic, server-side execution
 LAB = {"allow_stdin": True, "cell": "abc"}  # JupyterLab, Notebook 7, VS Code
@@ -190,6 +192,7 @@ def test_a_console_beside_a_page_prints_an_answer_once(fresh_kernel):
 UNFINISHED = "[still being written when this was saved]"
 
 
+@ON_IPYKERNEL_7
 def test_a_page_that_names_no_cell_is_live_once_it_is_heard(fresh_kernel):
     page = FrontEnd(fresh_kernel)
     page.greets = True
@@ -207,6 +210,7 @@ def test_a_page_that_names_no_cell_is_live_once_it_is_heard(fresh_kernel):
     assert page.kinds.count("display_data") == 1
 
 
+@ON_IPYKERNEL_7
 def test_a_page_that_cannot_be_heard_is_asked_at_its_keyboard(fresh_kernel):
     """Nbclassic, and JupyterLab before 4.4, on ipykernel 7: their messages wait until the cell has ended."""
     page = FrontEnd(fresh_kernel)

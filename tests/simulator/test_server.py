@@ -140,7 +140,13 @@ def test_a_reader_who_was_away_finds_what_has_come_meanwhile(clock):
     ("data", "status", "code"),
     [
         (request(), 411, "length_required"),
-        (request("Transfer-Encoding: chunked", data=b"0\r\n\r\n"), 411, "length_required"),
+        (request("Transfer-Encoding: chunked", "Content-Length: 5", data=b"0\r\n\r\n"), 400, "invalid_header"),
+        (request("Transfer-Encoding: gzip, chunked", data=b"0\r\n\r\n"), 400, "invalid_header"),
+        (request("Transfer-Encoding: chunked", data=b"many\r\n"), 400, "bad_request"),
+        (request("Transfer-Encoding: chunked", data=b"1\r\nxyz\r\n"), 400, "bad_request"),
+        (request("Transfer-Encoding: chunked", data=b"1" * 5_000), 400, "bad_request"),
+        (request("Transfer-Encoding: chunked", data=b"0\r\n" + b"x: y\r\n" * 101), 400, "bad_request"),
+        (request("Transfer-Encoding: chunked", data=b"fffff\r\n"), 413, "request_too_large"),
         (request("Content-Length: many"), 400, "invalid_header"),
         (request("Content-Length: -5"), 400, "invalid_header"),
         (request("Content-Length: +5"), 400, "invalid_header"),
@@ -154,7 +160,7 @@ def test_a_reader_who_was_away_finds_what_has_come_meanwhile(clock):
         (request("X: " + "y" * 70_000), 431, "bad_request"),
         (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414, "bad_request"),
     ],
-    ids=range(14),
+    ids=range(20),
 )
 def test_a_request_that_cannot_be_read_is_refused_and_the_connection_closed(server, data, status, code):
     with socket.create_connection(("127.0.0.1", port(server)), timeout=10) as client:
@@ -186,6 +192,17 @@ def test_a_client_may_ask_before_it_sends(server):
         assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
+def test_a_body_may_come_in_chunks(server, connection):
+    pieces = [body()[:10], body()[10:]]
+    for _ in range(2):  # on one connection: nothing of the first body is left behind
+        connection.request("POST", CHAT, iter(pieces), HEADERS, encode_chunked=True)
+        reply = json.loads(connection.getresponse().read())
+        assert reply["choices"][0]["message"]["content"] == "Hello! How can I help you today?"
+    data = b"".join(b"%x;name=value\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    chunked = request("Transfer-Encoding: Chunked", "Connection: close", data=data + b"0\r\nX-Trailer: 1\r\n\r\n")
+    assert talk(server, chunked).startswith(b"HTTP/1.1 200")
+
+
 def test_an_old_client_gets_a_stream_without_chunks(server):
     data = body(stream=True)
     reply = talk(server, request(f"Content-Length: {len(data)}", version="HTTP/1.0", data=data))
@@ -198,6 +215,8 @@ def test_clients_that_go_away_are_let_go_quietly(server, capfd):
     for data in (
         b"",
         b"POST",
+        request("Transfer-Encoding: chunked", data=b"5\r\nab"),
+        request("Transfer-Encoding: chunked", data=b"5"),
         request("Content-Length: 500", data=b"{"),
         request(f"Content-Length: {len(body())}", data=body()),
     ):

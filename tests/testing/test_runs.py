@@ -153,7 +153,7 @@ def plugin(run, tmp_path, monkeypatch):
 
 
 def test_the_environment_is_given_back_even_when_the_end_fails(plugin):
-    teardown = plugin.pytest_runtest_teardown(SimpleNamespace(path=plugin._notebook.path), None)
+    teardown = plugin.pytest_runtest_teardown(SimpleNamespace(parent=plugin._notebook.collector), None)
     next(teardown)
     plugin._notebook.end = lambda **_: 1 / 0
     with pytest.raises(ZeroDivisionError):

@@ -119,6 +119,35 @@ def test_the_simulator_opens_no_port_and_leaves_no_thread(simulated, monkeypatch
     assert set(threading.enumerate()) == before
 
 
+def test_a_simulated_reply_behaves_like_one_from_a_network(simulated):
+    ask = {"model": simulated.model, "messages": HELLO}
+    completions = simulated.openai.chat.completions
+    raw = completions.with_raw_response.create(**ask)
+    assert raw.elapsed.total_seconds() >= 0
+    assert (raw.is_closed, int(raw.headers["content-length"])) == (True, len(raw.content))
+    with completions.with_streaming_response.create(**ask) as response:
+        assert not response.is_closed
+        body = b"".join(response.http_response.iter_raw())
+    assert json.loads(body)["object"] == "chat.completion"
+    assert response.is_closed
+    with completions.with_streaming_response.create(**ask, stream=True) as response:
+        assert not response.is_closed
+        assert response.headers["transfer-encoding"] == "chunked"
+        assert b"".join(response.http_response.iter_raw()).endswith(b"data: [DONE]\n\n")
+
+
+def test_so_does_one_of_the_async_client(simulated):
+    async def ask():
+        completions = simulated.async_openai.chat.completions
+        raw = await completions.with_raw_response.create(model=simulated.model, messages=HELLO)
+        assert raw.elapsed.total_seconds() >= 0
+        async with completions.with_streaming_response.create(model=simulated.model, messages=HELLO) as response:
+            assert not response.is_closed
+            return b"".join([piece async for piece in response.http_response.aiter_raw()])
+
+    assert json.loads(asyncio.run(ask()))["object"] == "chat.completion"
+
+
 def test_the_simulator_is_paced_in_the_callers_own_thread(fast_clock):
     slept = fast_clock.sleeps
     amber = Amber(mode="simulate")
