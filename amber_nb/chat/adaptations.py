@@ -26,7 +26,7 @@ _NOT = r"(not|n't|un)\W?\w*\W*(support|allow|permit|implement|enabl|possible|ava
 _STREAM = r"\bstream(ing)?\b(?!_)"
 _NO_STREAM = re.compile(rf"{_STREAM}[^.]{{0,60}}{_NOT}|{_NOT}[^.]{{0,60}}{_STREAM}", re.IGNORECASE)
 _RENAMED = {"max_tokens": "max_completion_tokens"}  # parameters that newer models know by another name
-_NOT_PARAMETERS = ("model", "messages", "tools", "response_format", "stream_options")
+_NOT_PARAMETERS = ("model", "messages", "tools")
 _REFUSED = (400, 404, 405, 415, 422, 501)
 
 
@@ -45,20 +45,26 @@ class Adaptations:
         return self._by_model.setdefault(str(model), set())
 
 
-def adapt(body: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return a request's body without what was refused."""
+def adapt(body: Mapping[str, Any], names: Collection[str], own: Collection[str]) -> dict[str, Any]:
+    """Return a request's body without what was refused.
+
+    Args:
+        body: of the request.
+        names: of adaptations.
+        own: what of it is `ask`'s own choice, see `ChatLoop`; the rest stays.
+    """
     adapted = dict(body)
     if "message_fields" in names:
         adapted["messages"] = without_own_fields(adapted["messages"])
-    if "response_format" in names and "response_format" in adapted:
-        schema = adapted.pop("response_format").get("json_schema", {}).get("schema", {})
+    if "response_format" in names and "response_format" in own:
+        schema = adapted.pop("response_format")["json_schema"]["schema"]
         adapted["messages"] = _with_instruction(adapted["messages"], schema)
     if "system_role" in names:
         adapted["messages"] = [
             {**message, "role": "system"} if message.get("role") == "developer" else message
             for message in adapted["messages"]
         ]
-    if "stream_options" in names or "stream" in names:
+    if ("stream_options" in names and "stream_options" in own) or "stream" in names:
         adapted.pop("stream_options", None)
     return adapted
 
@@ -74,36 +80,40 @@ def _with_instruction(messages: Sequence[dict[str, Any]], schema: Any) -> list[d
     return [{"role": "developer", "content": text}, *messages]
 
 
-def find_adaptation(error: openai.APIStatusError, body: Mapping[str, Any], *, own_role: bool) -> str | None:
+def find_adaptation(error: openai.APIStatusError, body: Mapping[str, Any], own: Collection[str]) -> str | None:
     """Return what of a request that `ask` decided on by itself this refusal is about; None where it is the user's.
 
     Args:
         error: the refusal.
-        body: of the request.
-        own_role: whether the role developer is of `ask`'s choice.
+        body: of the request, as it was sent.
+        own: what of it is `ask`'s own choice, see `ChatLoop`.
     """
     if error.status_code not in _REFUSED:
         return None
-    reason = gateway_reason(error).lower()
-    roles = {message.get("role") for message in body["messages"]}
-    if own_role and "developer" in roles and "developer" in reason:
+    reason, param = gateway_reason(error).lower(), str(getattr(error, "param", None) or "")
+    roles = [message.get("role") for message in body["messages"]]
+    own_role = "role" in own or ("response_format" not in body and "response_format" in own)
+    if own_role and "developer" in roles and "developer" in reason and re.search(r"role|messages", f"{reason} {param}"):
         return "system_role"
-    if "stream_options" in body and ("stream_options" in reason or "include_usage" in reason):
+    if "stream_options" in own and "stream_options" in body and re.search(r"stream_options|include_usage", reason):
         return "stream_options"
-    if any(field.lower() in reason for field in own_fields(body["messages"])):
+    if any(re.search(rf"(?<!\w){re.escape(field.lower())}(?!\w)", reason) for field in own_fields(body["messages"])):
         return "message_fields"
-    if "response_format" in body and any(word in reason for word in ("response_format", "json_schema", "json schema")):
+    if "response_format" in own and "response_format" in body and re.search(r"response_format|json.schema", reason):
         return "response_format"
-    return "stream" if _NO_STREAM.search(reason) else None
+    is_about_streams = error.status_code != 404 and _NO_STREAM.search(reason) and "retry" not in reason
+    return "stream" if param == "stream" or is_about_streams else None
 
 
 def parameter_note(error: openai.APIStatusError, params: Mapping[str, Any]) -> str | None:
     """Return a note on a refusal that names a parameter of the user's, and what to do; None where it names none."""
     if error.status_code not in _REFUSED:
         return None
-    words = f"{gateway_reason(error)} {getattr(error, 'param', None) or ''}"
+    reason, param = gateway_reason(error), getattr(error, "param", None)
     for name in params:
-        if name not in _NOT_PARAMETERS and re.search(rf"\b{re.escape(name)}\b", words):
+        # A name that is a word of English, too, counts only where it is quoted.
+        quoted = rf"['\"`]{name}['\"`]|{name}[:=]" if name.isalpha() else rf"(?<!\w){name}(?!\w)"
+        if name not in _NOT_PARAMETERS and (param == name or re.search(quoted, reason)):
             other = f", or take {_RENAMED[name]}=" if name in _RENAMED else ""
             return f"amber: the gateway or the model refuses {name}=, which this ask sends. Leave it out{other}."
     return None

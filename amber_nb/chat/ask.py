@@ -129,7 +129,7 @@ class AskRun:
         role = context.config.system_role
         messages = messages_for(prompt, option["system"], role or "developer")
         # Of a conversation that goes on the first message is ask's own, too.
-        self._own_role = role is None and (option["system"] is not None or isinstance(prompt, (str, Conversation)))
+        own_role = role is None and (option["system"] is not None or isinstance(prompt, (str, Conversation)))
         content = messages[-1].get("content")
         parts = images.find_image_parts(content, thumbnails=option["thumbnails"]) if isinstance(content, list) else []
         holders: list[Any] = []
@@ -144,6 +144,9 @@ class AskRun:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
         self._tools = list(by_name.values())
         self._body, self._sdk_options = self._request()
+        own = {"role": own_role, "response_format": self._format is not None}
+        own["stream_options"] = "stream_options" not in self._body
+        self._own = frozenset(name for name, is_own in own.items() if is_own)
         self._display: display.NotebookDisplay | display.TerminalDisplay | None = None
         self._task: asyncio.Task[Any] | None = None
         self._stopped = False
@@ -217,7 +220,7 @@ class AskRun:
             max_rounds=option["max_rounds"],
             response_format=self._format,
             adaptations=self._context.adaptations,
-            own_role=self._own_role,
+            own=self._own,
             telemetry=telemetry,
             emit=emit,
             rest_s=rest_s,

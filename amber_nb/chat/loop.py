@@ -16,7 +16,7 @@ import openai
 
 from .. import clock, tools
 from ..cassettes.session import ADAPTED, CassetteSession
-from ..errors import ToolError
+from ..errors import CassetteMiss, ToolError
 from ..prices import charge_of
 from ..telemetry import Telemetry
 from ..types import Charge, ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun, finish_kind
@@ -76,7 +76,7 @@ class ChatLoop:
         max_rounds: how often the model may call tools.
         response_format: what `schema=` asks for, or None.
         adaptations: what was learnt of the models, and is learnt here.
-        own_role: whether the role developer in the messages is `ask`'s own choice.
+        own: what of a request is `ask`'s own choice: "role", the role developer; "response_format"; "stream_options".
         telemetry: makes a span for each request.
         emit: called with each event, on the private loop, and on the thread of a tool that begins to run.
         rest_s: seconds between two reads.
@@ -95,7 +95,7 @@ class ChatLoop:
         max_rounds: int,
         response_format: tools.ResponseFormat | None,
         adaptations: Adaptations,
-        own_role: bool = True,
+        own: frozenset[str] = frozenset(),
         telemetry: Telemetry,
         emit: Callable[[ChatEvent], object] = bool,
         rest_s: float = 0.0,
@@ -116,7 +116,7 @@ class ChatLoop:
         self._earlier_calls = 0  # of the rounds before
         self._response_format = response_format
         self._adaptations = adaptations
-        self._own_role = own_role
+        self._own = own
         self._emit = emit
         self._rest_s = rest_s
         self._call: StreamedCompletion | None = None
@@ -238,19 +238,30 @@ class ChatLoop:
         if body["stream_options"] is None:
             del body["stream_options"]
         self._earlier_calls = len(self._tool_runner.runs) if self._tool_runner is not None else 0
-        adapted = self._adaptations.of(body["model"])
+        known = self._adaptations.of(body["model"])
+        # A replay asks as it was asked then: without what was learnt only later.
+        names = set() if self._session is not None and self._session.mode == "replay" else set(known)
         while True:
-            ADAPTED.set(frozenset(adapted))
+            adapted = adapt(body, names, self._own)
+            ADAPTED.set(frozenset(names))
             try:
-                return await self._send(adapt(body, adapted), stream="stream" not in adapted)
+                reply = await self._send(adapted, stream="stream" not in names)
+            except CassetteMiss:
+                if known <= names:
+                    raise
+                names |= known
             except openai.APIStatusError as error:
-                found = find_adaptation(error, body, own_role=self._own_role)
-                if found is None or found in adapted:
-                    if note := parameter_note(error, body):
+                found = find_adaptation(error, adapted, self._own)
+                if found is None or found in names:
+                    if note := parameter_note(error, self._body):
                         error.add_note(note)
                     raise
-                adapted.add(found)
-                self._warn(f"the gateway or {body['model']} {ADAPTATIONS[found]}")
+                names.add(found)
+            else:  # only what has helped is remembered
+                for name in names - known:
+                    known.add(name)
+                    self._warn(f"the gateway or {body['model']} {ADAPTATIONS[name]}")
+                return reply
 
     async def _send(self, body: dict[str, Any], *, stream: bool) -> Reply:
         self._call = StreamedCompletion(

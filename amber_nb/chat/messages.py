@@ -137,7 +137,11 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
         message["audio"] = {"id": audio["id"]}
     calls: Any = reply.get("tool_calls") or ([{"function": call}] if (call := reply.get("function_call")) else [])
     if calls:
-        message["tool_calls"] = [each for call in calls if isinstance(call, dict) for each in _function_calls(call)]
+        functions = [each for call in calls if isinstance(call, dict) for each in _function_calls(call)]
+        # Beside a text, a call without a name is nothing; alone, the model is told what is wrong with it.
+        named = [each for each in functions if each["function"]["name"] or each["function"]["arguments"]]
+        kept = named or ([] if reply.get("content") else functions)
+        message |= {"tool_calls": kept} if kept else {}
     return message
 
 
@@ -147,13 +151,16 @@ def _content(content: Any) -> Any:
         if any(not isinstance(part, dict) or part.get("type") != "text" for part in content):
             return content
         content = part_texts(content)[0]
-    return None if content is None else replace_surrogates(split_thinking(str(content))[1])
+    return None if content is None else replace_surrogates(split_thinking(str(content), is_whole=True)[1])
 
 
 def _function_calls(call: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a tool call in the form of a request; replies that are not streamed may lack or rename fields."""
+    source = call.get("function") or call.get("custom") or {}
+    if not source.get("name") and call.get("type") not in (None, "", "function", "custom"):
+        return []  # one of the gateway's own tools
     call.pop("index", None)  # amber's replies have it, requests must not
-    source = call.get("function") or call.pop("custom", None) or {}
+    call.pop("custom", None)
     arguments = source.get("arguments") or source.get("input") or ""
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)

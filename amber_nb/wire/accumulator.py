@@ -105,9 +105,10 @@ class CompletionAccumulator:
         _raise_if_error(chunk, name)
         if not choices:
             self._foreign = self._foreign or data
-            is_ping = _PINGS.fullmatch(str(chunk.get("type", "")).encode())
-            if name not in _EVENTS or (is_ping and "type" in chunk):
+            if "type" in chunk and _PINGS.fullmatch(str(chunk["type"]).encode("utf-8", "replace")):
                 return []
+            if name not in _EVENTS:  # of an event of another kind only what is known
+                chunk = {field: value for field, value in chunk.items() if field in ("usage", *SOURCE_FIELDS)}
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage |= {field: value for field, value in usage.items() if value is not None}
         for field, value in chunk.items():
@@ -121,7 +122,7 @@ class CompletionAccumulator:
         if not isinstance(choices, list):
             raise MalformedEvent(summarize(data, _QUOTED_CHARS))
         try:
-            if self.done and any(_adds_to_reply(raw) for raw in choices if raw):
+            if self.done and any(_adds_to_reply(raw, is_finished=self._is_finished) for raw in choices if raw):
                 raise IncompleteStream("[DONE] came in the middle of the reply")
             return [delta for raw in choices if raw is not None for delta in self._add(raw)]
         except (AttributeError, KeyError, TypeError, ValueError):  # some field is not of its kind
@@ -139,7 +140,7 @@ class CompletionAccumulator:
     def take_sources(self) -> tuple[Source, ...]:
         """Return the sources that the reply has named so far."""
         self.named_sources = False
-        return read_sources(self.completion().to_dict(warnings=False))
+        return read_sources({**self._head, "choices": [self._first.without_text()]})
 
     @property
     def started(self) -> bool:
@@ -147,9 +148,13 @@ class CompletionAccumulator:
         return bool(self._choices)
 
     @property
-    def _is_whole(self) -> bool:
+    def _is_finished(self) -> bool:
         choices = self._choices.values()
-        return self.done or (bool(choices) and all(choice.finish_reason is not None for choice in choices))
+        return bool(choices) and all(choice.finish_reason is not None for choice in choices)
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.done or self._is_finished
 
     def close(self, choices: int = 1) -> None:
         """Check that the reply is whole, with as many choices as were asked for, now that the body has ended.
@@ -166,14 +171,14 @@ class CompletionAccumulator:
             raise IncompleteStream("nothing of a reply came")
         if any(choice.finish_reason is None for choice in self._choices.values()):
             raise IncompleteStream("no finish_reason came")
-        if len(self._choices) < choices or 0 not in self._choices:
+        if len(self._choices) < choices or (choices > 1 and 0 not in self._choices):
             hint = ", and maybe this gateway cannot stream several: ask several times, or unstreamed with amber.openai"
             raise IncompleteStream(f"{len(self._choices)} of {choices} choices came{hint if choices > 1 else ''}")
 
     @property
     def text(self) -> str:
         """The text of the first choice so far, without the thinking that a model wrote into it."""
-        return split_thinking(self._first.content_text())[1]
+        return self._first.split()[1]
 
     @property
     def refusal(self) -> str | None:
@@ -182,14 +187,15 @@ class CompletionAccumulator:
     @property
     def reasoning(self) -> str | None:
         """The model's thinking: of a field of its own, of parts of the content, or written into the text."""
-        thinking = split_thinking(self._first.content_text())[0]
-        return "\n\n".join(text for text in (join_text(self._first.reasoning), thinking) if text) or None
+        texts = dict.fromkeys((join_text(self._first.reasoning), self._first.split()[0]))  # some send it twice
+        return "\n\n".join(filter(None, texts)) or None
 
     @property
     def calls(self) -> list[tuple[str, str]]:
         """Name and arguments of the first choice's tool calls, as far as they are written."""
-        calls = (call["function"] for call in self._first.calls.build())
-        return [(function["name"], function["arguments"]) for function in calls]
+        older = self._first.calls.function_call()
+        functions = [call["function"] for call in self._first.calls.build()] or ([older] if older else [])
+        return [(function["name"], function["arguments"]) for function in functions]
 
     @property
     def finish_reason(self) -> str | None:
@@ -197,13 +203,22 @@ class CompletionAccumulator:
 
     @property
     def _first(self) -> _Choice:
+        if len(self._choices) == 1:  # by whatever number
+            return next(iter(self._choices.values()))
         return self._choices.get(0) or _Choice(0, ())
 
     def completion(self) -> ChatCompletion:
         """Build the completion as the SDK builds it from a reply that is not streamed."""
         choices = [choice.build() for _, choice in sorted(self._choices.items())]
         fields: dict[str, Any] = {"id": "", "created": 0, "model": "", **self._head}
-        fields |= {"object": "chat.completion", "choices": choices, "usage": self._usage or None}
+        # Some tell the usage in a choice, or in a field of their own.
+        inner = self._head.get("x_groq")
+        others: tuple[Any, ...] = (
+            *(choice.get("usage") for choice in choices[:1]),
+            inner.get("usage") if isinstance(inner, dict) else None,
+        )
+        usage = self._usage or next((other for other in others if isinstance(other, dict)), {}) or None
+        fields |= {"object": "chat.completion", "choices": choices, "usage": usage}
         return ChatCompletion.model_construct(None, **fields)
 
 
@@ -231,9 +246,12 @@ class _Choice:
     def add(self, raw: dict[str, Any]) -> list[Delta]:
         if raw.get("error"):
             _raise_if_error(raw, b"")
-        self.finish_reason = raw.get("finish_reason") or self.finish_reason
-        if self.finish_reason is not None and not isinstance(self.finish_reason, str):
+        reason = raw.get("finish_reason")
+        if isinstance(reason, dict):
+            reason = reason.get("type")
+        if reason and not isinstance(reason, str):
             raise TypeError("finish_reason")
+        self.finish_reason = reason or self.finish_reason
         if finish_kind(self.finish_reason) == "error":
             raise GatewayError({"message": f"the model failed (finish_reason {self.finish_reason!r})"})
         for field, value in raw.items():
@@ -241,24 +259,36 @@ class _Choice:
                 self._add_logprobs(value)
             elif field not in ("index", "delta", "message", "finish_reason", "text", "error"):
                 merge(self._fields, field, value)
-        # Some gateways send the whole message as one chunk, and some what the older endpoint for text sends.
-        delta = raw.get("delta") or ("delta" not in raw and (raw.get("message") or raw.get("text"))) or {}
+        # Some gateways send the whole message as one chunk, also at the end once more; and some what the older endpoint
+        # for text sends.
+        delta = raw.get("delta") or raw.get("text") or {}
+        if not delta and "delta" not in raw and isinstance(raw.get("message"), dict):
+            delta = {field: self._news(field, value) for field, value in raw["message"].items()}
         if isinstance(delta, str):
             delta = {"content": delta}
+        elif "text" in delta and "content" not in delta:
+            delta = {**delta, "content": delta["text"]}
+            del delta["text"]
         added: list[Delta] = []
         for field, value in delta.items():
             added += self._add_field(field, value)
         return added
 
+    def _news(self, field: str, value: Any) -> Any:
+        """Return what a text that comes whole adds to what has come of it."""
+        known = join_text(self.texts.get(field, ()))
+        return value[len(known) :] if known and isinstance(value, str) and value.startswith(known) else value
+
     def _add_field(self, field: str, value: Any) -> list[Delta]:
         if field == "content":
             return self._add_content(value)
         if field == "tool_calls":
-            return [ToolCallDelta(*call) for raw in value or () for call in self.calls.add(raw)]
-        if field == "function_call" and value:
+            calls = [value] if isinstance(value, dict) else value
+            return [ToolCallDelta(*call) for raw in calls or () for call in self.calls.add(raw)]
+        if field == "function_call" and isinstance(value, dict):
             return [ToolCallDelta(*call) for call in self.calls.add_function_call(value)]
         if field == "refusal" or (field in _REASONING_FIELDS and not isinstance(value, (dict, list))):
-            if value is None:
+            if not value and value != "":
                 return []
             if not isinstance(value, str):
                 raise TypeError(field)
@@ -267,11 +297,13 @@ class _Choice:
                 return [TextDelta(value)] if value else []
             return self._add_reasoning(field, value)
         if field in _REASONING_PARTS and isinstance(value, list):
+            value = [part for part in value if part is not None]
             text = "".join(map(_reasoning_text, value))
             merge(self._message, field, value)
             return self._add_reasoning(field, text)
-        merge(self._message, field, value)
-        self._named_sources = self._named_sources or bool(value and field in _SOURCE_HOLDERS)
+        if self._message.get(field, self) != value:
+            merge(self._message, field, value)
+            self._named_sources = self._named_sources or bool(value and field in _SOURCE_HOLDERS)
         return []
 
     def _add_reasoning(self, field: str, text: str) -> list[Delta]:
@@ -283,8 +315,10 @@ class _Choice:
         return [ReasoningDelta(text)]
 
     def _add_content(self, value: Any) -> list[Delta]:
-        if value is None:
+        if not value and value != "":
             return []
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = str(value)
         if isinstance(value, str):
             self.texts.setdefault("content", []).append(value)
             if self._content_parts:
@@ -293,7 +327,7 @@ class _Choice:
         added: list[Delta] = []
         if not self._content_parts and (before := join_text(self.texts.get("content", ()))):
             self._content_parts.append({"type": "text", "text": before})
-        for part in [value] if isinstance(value, dict) else value:
+        for part in [value] if isinstance(value, dict) else filter(None, value):
             part = {"type": "text", "text": part} if isinstance(part, str) else part
             text, thinking = part_texts([part])
             _add_part(self._content_parts, part)
@@ -304,17 +338,27 @@ class _Choice:
         return added
 
     def _add_logprobs(self, value: Any) -> None:
-        if value is None:
+        if not isinstance(value, dict):
             return
         known = self._fields.setdefault("logprobs", {})
         for field, tokens in value.items():
-            if isinstance(tokens, list):
-                known[field] = [*(known.get(field) or ()), *tokens]
-            else:
+            if not isinstance(tokens, list):
                 known.setdefault(field, tokens)
+            elif isinstance(known.get(field), list):
+                known[field].extend(tokens)
+            else:
+                known[field] = list(tokens)
 
     def content_text(self) -> str:
         return join_text(self.texts.get("content", ()))
+
+    def split(self) -> tuple[str, str]:
+        """Return the thinking that was written into the text, and the rest."""
+        return split_thinking(self.content_text(), is_whole=finish_kind(self.finish_reason) == "stop")
+
+    def without_text(self) -> dict[str, Any]:
+        """Return the choice as far as it holds something beside its texts."""
+        return {**self._fields, "message": {**self._message, "content": self._content_parts}}
 
     def build(self) -> dict[str, Any]:
         content: Any = self.content_text() if "content" in self.texts else None
@@ -326,9 +370,8 @@ class _Choice:
         texts = {field: join_text(pieces) for field, pieces in self.texts.items() if field != "content"}
         message = {"role": "assistant", **self._message, **{field: text for field, text in texts.items() if text}}
         message |= {"content": content, "refusal": texts.get("refusal") or None, "tool_calls": calls or None}
-        if self.calls.function_call is not None:
-            message["function_call"] = self.calls.function_call
-            message["tool_calls"] = None
+        if (older := self.calls.function_call()) is not None:
+            message["function_call"] = older
         head = {"index": self.index, "finish_reason": self.finish_reason, "message": message}
         return {"logprobs": None, **self._fields, **head}
 
@@ -389,8 +432,11 @@ def _choices(chunk: Any) -> list[Any]:
 
 
 def _raise_if_error(chunk: Mapping[str, Any], name: bytes) -> None:
-    failed = "error" in (chunk.get("object"), chunk.get("type")) or (chunk.get("detail") and not chunk.get("choices"))
     error = chunk.get("error")
+    if isinstance(error, Mapping) and (not any(error.values()) or error.get("code") in (0, 200, "0", "200")):
+        error = None  # fields of an error, and nothing in them
+    detail = chunk.get("detail") if not chunk.keys() & {"choices", "usage", "id", "object", "type"} else None
+    failed = "error" in (chunk.get("object"), chunk.get("type")) or (detail and isinstance(detail, (str, list)))
     if error or name == b"error" or failed:
         error = error if error and error is not True else chunk
         if not isinstance(error, Mapping):
@@ -404,9 +450,10 @@ def read_tool_names(body: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(function["name"] for function in functions if isinstance(function, Mapping) and "name" in function)
 
 
-def _adds_to_reply(choice: dict[str, Any]) -> bool:
+def _adds_to_reply(choice: dict[str, Any], *, is_finished: bool) -> bool:
     delta = choice.get("delta") or {}
-    return bool(choice.get("finish_reason") or delta.get("content") or delta.get("tool_calls"))
+    ends = choice.get("finish_reason") and not is_finished  # some say the end twice
+    return bool(ends or delta.get("content") or delta.get("tool_calls"))
 
 
 def join_text(pieces: Collection[str]) -> str:

@@ -264,9 +264,17 @@ class StreamedCompletion:
         """Read a reply that is no stream: some gateways do not stream for some models."""
         # Behind it may stand what ends a stream.
         body = _STREAM_END.sub(b"", body.removeprefix(b"\xef\xbb\xbf"))
-        reply = parse_json(body) if body.strip() else None
+        try:
+            reply = parse_json(body) if body.strip() else None
+        except MalformedEvent:
+            if not self._read_lines(body):
+                raise
+            return
         if isinstance(reply, list) and len(reply) == 1:
             reply = reply[0]
+        for wrapper in ("result", "data", "response"):
+            if isinstance(reply, dict) and "choices" not in reply and isinstance(reply.get(wrapper), dict):
+                reply = reply[wrapper]
         choices = reply.get("choices") if isinstance(reply, dict) else None
         if not choices and (reported := error_message(reply)) is not None:
             raise MalformedEvent(reported)
@@ -274,6 +282,8 @@ class StreamedCompletion:
         if not isinstance(reply, dict) or not _are_messages(choices):
             what = "JSON with no message in its choices, " if isinstance(reply, dict) else ""
             raise MalformedEvent(f"{what}{summarize(body, _QUOTED_CHARS)}" if body.strip() else "nothing")
+        if not isinstance(reply.get("usage"), dict):
+            reply = {**reply, "usage": None}
         numbered = [{"index": place, **choice, "message": _message(choice)} for place, choice in enumerate(choices)]
         whole = {**reply, "choices": numbered}
         self._accumulator.feed(
@@ -281,6 +291,16 @@ class StreamedCompletion:
         )
         self._accumulator.close(self._body.get("n") or 1)
         self._completion = ChatCompletion.model_construct(None, **{"object": "chat.completion", **whole})
+
+    def _read_lines(self, body: bytes) -> bool:
+        """Read chunks that come as lines of JSON; return whether it is that."""
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        if len(lines) < 2 or not all(line.lstrip().startswith(b"{") and b'"choices"' in line for line in lines):
+            return False
+        for line in lines:
+            self._emit_all(self._accumulator.feed(Event(line)))
+        self._accumulator.close(self._body.get("n") or 1)
+        return True
 
     def _stream_cut(self, cause: str) -> StreamCut:
         return StreamCut(

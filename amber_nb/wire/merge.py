@@ -7,7 +7,7 @@ from typing import Any
 __all__ = ["merge", "set_first"]
 
 _LABELS = ("id", "type", "role", "name", "index", "object", "model", "status", "format", "created", "mime_type", "url")
-_PIECES = ("data", "transcript", "text", "thinking", "partial_json")  # texts that never come twice
+_PIECES = ("data", "transcript", "text", "thinking", "summary", "partial_json")  # texts that never come twice
 _EMPTY: tuple[Any, ...] = (None, "", 0, [], {})
 
 
@@ -36,19 +36,21 @@ def merge(into: dict[str, Any], field: str, value: Any) -> None:
 
 
 def _merge_list(known: list[Any], value: list[Any]) -> None:
-    if value[: len(known)] == known:
+    pieces = bool(value and known) and _goes_on(value[0], known[-1])
+    if value[: len(known)] == known and not pieces:
         known[:] = _copied(value)  # all of it again, and more
         return
     for item in value:
         index = item.get("index") if isinstance(item, dict) else None
-        place = next((each for each in known if index is not None and each.get("index") == index), None)
+        numbered = (each for each in known if isinstance(each, dict) and index is not None)
+        place = next((each for each in numbered if each.get("index") == index), None)
         if isinstance(place, dict):
             for name, part in item.items():
                 merge(place, name, part)
         elif _goes_on(item, known[-1] if known else None):
             for name, part in item.items():
                 merge(known[-1], name, part)
-        else:
+        elif item not in known:
             known.append(_copied(item))
 
 

@@ -10,13 +10,19 @@ __all__ = ["ThinkingSplitter", "split_thinking"]
 
 _STARTS = ("<think>", "<thinking>", "<thought>")
 _ENDS = tuple(start.replace("<", "</") for start in _STARTS)
-# The template of some models writes the start tag, so that only the end is part of the reply: at the end of a line.
-_LONE_END = re.compile(r"</think>[ \t]*(?:\n|\Z)")
+# The template of some models writes the start tag, so that only the end is part of the reply: on a line of its own, or
+# before a blank line.
+_LONE_END = re.compile(r"(?m)^[ \t]*</think>[ \t]*(?:\n|\Z)|</think>[ \t]*\n[ \t]*\n")
+_FENCE = re.compile(r"(?m)^[ \t]*(?:```|~~~)")
 _LONGEST = max(map(len, _ENDS))
 
 
-def split_thinking(text: str) -> tuple[str, str]:
+def split_thinking(text: str, *, is_whole: bool = False) -> tuple[str, str]:
     """Return the thinking that leads a text, and the text behind it, as far as both are written.
+
+    Args:
+        text: of a reply.
+        is_whole: whether no more will come: then a tag that is not closed is part of the text.
 
     Example:
         >>> split_thinking("<think>Three?</think>It is 3.")
@@ -25,13 +31,16 @@ def split_thinking(text: str) -> tuple[str, str]:
     body = text.lstrip()
     for start, end in zip(_STARTS, _ENDS, strict=True):
         if body.startswith(start):
-            thinking, _, rest = body[len(start) :].partition(end)
+            thinking, closed, rest = body[len(start) :].partition(end)
+            if is_whole and not closed:
+                return "", text
             return thinking.strip(), rest.lstrip("\r\n") if rest.strip() else rest.strip()
     if "</think>" not in text or "<think>" in text:
         return "", text
     found = _LONE_END.search(text)
     # Within code it is what the text is about.
-    if found is None or text.count("```", 0, found.start()) % 2 or "`" in text[: found.start()].rpartition("\n")[2]:
+    before = text[: found.start()] if found else ""
+    if found is None or len(_FENCE.findall(before)) % 2 or "`" in before.rpartition("\n")[2]:
         return "", text
     return text[: found.start()].strip(), text[found.end() :].lstrip("\r\n")
 
@@ -40,6 +49,7 @@ class ThinkingSplitter:
     """Divide a text that comes in pieces into the thinking that leads it and the rest."""
 
     def __init__(self) -> None:
+        self._blank: list[str] = []  # before everything else
         self._held = ""  # what may be the beginning of a tag
         self._end: str | None = None  # the tag that ends the thinking
         self._is_behind = False  # behind the thinking: its blank lines are no part of the text
@@ -49,7 +59,11 @@ class ThinkingSplitter:
         """Return what a piece adds."""
         if self._is_text:
             return [TextDelta(text)] if text else []
-        text, self._held = self._held + text, ""
+        if not text.strip() and not self._held and self._end is None and not self._is_behind:
+            self._blank.append(text)  # joined once: adding to a string each time is quadratic
+            return []
+        text, self._held = "".join(self._blank) + self._held + text, ""
+        self._blank.clear()
         if self._is_behind:
             return self._begin_text(text.lstrip())
         if self._end is None:
