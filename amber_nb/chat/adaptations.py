@@ -58,7 +58,8 @@ def adapt(body: Mapping[str, Any], names: Collection[str], own: Collection[str])
         adapted["messages"] = without_own_fields(adapted["messages"])
     if "response_format" in names and "response_format" in own:
         schema = adapted.pop("response_format")["json_schema"]["schema"]
-        adapted["messages"] = _with_instruction(adapted["messages"], schema)
+        role = "developer" if "role" in own else "system"
+        adapted["messages"] = _with_instruction(adapted["messages"], schema, role)
     if "system_role" in names:
         adapted["messages"] = [
             {**message, "role": "system"} if message.get("role") == "developer" else message
@@ -69,7 +70,7 @@ def adapt(body: Mapping[str, Any], names: Collection[str], own: Collection[str])
     return adapted
 
 
-def _with_instruction(messages: Sequence[dict[str, Any]], schema: Any) -> list[dict[str, Any]]:
+def _with_instruction(messages: Sequence[dict[str, Any]], schema: Any, role: str) -> list[dict[str, Any]]:
     text = (
         "Answer with one JSON value that fits this JSON schema, and with nothing else: "
         f"{json.dumps(schema, ensure_ascii=False)}"
@@ -77,7 +78,7 @@ def _with_instruction(messages: Sequence[dict[str, Any]], schema: Any) -> list[d
     first = messages[0] if messages else {}
     if first.get("role") in ("developer", "system") and isinstance(first.get("content"), str):
         return [{**first, "content": f"{first['content']}\n\n{text}"}, *messages[1:]]
-    return [{"role": "developer", "content": text}, *messages]
+    return [{"role": role, "content": text}, *messages]
 
 
 def find_adaptation(error: openai.APIStatusError, body: Mapping[str, Any], own: Collection[str]) -> str | None:

@@ -207,3 +207,75 @@ def test_a_response_format_beside_a_schema_is_an_error(gateway: Any) -> None:
         with pytest.raises(TypeError, match="schema= for a typed answer, or response_format= alone"):
             client(url).ask("?", schema=Found, **how)
     assert bodies == []
+
+
+def test_a_gateway_that_refuses_the_schema_and_then_the_role(gateway: Any) -> None:
+    def refuse(body: dict[str, Any]) -> str | None:
+        return refuse_schema(body) or refuse_role(body)
+
+    url, bodies = gateway(refuse)
+    with pytest.warns(RuntimeWarning):
+        assert client(url).ask("?", schema=Found).parsed == Found(n=3)
+    assert [message["role"] for message in bodies[-1]["messages"]] == ["system", "user"]
+    with pytest.warns(RuntimeWarning):
+        assert client(url, system_role="system").ask("?", schema=Found).parsed == Found(n=3)
+    assert len(bodies) == 5
+
+
+@pytest.mark.parametrize(
+    ("reason", "how"),
+    [
+        ("Your developer plan does not include this model", {"system": "Be brief."}),
+        ("Streaming is currently not available, please retry", {}),
+        ("response_format is not supported", {"response_format": {"type": "json_object"}}),
+        ("stream_options is not supported", {"stream_options": {"include_usage": True}}),
+    ],
+)
+def test_a_refusal_of_something_else_teaches_nothing(gateway: Any, reason: str, how: dict[str, Any]) -> None:
+    url, bodies = gateway(lambda body: reason)
+    amber = client(url)
+    with pytest.raises(openai.BadRequestError):
+        amber.ask("?", **how)
+    assert len(bodies) == 1
+
+
+def test_what_did_not_help_is_not_remembered(gateway: Any) -> None:
+    reasons = iter(["stream_options is unknown", "overloaded"])
+    url, bodies = gateway(lambda body: next(reasons, None))
+    amber = client(url)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(openai.BadRequestError, match="overloaded"):
+            amber.ask("?")
+        amber.ask("?")
+    assert ["stream_options" in body for body in bodies] == [True, False, True]
+
+
+def test_cells_from_before_it_was_learnt_replay_too(gateway: Any, tmp_path: Any) -> None:
+    def refuse(body: dict[str, Any]) -> str | None:
+        return refuse_stream(body) if body["messages"][0]["content"] == "two" else None
+
+    path = tmp_path / "talk.jsonl"
+    url, _ = gateway(refuse)
+    recorder = client(url, mode="record", cassette=path)
+    recorder.ask("one")
+    with pytest.warns(RuntimeWarning):
+        recorder.ask("two")
+    recorder.ask("three")
+    replayed = Amber(mode="replay", cassette=path)
+    assert [replayed.ask(prompt).text for prompt in ("one", "two", "three")] == ['{"n": 3}'] * 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "named"),
+    [
+        ("The user has no access", False),
+        ("Unknown parameter: 'user'.", True),
+        ("user: extra inputs are not permitted", True),
+    ],
+)
+def test_a_parameter_whose_name_is_a_word_counts_where_it_is_quoted(gateway: Any, reason: str, named: bool) -> None:
+    url, _ = gateway(lambda body: reason)
+    with pytest.raises(openai.BadRequestError) as raised:
+        client(url).ask("?", user="ada")
+    assert ("refuses user=" in "".join(getattr(raised.value, "__notes__", []))) is named

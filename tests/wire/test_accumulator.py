@@ -7,6 +7,7 @@ import pytest
 from amber_nb.types import ReasoningDelta, TextDelta, ToolCallDelta
 from amber_nb.wire.accumulator import CompletionAccumulator, GatewayError, IncompleteStream
 from amber_nb.wire.stream import Event, MalformedEvent
+from amber_nb.wire.thinking import split_thinking
 
 
 def chunk(delta=None, finish=None, index=0, **more):
@@ -291,3 +292,74 @@ def test_sources_are_told_as_soon_as_they_are_named():
     fold.feed(chunk({"annotations": [{"url_citation": {"url": "https://a.example"}}]}))
     assert fold.named_sources
     assert len(fold.take_sources()) == 2
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [
+            chunk({"content": "Hello"}),
+            Event(b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'),
+        ],
+        [
+            Event(b'{"choices": [{"message": {"content": "He"}}]}'),
+            Event(b'{"choices": [{"message": {"content": "Hello"}}]}'),
+        ],
+        [
+            Event(b'{"choices": [{"message": {"content": "Hel"}}]}'),
+            Event(b'{"choices": [{"message": {"content": "lo"}}]}'),
+        ],
+        [chunk({"text": "Hel"}), Event(b'{"choices": [{"delta": {}, "text": "lo"}]}')],
+        [
+            chunk({"content": False, "refusal": False, "reasoning": {}}),
+            chunk({"content": "Hello", "function_call": "none"}),
+        ],
+        [chunk({"content": "Hello"}), chunk({}, error={"code": "", "message": "", "type": None})],
+        [chunk({"content": "Hello"}), Event(b'{"choices": [], "usage": {}, "detail": {"cached": true}}')],
+        [Event(b'{"type": "status", "detail": "queued"}'), chunk({"content": "Hello"})],
+        [chunk({"content": "Hello"}), chunk({}, error={"code": 0, "message": "success"})],
+    ],
+)
+def test_what_can_only_mean_one_thing_is_read_once(events):
+    fold = folded(*events, chunk(finish="stop"), DONE, chunk(finish="stop"))
+    assert fold.text == "Hello"
+    assert fold.completion().choices[0].finish_reason == "stop"
+
+
+def test_events_of_other_names_tell_usage_and_sources():
+    fold = folded(
+        chunk({"content": "x"}, finish="stop"),
+        Event(b'{"usage": {"total_tokens": 3}}', b"usage"),
+        Event(b'{"citations": ["https://a.example"]}', b"citations"),
+    )
+    assert fold.completion().usage.total_tokens == 3
+    assert [source.url for source in fold.take_sources()] == ["https://a.example"]
+
+
+@pytest.mark.parametrize("top", [{"x_groq": {"usage": {"total_tokens": 3}}}, {}])
+def test_usage_in_other_places(top):
+    choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": "stop", "usage": {"total_tokens": 3}}
+    if top:
+        del choice["usage"]
+    fold = folded(Event(json.dumps({"choices": [choice], **top}).encode()))
+    assert fold.completion().usage.total_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking", "rest"),
+    [
+        ("<think>a</think>b", "a", "b"),
+        ("<think>a", "", "<think>a"),
+        ("a\n</think>\nb", "a", "b"),
+        ("a</think>\n\nb", "a", "b"),
+        ("It ends with </think>\nand goes on.", "", "It ends with </think>\nand goes on."),
+        ("~~~\n</think>\n~~~", "", "~~~\n</think>\n~~~"),
+        ("`x\n</think>`", "", "`x\n</think>`"),
+    ],
+)
+def test_thinking_in_a_text_that_is_whole(text, thinking, rest):
+    assert split_thinking(text, is_whole=True) == (thinking, rest)
+
+
+def test_a_tag_that_is_not_closed_is_thinking_while_more_may_come():
+    assert split_thinking("<think>a") == ("a", "")

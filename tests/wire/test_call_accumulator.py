@@ -36,7 +36,7 @@ def piece(name: str | None = None, arguments: Any = "", id: str | None = "a", in
         [piece("wea", "", None), piece("ther", "", None), piece(None, '{"x":1}', None)],
         [piece("wea", "", None), piece("weather", '{"x":1}', None)],
         [piece("weather", {"x": 1})],
-        [piece("weather", '{"x"', "1"), piece("weather", ":1}", "2"), piece("weather", "", "3")],
+        [piece("weather", '{"x"', "1"), piece("weather", ":1}", "2")],
         [piece("weather", '{"x":1}', 7), piece(None, "", 7)],  # type: ignore[arg-type]
     ],
 )
