@@ -123,15 +123,15 @@ class Source:
     end: int | None = None
 
 
-def read_cached_tokens(usage: Mapping[str, Any]) -> int | None:
-    """Return how many tokens of the prompt were read from a cache, 0 where nothing says so; None where it is no count.
+def read_cached_tokens(usage: Mapping[str, Any], missing: int | None = 0) -> int | None:
+    """Return how many tokens of the prompt were read from a cache, `missing` where nothing says so; None: no count.
 
-    OpenAI tells it in `prompt_tokens_details`, DeepSeek and proxies of Anthropic by names of their own.
+    OpenAI tells it in `prompt_tokens_details`; DeepSeek, Moonshot and proxies of Anthropic by names of their own.
     """
     details = usage.get("prompt_tokens_details")
     counts = [details.get("cached_tokens")] if isinstance(details, Mapping) else []
-    counts += [usage.get("cache_read_input_tokens"), usage.get("prompt_cache_hit_tokens")]
-    return next((read_count(count) for count in counts if count is not None), 0)
+    counts += [usage.get(name) for name in ("cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens")]
+    return next((read_count(count) for count in counts if count is not None), missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
