@@ -138,7 +138,9 @@ def gateway_reason(error: BaseException, key: str = "") -> str:
     except Exception:  # a body that was not read, or is no text
         text = ""
     try:
-        reason = error_message(_mask_value(json.loads(text), key)) or ""
+        said = _mask_value(json.loads(text), key)
+        reason = error_message(said) or ""
+        text = text if said else ""  # of `{}` there is nothing to tell
     except (ValueError, RecursionError):
         reason = ""
     return " ".join((reason or summarize(_mask_text(text, key)) or _mask_text(str(error), key)).split())

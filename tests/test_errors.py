@@ -165,3 +165,12 @@ def test_the_beginning_of_every_key_is_told():
     error = BadReply("Keys begin with 'ambrs-'.")
     annotate(error, base_url="https://a.example/v1", key=KEY)
     assert str(error) == "Keys begin with 'ambrs-'."
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", "null", '""', ""])
+def test_a_body_that_says_nothing_is_not_told(body):
+    response = httpx2.Response(403, text=body, request=httpx2.Request("POST", "https://a.example/v1"))
+    error = openai.PermissionDeniedError("no", response=response, body=None)
+    annotate(error, base_url="https://a.example/v1", key=KEY)
+    (note,) = error.__notes__
+    assert "administrator" in note
