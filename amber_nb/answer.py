@@ -37,8 +37,8 @@ __all__ = ["Answer"]
 T = TypeVar("T")
 S = TypeVar("S")
 _NOTICES = {
-    "cancelled": "stopped by the reader",
     "length": "cut off at the limit of tokens",
+    "cut": "cut off by the gateway",
     "content_filter": "cut off by the content filter",
 }
 
@@ -280,8 +280,10 @@ class Answer(Generic[T]):
         return [call["function"] for call in (self._message or {}).get("tool_calls", ())]
 
     def _notice(self) -> str | None:
-        ended = "the reply ended early" if not self.complete and self.finish_reason != "cancelled" else None
-        ended = ended or _NOTICES.get(finish_kind(self.finish_reason) or "")
+        if self.complete:  # also where the gateway says "cancelled": no reader did that
+            ended = _NOTICES.get(finish_kind(self.finish_reason) or "")
+        else:
+            ended = "stopped by the reader" if self.finish_reason == "cancelled" else "the reply ended early"
         return "; ".join(part for part in (self._holds(), ended) if part) or None
 
     def _holds(self) -> str:

@@ -251,8 +251,8 @@ def network_problem(error: Exception) -> str | None:
         reason = "holds no certificate" if isinstance(error, ssl.SSLError) else "names no file that can be read"
         return name and f"{name} {reason}. Set it to your company's CA file (.pem), or unset it."
     for name in (each for proxy in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY") for each in (proxy, proxy.lower())):
-        scheme = os.environ.get(name, "").partition("://")[0].lower()
-        if not os.environ.get(name) or scheme in ("http", "https"):
+        scheme, separator, _ = os.environ.get(name, "").lower().partition("://")
+        if not separator or scheme in ("http", "https"):  # without a scheme it is an address, too: proxy.corp:8080
             continue
         if scheme.startswith("socks"):
             return f"{name} names a SOCKS proxy, and for that a package is missing: pip install socksio."

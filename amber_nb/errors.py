@@ -123,8 +123,13 @@ def is_out_of_quota(error: BaseException) -> bool:
     return getattr(error, "status_code", None) == 429 and any(sign in words for sign in _QUOTA_SIGNS)
 
 
-def gateway_reason(error: BaseException) -> str:
-    """Return what the gateway says of a refusal, in one line, whatever form its body has; "" where it says nothing."""
+def gateway_reason(error: BaseException, key: str = "") -> str:
+    """Return what the gateway says of a refusal, in one line, whatever form its body has; "" where it says nothing.
+
+    Args:
+        error: the SDK's error.
+        key: to be masked, "" for none; before the text is shortened, since the piece of a key is secret, too.
+    """
     response = getattr(error, "response", None)
     if response is None:
         return ""
@@ -133,17 +138,19 @@ def gateway_reason(error: BaseException) -> str:
     except Exception:  # a body that was not read, or is no text
         text = ""
     try:
-        reason = error_message(json.loads(text)) or ""
+        said = _mask_value(json.loads(text), key)
+        reason = error_message(said) or ""
+        text = text if said else ""  # of `{}` there is nothing to tell
     except (ValueError, RecursionError):
         reason = ""
-    return " ".join((reason or summarize(text, _REASON_CHARS) or str(error)).split())[:_REASON_CHARS]
+    return " ".join((reason or summarize(_mask_text(text, key)) or _mask_text(str(error), key)).split())
 
 
 def _reason_note(error: BaseException, key: str) -> str | None:
     """Return a note with what the gateway said, where the SDK's message does not say it."""
     if not isinstance(getattr(error, "status_code", None), int):
         return None
-    reason = _mask_value(gateway_reason(error), key)
+    reason = _mask_text(gateway_reason(error, key), key)[:_REASON_CHARS]
     if not reason or reason in " ".join(str(error).split()):
         return None
     if reason.startswith("a web page"):
@@ -152,6 +159,8 @@ def _reason_note(error: BaseException, key: str) -> str | None:
 
 
 _REASON_CHARS = 300
+_KEY_PREFIX = "ambrs-"  # of every key, and no secret
+_MIN_PIECE = 6  # characters of the key that are masked where the rest of it was cut off
 _QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "budget_exceeded"}
 _UNKNOWN_HOST_SIGNS = ("Name or service not known", "nodename nor servname", "getaddrinfo", "resolution")
 _QUOTA_SIGNS = ("insufficient_quota", "exceeded your current quota", "check your plan and billing")
@@ -293,10 +302,25 @@ def _mask_error(error: BaseException, key: str) -> None:
 
 def _mask_value(value: Any, key: str) -> Any:
     if isinstance(value, str):
-        value = value.replace(key, MASK) if key else value
-        return replace_surrogates(value)  # which a kernel cannot send: the cell would fail without a message
+        return replace_surrogates(_mask_text(value, key))  # which a kernel cannot send: the cell would fail silently
     if isinstance(value, dict):
         return {name: _mask_value(item, key) for name, item in value.items()}
     if isinstance(value, list):
         return [_mask_value(item, key) for item in value]
     return value
+
+
+def _mask_text(text: str, key: str) -> str:
+    """Mask the key, and its beginning alone: a text that was shortened may hold a key without its end."""
+    if not key:
+        return text
+    text = text.replace(key, MASK)
+    shortest = max(_MIN_PIECE, len(_KEY_PREFIX) + 1) if key.startswith(_KEY_PREFIX) else _MIN_PIECE
+    if len(key) <= shortest or key[:shortest] not in text:
+        return text
+    first, *others = text.split(key[:shortest])
+    return MASK.join([first, *(_without_common_start(other, key[shortest:]) for other in others)])
+
+
+def _without_common_start(text: str, other: str) -> str:
+    return text[next((at for at, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), len(other)) :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
@@ -48,19 +49,33 @@ __all__ = [
 Message: TypeAlias = Mapping[str, Any]  # a message as the wire has it: role, content, …
 
 
-FinishKind: TypeAlias = Literal["stop", "length", "content_filter", "tool_calls", "error", "cancelled"]
-# What finish reasons say, in lower case, by other makers' words: those of Anthropic, Google, Mistral, Cohere, Bedrock,
-# Hugging Face and vLLM.
+FinishKind: TypeAlias = Literal["stop", "length", "content_filter", "tool_calls", "error", "cut"]
+# What finish reasons say, in whole words and in this order: those of Anthropic, Google, Mistral, Cohere, Bedrock,
+# DeepSeek, Zhipu, Hugging Face and vLLM. A reply that was cut is worth reading; a broken one is not.
 _FINISH_WORDS: dict[FinishKind, tuple[str, ...]] = {
-    "length": ("length", "max_token", "max_output", "max_completion", "token_limit", "context_window", "max_length"),
-    "content_filter": ("filter", "safety", "recitation", "blocklist", "prohibited", "spii", "guardrail", "moderation"),
-    "error": ("error", "malformed", "unexpected_tool", "insufficient"),
-    "tool_calls": ("tool", "function_call"),
+    "length": (
+        *("length", "max_token", "max_tokens", "max_output", "max_completion", "max_new", "token_limit"),
+        *("output_limit", "context_window", "context_limit", "error_limit"),
+    ),
+    "content_filter": (
+        *("filter", "filters", "filtered", "safety", "recitation", "blocklist", "prohibited", "spii", "guardrail"),
+        *("guardrails", "moderation", "sensitive", "toxic", "refusal", "model_armor"),
+    ),
+    "error": ("error", "errors", "errored", "failed", "failure", "malformed", "unexpected_tool", "insufficient"),
+    "cut": (
+        *("abort", "aborted", "cancel", "canceled", "cancelled", "timeout", "timed_out", "time_limit", "incomplete"),
+        *("interrupted", "truncated", "too_many_tool_calls"),
+    ),
+    "tool_calls": ("tool", "tools", "function_call"),
 }
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NOT_WORDS = re.compile(r"[\W_]+")
 
 
 def finish_kind(reason: str | None) -> FinishKind | None:
-    """Return what a finish reason says, whatever its spelling; None without one.
+    """Return what a finish reason of the wire says, whatever its spelling; None without one.
+
+    "cut" is a reply that ends early for another cause than its length: aborted, timed out, cancelled by the gateway.
 
     Example:
         >>> finish_kind("MAX_TOKENS"), finish_kind("end_turn"), finish_kind("content_filter: recitation")
@@ -68,10 +83,10 @@ def finish_kind(reason: str | None) -> FinishKind | None:
     """
     if not reason:
         return None
-    word = reason.lower().replace("-", "_").replace(" ", "_")
-    if word == "cancelled":
-        return "cancelled"
-    return next((kind for kind, words in _FINISH_WORDS.items() if any(each in word for each in words)), "stop")
+    words = f"_{_NOT_WORDS.sub('_', _CAMEL_CASE.sub('_', reason)).lower()}_".replace("_no_error", "")
+    return next(
+        (kind for kind, phrases in _FINISH_WORDS.items() if any(f"_{phrase}_" in words for phrase in phrases)), "stop"
+    )
 
 
 def read_count(value: object) -> int | None:
@@ -108,15 +123,15 @@ class Source:
     end: int | None = None
 
 
-def read_cached_tokens(usage: Mapping[str, Any]) -> int | None:
-    """Return how many tokens of the prompt were read from a cache, 0 where nothing says so; None where it is no count.
+def read_cached_tokens(usage: Mapping[str, Any], missing: int | None = 0) -> int | None:
+    """Return how many tokens of the prompt were read from a cache, `missing` where nothing says so; None: no count.
 
-    OpenAI tells it in `prompt_tokens_details`, DeepSeek and proxies of Anthropic by names of their own.
+    OpenAI tells it in `prompt_tokens_details`; DeepSeek, Moonshot and proxies of Anthropic by names of their own.
     """
     details = usage.get("prompt_tokens_details")
     counts = [details.get("cached_tokens")] if isinstance(details, Mapping) else []
-    counts += [usage.get("cache_read_input_tokens"), usage.get("prompt_cache_hit_tokens")]
-    return next((read_count(count) for count in counts if count is not None), 0)
+    counts += [usage.get(name) for name in ("cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens")]
+    return next((read_count(count) for count in counts if count is not None), missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,15 @@ import socket
 import ssl
 import threading
 
+import httpx2
 import openai
 import pytest
 import trustme
 
 from amber_nb import Amber
+from amber_nb.error_body import summarize
+from amber_nb.errors import BadReply, annotate
+from amber_nb.wire.models import read_models
 
 KEY = "ambrs-exampletoken"
 
@@ -175,3 +179,36 @@ def test_models_explains_too(gateway):
     with pytest.raises(openai.AuthenticationError) as info:
         Amber(base_url=gateway.base_url, api_key="wrong", max_retries=0).models()
     assert "does not accept the key" in info.value.__notes__[0]
+
+
+@pytest.mark.parametrize("length", [0, *range(176, 202), *range(276, 302), *range(476, 502)])
+@pytest.mark.parametrize("form", ['{{"error": {{"message": "{}"}}}}', "{}", '{{"detail": [{{"msg": "{}"}}]}}'])
+def test_no_piece_of_the_key_is_told_where_a_text_is_cut(length, form):
+    """The beginning of every key, which is no secret, may stay."""
+    said = form.format(f"{'x' * length} {KEY} is wrong")
+    request = httpx2.Request("POST", "https://a.example/v1")
+    refused = openai.BadRequestError("no", response=httpx2.Response(400, text=said, request=request), body=None)
+    unread = [BadReply(f"It says: {summarize(said, limit)}. No text had come.") for limit in (200, 500)]
+    with pytest.raises(BadReply) as no_list:
+        read_models(said.encode())
+    for error in (refused, *unread, no_list.value):
+        annotate(error, base_url="https://a.example/v1", key=KEY)
+        told = f"{error} {getattr(error, '__notes__', [])}"
+        assert "xxxx" in told or not length
+        assert KEY[:7] not in told
+        assert "ambrs-***" not in told
+
+
+def test_the_beginning_of_every_key_is_told():
+    error = BadReply("Keys begin with 'ambrs-'.")
+    annotate(error, base_url="https://a.example/v1", key=KEY)
+    assert str(error) == "Keys begin with 'ambrs-'."
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", "null", '""', ""])
+def test_a_body_that_says_nothing_is_not_told(body):
+    response = httpx2.Response(403, text=body, request=httpx2.Request("POST", "https://a.example/v1"))
+    error = openai.PermissionDeniedError("no", response=response, body=None)
+    annotate(error, base_url="https://a.example/v1", key=KEY)
+    (note,) = error.__notes__
+    assert "administrator" in note

@@ -19,6 +19,8 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from ..wire.thinking import split_thinking
+
 __all__ = [
     "Cell",
     "Occurrence",
@@ -42,6 +44,7 @@ _COMPARED = 400  # lines of a request that are compared
 _WIDE = 300  # characters of a line that are shown
 _MESSAGE_FIELDS = ("role", "content", "refusal", "tool_calls", "function_call", "name", "audio")
 _CALL_FIELDS = ("id", "type", "function", "custom")
+_TEXT_PARTS = ("text", "thinking", "reasoning")
 _BREAK = re.compile(r"(?<!\\)\\n")  # a line break as JSON writes it
 _DIFF_LINES = 80  # lines of a difference that are shown
 
@@ -95,9 +98,9 @@ def make_key(method: str, path: str, body: Any) -> RequestKey:
 
 
 def _without_own_fields(body: Any) -> Any:
-    """Return the body without what a model's own messages hold beside the documented fields.
+    """Return the body without what a model's own messages hold beside the documented fields, and without thinking.
 
-    These come from the replies before, and older recordings do not have them.
+    These come from the replies before: older recordings lack the fields, and have the thinking within the content.
     """
     messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(messages, list):
@@ -109,10 +112,22 @@ def _plain_message(message: Any) -> Any:
     if not isinstance(message, dict) or message.get("role") != "assistant":
         return message
     plain = {field: value for field, value in message.items() if field in _MESSAGE_FIELDS}
+    if "content" in plain:
+        plain["content"] = _plain_content(plain["content"])
     calls = message.get("tool_calls")
     if isinstance(calls, list) and all(isinstance(call, dict) for call in calls):
         plain["tool_calls"] = [{field: call[field] for field in _CALL_FIELDS if field in call} for call in calls]
     return plain
+
+
+def _plain_content(content: Any) -> Any:
+    """Return the text of a model's message without its thinking; content that holds anything else as it is."""
+    if isinstance(content, list):
+        if not all(isinstance(part, dict) and part.get("type") in _TEXT_PARTS for part in content):
+            return content
+        texts = [part.get("text") for part in content if part["type"] == "text"]
+        content = "".join(text for text in texts if isinstance(text, str))
+    return split_thinking(content)[1] if isinstance(content, str) else content
 
 
 def _drop_results(body: Any) -> Any:

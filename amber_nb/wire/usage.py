@@ -18,7 +18,7 @@ import httpx2
 import jiter
 
 from .. import clock
-from ..types import Charge, RequestRow, read_count, read_tokens
+from ..types import Charge, RequestRow, read_cached_tokens, read_tokens
 
 __all__ = ["UsageLog"]
 
@@ -126,22 +126,32 @@ class _Tap(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
     def end(self) -> None:
         self._row.latency_s = clock.monotonic() - self._row.started
-        pieces = [b"".join(self._kept)]
+        body = b"".join(self._kept)
         self._kept.clear()
         if self._blind:
             return
-        if self._streamed:
-            lines = [line for line in pieces[0].splitlines() if b'"usage"' in line or b'"model"' in line]
-            pieces = [line[5:].strip() for line in reversed(lines) if line.startswith(b"data:")]
-        for piece in pieces:
-            if _note(self._row, piece):
+        pieces = reversed(list(_telling_events(body))) if self._streamed else [(b"", body)]
+        for name, piece in pieces:
+            if _note(self._row, piece, name):
                 break
         if (charge := self._row.charge) is not None:
             names = dict.fromkeys(filter(None, (self._row.asked_model, self._row.model)))
             self._row.charge = replace(charge, models=tuple(names))
 
 
-def _note(row: RequestRow, data: bytes) -> bool:
+def _telling_events(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and data of the events that may hold a usage or a model's name."""
+    name = b""
+    for line in body.splitlines():
+        if not line:
+            name = b""
+        elif line.startswith(b"event:"):
+            name = line[6:].strip()
+        elif line.startswith(b"data:") and (name == b"usage" or b'"usage"' in line or b'"model"' in line):
+            yield name, line[5:].strip()
+
+
+def _note(row: RequestRow, data: bytes, event: bytes) -> bool:
     """Whether the row now has its usage and the model of the reply; an event that has the one may lack the other."""
     try:
         reply = jiter.from_json(data)
@@ -153,12 +163,21 @@ def _note(row: RequestRow, data: bytes) -> bool:
     named = isinstance(model, str) and model != ""
     if named:
         row.model = model
-    usage = reply.get("usage")
-    if row.total_tokens is not None or not isinstance(usage, dict):
+    usage = _find_usage(reply, event)
+    if row.total_tokens is not None or usage is None:
         return named and row.total_tokens is not None
     row.prompt_tokens, row.completion_tokens, row.total_tokens = read_tokens(usage)
-    details = usage.get("prompt_tokens_details")
-    row.cached_tokens = read_count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    row.cached_tokens = read_cached_tokens(usage, None)
     tier = reply.get("service_tier")
     row.charge = Charge(models=(), usage=usage, service_tier=tier if isinstance(tier, str) else None)
     return named and row.total_tokens is not None
+
+
+def _find_usage(reply: dict[str, Any], event: bytes) -> dict[str, Any] | None:
+    """Return the usage in a reply or an event: Groq has it in a field of its own, Moonshot in the choice."""
+    choices = reply.get("choices")
+    holders = [reply, reply.get("x_groq"), *(choices if isinstance(choices, list) else ())]
+    found = [usage for each in holders if isinstance(each, dict) and isinstance(usage := each.get("usage"), dict)]
+    if not found and event == b"usage" and "choices" not in reply:
+        return reply
+    return next(filter(None, found), found[0] if found else None)

@@ -305,3 +305,51 @@ def test_what_a_killed_process_left_cuts_the_file_once(tape):
     Cassette(tape).add(longer, dumps(longer), stale=[old])
     (kept,) = Cassette(tape).interactions
     assert kept.steps == longer.steps
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        "<think>Hm.</think>\n\nHello",
+        "Hm.\n</think>\n\nHello",
+        [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}],
+        [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Hello"}],
+    ],
+)
+def test_a_recording_from_when_thinking_went_back_still_plays(tape, old):
+    body = {"model": "azure/gpt-5.4", "stream": True, "stream_options": {"include_usage": True}}
+    assistant = {"role": "assistant", "content": old}
+
+    def exchange(messages, text):
+        request = {"method": "POST", "path": "/chat/completions", "n": 1, "messages": len(messages), "body": body}
+        choice = {"index": 0, "delta": {"content": text}, "finish_reason": "stop"}
+        return [
+            {"request": request},
+            *({"message": message} for message in messages),
+            {"response": {"t": 0.0, "status": 200, "headers": {"content-type": "text/event-stream"}}},
+            {"t": 0.0, "data": {"id": "c", "created": 1, "model": "m", "choices": [choice]}},
+            {"t": 0.0, "raw": "data: [DONE]\n\n"},
+            {"end": {"t": 0.0, "how": "whole"}},
+        ]
+
+    said = old if isinstance(old, str) else "Hello"
+    lines = [
+        {"amber_cassette": 1},
+        *exchange(user("Hi"), said),
+        *exchange([*user("Hi"), assistant, *user("And?")], "Good."),
+    ]
+    tape.parent.mkdir()
+    tape.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    amber = player(tape)
+    assert amber.ask("Hi").ask("And?").text == "Good."
+    with pytest.raises(CassetteMiss):
+        player(tape).ask([*user("Hi"), {"role": "assistant", "content": "Bye"}, *user("And?")])
+
+
+def test_pictures_in_a_model_s_message_still_tell_requests_apart():
+    def key(*parts):
+        body = {"model": "m", "messages": [{"role": "assistant", "content": list(parts)}]}
+        return fingerprint("POST", "/chat/completions", json.dumps(body).encode()).exact
+
+    text = {"type": "text", "text": "Hello"}
+    assert key(text, {"type": "image_url", "image_url": {"url": "https://a.example"}}) != key(text)

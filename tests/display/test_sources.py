@@ -8,6 +8,8 @@ from amber_nb.display import sources_html, sources_text
 from amber_nb.types import Source
 from amber_nb.wire.sources import read_sources
 
+A, B = "https://a.example", "https://b.example"
+
 
 def reply(**fields):
     message = {"role": "assistant", "content": "x", **fields.pop("message", {})}
@@ -34,6 +36,33 @@ def url_citation(**fields):
         (reply(message={"content": [{"sources": ["no source"]}]}), []),
         (reply(citations=[None, 5, {}, {"url": 5}, ""]), []),
         (reply(citations="https://a.example"), []),
+        (
+            reply(
+                message={"content": [{"type": "text", "text": "x", "annotations": [url_citation(url=A, title="T")]}]}
+            ),
+            [("T", A)],
+        ),
+        (
+            reply(message={"content": [{"type": "tool_reference", "tool": "web_search", "title": "T", "url": A}]}),
+            [("T", A)],
+        ),
+        (reply(message={"content": [{"type": "tool_reference", "source": "a search"}, "x", None]}), []),
+        (reply(message={"content": [{"type": "text", "text": "x", "title": "no source", "url": A}]}), []),
+        (
+            reply(message={"provider_specific_fields": {"citations": [[{"document_title": "D"}], [{"url": A}], None]}}),
+            [("D", None), (None, A)],
+        ),
+        (reply(message={"provider_specific_fields": {"citation": {"title": "T", "url": A}}}), [("T", A)]),
+        (reply(citations={"1": {"title": "T", "url": A}, "[2]": A}), [("T", A), (None, A)]),
+        (reply(citations={"title": "T", "url": A}), [("T", A)]),
+        (reply(references={"found": {"citations": [A]}}), [(None, A)]),
+        (
+            reply(sources=[{"source": {"name": "a search"}, "metadata": [{"source": A, "title": "T"}, {"source": B}]}]),
+            [("T", A), (None, B)],
+        ),
+        (reply(sources=[{"source": {"name": "Page"}, "metadata": [{"source": A}, {"source": A}]}]), [("Page", A)]),
+        (reply(sources=[{"source": {"name": "a.pdf"}, "metadata": [{"source": "a.pdf"}, 5]}]), [("a.pdf", None)]),
+        (reply(citations=[[[[[[[A]]]]]]]), []),
     ],
 )
 def test_sources_are_read_in_the_forms_of_gateways(completion, sources):

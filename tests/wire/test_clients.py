@@ -227,6 +227,7 @@ def test_live_keeps_the_sdks_own_transport_and_proxies(monkeypatch, elsewhere):
         ("SSL_CERT_FILE", "/no/such/file.pem", "SSL_CERT_FILE names no file"),
         ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE holds no certificate"),
         ("HTTPS_PROXY", "ftp://user:secret@proxy", "HTTPS_PROXY is no proxy's address"),
+        ("HTTPS_PROXY", " http://user:secret@proxy", "HTTPS_PROXY is no proxy's address"),
         ("all_proxy", "socks5://user:secret@proxy", "all_proxy names a SOCKS proxy.*socksio"),
     ],
 )
@@ -238,3 +239,12 @@ def test_a_wrong_setting_of_the_network_is_named_without_its_value(monkeypatch, 
         amber.ask("?")
     assert "secret" not in str(raised.value)
     assert value not in str(raised.value)
+
+
+@pytest.mark.parametrize("valid", ["proxy.corp:8080", "http://proxy.corp:8080", "user:secret@proxy.corp", "10.0.0.1"])
+def test_a_proxy_without_a_scheme_is_not_blamed_for_another(monkeypatch, valid):
+    monkeypatch.setenv("HTTPS_PROXY", valid)
+    monkeypatch.setenv("ALL_PROXY", "ftp://x")
+    amber = Amber(base_url="https://gateway.invalid/v1", api_key="ambrs-0123456789", mode="live")
+    with pytest.raises(ConfigError, match=r"^ALL_PROXY is no proxy's address"):
+        amber.ask("?")

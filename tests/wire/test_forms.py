@@ -228,6 +228,8 @@ KINDS = {
     ),
     "cut by another word": Kind(SAID, HELLO, notice("limit of tokens"), finish="MAX_TOKENS"),
     "filtered by another word": Kind(SAID, HELLO, notice("content filter"), finish="SAFETY"),
+    "cut by the gateway": Kind(SAID, HELLO, notice("[cut off by the gateway]"), finish="abort"),
+    "cancelled, and not by the reader": Kind(SAID, HELLO, notice("[cut off by the gateway]"), finish="cancelled"),
     "an end by another word": Kind(SAID, HELLO, content, finish="end_turn"),
 }
 
