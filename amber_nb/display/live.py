@@ -92,6 +92,7 @@ class NotebookDisplay:
         self._text_at = self._began  # when the last text came
         self._shown = (0, 0)  # characters of text and ended tool calls in the snapshot
         self._settled = False
+        self._final: Mapping[str, str] | None = None  # the settled form, once it is in the output
         self._lock = threading.RLock()  # around updates of the output, so that the settled form is the last
         self._handle: Any = None
         self._session = kernel.session_id()
@@ -249,11 +250,14 @@ class NotebookDisplay:
         """Put the settled form in the output, and end the live view; return False where there is no output for it."""
         NotebookDisplay._open.pop(self, None)
         comm.snapshots.close(self)
-        with self._lock:
-            self._settled = True
-            if self._handle is not None:
-                self._handle.update(dict(bundle), raw=True)
-        self._answer.close(bundle)
+        try:
+            with self._lock:
+                self._settled = True
+                if self._handle is not None and self._final is None:  # what settles it after an interrupt has less
+                    self._handle.update(dict(bundle), raw=True)
+                    self._final = bundle
+        finally:
+            self._answer.close(self._final or bundle)
         return self._handle is not None
 
 

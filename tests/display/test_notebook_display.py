@@ -248,6 +248,29 @@ def test_the_answer_is_closed_when_it_settles(page):
     assert shown._answer.closed == page.shown[0]
 
 
+@pytest.mark.parametrize("at", ["update", "close"])
+def test_an_interrupt_while_it_settles_leaves_nothing_open(page, monkeypatch, at):
+    shown = opened()
+    whole, text = ({"text/html": each, "text/plain": each} for each in ("whole", "text"))
+    target = shown._handle if at == "update" else shown._answer
+    before = getattr(target, at)
+
+    def interrupt(*arguments, **_):
+        monkeypatch.setattr(target, at, before)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(target, at, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        shown.settle(whole)
+    if at == "update":
+        assert shown._answer.closed == whole
+    shown.settle(text)
+    expected = text if at == "update" else whole  # what is in the output already is not replaced by less
+    assert page.shown == [expected]
+    assert shown._answer.closed == expected
+    assert live.NotebookDisplay._open == {}
+
+
 def test_a_refresh_that_is_under_way_does_not_replace_the_settled_form(page, monkeypatch):
     shown = opened()
 
