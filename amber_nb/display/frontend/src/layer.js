@@ -46,7 +46,7 @@ const OVER = "amber-over";
 // Where outputs are: JupyterLab and Notebook 7, nbclassic, Voilà.
 const OUTPUTS = ".jp-OutputArea-output, .output_subarea, .jp-RenderedHTML";
 
-class Layer {
+export class Layer {
   /** @param {Model} model @param {Document} doc */
   constructor(model, doc) {
     this.model = model;
@@ -205,9 +205,11 @@ class Layer {
 
   /**
    * What stands in a cell that was deleted ends, an answer whose output was cleared is put back, and with it what waits
-   * for the reader; that a settled answer was settled may have been lost on the way.
+   * for the reader; that a settled answer was settled may have been lost on the way. And a hook that another layer on
+   * this page drew over is free when that layer goes.
    */
   look() {
+    if (this.items.size) this.draw(this.doc.body);
     const silent = performance.now() - this.heard > SILENT;
     for (const item of this.items.values()) {
       if (silent && item instanceof LiveAnswer && !item.ended) item.ask();

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { Layer } from "../src/layer.js";
+import { LiveItem } from "../src/live_item.js";
+
+const ID = "0".repeat(32);
+const opened = [];
+
+globalThis.MutationObserver = class {
+  observe() {}
+  disconnect() {}
+};
+globalThis.cancelAnimationFrame = () => {};
+
+afterEach(() => opened.splice(0).forEach((layer) => layer.dispose()));
+
+/** An element of an output, with this much of the DOM. */
+function element(doc, ...classes) {
+  const kids = [];
+  const names = new Set(classes);
+  const el = {
+    ownerDocument: doc,
+    isConnected: true,
+    kids,
+    classList: { contains: (name) => names.has(name), add: (name) => names.add(name), remove: (name) => names.delete(name) },
+    querySelectorAll: () => [],
+    closest: () => el,
+    contains: (other) => kids.includes(other),
+    append: (kid) => kids.includes(kid) || kids.push(kid),
+    remove() {},
+    listeners: {},
+    addEventListener: (type, listener) => (el.listeners[type] = listener),
+  };
+  return el;
+}
+
+function page(...hosts) {
+  const doc = { hidden: false, createElement: () => element(doc) };
+  doc.body = element(doc);
+  doc.activeElement = doc.body;
+  hosts = hosts.map((id) => element(doc, "amber-hook", `amber-live-${id}`));
+  doc.body.querySelectorAll = () => hosts;
+  return { doc, hosts };
+}
+
+/** A layer, what it has sent, and what its model hears. */
+function layerOn(doc, documents = {}) {
+  const sent = [];
+  let hear;
+  const model = { get: () => null, send: (message) => sent.push(message), on: (_, callback) => (hear = callback), off() {} };
+  const layer = new Layer(model, doc);
+  Object.assign(layer.documents, { find: () => [], hooks: () => [], ...documents });
+  opened.push(layer);
+  return { layer, sent, hear: (message) => hear(message) };
+}
+
+/** @param {Layer} layer */
+function add(layer, number = 1) {
+  const item = new LiveItem(ID, (message) => layer.send({ a: number, ...message }));
+  layer.items.set(number, item);
+  return item;
+}
+
+test("a layer draws what another one on the page has left", () => {
+  const { doc, hosts } = page(ID);
+  const [first, second] = [layerOn(doc).layer, layerOn(doc).layer];
+  const [one, other] = [add(first), add(second)];
+  first.draw(doc.body);
+  second.draw(doc.body);
+  assert.deepEqual([one.views.length, other.views.length], [1, 0]);
+  second.look();
+  assert.equal(other.views.length, 0);
+  first.dispose();
+  second.look();
+  assert.equal(other.views.length, 1);
+  assert.ok(hosts[0].classList.contains("amber-drawn"));
+});
