@@ -75,3 +75,50 @@ test("a layer draws what another one on the page has left", () => {
   assert.equal(other.views.length, 1);
   assert.ok(hosts[0].classList.contains("amber-drawn"));
 });
+
+/** An element in a view that has been given the focus, and whose host has gone; what gets the focus then. */
+function focusedView(doc, decides) {
+  const item = new LiveItem(ID, () => {});
+  const host = element(doc);
+  item.drawOver(host);
+  const focused = [];
+  const inner = (name, card) => ({
+    ownerDocument: doc,
+    isConnected: true,
+    matches: (selector) => selector === ".amber-decision" && decides,
+    closest: () => card,
+    focus: () => focused.push(name),
+  });
+  const target = inner("button", inner("card"));
+  const { listeners } = item.views[0].over;
+  doc.activeElement = target;
+  listeners.focusin({ target });
+  return { item, host, target, focused, leave: (relatedTarget = null) => listeners.focusout({ target, relatedTarget }) };
+}
+
+test("the focus that went with its element comes back, though never onto a button that decides", async () => {
+  for (const decides of [false, true]) {
+    const { doc } = page();
+    const { item, host, target, focused, leave } = focusedView(doc, decides);
+    leave();
+    host.isConnected = target.isConnected = false;
+    doc.activeElement = doc.body;
+    await Promise.resolve();
+    item.drawOver(element(doc));
+    assert.deepEqual(focused, [decides ? "card" : "button"]);
+  }
+});
+
+test("the focus that the reader has taken away by a click does not jump back; a window that is left keeps it", async () => {
+  for (const [active, expected] of [["body", []], ["window", ["button"]]]) {
+    const { doc } = page();
+    const { item, host, focused, leave } = focusedView(doc, false);
+    if (active === "body") doc.activeElement = doc.body;
+    leave();
+    await Promise.resolve();
+    host.isConnected = false;
+    doc.activeElement = doc.body;
+    item.drawOver(element(doc));
+    assert.deepEqual(focused, expected);
+  }
+});
