@@ -82,6 +82,17 @@ class LiveItem:
         """Have another layer draw it."""
         self._layer = layer
 
+    def join(self) -> None:
+        """Have the layer of the kernel draw it from now on, whatever layer that is by now."""
+        with _lock:
+            layer = live_layer()
+            if layer is not self._layer:
+                self.number = layer.next_number()
+                self.move_to(layer)
+            layer.add(self)
+        if layer.can_send:
+            self.open()
+
     def open(self) -> None:
         """Announce it to the pages."""
         self._post({"open": self.announcement})
@@ -101,9 +112,11 @@ class LiveItem:
     def close(self, bundle: Mapping[str, str]) -> None:
         """Send nothing any more; the output holds the settled form. May be called again, and from any thread."""
         self.detach()
-        with _lock:
+        with _lock:  # around both: another layer may take all items over
             layer = self._layer
-        layer.close_item(self, bundle)
+            was_open = layer.remove(self, bundle)
+        if was_open:
+            layer.end_item(self)
 
     def detach(self) -> None:
         """Send nothing any more."""
@@ -161,8 +174,7 @@ class LiveAnswer(LiveItem):
         self._rich_text = RichText(self._stream.send)
         self.calls = ToolInspector(lambda message: self._post({"c": message}), self.layer) if tools else None
         comm.scheduler.open(self._stream)
-        with _lock:
-            self._layer.add(self)
+        self.join()
 
     def move_to(self, layer: LiveLayer) -> None:
         """Have another layer draw it."""
@@ -317,8 +329,10 @@ class LiveLayer(comm.LiveWidget):
     def close(self) -> None:
         """Take the layer off all pages; the answers that it draws stay as they are in the document."""
         comm.scheduler.close(self)
-        with _lock:
-            items, self.items = list(self.items.values()), {}
+        items: list[LiveItem] = []
+        if self.items:  # the collector may call this anywhere: without items, it waits for no lock
+            with _lock:
+                items, self.items = list(self.items.values()), {}
         for item in items:
             item.detach()
         super().close()
@@ -329,32 +343,34 @@ class LiveLayer(comm.LiveWidget):
         return self._number
 
     def add(self, item: LiveItem) -> None:
-        """Announce an item to the pages that are there; others get it when they come."""
+        """Draw an item from now on; its own `join` announces it."""
         if not self._is_busy():
             self._heard_at = clock.monotonic()  # nothing was asked of the pages before
         self.items[item.number] = item
-        if self.can_send:
-            item.open()
         if item.is_busy:
             self.next_at = clock.monotonic() + PING_S  # never before a text
             comm.scheduler.open(self)
             comm.scheduler.notify(self)
 
-    def close_item(self, item: LiveItem, bundle: Mapping[str, str]) -> None:
-        """Keep the settled form of an item for documents that hold an older one."""
+    def remove(self, item: LiveItem, bundle: Mapping[str, str]) -> bool:
+        """Keep the settled form of an item for documents that hold an older one; return False if it is not drawn."""
         with _lock:
             if self.items.pop(item.number, None) is None:
-                return
+                return False
             size = sum(map(len, bundle.values()))
             self._settled[item.id] = (dict(bundle), size)
             self._kept_bytes += size
             while self._kept_bytes > MAX_KEPT_BYTES:
                 self._kept_bytes -= self._settled.popitem(last=False)[1][1]
-            is_idle = not self._is_busy()
+            return True
+
+    def end_item(self, item: LiveItem) -> None:
+        """Tell the pages that a removed item is settled, and ask them no more where nothing else goes on."""
         if self.can_send:
             item.end()
-        if is_idle:
-            comm.scheduler.close(self)
+        with _lock:  # an answer may have begun since
+            if not self._is_busy():
+                comm.scheduler.close(self)
 
     def _is_busy(self) -> bool:
         return any(item.is_busy for item in list(self.items.values()))

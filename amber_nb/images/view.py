@@ -118,7 +118,7 @@ class ImageView(LiveItem):
         self._finished = False
         self._revision = self._shown_revision = 0  # of the list; of that in the outputs
         self.next_at = self._began + _HELLO_S
-        self.layer.add(self)
+        self.join()
         self._plan_update()
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import fakecomm
 import pytest
-from patience import until
+from patience import PATIENCE_S, until
 from virtual_clock import VirtualClock
 
 from amber_nb.display import comm as comms
@@ -267,6 +267,60 @@ def test_answers_come_and_go_in_many_threads(comms_made: list[Comm]) -> None:
     assert layer is not None
     assert layer.items == {}
     assert layer._kept_bytes == sum(size for _, size in layer._settled.values()) <= MAX_KEPT_BYTES
+
+
+def test_an_answer_that_begins_while_another_ends_is_still_asked_about(
+    clock: VirtualClock, comm: Comm, comms_made: list[Comm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comms.scheduler._thread = threading.current_thread()  # none is started: the test sends what is due
+    comm.hear({"hello": 1})
+    first = LiveAnswer(title="m", on_stop=lambda: None)
+    later: list[LiveAnswer] = []
+    monkeypatch.setattr(first, "end", lambda: later.append(LiveAnswer(title="m", on_stop=lambda: None)))
+    first.close(BUNDLE)
+    send_due(clock, 2 * PING_S)
+    assert any("ping" in content for content in comm.contents())
+    later[0].close(BUNDLE)
+
+
+def test_an_answer_whose_layer_was_replaced_while_it_was_made_is_drawn_by_the_new_one(
+    comm: Comm, comms_made: list[Comm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comm.hear({"hello": 1})
+    made = comms.DeltaStream
+
+    def replace_layer(*arguments: Any, **settings: Any) -> comms.DeltaStream:
+        LiveLayer.current._open_anew()
+        return made(*arguments, **settings)
+
+    monkeypatch.setattr(comms, "DeltaStream", replace_layer)
+    answer = LiveAnswer(title="m", tools=True, on_stop=lambda: None)
+    assert LiveLayer.current is answer.layer is answer.calls.pages
+    assert LiveLayer.current.items == {answer.number: answer}
+    comms_made[-1].hear({"hello": 1})
+    assert any("open" in content for content in comms_made[-1].contents())
+    answer.close(BUNDLE)
+    assert LiveLayer.current.items == {}
+
+
+def test_an_answer_that_ends_as_its_layer_is_replaced_stays_in_neither(
+    comm: Comm, comms_made: list[Comm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comm.hear({"hello": 1})
+    answer = LiveAnswer(title="m", on_stop=lambda: None)
+    first, going, remove = answer.layer, threading.Event(), LiveLayer.remove
+
+    def remove_late(layer: LiveLayer, item: LiveAnswer, bundle: dict[str, str]) -> bool:
+        other = threading.Thread(target=lambda: (going.set(), first._open_anew()))
+        other.start()
+        going.wait(PATIENCE_S)
+        other.join(0.05)  # it waits for the lock
+        return remove(layer, item, bundle)
+
+    monkeypatch.setattr(LiveLayer, "remove", remove_late)
+    answer.close(BUNDLE)
+    until(lambda: LiveLayer.current is not first)
+    assert LiveLayer.current.items == first.items == {}
 
 
 def test_what_is_kept_is_bound_and_the_oldest_goes_first(comm: Comm) -> None:
