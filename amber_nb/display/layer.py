@@ -6,7 +6,7 @@ in this kernel:
 
     page → kernel   {"hello": 1}                  a page has the layer
                     {"stale": [id]}               these hooks stand in its documents
-                    {"here": 1}                   the answer to a ping
+                    {"here": [id]}                the answer to a ping: the page holds these items, drawn or in its documents
                     {"a": a, "s": …}              of the text's view: comm.py, rich_text.py; `drawn`: it is on the page
                     {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
                     {"a": a, "i": …}              of the images' view: ../images/view.py
@@ -58,6 +58,7 @@ class LiveItem:
 
     Attributes:
         hook: the class of the elements that pages draw it over.
+        held_at: when a page last said that it holds it.
         is_busy: whether something goes on without the reader: then the pages are asked for signs of life.
     """
 
@@ -69,6 +70,7 @@ class LiveItem:
         self.announcement = {"id": self.id, **announcement}
         self._began = clock.monotonic()
         self._context = contextvars.copy_context()
+        self.held_at = self._began
         with _lock:
             self._layer = layer = live_layer()
             self.number = layer.next_number()
@@ -77,6 +79,11 @@ class LiveItem:
     def layer(self) -> LiveLayer:
         """The layer that draws it."""
         return self._layer
+
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds no page has said that it holds it: those of another notebook do not."""
+        return clock.monotonic() - self.held_at
 
     def move_to(self, layer: LiveLayer) -> None:
         """Have another layer draw it."""
@@ -281,11 +288,6 @@ class LiveLayer(comm.LiveWidget):
         return super().can_send or self._retry_s is not None
 
     @property
-    def silent_s(self) -> float:
-        """For how many seconds no page has given a sign of life."""
-        return clock.monotonic() - self._heard_at
-
-    @property
     def age_s(self) -> float:
         """For how many seconds pages have been able to have it."""
         return clock.monotonic() - self._opened_at
@@ -391,6 +393,10 @@ class LiveLayer(comm.LiveWidget):
             LiveLayer.was_greeted, self._retry_s = True, None
             for item in list(self.items.values()):
                 item.announce()
+        held = content.get("here")
+        for item in list(self.items.values()) if isinstance(held, list) else ():
+            if item.id in held:
+                item.held_at = self._heard_at
         stale = content.get("stale")
         for item_id in stale if isinstance(stale, list) else ():
             self._heal(item_id)
@@ -400,6 +406,7 @@ class LiveLayer(comm.LiveWidget):
         if isinstance(number, int):
             target = self.items.get(number)
             if target is not None:
+                target.held_at = self._heard_at
                 target.receive(content, buffers)
             else:  # that it was settled has not arrived
                 self.post({"a": number, "end": 1})

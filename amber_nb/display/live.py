@@ -234,8 +234,8 @@ class NotebookDisplay:
 
     @property
     def silent_s(self) -> float:
-        """For how many seconds no page has given a sign of life."""
-        return self._answer.layer.silent_s
+        """For how many seconds no page that holds it has given a sign of life."""
+        return self._answer.silent_s
 
     def is_seen(self, index: int) -> bool:
         """Return whether a page has shown the card of this call and said so."""

@@ -348,13 +348,26 @@ def test_a_page_that_answers_keeps_its_layer(clock: VirtualClock, comm: Comm, co
     answer = LiveAnswer(title="m", on_stop=lambda: None)
     for _ in range(10):
         send_due(clock, PING_S)
-        comm.hear({"here": 1})
+        comm.hear({"here": [answer.id]})
     assert sum("ping" in content for content in comm.contents()) >= 9
     assert len(comms_made) == 1
     answer.close(BUNDLE)
     pings = sum("ping" in content for content in comm.contents())
     send_due(clock, 60)
     assert sum("ping" in content for content in comm.contents()) == pings  # nothing is open
+
+
+def test_a_page_that_does_not_hold_an_answer_is_no_sign_that_another_does(clock: VirtualClock, comm: Comm) -> None:
+    comm.hear({"hello": 1})
+    kept, lost = (LiveAnswer(title="m", on_stop=lambda: None) for _ in range(2))
+    for here in ([kept.id], 1, [1, None, kept.id]):
+        clock.advance(PING_S)
+        comm.hear({"here": here})
+    assert (kept.silent_s, lost.silent_s) == (0, 3 * PING_S)
+    comm.hear({"a": lost.number, "s": {"drawn": 1}})
+    assert lost.silent_s == 0
+    for answer in (kept, lost):
+        answer.close(BUNDLE)
 
 
 def test_where_no_page_answers_the_layer_is_opened_anew(

@@ -24,7 +24,6 @@ class Layer:
         self.hello = threading.Event()
         self.hears = self.can_listen = True
         self.was_greeted = self.has_drawn = False
-        self.silent_s = 0.0
 
     def listen(self):
         return self.can_listen

@@ -102,7 +102,7 @@ export class Layer {
     const { a, open, end, ping, heal, data } = message;
     this.answered = true;
     this.heard = performance.now();
-    if (ping) this.send({ here: 1 });
+    if (ping) this.send({ here: this.held() });
     if (typeof heal === "string" && data) this.documents.replace(heal, data);
     if (typeof a !== "number") return;
     if (open && !this.items.has(a)) this.open(a, open);
@@ -110,6 +110,12 @@ export class Layer {
     if (!item) return;
     item.receive(message, buffers);
     if (end) this.settle(a, item);
+  }
+
+  /** The ids of the items that this page holds: drawn, or in a document, of which it may show another part. */
+  held() {
+    const stand = new Set(this.documents.hooks());
+    return [...this.items.values()].filter((item) => item.isDrawn || stand.has(item.id)).map(({ id }) => id);
   }
 
   /** @param {number} number @param {Announcement} announcement */

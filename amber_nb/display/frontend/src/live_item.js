@@ -28,6 +28,11 @@ export class LiveItem {
     this.views = [];
   }
 
+  /** Whether a view of it is on the page. */
+  get isDrawn() {
+    return this.views.some(({ host }) => host.isConnected);
+  }
+
   /** Handle a message of the kernel. @param {any} _message @param {DataView[]} _buffers */
   receive(_message, _buffers) {}
 

@@ -76,6 +76,19 @@ test("a layer draws what another one on the page has left", () => {
   assert.ok(hosts[0].classList.contains("amber-drawn"));
 });
 
+test("a page answers a ping with the items that it holds, drawn or in a document", () => {
+  const { doc } = page(ID);
+  const [other, away] = ["1".repeat(32), "2".repeat(32)];
+  const { layer, sent, hear } = layerOn(doc, { hooks: () => [other] });
+  [ID, other, away].forEach((id, i) => layer.items.set(i, new LiveItem(id, () => {})));
+  layer.draw(doc.body);
+  hear({ ping: 1 });
+  assert.deepEqual(sent.at(-1), { here: [ID, other] });
+  doc.hidden = true; // a reader who looks at another tab comes back
+  hear({ ping: 1 });
+  assert.deepEqual(sent.at(-1), { here: [ID, other] });
+});
+
 /** An element in a view that has been given the focus, and whose host has gone; what gets the focus then. */
 function focusedView(doc, decides) {
   const item = new LiveItem(ID, () => {});
