@@ -301,7 +301,7 @@ class LiveLayer(comm.LiveWidget):
             is_lost = now - self._heard_at > SILENT_S
         else:
             is_lost = self._retry_s is not None and now - self._opened_at > self._retry_s
-        if is_lost:
+        if is_lost and not _pages_are_deaf():
             # The page was loaded again while a cell blocks: it cannot ask for the layer, but draws a new one.
             self._open_anew()
             return None
@@ -421,6 +421,11 @@ class LiveLayer(comm.LiveWidget):
                 bundle = item.snapshot()
         if bundle is not None:
             self.post({"heal": item_id, "data": bundle})
+
+
+def _pages_are_deaf() -> bool:
+    """Return whether no known page is heard while a cell runs: then that it gives no sign of life says nothing."""
+    return bool(comm.page_sessions) and not any(list(comm.page_sessions.values()))
 
 
 def live_layer() -> LiveLayer:

@@ -395,6 +395,24 @@ def test_where_no_page_answers_the_layer_is_opened_anew(
     answer.close(BUNDLE)
 
 
+@pytest.mark.parametrize(("sessions", "opened"), [({"a": False}, 1), ({"a": False, "b": True}, 2), ({}, 2)])
+def test_a_page_that_cannot_be_heard_keeps_its_layer(
+    clock: VirtualClock,
+    comm: Comm,
+    comms_made: list[Comm],
+    monkeypatch: pytest.MonkeyPatch,
+    sessions: dict[str, bool],
+    opened: int,
+) -> None:
+    comms.scheduler._thread = threading.current_thread()
+    monkeypatch.setattr(comms, "page_sessions", sessions)
+    comm.hear({"hello": 1})
+    answer = LiveAnswer(title="m", on_stop=lambda: None)
+    send_due(clock, SILENT_S + PING_S + 1)
+    assert len(comms_made) == opened
+    answer.close(BUNDLE)
+
+
 def test_the_strip_of_images_is_built_as_the_settled_one(comm: Comm) -> None:
     image = SentImage(
         name="a\u202e$1.png",
