@@ -54,6 +54,8 @@ export class Layer {
     this.documents = new Documents(model.widget_manager, () => this.write(), () => this.end(), () => this.dispose());
     /** @type {Map<number, LiveItem>} */
     this.items = new Map();
+    /** @type {Map<string, LiveItem>} settled, with no output to hold that, by their ids */
+    this.cleared = new Map();
     /** @type {Set<Element>} added to the page, not yet looked at */
     this.added = new Set();
     this.frame = 0;
@@ -103,13 +105,21 @@ export class Layer {
     this.answered = true;
     this.heard = performance.now();
     if (ping) this.send({ here: this.held() });
-    if (typeof heal === "string" && data) this.documents.replace(heal, data);
+    if (typeof heal === "string" && data) this.heal(heal, data);
     if (typeof a !== "number") return;
     if (open && !this.items.has(a)) this.open(a, open);
     const item = this.items.get(a);
     if (!item) return;
     item.receive(message, buffers);
     if (end) this.settle(a, item);
+  }
+
+  /** @param {string} id @param {Record<string, string>} data */
+  heal(id, data) {
+    const item = this.cleared.get(id);
+    this.cleared.delete(id);
+    if (item && data["text/html"] && !this.documents.holds(data)) this.documents.putBack(/** @type {LiveAnswer} */ (item));
+    this.documents.replace(id, data);
   }
 
   /** The ids of the items that this page holds: drawn, or in a document, of which it may show another part. */
@@ -134,14 +144,18 @@ export class Layer {
 
   /**
    * The kernel has sent the settled form. Where the page does not show it by itself, as in an Output widget, a moved cell
-   * or a page that was loaded again, it is asked for and put into the document.
+   * or a page that was loaded again, it is asked for and put into the document; also where the output was cleared just
+   * before, so that the settled form reached none.
    * @param {number} number @param {LiveItem} item
    */
   settle(number, item) {
+    if (item.ended) return;
     item.ended = true;
+    const cleared = item.isCleared(this.documents); // now: what is cleared from here on, the reader's code wants so
     setTimeout(() => {
       if (this.disposed) return;
-      if (this.documents.find(item.id).length) this.send({ heal: item.id });
+      if (cleared) this.cleared.set(item.id, item);
+      if (cleared || this.documents.find(item.id).length) this.send({ heal: item.id });
       this.remove(number, item);
     }, SETTLE);
   }

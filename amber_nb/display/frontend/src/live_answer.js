@@ -138,6 +138,11 @@ export class LiveAnswer extends LiveItem {
   }
 
   /** @param {Documents} documents */
+  isCleared(documents) {
+    return documents.lacks(this);
+  }
+
+  /** @param {Documents} documents */
   leave(documents) {
     if (!documents.putBack(this)) this.stop();
   }

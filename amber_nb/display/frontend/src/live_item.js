@@ -54,6 +54,11 @@ export class LiveItem {
     return false;
   }
 
+  /** Whether its output was cleared away before it was settled. @param {Documents} _documents */
+  isCleared(_documents) {
+    return false;
+  }
+
   /** The document has lacked it for a while. @param {Documents} _documents */
   leave(_documents) {}
 

@@ -44,12 +44,12 @@ function page(...hosts) {
 }
 
 /** A layer, what it has sent, and what its model hears. */
-function layerOn(doc, documents = {}) {
+function layerOn(doc, documents = {}, manager = undefined) {
   const sent = [];
   let hear;
-  const model = { get: () => null, send: (message) => sent.push(message), on: (_, callback) => (hear = callback), off() {} };
+  const model = { widget_manager: manager, get: () => null, send: (message) => sent.push(message), on: (_, callback) => (hear = callback), off() {} };
   const layer = new Layer(model, doc);
-  Object.assign(layer.documents, { find: () => [], hooks: () => [], ...documents });
+  Object.assign(layer.documents, documents);
   opened.push(layer);
   return { layer, sent, hear: (message) => hear(message) };
 }
@@ -87,6 +87,71 @@ test("a page answers a ping with the items that it holds, drawn or in a document
   doc.hidden = true; // a reader who looks at another tab comes back
   hear({ ping: 1 });
   assert.deepEqual(sent.at(-1), { here: [ID, other] });
+});
+
+/** A notebook with one cell, as a widget's manager leads to it. */
+function notebook(...htmls) {
+  const outputs = htmls.map((html) => ({ data: { "text/html": html } }));
+  const list = {
+    get length() {
+      return outputs.length;
+    },
+    get: (i) => ({ ...outputs[i], toJSON: () => outputs[i] }),
+    set: (i, output) => (outputs[i] = output),
+    add: (output) => outputs.push(output),
+  };
+  const cells = { length: 1, get: () => ({ id: "cell", outputs: list }) };
+  const manager = { context: { model: { cells } } };
+  return { manager, outputs, texts: () => outputs.map(({ data }) => data["text/html"]) };
+}
+
+const HOOKED = `<div class="amber-answer"><div class="amber-hook amber-live-${ID}">so far</div></div>`;
+const WHOLE = '<div class="amber-answer">whole</div>';
+
+/** An answer in the one cell of a notebook. */
+function answerIn({ manager }) {
+  const { layer, sent, hear } = layerOn(page().doc, {}, manager);
+  hear({ a: 1, open: { id: ID, title: "m" } });
+  const item = layer.items.get(1);
+  item.update = () => ({ "text/html": HOOKED });
+  item.isMissing(layer.documents);
+  return { layer, item, sent, hear, heals: () => sent.filter(({ heal }) => heal).length };
+}
+
+test("an answer whose output is cleared just before it ends is put back, settled", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const book = notebook(HOOKED);
+  const { hear, heals } = answerIn(book);
+  book.outputs.length = 0;
+  hear({ a: 1, end: 1 });
+  t.mock.timers.tick(1500);
+  assert.equal(heals(), 1);
+  hear({ heal: ID, data: { "text/html": WHOLE } });
+  assert.deepEqual(book.texts(), [WHOLE]);
+  hear({ heal: ID, data: { "text/html": WHOLE } });
+  assert.deepEqual(book.texts(), [WHOLE]);
+});
+
+test("an answer that is shown settled is not put back: not beside itself, nor after the cell has cleared it", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  for (const missing of [0, 1]) {
+    const book = notebook(HOOKED);
+    const { item, hear, heals } = answerIn(book);
+    item.missing = missing; // looked at between the settled form and the word of it
+    book.outputs[0] = { data: { "text/html": WHOLE } };
+    hear({ a: 1, end: 1 });
+    t.mock.timers.tick(1500);
+    assert.equal(heals(), missing);
+    hear({ heal: ID, data: { "text/html": WHOLE } });
+    assert.deepEqual(book.texts(), [WHOLE]);
+  }
+  const book = notebook(HOOKED);
+  const { hear, heals } = answerIn(book);
+  book.outputs[0] = { data: { "text/html": WHOLE } };
+  hear({ a: 1, end: 1 });
+  book.outputs.length = 0;
+  t.mock.timers.tick(1500);
+  assert.equal(heals(), 0);
 });
 
 /** An element in a view that has been given the focus, and whose host has gone; what gets the focus then. */
