@@ -12,6 +12,7 @@ in this kernel:
                     {"a": a, "i": …}              of the images' view: ../images/view.py
                     {"heal": id}                  the document holds an older static form of this item
     kernel → page   {"a": a, "open": {"id", "title", "badge", "strip", "tools"}}   an answer begins
+                    … with "outdated": 1          its cell runs again: nobody puts it back into that
                     {"a": a, "open": {"id", "max_side_px", "most"}}                an input for images
                     {"a": a, "s": …} · {"a": a, "c": …} · {"a": a, "i": …}
                     {"a": a, "end": 1}            its output holds the settled form now
@@ -251,6 +252,13 @@ class LiveAnswer(LiveItem):
             # Nobody would see it raised in a message handler.
             _log.exception("Stop failed")
             self.set_note(f"could not stop: {type(error).__name__}")
+
+    def retire(self) -> None:
+        """Stop the answer, because its cell runs again: the output is another's now."""
+        self.announcement = {**self.announcement, "outdated": 1}
+        if self._layer.can_send:
+            self.open()
+        self.stop()
 
     def _notify(self) -> None:
         self._stream.notified = True

@@ -80,7 +80,8 @@ class NotebookDisplay:
     ) -> None:
         self._badge = badge
         self._head = head
-        place = self._stop_earlier_runs()
+        kernel.before_each_cell(_stop_earlier_runs)
+        _stop_earlier_runs()
         self._answer = LiveAnswer(title=model, badge=badge, strip=strip, tools=tools, on_stop=on_stop)
         self._context = contextvars.copy_context()
         self._pieces: list[str] = []
@@ -98,7 +99,7 @@ class NotebookDisplay:
         self._session = kernel.session_id()
         if not kernel.may_only_print() or self._session in comm.page_sessions:
             self._begin_output()
-        NotebookDisplay._open[self] = place
+        NotebookDisplay._open[self] = kernel.cell_id(), kernel.execution_id()
         self.next_at = self._began + (LOOK_S if self._handle is None else FIRST_S)
         comm.snapshots.open(self)
         comm.snapshots.notify(self)
@@ -106,14 +107,6 @@ class NotebookDisplay:
     def _begin_output(self) -> None:
         bundle = self._snapshot("", [], UNFINISHED)
         self._handle = sys.modules["IPython"].display.display(bundle, raw=True, display_id=True)
-
-    def _stop_earlier_runs(self) -> tuple[str | None, str | None]:
-        """Stop the answers of earlier runs of this cell: its output is this one's now."""
-        cell, execution = kernel.cell_id(), kernel.execution_id()
-        for display, (other, earlier) in list(NotebookDisplay._open.items()):
-            if cell is not None and other == cell and earlier != execution:
-                display._answer.stop()
-        return cell, execution
 
     @property
     def poll_s(self) -> float:
@@ -259,6 +252,14 @@ class NotebookDisplay:
         finally:
             self._answer.close(self._final or bundle)
         return self._handle is not None
+
+
+def _stop_earlier_runs(*_: object) -> None:
+    """Stop the answers of earlier runs of the running cell: its output is this run's now."""
+    cell, execution = kernel.cell_id(), kernel.execution_id()
+    for display, (other, earlier) in list(NotebookDisplay._open.items()):
+        if cell is not None and other == cell and earlier != execution:
+            display._answer.retire()
 
 
 def _describe_tools(calls: Sequence[ToolProgress]) -> str:

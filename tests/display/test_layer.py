@@ -163,6 +163,16 @@ def test_stop_goes_to_its_own_answer(comm: Comm) -> None:
         answer.close(BUNDLE)
 
 
+def test_an_answer_whose_cell_runs_again_is_stopped_and_told_so(comm: Comm) -> None:
+    stopped: list[int] = []
+    answer = LiveAnswer(title="m", on_stop=lambda: stopped.append(1))
+    answer.retire()
+    assert (stopped, [content for content in comm.contents() if "open" in content]) == ([1], [])  # no page is there
+    comm.hear({"hello": 1})
+    assert next(content["open"]["outdated"] for content in comm.contents() if "open" in content) == 1
+    answer.close(BUNDLE)
+
+
 def test_a_stop_that_fails_says_so(comm: Comm, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise RuntimeError("loop is closed")

@@ -56,7 +56,7 @@ class Answer:
     def feed(self, text):
         self.text += text
 
-    def stop(self):
+    def retire(self):
         self.settings["on_stop"]()
 
     def close(self, bundle):
@@ -314,6 +314,24 @@ def test_another_run_of_the_cell_stops_the_request_of_the_last(page, monkeypatch
     where["execution_id"] = "3"
     opened()
     assert stopped == ["first", "beside it", "beside it"]
+
+
+def test_another_run_of_the_cell_stops_it_also_where_it_asks_nothing(page, monkeypatch):
+    stopped, before = [], set()
+    where = {"cell_id": "c", "execution_id": "1"}
+    for name in where:
+        monkeypatch.setattr(live.kernel, name, lambda name=name: where[name])
+    monkeypatch.setattr(live.kernel, "before_each_cell", before.add)
+    opened(on_stop=lambda: stopped.append("first"))
+    opened(on_stop=lambda: stopped.append("beside it"))
+    (run_hook,) = before
+    for cell, execution in (("c", "1"), ("d", "2")):
+        where.update(cell_id=cell, execution_id=execution)
+        run_hook("info")
+    assert stopped == []
+    where.update(cell_id="c", execution_id="3")
+    run_hook("info")
+    assert stopped == ["first", "beside it"]
 
 
 def test_a_display_without_tools_asks_nobody(page):

@@ -154,6 +154,20 @@ test("an answer that is shown settled is not put back: not beside itself, nor af
   assert.equal(heals(), 0);
 });
 
+test("the answer of an earlier run is not put back into the cell that runs again", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const book = notebook(HOOKED);
+  const { layer, sent, hear, heals } = answerIn(book);
+  book.outputs.length = 0;
+  hear({ a: 1, open: { id: ID, title: "m", outdated: 1 } });
+  for (let i = 0; i < 5; i++) layer.look();
+  assert.deepEqual(sent.at(-1), { a: 1, s: { stop: true } });
+  hear({ a: 1, end: 1 });
+  t.mock.timers.tick(1500);
+  assert.equal(heals(), 0);
+  assert.deepEqual(book.texts(), []);
+});
+
 /** An element in a view that has been given the focus, and whose host has gone; what gets the focus then. */
 function focusedView(doc, decides) {
   const item = new LiveItem(ID, () => {});
