@@ -127,16 +127,23 @@ export class RichText {
   /** Typeset, no more in a frame than it can bear. */
   async set() {
     this.busy = true;
-    let start = ms();
-    for (let el; (el = this.formulas.shift()) && !this.signal.aborted; ) {
-      if (!el.isConnected) continue;
-      await this.typeset?.(el);
-      this.onGrown();
-      if (ms() - start < TYPESET) continue;
-      await new Promise((done) => setTimeout(done));
-      start = ms();
+    try {
+      let start = ms();
+      for (let el; (el = this.formulas.shift()) && !this.signal.aborted; ) {
+        if (!el.isConnected) continue;
+        try {
+          await this.typeset?.(el);
+        } catch {
+          // It stays as it is written, and the others are typeset.
+        }
+        this.onGrown();
+        if (ms() - start < TYPESET) continue;
+        await new Promise((done) => setTimeout(done));
+        start = ms();
+      }
+    } finally {
+      this.busy = false;
     }
-    this.busy = false;
   }
 }
 

@@ -56,3 +56,18 @@ test("code is no formula, and its language counts", () => {
   assert.equal(new Set(keys).size, 4);
   assert.ok(keys.every((key) => key.length <= 64)); // as the kernel takes them
 });
+
+test("a formula that cannot be typeset stops no other", async () => {
+  const bad = { $a$: () => Promise.reject(new Error("no")), $b$: () => { throw new Error("no"); } };
+  const { looks, view, asked, set } = opened((el) => bad[el.textContent]?.());
+  view.add(block(math("$a$"), math("$b$"), math("$c$")));
+  view.ask();
+  looks.take(Object.fromEntries(asked.map(([key]) => [key, 1])));
+  await settled();
+  assert.deepEqual(set, ["$a$", "$b$", "$c$"]);
+  view.add(block(math("$d$")));
+  view.ask();
+  looks.take({ [asked.at(-1)[0]]: 1 });
+  await settled();
+  assert.equal(set.at(-1), "$d$");
+});
