@@ -84,7 +84,7 @@ class ImageView(LiveItem):
         arrange: called with the ids that stay, in their order.
         done: called when the reader says that these are all, or has deleted the cell.
         strip: returns the static form of the images, as a mime bundle.
-        update: called with the static form of the open input, to be put into its outputs.
+        update: called with the view and the static form of the open input, to be put into its outputs.
         max_side_px: the browser shrinks images with a longer side.
         most: how many images it takes.
 
@@ -100,7 +100,7 @@ class ImageView(LiveItem):
         arrange: Callable[[list[int]], None],
         done: Callable[[], None],
         strip: Callable[[], Mapping[str, str]],
-        update: Callable[[Mapping[str, str]], None],
+        update: Callable[[ImageView, Mapping[str, str]], None],
         max_side_px: int,
         most: int,
     ) -> None:
@@ -128,6 +128,11 @@ class ImageView(LiveItem):
     def busy(self) -> bool:
         """Whether a file is on its way: received in part, or being decoded."""
         return self._decoding or any(line.pieces for line in list(self._lines.values()))
+
+    @property
+    def finished(self) -> bool:
+        """Whether it takes no more images: it was ended, or all widgets were closed."""
+        return self._finished
 
     def show(self, entries: Sequence[ImageEntry]) -> None:
         """List these images on the page, instead of those before; from any thread."""
@@ -157,10 +162,11 @@ class ImageView(LiveItem):
 
     def snapshot(self) -> Mapping[str, str]:
         """Return the static form of the open input, with the hook for the layer."""
+        revision = self._revision  # before the strip: what comes in between is shown by the next
         bundle = dict(self._strip())
         is_live = self.layer.hello.is_set() or clock.monotonic() - self._began < _HELLO_S
         note = f'<div style="{QUIET_STYLE}">{_OPEN if is_live else _NO_LAYER}</div>'
-        hook = f'<div class="{self.hook} amber-revision-{self._revision}">{bundle["text/html"]}{note}</div>'
+        hook = f'<div class="{self.hook} amber-revision-{revision}">{bundle["text/html"]}{note}</div>'
         return bundle | {"text/html": f'<div class="amber-images">{hook}</div>'}
 
     def deliver(self, now: float) -> float | None:
@@ -170,7 +176,7 @@ class ImageView(LiveItem):
         if self._finished or (self._revision == self._shown_revision and self.layer.hello.is_set()):
             return None
         self._shown_revision = self._revision
-        self._update(self.snapshot())
+        self._update(self, self.snapshot())
         return None
 
     def _plan_update(self) -> None:
