@@ -360,7 +360,6 @@ class AskRun:
             bundle = bundle | {"text/plain": f"[simulated]\n{bundle['text/plain']}"}
         return partial(kernel.show_bundle, bundle)
 
-
     def _settle_plainly(self, answer: Answer[Any] | None) -> None:
         """End the display with the text alone, as it came."""
         text = answer.text if answer is not None else ""

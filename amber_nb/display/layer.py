@@ -6,7 +6,7 @@ in this kernel:
 
     page → kernel   {"hello": 1}                  a page has the layer
                     {"stale": [id]}               these hooks stand in its documents
-                    {"here": [id]}                the answer to a ping: the page holds these items, drawn or in its documents
+                    {"here": [id]}                the answer to a ping: it holds these, drawn or in its documents
                     {"a": a, "s": …}              of the text's view: comm.py, rich_text.py; `drawn`: it is on the page
                     {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
                     {"a": a, "i": …}              of the images' view: ../images/view.py
@@ -402,9 +402,10 @@ class LiveLayer(comm.LiveWidget):
             for item in list(self.items.values()):
                 item.announce()
         held = content.get("here")
-        for item in list(self.items.values()) if isinstance(held, list) else ():
-            if item.id in held:
-                item.held_at = self._heard_at
+        if isinstance(held, list):
+            for item in list(self.items.values()):
+                if item.id in held:
+                    item.held_at = self._heard_at
         stale = content.get("stale")
         for item_id in stale if isinstance(stale, list) else ():
             self._heal(item_id)
