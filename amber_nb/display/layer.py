@@ -7,6 +7,7 @@ in this kernel:
     page → kernel   {"hello": 1}                  a page has the layer
                     {"stale": [id]}               these hooks stand in its documents
                     {"here": [id]}                the answer to a ping: it holds these, drawn or in its documents
+                    {"a": a, "left": 1}           the cell that held it is gone, and with it the item
                     {"a": a, "s": …}              of the text's view: comm.py, rich_text.py; `drawn`: it is on the page
                     {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
                     {"a": a, "i": …}              of the images' view: ../images/view.py
@@ -18,6 +19,7 @@ in this kernel:
                     {"a": a, "end": 1}            its output holds the settled form now
                     {"heal": id, "data": bundle}  put this in the place of the snapshot
                     {"ping": 1}                   asks for a sign of life
+                    {"who": id}                   asks for `here` if the page holds this item
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ PING_S = 4.0  # between two pings, while answers are open
 SILENT_S = 10.0  # without a sign of life, after which the layer is opened anew
 RETRY_S = 5.0  # and again, at twice the time, until a page has it
 MAX_RETRY_S = 60.0
+SEARCH_S = 2.0  # for a page that holds what another one has lost: a cell may move from one notebook to another
 MAX_KEPT_BYTES = 10_000_000  # of settled answers that pages may still ask for
 
 _lock = threading.RLock()  # around what is known of layers and their items; reentrant: a send may meet the collector
@@ -60,6 +63,7 @@ class LiveItem:
     Attributes:
         hook: the class of the elements that pages draw it over.
         held_at: when a page last said that it holds it.
+        is_sought: whether all pages were asked who holds it, and none has answered.
         is_busy: whether something goes on without the reader: then the pages are asked for signs of life.
     """
 
@@ -72,6 +76,7 @@ class LiveItem:
         self._began = clock.monotonic()
         self._context = contextvars.copy_context()
         self.held_at = self._began
+        self.is_sought = False
         with _lock:
             self._layer = layer = live_layer()
             self.number = layer.next_number()
@@ -133,12 +138,41 @@ class LiveItem:
         """Tell the pages that the output holds the settled form."""
         self._post({"end": 1})
 
+    def seek(self) -> None:
+        """Ask all pages who holds it, because one has lost it; where none answers, leave it."""
+        if not self.is_sought:
+            self.is_sought = True
+            self._layer.post({"who": self.id})
+            search = _Search(self)
+            comm.snapshots.open(search)
+            comm.snapshots.notify(search)
+
+    def leave(self) -> None:
+        """End it, because no page holds it any more."""
+
     def _post(self, message: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
         layer = self._layer
         if not (layer.hears or layer.hello.is_set()) and clock.monotonic() - self._began < comm.REPEATS_S[-1] + 1:
             message = {"open": self.announcement, **message}  # a page that comes now cannot be heard asking for it
         # A copy: a context may be entered once at a time.
         self._context.copy().run(layer.post, {"a": self.number, **message}, buffers)
+
+
+class _Search:
+    """Wait for a page that holds an item, and leave the item where none answers; on the thread of the snapshots."""
+
+    def __init__(self, item: LiveItem) -> None:
+        self._item = item
+        self.next_at = clock.monotonic() + SEARCH_S
+
+    def deliver(self, now: float) -> float | None:
+        """Leave the item if nobody holds it; called by the scheduler."""
+        comm.snapshots.close(self)
+        item = self._item
+        if item.is_sought and item.layer.items.get(item.number) is item:
+            item.leave()
+        item.is_sought = False
+        return None
 
 
 class LiveAnswer(LiveItem):
@@ -253,6 +287,10 @@ class LiveAnswer(LiveItem):
             _log.exception("Stop failed")
             self.set_note(f"could not stop: {type(error).__name__}")
 
+    def leave(self) -> None:
+        """Stop the answer, because no page holds it any more."""
+        self.stop()
+
     def retire(self) -> None:
         """Stop the answer, because its cell runs again: the output is another's now."""
         self.announcement = {**self.announcement, "outdated": 1}
@@ -309,7 +347,7 @@ class LiveLayer(comm.LiveWidget):
             is_lost = now - self._heard_at > SILENT_S
         else:
             is_lost = self._retry_s is not None and now - self._opened_at > self._retry_s
-        if is_lost and not _pages_are_deaf():
+        if is_lost and not comm.pages_are_deaf():
             # The page was loaded again while a cell blocks: it cannot ask for the layer, but draws a new one.
             self._open_anew()
             return None
@@ -401,11 +439,10 @@ class LiveLayer(comm.LiveWidget):
             LiveLayer.was_greeted, self._retry_s = True, None
             for item in list(self.items.values()):
                 item.announce()
-        held = content.get("here")
-        if isinstance(held, list):
-            for item in list(self.items.values()):
-                if item.id in held:
-                    item.held_at = self._heard_at
+        held: Any = content.get("here")
+        for item in list(self.items.values()) if isinstance(held, list) else ():
+            if item.id in held:
+                item.held_at, item.is_sought = self._heard_at, False
         stale = content.get("stale")
         for item_id in stale if isinstance(stale, list) else ():
             self._heal(item_id)
@@ -414,7 +451,9 @@ class LiveLayer(comm.LiveWidget):
         number = content.get("a")
         if isinstance(number, int):
             target = self.items.get(number)
-            if target is not None:
+            if target is not None and "left" in content:
+                target.seek()
+            elif target is not None:
                 target.held_at = self._heard_at
                 target.receive(content, buffers)
             else:  # that it was settled has not arrived
@@ -430,11 +469,6 @@ class LiveLayer(comm.LiveWidget):
                 bundle = item.snapshot()
         if bundle is not None:
             self.post({"heal": item_id, "data": bundle})
-
-
-def _pages_are_deaf() -> bool:
-    """Return whether no known page is heard while a cell runs: then that it gives no sign of life says nothing."""
-    return bool(comm.page_sessions) and not any(list(comm.page_sessions.values()))
 
 
 def live_layer() -> LiveLayer:

@@ -12,7 +12,6 @@ repeats both. An operation is carried out once, however often the view asks for 
                     {"line", "put", "turn", "done": 1}
                     {"line", "put", "turn", "ask": 1}           how far is it? Instead of sending it again
                     {"gone": view}                              the view has left the page
-                    {"deleted": 1}                              no cell of the notebook holds it any more
     kernel → view   {"line", "put", "turn", "have": bytes}      send from there
                     {"line", "put", "turn", "end": 1, "said": message or ""}
                     {"entries": [[id, name, [fact], buffer or null]], "finished": bool, "revision"} + thumbnails
@@ -160,6 +159,11 @@ class ImageView(LiveItem):
         self._finished = True
         comm.snapshots.close(self)
 
+    def leave(self) -> None:
+        """End the input, because no page holds it any more."""
+        with self._receive_lock:
+            self._call("", self._done)
+
     def snapshot(self) -> Mapping[str, str]:
         """Return the static form of the open input, with the hook for the layer."""
         revision = self._revision  # before the strip: what comes in between is shown by the next
@@ -216,8 +220,6 @@ class ImageView(LiveItem):
             elif "gone" in content:
                 view = str(content["gone"])
                 self._lines = {name: line for name, line in self._lines.items() if not name.startswith(f"{view}-")}
-            elif "deleted" in content:
-                self._call("", self._done)
             elif isinstance(content.get("line"), str) and isinstance(content.get("put"), int):
                 answer = self._answer(content, buffers)
                 self._post({"i": {name: content.get(name) for name in ("line", "put", "turn")} | answer})

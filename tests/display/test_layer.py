@@ -15,7 +15,7 @@ from virtual_clock import VirtualClock
 
 from amber_nb.display import comm as comms
 from amber_nb.display.cards import strip_html, strip_items
-from amber_nb.display.layer import MAX_KEPT_BYTES, PING_S, RETRY_S, SILENT_S, LiveAnswer, LiveLayer
+from amber_nb.display.layer import MAX_KEPT_BYTES, PING_S, RETRY_S, SEARCH_S, SILENT_S, LiveAnswer, LiveLayer
 from amber_nb.types import SentImage
 
 
@@ -403,6 +403,32 @@ def test_where_no_page_answers_the_layer_is_opened_anew(
     assert any(content.get("c", {}).get("whole") for content in second.contents())
     assert LiveLayer.current is answer.layer
     answer.close(BUNDLE)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_an_answer_that_one_page_has_lost_stops_only_if_no_other_holds_it(
+    clock: VirtualClock, comm: Comm, monkeypatch: pytest.MonkeyPatch, is_held: bool
+) -> None:
+    monkeypatch.setattr(comms, "snapshots", comms.SendScheduler())
+    comms.snapshots._thread = threading.current_thread()  # none is started: the test sends what is due
+    comm.hear({"hello": 1})
+    stopped: list[str] = []
+    lost, other = (LiveAnswer(title="m", on_stop=lambda name=name: stopped.append(name)) for name in ("lost", "other"))
+    for _ in range(2):  # two pages
+        comm.hear({"a": lost.number, "left": 1})
+    assert [content for content in comm.contents() if "who" in content] == [{"who": lost.id}]
+    comm.hear({"here": [other.id, lost.id] if is_held else [other.id]})
+    assert comms.snapshots.send_due() == SEARCH_S
+    assert stopped == []
+    clock.advance(SEARCH_S)
+    comms.snapshots.send_due()
+    assert stopped == ([] if is_held else ["lost"])
+    comm.hear({"a": other.number, "left": 1})  # it ends meanwhile
+    other.close(BUNDLE)
+    clock.advance(SEARCH_S)
+    comms.snapshots.send_due()
+    assert "other" not in stopped
+    lost.close(BUNDLE)
 
 
 @pytest.mark.parametrize(("sessions", "opened"), [({"a": False}, 1), ({"a": False, "b": True}, 2), ({}, 2)])

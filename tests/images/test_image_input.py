@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from amber_nb import ImageError, ImageInput
+from amber_nb.display import comm as comms
 from amber_nb.display import kernel as cell
-from amber_nb.display.layer import LiveLayer
+from amber_nb.display.layer import SEARCH_S, LiveLayer
 
 
 @pytest.fixture
@@ -168,6 +169,19 @@ def test_it_is_shown_anew_after_all_widgets_were_closed(page):
     assert view.layer is LiveLayer.current
     assert view.hook in page[1][0]["text/html"]
     photos.done()
+
+
+def test_it_ends_when_no_page_holds_it(page, clock):
+    comms.snapshots._thread = threading.current_thread()  # none is started: the test sends what is due
+    photos = ImageInput(Image.new("RGB", (9, 9)))
+    view = open_view(page, photos).view
+    view.layer.comm.hear({"a": view.number, "left": 1})
+    assert photos._view is view
+    clock.advance(SEARCH_S)
+    while comms.snapshots.send_due() is not None:
+        clock.advance(SEARCH_S)
+    assert photos._view is None
+    assert "amber-hook" not in page[0][-1]["text/html"]
 
 
 def test_what_a_view_that_has_ended_makes_of_it_is_not_shown(page):

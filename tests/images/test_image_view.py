@@ -261,7 +261,7 @@ def test_where_no_page_has_the_layer_it_is_said(
 
 
 def test_a_deleted_cell_ends_it(owner: Owner) -> None:
-    owner.say({"deleted": 1})
+    owner.view.leave()
     assert owner.calls == [("done",)]
 
 

@@ -32,6 +32,7 @@ import { LiveInput } from "./live_input.js";
  * @property {object} [i] for an input for images
  * @property {unknown} [end] it is settled
  * @property {unknown} [ping] asks for a sign of life
+ * @property {string} [who] the id of an item that another page has lost
  * @property {string} [heal] the id of an item whose newer static form is in `data`
  * @property {Record<string, string>} [data]
  */
@@ -101,10 +102,11 @@ export class Layer {
 
   /** @param {Message} message @param {DataView[]} buffers */
   take(message, buffers) {
-    const { a, open, end, ping, heal, data } = message;
+    const { a, open, end, ping, who, heal, data } = message;
     this.answered = true;
     this.heard = performance.now();
     if (ping) this.send({ here: this.held() });
+    if (typeof who === "string" && this.held().includes(who)) this.send({ here: [who] });
     if (typeof heal === "string" && data) this.heal(heal, data);
     if (typeof a !== "number") return;
     if (open && !this.items.has(a)) this.open(a, open);

@@ -147,7 +147,9 @@ export class LiveAnswer extends LiveItem {
 
   /** @param {Documents} documents */
   leave(documents) {
-    if (this.outdated || !documents.putBack(this)) this.stop();
+    if (!this.outdated && documents.putBack(this)) return;
+    this.cell = null; // it may stand in another notebook of this kernel, or come back here
+    this.send({ left: 1 });
   }
 
   /** Keep the Stop button in sight. @param {View} view */

@@ -109,9 +109,9 @@ const HOOKED = `<div class="amber-answer"><div class="amber-hook amber-live-${ID
 const WHOLE = '<div class="amber-answer">whole</div>';
 
 /** An answer in the one cell of a notebook. */
-function answerIn({ manager }) {
+function answerIn({ manager }, settings = { title: "m" }) {
   const { layer, sent, hear } = layerOn(page().doc, {}, manager);
-  hear({ a: 1, open: { id: ID, title: "m" } });
+  hear({ a: 1, open: { id: ID, ...settings } });
   const item = layer.items.get(1);
   item.update = () => ({ "text/html": HOOKED });
   item.isMissing(layer.documents);
@@ -161,11 +161,28 @@ test("the answer of an earlier run is not put back into the cell that runs again
   book.outputs.length = 0;
   hear({ a: 1, open: { id: ID, title: "m", outdated: 1 } });
   for (let i = 0; i < 5; i++) layer.look();
-  assert.deepEqual(sent.at(-1), { a: 1, s: { stop: true } });
+  assert.deepEqual(sent.at(-1), { a: 1, left: 1 });
   hear({ a: 1, end: 1 });
   t.mock.timers.tick(1500);
   assert.equal(heals(), 0);
   assert.deepEqual(book.texts(), []);
+});
+
+test("a page says once that it has lost an item, and answers who holds one", () => {
+  const empty = { get: () => ({ id: "other" }), length: 1 };
+  for (const settings of [{ title: "m" }, { most: 3 }]) {
+    const book = notebook(settings.most ? `<div class="amber-images">${HOOKED.slice('<div class="amber-answer">'.length)}` : HOOKED);
+    const { layer, item, sent, hear } = answerIn(book, settings);
+    const said = () => sent.filter(({ left, here }) => left || here);
+    hear({ who: ID });
+    hear({ who: "1".repeat(32) });
+    assert.deepEqual(said(), [{ here: [ID] }]);
+    book.manager.context.model.cells = empty; // cut
+    for (let i = 0; i < 20; i++) layer.look();
+    hear({ who: ID });
+    assert.deepEqual(said().slice(1), [{ a: 1, left: 1 }]);
+    assert.equal(item.ended, false); // the kernel decides
+  }
 });
 
 /** An element in a view that has been given the focus, and whose host has gone; what gets the focus then. */
