@@ -366,10 +366,14 @@ class AskRun:
         if isinstance(self._display, display.TerminalDisplay):
             self._display.settle(text)
         elif self._display is not None:
-            head = f'<pre style="white-space:pre-wrap">{escape_code(text)}</pre>' if text else ""
-            badge = "simulated" if self._context.config.mode == "simulate" else None
-            html = display.answer_html("", badge=badge, head=head, notice="its display was interrupted")
-            self._display.settle({"text/html": html, "text/plain": replace_surrogates(text)})
+            bundle = EMPTY
+            try:
+                head = f'<pre style="white-space:pre-wrap">{escape_code(text)}</pre>' if text else ""
+                badge = "simulated" if self._context.config.mode == "simulate" else None
+                html = display.answer_html("", badge=badge, head=head, notice="its display was interrupted")
+                bundle = {"text/html": html, "text/plain": replace_surrogates(text)}
+            finally:  # an impatient reader interrupts twice
+                self._display.settle(bundle)
 
 
 def current_cell() -> Cell:

@@ -3,6 +3,7 @@
 import pytest
 
 from amber_nb.answer import Answer
+from amber_nb.chat import ask
 from amber_nb.chat.ask import AskRun
 
 
@@ -18,6 +19,20 @@ class Display:
     def settle(self, bundle):
         self.settled.append(bundle)
         return True
+
+
+def test_two_interrupts_leave_no_display_open(script, monkeypatch):
+    display = Display()
+    monkeypatch.setattr(AskRun, "_open_display", lambda self: display)
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Answer, "_repr_mimebundle_", interrupt)
+    monkeypatch.setattr(ask, "escape_code", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        script("Rain").ask("?", show=True)
+    assert display.settled == [ask.EMPTY]
 
 
 def test_an_interrupt_while_the_html_is_made_leaves_no_display_open(script, monkeypatch):
