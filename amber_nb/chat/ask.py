@@ -17,9 +17,10 @@ from ..cassettes.match import Cell
 from ..cassettes.session import CURRENT_CELL, CassetteSession
 from ..config import Config, check_seconds
 from ..display import kernel
+from ..display.escape import escape_code
 from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
 from ..telemetry import Telemetry
-from ..types import Asker, AskOptions, ChatEvent, ChatParams, Message, Reply, finish_kind
+from ..types import Asker, AskOptions, ChatEvent, ChatParams, Message, Reply, finish_kind, replace_surrogates
 from ..wire import event_loop
 from ..wire.clients import Clients
 from ..wire.retry import RetryPolicy
@@ -336,13 +337,16 @@ class AskRun:
         )
 
     def _end(self, answer: Answer[Any] | None) -> None:
-        self._ended = True
-        if answer is not None:
-            self._context.remember(answer)
         show: Callable[[], None] | None = None
         try:
+            self._ended = True
+            if answer is not None:
+                self._context.remember(answer)
             if self._visible:
                 show = self._settle(answer)
+        except BaseException:  # such as an interrupt while the HTML is made: nothing else would end the display
+            self._settle_plainly(answer)
+            raise
         finally:  # also after an interrupt: those that wait in the queue get their turn
             _display_queue.end(self._place_in_queue, show)
 
@@ -358,6 +362,21 @@ class AskRun:
         if self._display is not None and self._context.config.mode == "simulate":  # its text is all that may be seen
             bundle = bundle | {"text/plain": f"[simulated]\n{bundle['text/plain']}"}
         return partial(kernel.show_bundle, bundle)
+
+    def _settle_plainly(self, answer: Answer[Any] | None) -> None:
+        """End the display with the text alone, as it came."""
+        text = answer.text if answer is not None else ""
+        if isinstance(self._display, display.TerminalDisplay):
+            self._display.settle(text)
+        elif self._display is not None:
+            bundle = EMPTY
+            try:
+                head = f'<pre style="white-space:pre-wrap">{escape_code(text)}</pre>' if text else ""
+                badge = "simulated" if self._context.config.mode == "simulate" else None
+                html = display.answer_html("", badge=badge, head=head, notice="its display was interrupted")
+                bundle = {"text/html": html, "text/plain": replace_surrogates(text)}
+            finally:  # an impatient reader interrupts twice
+                self._display.settle(bundle)
 
 
 def current_cell() -> Cell:

@@ -46,6 +46,7 @@ __all__ = [
     "SendScheduler",
     "allow_messages_while_busy",
     "page_sessions",
+    "pages_are_deaf",
     "scheduler",
     "snapshots",
 ]
@@ -287,6 +288,11 @@ scheduler = SendScheduler()
 snapshots = SendScheduler("amber-snapshots")  # what takes long to make, on a thread of its own
 # Of the front ends that have sent a widget's message, and so are pages: whether they are heard while a cell runs.
 page_sessions: dict[str, bool] = {}
+
+
+def pages_are_deaf() -> bool:
+    """Return whether no known page is heard while a cell runs: then its silence says nothing."""
+    return bool(page_sessions) and not any(list(page_sessions.values()))
 
 
 class LiveWidget(anywidget.AnyWidget):

@@ -21,6 +21,7 @@ from .escape import show_controls
 __all__ = [
     "DisplayQueue",
     "after_each_cell",
+    "before_each_cell",
     "can_prompt",
     "cell_id",
     "execution_id",
@@ -122,6 +123,12 @@ def after_each_cell(callback: Callable[[], None]) -> None:
 
     shell = _shell()
     shell.events.register("post_run_cell", call)
+
+
+def before_each_cell(callback: Callable[..., None]) -> None:
+    """Call a function before each cell from now on, once however often this is asked for; without a kernel, never."""
+    if in_kernel():
+        _shell().events.register("pre_run_cell", callback)
 
 
 def show_bundle(bundle: Mapping[str, str]) -> None:

@@ -6,17 +6,20 @@ in this kernel:
 
     page → kernel   {"hello": 1}                  a page has the layer
                     {"stale": [id]}               these hooks stand in its documents
-                    {"here": 1}                   the answer to a ping
+                    {"here": [id]}                the answer to a ping: it holds these, drawn or in its documents
+                    {"a": a, "left": 1}           the cell that held it is gone, and with it the item
                     {"a": a, "s": …}              of the text's view: comm.py, rich_text.py; `drawn`: it is on the page
                     {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
                     {"a": a, "i": …}              of the images' view: ../images/view.py
                     {"heal": id}                  the document holds an older static form of this item
     kernel → page   {"a": a, "open": {"id", "title", "badge", "strip", "tools"}}   an answer begins
+                    … with "outdated": 1          its cell runs again: nobody puts it back into that
                     {"a": a, "open": {"id", "max_side_px", "most"}}                an input for images
                     {"a": a, "s": …} · {"a": a, "c": …} · {"a": a, "i": …}
                     {"a": a, "end": 1}            its output holds the settled form now
                     {"heal": id, "data": bundle}  put this in the place of the snapshot
                     {"ping": 1}                   asks for a sign of life
+                    {"who": id}                   asks for `here` if the page holds this item
 """
 
 from __future__ import annotations
@@ -45,6 +48,7 @@ PING_S = 4.0  # between two pings, while answers are open
 SILENT_S = 10.0  # without a sign of life, after which the layer is opened anew
 RETRY_S = 5.0  # and again, at twice the time, until a page has it
 MAX_RETRY_S = 60.0
+SEARCH_S = 2.0  # for a page that holds what another one has lost: a cell may move from one notebook to another
 MAX_KEPT_BYTES = 10_000_000  # of settled answers that pages may still ask for
 
 _lock = threading.RLock()  # around what is known of layers and their items; reentrant: a send may meet the collector
@@ -58,6 +62,8 @@ class LiveItem:
 
     Attributes:
         hook: the class of the elements that pages draw it over.
+        held_at: when a page last said that it holds it.
+        is_sought: whether all pages were asked who holds it, and none has answered.
         is_busy: whether something goes on without the reader: then the pages are asked for signs of life.
     """
 
@@ -69,6 +75,8 @@ class LiveItem:
         self.announcement = {"id": self.id, **announcement}
         self._began = clock.monotonic()
         self._context = contextvars.copy_context()
+        self.held_at = self._began
+        self.is_sought = False
         with _lock:
             self._layer = layer = live_layer()
             self.number = layer.next_number()
@@ -78,9 +86,25 @@ class LiveItem:
         """The layer that draws it."""
         return self._layer
 
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds no page has said that it holds it: those of another notebook do not."""
+        return clock.monotonic() - self.held_at
+
     def move_to(self, layer: LiveLayer) -> None:
         """Have another layer draw it."""
         self._layer = layer
+
+    def join(self) -> None:
+        """Have the layer of the kernel draw it from now on, whatever layer that is by now."""
+        with _lock:
+            layer = live_layer()
+            if layer is not self._layer:
+                self.number = layer.next_number()
+                self.move_to(layer)
+            layer.add(self)
+        if layer.can_send:
+            self.open()
 
     def open(self) -> None:
         """Announce it to the pages."""
@@ -101,9 +125,11 @@ class LiveItem:
     def close(self, bundle: Mapping[str, str]) -> None:
         """Send nothing any more; the output holds the settled form. May be called again, and from any thread."""
         self.detach()
-        with _lock:
+        with _lock:  # around both: another layer may take all items over
             layer = self._layer
-        layer.close_item(self, bundle)
+            was_open = layer.remove(self, bundle)
+        if was_open:
+            layer.end_item(self)
 
     def detach(self) -> None:
         """Send nothing any more."""
@@ -112,12 +138,41 @@ class LiveItem:
         """Tell the pages that the output holds the settled form."""
         self._post({"end": 1})
 
+    def seek(self) -> None:
+        """Ask all pages who holds it, because one has lost it; where none answers, leave it."""
+        if not self.is_sought:
+            self.is_sought = True
+            self._layer.post({"who": self.id})
+            search = _Search(self)
+            comm.snapshots.open(search)
+            comm.snapshots.notify(search)
+
+    def leave(self) -> None:
+        """End it, because no page holds it any more."""
+
     def _post(self, message: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
         layer = self._layer
         if not (layer.hears or layer.hello.is_set()) and clock.monotonic() - self._began < comm.REPEATS_S[-1] + 1:
             message = {"open": self.announcement, **message}  # a page that comes now cannot be heard asking for it
         # A copy: a context may be entered once at a time.
         self._context.copy().run(layer.post, {"a": self.number, **message}, buffers)
+
+
+class _Search:
+    """Wait for a page that holds an item, and leave the item where none answers; on the thread of the snapshots."""
+
+    def __init__(self, item: LiveItem) -> None:
+        self._item = item
+        self.next_at = clock.monotonic() + SEARCH_S
+
+    def deliver(self, now: float) -> float | None:
+        """Leave the item if nobody holds it; called by the scheduler."""
+        comm.snapshots.close(self)
+        item = self._item
+        if item.is_sought and item.layer.items.get(item.number) is item:
+            item.leave()
+        item.is_sought = False
+        return None
 
 
 class LiveAnswer(LiveItem):
@@ -161,8 +216,7 @@ class LiveAnswer(LiveItem):
         self._rich_text = RichText(self._stream.send)
         self.calls = ToolInspector(lambda message: self._post({"c": message}), self.layer) if tools else None
         comm.scheduler.open(self._stream)
-        with _lock:
-            self._layer.add(self)
+        self.join()
 
     def move_to(self, layer: LiveLayer) -> None:
         """Have another layer draw it."""
@@ -233,6 +287,17 @@ class LiveAnswer(LiveItem):
             _log.exception("Stop failed")
             self.set_note(f"could not stop: {type(error).__name__}")
 
+    def leave(self) -> None:
+        """Stop the answer, because no page holds it any more."""
+        self.stop()
+
+    def retire(self) -> None:
+        """Stop the answer, because its cell runs again: the output is another's now."""
+        self.announcement = {**self.announcement, "outdated": 1}
+        if self._layer.can_send:
+            self.open()
+        self.stop()
+
     def _notify(self) -> None:
         self._stream.notified = True
         if self._layer.can_send:  # else no page is there, and the first one gets everything
@@ -269,11 +334,6 @@ class LiveLayer(comm.LiveWidget):
         return super().can_send or self._retry_s is not None
 
     @property
-    def silent_s(self) -> float:
-        """For how many seconds no page has given a sign of life."""
-        return clock.monotonic() - self._heard_at
-
-    @property
     def age_s(self) -> float:
         """For how many seconds pages have been able to have it."""
         return clock.monotonic() - self._opened_at
@@ -287,7 +347,7 @@ class LiveLayer(comm.LiveWidget):
             is_lost = now - self._heard_at > SILENT_S
         else:
             is_lost = self._retry_s is not None and now - self._opened_at > self._retry_s
-        if is_lost:
+        if is_lost and not comm.pages_are_deaf():
             # The page was loaded again while a cell blocks: it cannot ask for the layer, but draws a new one.
             self._open_anew()
             return None
@@ -317,8 +377,10 @@ class LiveLayer(comm.LiveWidget):
     def close(self) -> None:
         """Take the layer off all pages; the answers that it draws stay as they are in the document."""
         comm.scheduler.close(self)
-        with _lock:
-            items, self.items = list(self.items.values()), {}
+        items: list[LiveItem] = []
+        if self.items:  # the collector may call this anywhere: without items, it waits for no lock
+            with _lock:
+                items, self.items = list(self.items.values()), {}
         for item in items:
             item.detach()
         super().close()
@@ -329,32 +391,34 @@ class LiveLayer(comm.LiveWidget):
         return self._number
 
     def add(self, item: LiveItem) -> None:
-        """Announce an item to the pages that are there; others get it when they come."""
+        """Draw an item from now on; its own `join` announces it."""
         if not self._is_busy():
             self._heard_at = clock.monotonic()  # nothing was asked of the pages before
         self.items[item.number] = item
-        if self.can_send:
-            item.open()
         if item.is_busy:
             self.next_at = clock.monotonic() + PING_S  # never before a text
             comm.scheduler.open(self)
             comm.scheduler.notify(self)
 
-    def close_item(self, item: LiveItem, bundle: Mapping[str, str]) -> None:
-        """Keep the settled form of an item for documents that hold an older one."""
+    def remove(self, item: LiveItem, bundle: Mapping[str, str]) -> bool:
+        """Keep the settled form of an item for documents that hold an older one; return False if it is not drawn."""
         with _lock:
             if self.items.pop(item.number, None) is None:
-                return
+                return False
             size = sum(map(len, bundle.values()))
             self._settled[item.id] = (dict(bundle), size)
             self._kept_bytes += size
             while self._kept_bytes > MAX_KEPT_BYTES:
                 self._kept_bytes -= self._settled.popitem(last=False)[1][1]
-            is_idle = not self._is_busy()
+            return True
+
+    def end_item(self, item: LiveItem) -> None:
+        """Tell the pages that a removed item is settled, and ask them no more where nothing else goes on."""
         if self.can_send:
             item.end()
-        if is_idle:
-            comm.scheduler.close(self)
+        with _lock:  # an answer may have begun since
+            if not self._is_busy():
+                comm.scheduler.close(self)
 
     def _is_busy(self) -> bool:
         return any(item.is_busy for item in list(self.items.values()))
@@ -375,6 +439,10 @@ class LiveLayer(comm.LiveWidget):
             LiveLayer.was_greeted, self._retry_s = True, None
             for item in list(self.items.values()):
                 item.announce()
+        held: Any = content.get("here")
+        for item in list(self.items.values()) if isinstance(held, list) else ():
+            if item.id in held:
+                item.held_at, item.is_sought = self._heard_at, False
         stale = content.get("stale")
         for item_id in stale if isinstance(stale, list) else ():
             self._heal(item_id)
@@ -383,7 +451,10 @@ class LiveLayer(comm.LiveWidget):
         number = content.get("a")
         if isinstance(number, int):
             target = self.items.get(number)
-            if target is not None:
+            if target is not None and "left" in content:
+                target.seek()
+            elif target is not None:
+                target.held_at = self._heard_at
                 target.receive(content, buffers)
             else:  # that it was settled has not arrived
                 self.post({"a": number, "end": 1})

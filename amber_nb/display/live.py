@@ -80,7 +80,8 @@ class NotebookDisplay:
     ) -> None:
         self._badge = badge
         self._head = head
-        place = self._stop_earlier_runs()
+        kernel.before_each_cell(_stop_earlier_runs)
+        _stop_earlier_runs()
         self._answer = LiveAnswer(title=model, badge=badge, strip=strip, tools=tools, on_stop=on_stop)
         self._context = contextvars.copy_context()
         self._pieces: list[str] = []
@@ -92,12 +93,13 @@ class NotebookDisplay:
         self._text_at = self._began  # when the last text came
         self._shown = (0, 0)  # characters of text and ended tool calls in the snapshot
         self._settled = False
+        self._final: Mapping[str, str] | None = None  # the settled form, once it is in the output
         self._lock = threading.RLock()  # around updates of the output, so that the settled form is the last
         self._handle: Any = None
         self._session = kernel.session_id()
         if not kernel.may_only_print() or self._session in comm.page_sessions:
             self._begin_output()
-        NotebookDisplay._open[self] = place
+        NotebookDisplay._open[self] = kernel.cell_id(), kernel.execution_id()
         self.next_at = self._began + (LOOK_S if self._handle is None else FIRST_S)
         comm.snapshots.open(self)
         comm.snapshots.notify(self)
@@ -105,14 +107,6 @@ class NotebookDisplay:
     def _begin_output(self) -> None:
         bundle = self._snapshot("", [], UNFINISHED)
         self._handle = sys.modules["IPython"].display.display(bundle, raw=True, display_id=True)
-
-    def _stop_earlier_runs(self) -> tuple[str | None, str | None]:
-        """Stop the answers of earlier runs of this cell: its output is this one's now."""
-        cell, execution = kernel.cell_id(), kernel.execution_id()
-        for display, (other, earlier) in list(NotebookDisplay._open.items()):
-            if cell is not None and other == cell and earlier != execution:
-                display._answer.stop()
-        return cell, execution
 
     @property
     def poll_s(self) -> float:
@@ -233,8 +227,8 @@ class NotebookDisplay:
 
     @property
     def silent_s(self) -> float:
-        """For how many seconds no page has given a sign of life."""
-        return self._answer.layer.silent_s
+        """For how many seconds no page that holds it has given a sign of life."""
+        return self._answer.silent_s
 
     def is_seen(self, index: int) -> bool:
         """Return whether a page has shown the card of this call and said so."""
@@ -249,12 +243,23 @@ class NotebookDisplay:
         """Put the settled form in the output, and end the live view; return False where there is no output for it."""
         NotebookDisplay._open.pop(self, None)
         comm.snapshots.close(self)
-        with self._lock:
-            self._settled = True
-            if self._handle is not None:
-                self._handle.update(dict(bundle), raw=True)
-        self._answer.close(bundle)
+        try:
+            with self._lock:
+                self._settled = True
+                if self._handle is not None and self._final is None:  # what settles it after an interrupt has less
+                    self._handle.update(dict(bundle), raw=True)
+                    self._final = bundle
+        finally:
+            self._answer.close(self._final or bundle)
         return self._handle is not None
+
+
+def _stop_earlier_runs(*_: object) -> None:
+    """Stop the answers of earlier runs of the running cell: its output is this run's now."""
+    cell, execution = kernel.cell_id(), kernel.execution_id()
+    for display, (other, earlier) in list(NotebookDisplay._open.items()):
+        if cell is not None and other == cell and earlier != execution:
+            display._answer.retire()
 
 
 def _describe_tools(calls: Sequence[ToolProgress]) -> str:

@@ -71,12 +71,17 @@ class TerminalDisplay:
             end: what stands below the text.
         """
         with _lock:
-            self._fresh += [_Notice(tools_text([run])) for run in runs[self._next_run :]]
-            self._end = text, end
-            while _queue and (last := _queue[0]._end) is not None:
-                _queue.popleft()._finish(*last)
-            if _queue:
-                _queue[0]._write_fresh()
+            try:
+                self._fresh += [_Notice(tools_text([run])) for run in runs[self._next_run :]]
+                self._end = text, end
+                while _queue and (last := _queue[0]._end) is not None:
+                    _queue.popleft()._finish(*last)
+                if _queue:
+                    _queue[0]._write_fresh()
+            except BaseException:  # such as an interrupt: those behind it would wait for ever
+                if self in _queue:
+                    _queue.remove(self)
+                raise
 
     def _write_pending(self) -> None:
         self._write_is_due = False  # before the reading: what comes from here on is due again

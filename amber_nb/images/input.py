@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import config
@@ -18,6 +18,15 @@ from .view import ImageEntry, ImageView
 __all__ = ["ImageInput"]
 
 _EMPTY = "<div>No image yet.</div>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An output: its handle, and the cell and the run of it that made it."""
+
+    handle: Any
+    cell: str | None
+    run: str | None
 
 
 class ImageInput(ImageSource):
@@ -66,7 +75,7 @@ class ImageInput(ImageSource):
         self._next_id = len(parts)
         self._listed_ids = set(self._parts)  # those that the page knows
         self._view: ImageView | None = None
-        self._handles: list[Any] = []
+        self._places: list[_Place] = []  # the outputs that show it
 
     @property
     def images(self) -> list[ImagePart]:
@@ -106,10 +115,10 @@ class ImageInput(ImageSource):
         """End the input: where it is shown, a static strip takes its place, as with the button."""
         with self._lock:
             view, self._view = self._view, None
-            handles, self._handles = self._handles, []
+            places, self._places = self._places, []
             bundle = self._repr_mimebundle_()
-        for handle in handles:
-            handle.update(bundle, raw=True)
+        for place in places:
+            place.handle.update(bundle, raw=True)
         if view is not None:
             view.finish(bundle)
 
@@ -130,7 +139,7 @@ class ImageInput(ImageSource):
             kernel.show_bundle(self._repr_mimebundle_())
             return
         with self._lock:
-            if self._view is None:
+            if self._view is None or self._view.finished:
                 self._view = ImageView(
                     take=self._take,
                     link=self._link,
@@ -142,17 +151,20 @@ class ImageInput(ImageSource):
                     most=self._most,
                 )
             display = sys.modules["IPython"].display.display
-            self._handles.append(display(self._view.snapshot(), raw=True, display_id=True))
+            cell, run = kernel.cell_id(), kernel.execution_id()
+            # Of an earlier run of this cell the output is gone.
+            self._places = [each for each in self._places if cell is None or each.cell != cell or each.run == run]
+            self._places.append(_Place(display(self._view.snapshot(), raw=True, display_id=True), cell, run))
             self._refresh()
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, str]:
         html = strip_html([part.sent for part in self.images])
         return {"text/html": html or _EMPTY, "text/plain": repr(self)}
 
-    def _update(self, bundle: Mapping[str, str]) -> None:
-        with self._lock:  # the settled form is the last: `done` takes the handles away under it
-            for handle in self._handles:
-                handle.update(dict(bundle), raw=True)
+    def _update(self, view: ImageView, bundle: Mapping[str, str]) -> None:
+        with self._lock:  # the settled form is the last: `done` takes the outputs away under it
+            for place in self._places if view is self._view else ():  # an earlier view may be late
+                place.handle.update(dict(bundle), raw=True)
 
     def _take(self, name: str, data: bytes, original_size: tuple[int, int] | None) -> None:
         part = make_part(data, name, max_side_px=self._max_side_px, detail=self._detail)

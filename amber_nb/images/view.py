@@ -12,7 +12,6 @@ repeats both. An operation is carried out once, however often the view asks for 
                     {"line", "put", "turn", "done": 1}
                     {"line", "put", "turn", "ask": 1}           how far is it? Instead of sending it again
                     {"gone": view}                              the view has left the page
-                    {"deleted": 1}                              no cell of the notebook holds it any more
     kernel → view   {"line", "put", "turn", "have": bytes}      send from there
                     {"line", "put", "turn", "end": 1, "said": message or ""}
                     {"entries": [[id, name, [fact], buffer or null]], "finished": bool, "revision"} + thumbnails
@@ -84,7 +83,7 @@ class ImageView(LiveItem):
         arrange: called with the ids that stay, in their order.
         done: called when the reader says that these are all, or has deleted the cell.
         strip: returns the static form of the images, as a mime bundle.
-        update: called with the static form of the open input, to be put into its outputs.
+        update: called with the view and the static form of the open input, to be put into its outputs.
         max_side_px: the browser shrinks images with a longer side.
         most: how many images it takes.
 
@@ -100,7 +99,7 @@ class ImageView(LiveItem):
         arrange: Callable[[list[int]], None],
         done: Callable[[], None],
         strip: Callable[[], Mapping[str, str]],
-        update: Callable[[Mapping[str, str]], None],
+        update: Callable[[ImageView, Mapping[str, str]], None],
         max_side_px: int,
         most: int,
     ) -> None:
@@ -118,7 +117,7 @@ class ImageView(LiveItem):
         self._finished = False
         self._revision = self._shown_revision = 0  # of the list; of that in the outputs
         self.next_at = self._began + _HELLO_S
-        self.layer.add(self)
+        self.join()
         self._plan_update()
 
     def __repr__(self) -> str:
@@ -128,6 +127,11 @@ class ImageView(LiveItem):
     def busy(self) -> bool:
         """Whether a file is on its way: received in part, or being decoded."""
         return self._decoding or any(line.pieces for line in list(self._lines.values()))
+
+    @property
+    def finished(self) -> bool:
+        """Whether it takes no more images: it was ended, or all widgets were closed."""
+        return self._finished
 
     def show(self, entries: Sequence[ImageEntry]) -> None:
         """List these images on the page, instead of those before; from any thread."""
@@ -155,12 +159,18 @@ class ImageView(LiveItem):
         self._finished = True
         comm.snapshots.close(self)
 
+    def leave(self) -> None:
+        """End the input, because no page holds it any more."""
+        with self._receive_lock:
+            self._call("", self._done)
+
     def snapshot(self) -> Mapping[str, str]:
         """Return the static form of the open input, with the hook for the layer."""
+        revision = self._revision  # before the strip: what comes in between is shown by the next
         bundle = dict(self._strip())
         is_live = self.layer.hello.is_set() or clock.monotonic() - self._began < _HELLO_S
         note = f'<div style="{QUIET_STYLE}">{_OPEN if is_live else _NO_LAYER}</div>'
-        hook = f'<div class="{self.hook} amber-revision-{self._revision}">{bundle["text/html"]}{note}</div>'
+        hook = f'<div class="{self.hook} amber-revision-{revision}">{bundle["text/html"]}{note}</div>'
         return bundle | {"text/html": f'<div class="amber-images">{hook}</div>'}
 
     def deliver(self, now: float) -> float | None:
@@ -170,7 +180,7 @@ class ImageView(LiveItem):
         if self._finished or (self._revision == self._shown_revision and self.layer.hello.is_set()):
             return None
         self._shown_revision = self._revision
-        self._update(self.snapshot())
+        self._update(self, self.snapshot())
         return None
 
     def _plan_update(self) -> None:
@@ -210,8 +220,6 @@ class ImageView(LiveItem):
             elif "gone" in content:
                 view = str(content["gone"])
                 self._lines = {name: line for name, line in self._lines.items() if not name.startswith(f"{view}-")}
-            elif "deleted" in content:
-                self._call("", self._done)
             elif isinstance(content.get("line"), str) and isinstance(content.get("put"), int):
                 answer = self._answer(content, buffers)
                 self._post({"i": {name: content.get(name) for name in ("line", "put", "turn")} | answer})

@@ -44,7 +44,7 @@ class Owner:
         text = f"{len(self.entries)} images: {[entry.name for entry in self.entries]}"
         return {"text/html": f"<div>{text}</div>", "text/plain": text}
 
-    def update(self, bundle):
+    def update(self, _view, bundle):
         for handle in self.handles:
             handle.update(bundle, raw=True)
 
@@ -81,7 +81,7 @@ class Owner:
 
     def done(self):
         self.dones += 1
-        self.update(self.strip())
+        self.update(None, self.strip())
         self.view.finish(self.strip())
 """
 SHOWN = OWNER + "\nowner = Owner()\nowner.show()"

@@ -260,3 +260,4 @@ def test_what_is_registered_for_the_end_of_cells_lives_as_long_as_its_object(mon
 def test_without_a_kernel_nothing_is_registered(monkeypatch):
     monkeypatch.setattr(cell, "_shell", lambda: None)
     cell.after_each_cell([].copy)
+    cell.before_each_cell([].copy)

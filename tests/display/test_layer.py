@@ -10,12 +10,12 @@ from typing import Any
 
 import fakecomm
 import pytest
-from patience import until
+from patience import PATIENCE_S, until
 from virtual_clock import VirtualClock
 
 from amber_nb.display import comm as comms
 from amber_nb.display.cards import strip_html, strip_items
-from amber_nb.display.layer import MAX_KEPT_BYTES, PING_S, RETRY_S, SILENT_S, LiveAnswer, LiveLayer
+from amber_nb.display.layer import MAX_KEPT_BYTES, PING_S, RETRY_S, SEARCH_S, SILENT_S, LiveAnswer, LiveLayer
 from amber_nb.types import SentImage
 
 
@@ -164,6 +164,16 @@ def test_stop_goes_to_its_own_answer(comm: Comm) -> None:
         answer.close(BUNDLE)
 
 
+def test_an_answer_whose_cell_runs_again_is_stopped_and_told_so(comm: Comm) -> None:
+    stopped: list[int] = []
+    answer = LiveAnswer(title="m", on_stop=lambda: stopped.append(1))
+    answer.retire()
+    assert (stopped, [content for content in comm.contents() if "open" in content]) == ([1], [])  # no page is there
+    comm.hear({"hello": 1})
+    assert next(content["open"]["outdated"] for content in comm.contents() if "open" in content) == 1
+    answer.close(BUNDLE)
+
+
 def test_a_stop_that_fails_says_so(comm: Comm, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise RuntimeError("loop is closed")
@@ -270,6 +280,60 @@ def test_answers_come_and_go_in_many_threads(comms_made: list[Comm]) -> None:
     assert layer._kept_bytes == sum(size for _, size in layer._settled.values()) <= MAX_KEPT_BYTES
 
 
+def test_an_answer_that_begins_while_another_ends_is_still_asked_about(
+    clock: VirtualClock, comm: Comm, comms_made: list[Comm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comms.scheduler._thread = threading.current_thread()  # none is started: the test sends what is due
+    comm.hear({"hello": 1})
+    first = LiveAnswer(title="m", on_stop=lambda: None)
+    later: list[LiveAnswer] = []
+    monkeypatch.setattr(first, "end", lambda: later.append(LiveAnswer(title="m", on_stop=lambda: None)))
+    first.close(BUNDLE)
+    send_due(clock, 2 * PING_S)
+    assert any("ping" in content for content in comm.contents())
+    later[0].close(BUNDLE)
+
+
+def test_an_answer_whose_layer_was_replaced_while_it_was_made_is_drawn_by_the_new_one(
+    comm: Comm, comms_made: list[Comm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comm.hear({"hello": 1})
+    made = comms.DeltaStream
+
+    def replace_layer(*arguments: Any, **settings: Any) -> comms.DeltaStream:
+        LiveLayer.current._open_anew()
+        return made(*arguments, **settings)
+
+    monkeypatch.setattr(comms, "DeltaStream", replace_layer)
+    answer = LiveAnswer(title="m", tools=True, on_stop=lambda: None)
+    assert LiveLayer.current is answer.layer is answer.calls.pages
+    assert LiveLayer.current.items == {answer.number: answer}
+    comms_made[-1].hear({"hello": 1})
+    assert any("open" in content for content in comms_made[-1].contents())
+    answer.close(BUNDLE)
+    assert LiveLayer.current.items == {}
+
+
+def test_an_answer_that_ends_as_its_layer_is_replaced_stays_in_neither(
+    comm: Comm, comms_made: list[Comm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comm.hear({"hello": 1})
+    answer = LiveAnswer(title="m", on_stop=lambda: None)
+    first, going, remove = answer.layer, threading.Event(), LiveLayer.remove
+
+    def remove_late(layer: LiveLayer, item: LiveAnswer, bundle: dict[str, str]) -> bool:
+        other = threading.Thread(target=lambda: (going.set(), first._open_anew()))
+        other.start()
+        going.wait(PATIENCE_S)
+        other.join(0.05)  # it waits for the lock
+        return remove(layer, item, bundle)
+
+    monkeypatch.setattr(LiveLayer, "remove", remove_late)
+    answer.close(BUNDLE)
+    until(lambda: LiveLayer.current is not first)
+    assert LiveLayer.current.items == first.items == {}
+
+
 def test_what_is_kept_is_bound_and_the_oldest_goes_first(comm: Comm) -> None:
     bundle = {"text/html": "x" * (MAX_KEPT_BYTES // 4), "text/plain": ""}
     answers = [LiveAnswer(title="m", on_stop=lambda: None) for _ in range(6)]
@@ -295,13 +359,26 @@ def test_a_page_that_answers_keeps_its_layer(clock: VirtualClock, comm: Comm, co
     answer = LiveAnswer(title="m", on_stop=lambda: None)
     for _ in range(10):
         send_due(clock, PING_S)
-        comm.hear({"here": 1})
+        comm.hear({"here": [answer.id]})
     assert sum("ping" in content for content in comm.contents()) >= 9
     assert len(comms_made) == 1
     answer.close(BUNDLE)
     pings = sum("ping" in content for content in comm.contents())
     send_due(clock, 60)
     assert sum("ping" in content for content in comm.contents()) == pings  # nothing is open
+
+
+def test_a_page_that_does_not_hold_an_answer_is_no_sign_that_another_does(clock: VirtualClock, comm: Comm) -> None:
+    comm.hear({"hello": 1})
+    kept, lost = (LiveAnswer(title="m", on_stop=lambda: None) for _ in range(2))
+    for here in ([kept.id], 1, [1, None, kept.id]):
+        clock.advance(PING_S)
+        comm.hear({"here": here})
+    assert (kept.silent_s, lost.silent_s) == (0, 3 * PING_S)
+    comm.hear({"a": lost.number, "s": {"drawn": 1}})
+    assert lost.silent_s == 0
+    for answer in (kept, lost):
+        answer.close(BUNDLE)
 
 
 def test_where_no_page_answers_the_layer_is_opened_anew(
@@ -326,6 +403,50 @@ def test_where_no_page_answers_the_layer_is_opened_anew(
     assert texts(second)[-1]["t"] == "so far"
     assert any(content.get("c", {}).get("whole") for content in second.contents())
     assert LiveLayer.current is answer.layer
+    answer.close(BUNDLE)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_an_answer_that_one_page_has_lost_stops_only_if_no_other_holds_it(
+    clock: VirtualClock, comm: Comm, monkeypatch: pytest.MonkeyPatch, is_held: bool
+) -> None:
+    monkeypatch.setattr(comms, "snapshots", comms.SendScheduler())
+    comms.snapshots._thread = threading.current_thread()  # none is started: the test sends what is due
+    comm.hear({"hello": 1})
+    stopped: list[str] = []
+    lost, other = (LiveAnswer(title="m", on_stop=lambda name=name: stopped.append(name)) for name in ("lost", "other"))
+    for _ in range(2):  # two pages
+        comm.hear({"a": lost.number, "left": 1})
+    assert [content for content in comm.contents() if "who" in content] == [{"who": lost.id}]
+    comm.hear({"here": [other.id, lost.id] if is_held else [other.id]})
+    assert comms.snapshots.send_due() == SEARCH_S
+    assert stopped == []
+    clock.advance(SEARCH_S)
+    comms.snapshots.send_due()
+    assert stopped == ([] if is_held else ["lost"])
+    comm.hear({"a": other.number, "left": 1})  # it ends meanwhile
+    other.close(BUNDLE)
+    clock.advance(SEARCH_S)
+    comms.snapshots.send_due()
+    assert "other" not in stopped
+    lost.close(BUNDLE)
+
+
+@pytest.mark.parametrize(("sessions", "opened"), [({"a": False}, 1), ({"a": False, "b": True}, 2), ({}, 2)])
+def test_a_page_that_cannot_be_heard_keeps_its_layer(
+    clock: VirtualClock,
+    comm: Comm,
+    comms_made: list[Comm],
+    monkeypatch: pytest.MonkeyPatch,
+    sessions: dict[str, bool],
+    opened: int,
+) -> None:
+    comms.scheduler._thread = threading.current_thread()
+    monkeypatch.setattr(comms, "page_sessions", sessions)
+    comm.hear({"hello": 1})
+    answer = LiveAnswer(title="m", on_stop=lambda: None)
+    send_due(clock, SILENT_S + PING_S + 1)
+    assert len(comms_made) == opened
     answer.close(BUNDLE)
 
 

@@ -24,7 +24,6 @@ class Layer:
         self.hello = threading.Event()
         self.hears = self.can_listen = True
         self.was_greeted = self.has_drawn = False
-        self.silent_s = 0.0
 
     def listen(self):
         return self.can_listen
@@ -57,7 +56,7 @@ class Answer:
     def feed(self, text):
         self.text += text
 
-    def stop(self):
+    def retire(self):
         self.settings["on_stop"]()
 
     def close(self, bundle):
@@ -248,6 +247,29 @@ def test_the_answer_is_closed_when_it_settles(page):
     assert shown._answer.closed == page.shown[0]
 
 
+@pytest.mark.parametrize("at", ["update", "close"])
+def test_an_interrupt_while_it_settles_leaves_nothing_open(page, monkeypatch, at):
+    shown = opened()
+    whole, text = ({"text/html": each, "text/plain": each} for each in ("whole", "text"))
+    target = shown._handle if at == "update" else shown._answer
+    before = getattr(target, at)
+
+    def interrupt(*arguments, **_):
+        monkeypatch.setattr(target, at, before)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(target, at, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        shown.settle(whole)
+    if at == "update":
+        assert shown._answer.closed == whole
+    shown.settle(text)
+    expected = text if at == "update" else whole  # what is in the output already is not replaced by less
+    assert page.shown == [expected]
+    assert shown._answer.closed == expected
+    assert live.NotebookDisplay._open == {}
+
+
 def test_a_refresh_that_is_under_way_does_not_replace_the_settled_form(page, monkeypatch):
     shown = opened()
 
@@ -292,6 +314,24 @@ def test_another_run_of_the_cell_stops_the_request_of_the_last(page, monkeypatch
     where["execution_id"] = "3"
     opened()
     assert stopped == ["first", "beside it", "beside it"]
+
+
+def test_another_run_of_the_cell_stops_it_also_where_it_asks_nothing(page, monkeypatch):
+    stopped, before = [], set()
+    where = {"cell_id": "c", "execution_id": "1"}
+    for name in where:
+        monkeypatch.setattr(live.kernel, name, lambda name=name: where[name])
+    monkeypatch.setattr(live.kernel, "before_each_cell", before.add)
+    opened(on_stop=lambda: stopped.append("first"))
+    opened(on_stop=lambda: stopped.append("beside it"))
+    (run_hook,) = before
+    for cell, execution in (("c", "1"), ("d", "2")):
+        where.update(cell_id=cell, execution_id=execution)
+        run_hook("info")
+    assert stopped == []
+    where.update(cell_id="c", execution_id="3")
+    run_hook("info")
+    assert stopped == ["first", "beside it"]
 
 
 def test_a_display_without_tools_asks_nobody(page):

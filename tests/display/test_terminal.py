@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from amber_nb.display import terminal as terminal_module
 from amber_nb.display.terminal import TerminalDisplay
 from amber_nb.types import RequestSent, TextDelta, ToolProgress, ToolRun, Waiting
 
@@ -86,6 +87,21 @@ def tell(display, index, status="ran"):
 
 
 ROUNDS = "Let me look.\namber: f0() → 14\nIt will rain.\n"
+
+
+def test_an_interrupt_while_it_ends_holds_up_no_other_answer(shown, monkeypatch, capsys):
+    first, second = shown(), shown()
+    run = ToolRun(round=1, name="f0", arguments={}, result=1, status="ok", decided_by="auto")
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal_module, "tools_text", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        first.settle("", runs=[run])
+    second.handle(TextDelta("Rain."))
+    assert capsys.readouterr().out == "Rain."
+    settle(second, "Rain.")
 
 
 @pytest.mark.parametrize("at_once", [True, False])

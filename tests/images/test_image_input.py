@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from amber_nb import ImageError, ImageInput
+from amber_nb.display import comm as comms
 from amber_nb.display import kernel as cell
+from amber_nb.display.layer import SEARCH_S, LiveLayer
 
 
 @pytest.fixture
@@ -155,6 +157,55 @@ def test_it_is_edited_again(page):
     photos.clear()
     assert photos.images == []
     assert second.contents()[-1]["entries"] == []
+
+
+def test_it_is_shown_anew_after_all_widgets_were_closed(page):
+    photos = ImageInput(Image.new("RGB", (9, 9)))
+    first = open_view(page, photos).view
+    first.layer.close()
+    photos._ipython_display_()
+    view = photos._view
+    assert view is not first
+    assert view.layer is LiveLayer.current
+    assert view.hook in page[1][0]["text/html"]
+    photos.done()
+
+
+def test_it_ends_when_no_page_holds_it(page, clock):
+    comms.snapshots._thread = threading.current_thread()  # none is started: the test sends what is due
+    photos = ImageInput(Image.new("RGB", (9, 9)))
+    view = open_view(page, photos).view
+    view.layer.comm.hear({"a": view.number, "left": 1})
+    assert photos._view is view
+    clock.advance(SEARCH_S)
+    while comms.snapshots.send_due() is not None:
+        clock.advance(SEARCH_S)
+    assert photos._view is None
+    assert "amber-hook" not in page[0][-1]["text/html"]
+
+
+def test_what_a_view_that_has_ended_makes_of_it_is_not_shown(page):
+    photos = ImageInput()
+    first = open_view(page, photos).view
+    photos.edit()
+    photos._update(first, {"text/html": "late", "text/plain": "late"})
+    assert "late" not in repr(page)
+    photos._update(photos._view, {"text/html": "now", "text/plain": "now"})
+    assert page[1][-1]["text/plain"] == "now"
+
+
+def test_of_a_cell_that_runs_again_only_the_last_output_is_updated(page, monkeypatch):
+    where = {"cell_id": "c", "execution_id": "1"}
+    for name in where:
+        monkeypatch.setattr(cell, name, lambda name=name: where[name])
+    photos = ImageInput()
+    for run in ("1", "2", "2"):  # twice in one run is two outputs
+        where["execution_id"] = run
+        photos._ipython_display_()
+    where["cell_id"] = "d"
+    photos._ipython_display_()
+    photos.done()
+    assert [each[-1]["text/html"] == "<div>No image yet.</div>" for each in page] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(

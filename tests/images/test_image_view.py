@@ -22,7 +22,7 @@ class Owner:
         self.updates: list[Mapping[str, str]] = []
         self.error: Exception | None = None
         settings: dict[str, Any] = {name: self.callback(name) for name in ("take", "link", "arrange", "done")}
-        settings |= {"strip": lambda: BUNDLE, "update": self.updates.append}
+        settings |= {"strip": lambda: BUNDLE, "update": lambda _, bundle: self.updates.append(bundle)}
         self.view = ImageView(**settings, max_side_px=2048, most=most)
         self.page = page(self.view)
 
@@ -261,7 +261,7 @@ def test_where_no_page_has_the_layer_it_is_said(
 
 
 def test_a_deleted_cell_ends_it(owner: Owner) -> None:
-    owner.say({"deleted": 1})
+    owner.view.leave()
     assert owner.calls == [("done",)]
 
 
@@ -298,3 +298,13 @@ def test_it_is_busy_until_a_file_is_taken_in(layer: LiveLayer, input_page: type[
     assert view.busy is True
     page.hear(piece_of(1, 2, 4), b"cd")
     assert (seen, view.busy) == ([True], False)
+
+
+def test_an_image_that_comes_while_the_static_form_is_made_is_not_said_to_be_in_it(owner: Owner) -> None:
+    def strip() -> Mapping[str, str]:
+        owner.view.show([ImageEntry(1, "a.png")])
+        return BUNDLE
+
+    owner.view._strip = strip
+    assert 'amber-revision-0"' in owner.view.snapshot()["text/html"]
+    assert owner.view._revision == 1

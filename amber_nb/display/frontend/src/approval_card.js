@@ -55,9 +55,9 @@ export class Card {
     attributes(this.tabs, { role: "group", "aria-label": "Edit the arguments as" });
 
     const sure = (/** @type {Event} */ event) => this.readiness.accepts(event);
-    this.allow = button(at, "amber-button amber-first", "Allow", (event) => sure(event) && this.accept(false), signal);
+    this.allow = button(at, "amber-button amber-first amber-decision", "Allow", (event) => sure(event) && this.accept(false), signal);
     this.deny = button(at, "amber-button", "Deny…", () => this.explain(!this.why.hidden), signal);
-    this.all = button(at, "amber-button", "Allow all", (event) => sure(event) && everyone(), signal);
+    this.all = button(at, "amber-button amber-decision", "Allow all", (event) => sure(event) && everyone(), signal);
     this.all.title = "Allow this call and all that follow in this answer";
     this.hint = box(at, "amber-about", "");
     const row = box(at, "amber-row");
@@ -69,7 +69,7 @@ export class Card {
     const label = box(at, "", "", "label");
     label.append(box(at, "", "Why? The model is told.", "span"), this.reason);
     const refuse = (/** @type {Event} */ event) => sure(event) && this.decide({ deny: this.reason.value });
-    this.refuse = button(at, "amber-button", "Deny", refuse, signal);
+    this.refuse = button(at, "amber-button amber-decision", "Deny", refuse, signal);
     this.why.append(label, this.refuse);
     this.explain(true);
 

@@ -9,6 +9,7 @@
 /** @typedef {{ area: any, index: number, cell: string | null, saved: () => void }} Place an output in its area's model */
 
 const START = /^<div class="amber-(answer|images)"><div class="amber-hook/; // of a static form with a hook
+const SETTLED = /^<div class="amber-answer">(?!<div class="amber-hook)/;
 const HOOK = /\bamber-live-([0-9a-f]{32})\b/;
 const STATE = "application/vnd.jupyter.widget-state+json";
 const LAYER = "amber_nb.display.layer.LiveLayer"; // what anywidget calls it
@@ -103,6 +104,22 @@ export class Documents {
     const data = answer.update(answer.snapshot) ?? { "text/html": answer.snapshot, "text/plain": answer.text };
     attempt(() => outputs.add({ output_type: "display_data", data, metadata: {} }));
     return true;
+  }
+
+  /**
+   * Whether the cell of an answer is still there, and holds neither the answer's hook nor, as far as can be told by a
+   * look, its settled form.
+   * @param {LiveAnswer} answer
+   */
+  lacks(answer) {
+    const outputs = this.cell(answer.cell)?.outputs;
+    if (!outputs || !answer.snapshot || this.find(answer.id).length) return false;
+    return answer.missing > 0 || ![...within(outputs, answer.cell, () => {})].some((place) => SETTLED.test(html(place)));
+  }
+
+  /** Whether this static form stands in an output. @param {Record<string, string>} data */
+  holds(data) {
+    return [...this.places()].some((place) => html(place) === data["text/html"]);
   }
 
   /** The ids of all hooks in the documents. @returns {string[]} */

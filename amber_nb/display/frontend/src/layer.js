@@ -32,6 +32,7 @@ import { LiveInput } from "./live_input.js";
  * @property {object} [i] for an input for images
  * @property {unknown} [end] it is settled
  * @property {unknown} [ping] asks for a sign of life
+ * @property {string} [who] the id of an item that another page has lost
  * @property {string} [heal] the id of an item whose newer static form is in `data`
  * @property {Record<string, string>} [data]
  */
@@ -46,7 +47,7 @@ const OVER = "amber-over";
 // Where outputs are: JupyterLab and Notebook 7, nbclassic, Voilà.
 const OUTPUTS = ".jp-OutputArea-output, .output_subarea, .jp-RenderedHTML";
 
-class Layer {
+export class Layer {
   /** @param {Model} model @param {Document} doc */
   constructor(model, doc) {
     this.model = model;
@@ -54,6 +55,8 @@ class Layer {
     this.documents = new Documents(model.widget_manager, () => this.write(), () => this.end(), () => this.dispose());
     /** @type {Map<number, LiveItem>} */
     this.items = new Map();
+    /** @type {Map<string, LiveItem>} settled, with no output to hold that, by their ids */
+    this.cleared = new Map();
     /** @type {Set<Element>} added to the page, not yet looked at */
     this.added = new Set();
     this.frame = 0;
@@ -99,17 +102,32 @@ class Layer {
 
   /** @param {Message} message @param {DataView[]} buffers */
   take(message, buffers) {
-    const { a, open, end, ping, heal, data } = message;
+    const { a, open, end, ping, who, heal, data } = message;
     this.answered = true;
     this.heard = performance.now();
-    if (ping) this.send({ here: 1 });
-    if (typeof heal === "string" && data) this.documents.replace(heal, data);
+    if (ping) this.send({ here: this.held() });
+    if (typeof who === "string" && this.held().includes(who)) this.send({ here: [who] });
+    if (typeof heal === "string" && data) this.heal(heal, data);
     if (typeof a !== "number") return;
     if (open && !this.items.has(a)) this.open(a, open);
     const item = this.items.get(a);
     if (!item) return;
     item.receive(message, buffers);
     if (end) this.settle(a, item);
+  }
+
+  /** @param {string} id @param {Record<string, string>} data */
+  heal(id, data) {
+    const item = this.cleared.get(id);
+    this.cleared.delete(id);
+    if (item && data["text/html"] && !this.documents.holds(data)) this.documents.putBack(/** @type {LiveAnswer} */ (item));
+    this.documents.replace(id, data);
+  }
+
+  /** The ids of the items that this page holds: drawn, or in a document, of which it may show another part. */
+  held() {
+    const stand = new Set(this.documents.hooks());
+    return [...this.items.values()].filter((item) => item.isDrawn || stand.has(item.id)).map(({ id }) => id);
   }
 
   /** @param {number} number @param {Announcement} announcement */
@@ -128,14 +146,18 @@ class Layer {
 
   /**
    * The kernel has sent the settled form. Where the page does not show it by itself, as in an Output widget, a moved cell
-   * or a page that was loaded again, it is asked for and put into the document.
+   * or a page that was loaded again, it is asked for and put into the document; also where the output was cleared just
+   * before, so that the settled form reached none.
    * @param {number} number @param {LiveItem} item
    */
   settle(number, item) {
+    if (item.ended) return;
     item.ended = true;
+    const cleared = item.isCleared(this.documents); // now: what is cleared from here on, the reader's code wants so
     setTimeout(() => {
       if (this.disposed) return;
-      if (this.documents.find(item.id).length) this.send({ heal: item.id });
+      if (cleared) this.cleared.set(item.id, item);
+      if (cleared || this.documents.find(item.id).length) this.send({ heal: item.id });
       this.remove(number, item);
     }, SETTLE);
   }
@@ -205,9 +227,11 @@ class Layer {
 
   /**
    * What stands in a cell that was deleted ends, an answer whose output was cleared is put back, and with it what waits
-   * for the reader; that a settled answer was settled may have been lost on the way.
+   * for the reader; that a settled answer was settled may have been lost on the way. And a hook that another layer on
+   * this page drew over is free when that layer goes.
    */
   look() {
+    if (this.items.size) this.draw(this.doc.body);
     const silent = performance.now() - this.heard > SILENT;
     for (const item of this.items.values()) {
       if (silent && item instanceof LiveAnswer && !item.ended) item.ask();

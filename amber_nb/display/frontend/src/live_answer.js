@@ -18,6 +18,7 @@ import { snapshot } from "./snapshot.js";
  * @property {string} [badge]
  * @property {[string, string[], string][]} [strip] the images that were sent
  * @property {boolean} [tools]
+ * @property {number} [outdated] its cell runs again
  */
 /** @typedef {import("./documents.js").Documents} Documents */
 /** @typedef {import("./live_item.js").View} View */
@@ -52,6 +53,7 @@ export class LiveAnswer extends LiveItem {
     this.sources = [];
     /** @type {string | null} the id of the notebook's cell that it stands in */
     this.cell = null;
+    this.outdated = false; // its cell runs again: it is not put back into that
     this.snapshot = ""; // what the document held when it was last found there
     /** @type {Set<Listener>} */
     this.listeners = new Set();
@@ -60,8 +62,9 @@ export class LiveAnswer extends LiveItem {
     this.receiver = new Receiver((have) => send({ s: { have } }));
   }
 
-  /** @param {{ s?: Message, c?: object }} message */
-  receive({ s, c }) {
+  /** @param {{ open?: Announcement, s?: Message, c?: object }} message */
+  receive({ open, s, c }) {
+    this.outdated ||= !!open?.outdated;
     if (s) this.receiveText(s);
     if (c) for (const listener of this.callListeners) listener(c);
   }
@@ -138,8 +141,15 @@ export class LiveAnswer extends LiveItem {
   }
 
   /** @param {Documents} documents */
+  isCleared(documents) {
+    return !this.outdated && documents.lacks(this);
+  }
+
+  /** @param {Documents} documents */
   leave(documents) {
-    if (!documents.putBack(this)) this.stop();
+    if (!this.outdated && documents.putBack(this)) return;
+    this.cell = null; // it may stand in another notebook of this kernel, or come back here
+    this.send({ left: 1 });
   }
 
   /** Keep the Stop button in sight. @param {View} view */

@@ -67,6 +67,7 @@ export class LiveInput extends LiveItem {
   }
 
   leave() {
-    this.send({ i: { deleted: 1 } });
+    this.found = false; // it may stand in another notebook of this kernel, or come back here
+    this.send({ left: 1 });
   }
 }

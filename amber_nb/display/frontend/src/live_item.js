@@ -10,6 +10,7 @@ import { make } from "./dom.js";
 const CLAIM = Symbol.for("amber_nb.claim"); // on an element: the layer that draws over it
 const DRAWN = "amber-drawn";
 const IGNORED = "mathjax_ignore tex2jax_ignore"; // else the notebook would typeset text that is still being painted
+const DECISION = ".amber-decision"; // the buttons of approval_card.js
 const GONE = 5; // looks at the document: moves and undo take cells away, too
 
 export class LiveItem {
@@ -25,6 +26,11 @@ export class LiveItem {
     this.missing = 0; // looks at the document since it was there
     /** @type {View[]} */
     this.views = [];
+  }
+
+  /** Whether a view of it is on the page. */
+  get isDrawn() {
+    return this.views.some(({ host }) => host.isConnected);
   }
 
   /** Handle a message of the kernel. @param {any} _message @param {DataView[]} _buffers */
@@ -45,6 +51,11 @@ export class LiveItem {
 
   /** Whether the document lacks what it stands in, though it had it. @param {Documents} _documents */
   isMissing(_documents) {
+    return false;
+  }
+
+  /** Whether its output was cleared away before it was settled. @param {Documents} _documents */
+  isCleared(_documents) {
     return false;
   }
 
@@ -81,7 +92,10 @@ export class LiveItem {
     const { focused } = view;
     host.append(view.over);
     this.onDrawn(view);
-    if (focused && host.ownerDocument.activeElement === host.ownerDocument.body) focused.focus({ preventScroll: true });
+    if (!focused || host.ownerDocument.activeElement !== host.ownerDocument.body) return;
+    // Not onto a button that decides: the reader's next key may be meant for something else.
+    const target = focused.matches(DECISION) ? focused.closest("[tabindex]") : focused;
+    /** @type {HTMLElement | null} */ (target)?.focus({ preventScroll: true });
   }
 
   /** @param {HTMLElement} host @returns {View} */
@@ -92,7 +106,13 @@ export class LiveItem {
     const view = { host, over, areas: [], focused: null, dispose: this.fill(over) };
     over.addEventListener("focusin", ({ target }) => (view.focused = /** @type {HTMLElement} */ (target)));
     // With an element that is taken away, the focus goes to nobody; a reader takes it somewhere.
-    over.addEventListener("focusout", ({ relatedTarget }) => relatedTarget && (view.focused = null));
+    over.addEventListener("focusout", ({ target, relatedTarget }) => {
+      const left = /** @type {HTMLElement} */ (target);
+      const forget = () => view.focused === left && (view.focused = null);
+      if (relatedTarget) forget();
+      // A click beside it; of a window that is left, the element stays the active one.
+      else queueMicrotask(() => left.isConnected && left.ownerDocument.activeElement !== left && forget());
+    });
     this.views.push(view);
     return view;
   }

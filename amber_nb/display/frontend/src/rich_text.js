@@ -23,12 +23,24 @@ export class Looks {
   /** @param {(blocks: string[][]) => void} ask the kernel */
   constructor(ask) {
     this.ask = ask;
+    // What the kernel says goes to all pages; a key that another page could make would dress a block it never asked about.
+    this.prefix = random();
+    /** @type {Map<string, string>} the key of each block, by all of its text: two blocks share none */
+    this.keys = new Map();
     /** @type {Record<string, unknown>} by the key of a block */
     this.known = Object.create(null);
     /** @type {Set<string>} */
     this.asked = new Set();
     /** @type {Set<Listener>} */
     this.listeners = new Set();
+  }
+
+  /** The key of a block. @param {string[]} block */
+  key(block) {
+    const text = JSON.stringify(block);
+    const key = this.keys.get(text) ?? `${this.prefix}.${this.keys.size}`;
+    this.keys.set(text, key);
+    return key;
   }
 
   /** @param {string[][]} blocks each with its key first */
@@ -87,7 +99,7 @@ export class RichText {
 
   /** @param {HTMLElement} el @param {string[]} block */
   remember(el, block) {
-    const key = `${block.length}${hash(block.join("\n"))}`;
+    const key = this.looks.key(block);
     this.plain.set(key, [...(this.plain.get(key) ?? []), el]);
     this.questions.push([key, ...block]);
   }
@@ -115,16 +127,23 @@ export class RichText {
   /** Typeset, no more in a frame than it can bear. */
   async set() {
     this.busy = true;
-    let start = ms();
-    for (let el; (el = this.formulas.shift()) && !this.signal.aborted; ) {
-      if (!el.isConnected) continue;
-      await this.typeset?.(el);
-      this.onGrown();
-      if (ms() - start < TYPESET) continue;
-      await new Promise((done) => setTimeout(done));
-      start = ms();
+    try {
+      let start = ms();
+      for (let el; (el = this.formulas.shift()) && !this.signal.aborted; ) {
+        if (!el.isConnected) continue;
+        try {
+          await this.typeset?.(el);
+        } catch {
+          // It stays as it is written, and the others are typeset.
+        }
+        this.onGrown();
+        if (ms() - start < TYPESET) continue;
+        await new Promise((done) => setTimeout(done));
+        start = ms();
+      }
+    } finally {
+      this.busy = false;
     }
-    this.busy = false;
   }
 }
 
@@ -156,9 +175,7 @@ function refuse(el) {
   el.append(code);
 }
 
-/** A short name for a text (FNV-1a). @param {string} text */
-function hash(text) {
-  let value = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
-  return `${(value >>> 0).toString(36)}.${text.length}`;
+/** 64 random bits; `randomUUID` is not there on a page over plain http. */
+function random() {
+  return [...crypto.getRandomValues(new Uint32Array(2))].map((number) => number.toString(36)).join("");
 }
