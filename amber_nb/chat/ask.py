@@ -290,6 +290,8 @@ class AskRun:
             return openai.LengthFinishReasonError(completion=reply.completion)
         if finish_kind(reply.finish_reason) == "content_filter":
             return openai.ContentFilterFinishReasonError()
+        if finish_kind(reply.finish_reason) == "cut":
+            return SchemaError(f"The gateway cut the reply off (finish_reason {reply.finish_reason!r}). Ask again.")
         return SchemaError(f"The reply does not fit the schema, also after the model was told so. {mismatch}")
 
     def fail(self, error: BaseException) -> None:

@@ -31,6 +31,9 @@ from .tool_calls import ToolRunner
 __all__ = ["ChatLoop", "ChatResult", "wants_tools"]
 
 
+CUT = ("length", "content_filter", "cut")  # kinds of ends before the end
+
+
 def wants_tools(reply: Reply) -> bool:
     """Return whether the reply ends in tool calls that are complete: such as were cut or filtered are only shown."""
     calls = (assistant_message(reply.completion) or {}).get("tool_calls")
@@ -215,7 +218,7 @@ class ChatLoop:
     async def _parse_or_repair(self, response_format: tools.ResponseFormat, reply: Reply) -> Reply:
         """Parse the reply to a schema, and ask the model once to correct it where it does not fit."""
         for again in (True, False):
-            if reply.refusal or wants_tools(reply) or finish_kind(reply.finish_reason) in ("length", "content_filter"):
+            if reply.refusal or wants_tools(reply) or finish_kind(reply.finish_reason) in CUT:
                 return reply
             try:
                 self._parsed = await validate(contextvars.copy_context(), partial(response_format.parse, reply.text))

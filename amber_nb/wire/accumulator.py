@@ -25,7 +25,7 @@ __all__ = ["CompletionAccumulator", "GatewayError", "IncompleteStream", "part_te
 
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")  # of a message; of two, the first that came counts
 _REASONING_PARTS = ("thinking_blocks", "reasoning_details")  # the same in parts, with signatures
-_SOURCE_HOLDERS = (*SOURCE_FIELDS, "context", "grounding_metadata", "groundingMetadata")
+_SOURCE_HOLDERS = (*SOURCE_FIELDS, "context", "grounding_metadata", "groundingMetadata", "provider_specific_fields")
 _PINGS = re.compile(rb"ping|pong|heart[ -]?beat|keep[ -_]?alive|", re.IGNORECASE)
 _EVENTS = (b"", b"message", b"error", b"data", b"delta", b"completion", b"chunk", b"chat.completion.chunk", b"done")
 _QUOTED_CHARS = 200  # of an event, in an error message
