@@ -18,6 +18,9 @@ pytestmark = pytest.mark.browser
 
 ANSWER, CARD = KINDS["answer"], KINDS["card"]
 ANSWER_AND_CARD = pytest.mark.parametrize("kind", [ANSWER, CARD], ids=["answer", "card"])
+CARD_FIRST = pytest.mark.parametrize(
+    "kind", [pytest.param(ANSWER, marks=pytest.mark.slow), CARD], ids=["answer", "card"]
+)
 KERNEL = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 
 
@@ -52,7 +55,7 @@ def test_a_notebook_that_is_closed_and_opened_again(notebook: Callable[..., Any]
     assert len(out.locator(".amber-answer").inner_text().split()) >= 350
 
 
-@pytest.mark.parametrize("way", ["restart", "kill", "exit"])
+@pytest.mark.parametrize("way", ["restart", "kill", pytest.param("exit", marks=pytest.mark.slow)])
 @ANSWER_AND_CARD
 @pytest.mark.fresh_kernel
 def test_a_kernel_that_goes(notebook: Callable[..., Any], artefacts: pathlib.Path, way: str, kind: Any) -> None:
@@ -93,7 +96,7 @@ def test_a_page_that_is_loaded_again_while_a_card_waits(notebook: Callable[..., 
     settled(book, 1, CARD, printed=False)
 
 
-@ANSWER_AND_CARD
+@CARD_FIRST
 def test_a_kernel_that_is_interrupted(notebook: Callable[..., Any], kind: Any) -> None:
     book = notebook([START, kind.blocking.replace("150", "900"), "print('next')"])
     out = begun(book, 1, kind)
@@ -109,7 +112,7 @@ def test_a_kernel_that_is_interrupted(notebook: Callable[..., Any], kind: Any) -
     expect(book.output(2)).to_contain_text("next")
 
 
-@ANSWER_AND_CARD
+@CARD_FIRST
 def test_a_second_page_with_the_same_notebook(notebook: Callable[..., Any], kind: Any) -> None:
     book = notebook([START, kind.cell.replace("150", "900"), "print('next')"])
     out = begun(book, 1, kind)
@@ -136,7 +139,7 @@ def test_a_second_page_with_the_same_notebook(notebook: Callable[..., Any], kind
     expect(book.output(2)).to_contain_text("next")
 
 
-@ANSWER_AND_CARD
+@CARD_FIRST
 @pytest.mark.fresh_kernel
 def test_two_notebooks_side_by_side(notebook: Callable[..., Any], kind: Any) -> None:
     other = notebook([START, kind.cell.replace("150", "250")], viewport={"width": 1280, "height": 900})
@@ -186,6 +189,7 @@ def test_a_console_on_the_kernel_of_the_notebook(notebook: Callable[..., Any]) -
     expect(out).to_contain_text("stopped by the reader")
 
 
+@pytest.mark.slow
 def test_run_all_twice(notebook: Callable[..., Any]) -> None:
     """The second run waits for the first one, as Jupyter has it; each cell has one answer in the end."""
     book = notebook([START, ANSWER.cell, ANSWER.cell.replace("150", "100")])

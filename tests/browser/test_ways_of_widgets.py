@@ -52,7 +52,11 @@ ipywidgets.VBox([button, out])
 
 
 @EACH
-@pytest.mark.parametrize("cell", [OUTPUT, TAB, CAPTURE], ids=["output", "tab", "capture"])
+@pytest.mark.parametrize(
+    "cell",
+    [OUTPUT, pytest.param(TAB, marks=pytest.mark.slow), pytest.param(CAPTURE, marks=pytest.mark.slow)],
+    ids=["output", "tab", "capture"],
+)
 def test_inside_an_output_widget(notebook: Callable[..., Any], cell: str, kind: Any) -> None:
     source = cell.format(awaited=kind.awaited, blocking=kind.call.format(verb="amber.ask"))
     book = notebook([START, source + "print('END', answer.complete)", "print('next')"])
@@ -70,6 +74,7 @@ def test_inside_an_output_widget(notebook: Callable[..., Any], cell: str, kind: 
     assert "amber-hook" not in str(saved)
 
 
+@pytest.mark.slow
 def test_by_interact(notebook: Callable[..., Any]) -> None:
     """First in the cell, which shows the widget only afterwards; then when a value has changed."""
     book = notebook([START, INTERACT, "print('next')"])
