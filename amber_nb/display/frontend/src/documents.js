@@ -11,6 +11,7 @@
 const START = /^<div class="amber-(answer|images)"><div class="amber-hook/; // of a static form with a hook
 const SETTLED = /^<div class="amber-answer">(?!<div class="amber-hook)/;
 const HOOK = /\bamber-live-([0-9a-f]{32})\b/;
+const EMPTY = { "text/html": '<div class="amber-emptied" hidden></div>', "text/plain": "" };
 const STATE = "application/vnd.jupyter.widget-state+json";
 const LAYER = "amber_nb.display.layer.LiveLayer"; // what anywidget calls it
 const ENDINGS = new Set(["restarting", "autorestarting", "dead", "terminating"]); // of a kernel
@@ -24,6 +25,8 @@ export class Documents {
    */
   constructor(manager, write, end, close) {
     this.manager = manager;
+    /** @type {Map<string, { id: string, html: string }>} by cell: an answer that was put back there */
+    this.returned = new Map();
     this.context = manager?.context;
     this.onSave = (/** @type {unknown} */ _, /** @type {string} */ state) => {
       if (state !== "started") return;
@@ -103,6 +106,7 @@ export class Documents {
     if (!outputs || !answer.snapshot) return false;
     const data = answer.update(answer.snapshot) ?? { "text/html": answer.snapshot, "text/plain": answer.text };
     attempt(() => outputs.add({ output_type: "display_data", data, metadata: {} }));
+    this.returned.set(/** @type {string} */ (answer.cell), { id: answer.id, html: "" });
     return true;
   }
 
@@ -127,6 +131,29 @@ export class Documents {
     return [...new Set([...this.places()].map((place) => idOf(html(place)) ?? ""))].filter(Boolean);
   }
 
+  /** Take the emptied outputs out of a cell, now that nothing of its run is updated any more. @param {string | null} cell */
+  removeEmptied(cell) {
+    const outputs = this.cell(cell)?.outputs;
+    const kept = outputs?.toJSON().filter((/** @type {any} */ output) => output.data?.["text/html"] !== EMPTY["text/html"]);
+    if (kept && kept.length < outputs.length) attempt(() => outputs.fromJSON(kept));
+  }
+
+  /**
+   * Empty what was put back into a cell that has run again: the answer of this run stands there now. It is taken away
+   * only later, since Lab knows the outputs that are still updated by their places.
+   * @param {string | null} cell
+   * @param {string} id of the answer of this run
+   */
+  dropReturned(cell, id) {
+    const returned = this.returned.get(cell ?? "");
+    if (!returned || returned.id === id) return;
+    this.returned.delete(cell ?? "");
+    for (const place of within(this.cell(cell)?.outputs, cell, () => {})) {
+      const text = html(place);
+      if (idOf(text) === returned.id || (text && text === returned.html)) attempt(() => set(place, EMPTY));
+    }
+  }
+
   /** Take the layer, and its code, out of the widgets' state that Lab may save: its manager has just put it there. */
   dropState() {
     const { model } = this.context;
@@ -139,6 +166,7 @@ export class Documents {
 
   /** Put a newer static form of an item in the place of the one with its hook. @param {string} id @param {Record<string, string>} data */
   replace(id, data) {
+    for (const returned of this.returned.values()) if (returned.id === id) returned.html = data["text/html"] ?? "";
     for (const place of this.find(id)) attempt(() => set(place, data));
   }
 

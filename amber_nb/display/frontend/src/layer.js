@@ -156,6 +156,10 @@ export class Layer {
     const cleared = item.isCleared(this.documents); // now: what is cleared from here on, the reader's code wants so
     setTimeout(() => {
       if (this.disposed) return;
+      if (item instanceof LiveAnswer) {
+        item.look(this.documents);
+        this.documents.removeEmptied(item.cell);
+      }
       if (cleared) this.cleared.set(item.id, item);
       if (cleared || this.documents.find(item.id).length) this.send({ heal: item.id });
       this.remove(number, item);

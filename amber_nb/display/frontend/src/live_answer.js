@@ -146,6 +146,12 @@ export class LiveAnswer extends LiveItem {
   }
 
   /** @param {Documents} documents */
+  look(documents) {
+    super.look(documents);
+    if (documents.known) documents.dropReturned(this.cell, this.id);
+  }
+
+  /** @param {Documents} documents */
   leave(documents) {
     if (!this.outdated && documents.putBack(this)) return;
     this.cell = null; // it may stand in another notebook of this kernel, or come back here

@@ -99,6 +99,8 @@ function notebook(...htmls) {
     get: (i) => ({ ...outputs[i], toJSON: () => outputs[i] }),
     set: (i, output) => (outputs[i] = output),
     add: (output) => outputs.push(output),
+    toJSON: () => [...outputs],
+    fromJSON: (values) => outputs.splice(0, outputs.length, ...values),
   };
   const cells = { length: 1, get: () => ({ id: "cell", outputs: list }) };
   const manager = { context: { model: { cells } } };
@@ -230,4 +232,23 @@ test("the focus that the reader has taken away by a click does not jump back; a 
     item.drawOver(element(doc));
     assert.deepEqual(focused, expected);
   }
+});
+
+test("what was put back into a cell makes room for the answer of its next run", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const book = notebook(HOOKED);
+  const { layer } = answerIn(book);
+  book.outputs.length = 0;
+  for (let i = 0; i < 5; i++) layer.look(); // which puts it back
+  assert.equal(book.outputs.length, 1);
+  layer.documents.replace(ID, { "text/html": WHOLE });
+  const other = "f".repeat(32);
+  const next = HOOKED.replace(ID, other);
+  book.outputs.push({ data: { "text/html": next } });
+  layer.documents.dropReturned("cell", ID); // its own
+  assert.deepEqual(book.texts(), [WHOLE, next]);
+  layer.documents.dropReturned("cell", other);
+  assert.equal(book.outputs.length, 2); // the places stay until nothing is updated any more
+  layer.documents.removeEmptied("cell");
+  assert.deepEqual(book.texts(), [next]);
 });
