@@ -188,7 +188,8 @@ def test_it_goes_on_whatever_is_done_to_its_cell(notebook: Callable[..., Any], w
     book = notebook([START, long, "# next", *FILL])
     begun(book, 1, kind)
     index = way(book)
-    live(book.output(index), kind)
+    if not (way is clear and kind is KINDS["tools"]):  # whose answer ends within those seconds, and is put back settled
+        live(book.output(index), kind)
     settled(book, index, kind)
 
 
