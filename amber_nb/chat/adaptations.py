@@ -93,8 +93,8 @@ def find_adaptation(error: openai.APIStatusError, body: Mapping[str, Any], own: 
         return None
     reason, param = gateway_reason(error).lower(), str(getattr(error, "param", None) or "")
     roles = [message.get("role") for message in body["messages"]]
-    own_role = "role" in own or ("response_format" not in body and "response_format" in own)
-    if own_role and "developer" in roles and "developer" in reason and re.search(r"role|messages", f"{reason} {param}"):
+    is_about_roles = "developer" in reason and re.search(r"role|messages", f"{reason} {param}")
+    if "role" in own and "developer" in roles and is_about_roles:
         return "system_role"
     if "stream_options" in own and "stream_options" in body and re.search(r"stream_options|include_usage", reason):
         return "stream_options"

@@ -261,7 +261,7 @@ class ChatLoop:
                     raise
                 names.add(found)
             else:  # only what has helped is remembered
-                for name in names - known:
+                for name in sorted(names - known):
                     known.add(name)
                     self._warn(f"the gateway or {body['model']} {ADAPTATIONS[name]}")
                 return reply
@@ -286,8 +286,8 @@ class ChatLoop:
                     span.set_reply(self._call.reply)
             self._charges[-1] = charge_of(reply.completion, self._body.get("model"))
             return reply
-        except openai.APIStatusError:
-            self._charges.pop()  # a refusal costs nothing
+        except (openai.APIStatusError, CassetteMiss):
+            self._charges.pop()  # a refusal costs nothing, and neither does a look into a recording
             raise
         finally:
             first = self._call.reply().first_token_s

@@ -129,7 +129,7 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
     if not completion.choices:
         return None
     reply = completion.choices[0].message.to_dict(exclude_unset=True, warnings=False)
-    own = {field: value for field, value in reply.items() if field not in _KNOWN_FIELDS and value is not None}
+    own = {field: _clean(value) for field, value in reply.items() if field not in _KNOWN_FIELDS and value is not None}
     message: dict[str, Any] = {"role": "assistant", "content": _content(reply.get("content")), **own}
     if refusal := reply.get("refusal"):
         message["refusal"] = replace_surrogates(str(refusal))
@@ -145,11 +145,20 @@ def assistant_message(completion: openai.types.chat.ChatCompletion) -> dict[str,
     return message
 
 
+def _clean(value: Any) -> Any:
+    """Return JSON without half characters, which cannot be sent."""
+    if isinstance(value, str):
+        return replace_surrogates(value)
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, list) else value
+
+
 def _content(content: Any) -> Any:
     """Return the content of a reply without thinking that was written into it; as parts where they are not all text."""
     if isinstance(content, list):
         if any(not isinstance(part, dict) or part.get("type") != "text" for part in content):
-            return content
+            return _clean(content)
         content = part_texts(content)[0]
     return None if content is None else replace_surrogates(split_thinking(str(content), is_whole=True)[1])
 

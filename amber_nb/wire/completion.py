@@ -24,6 +24,8 @@ from .stream import Event, MalformedEvent, SSEDecoder, parse_json
 __all__ = ["CLOSE_REASON", "ReaderClosed", "StreamedCompletion"]
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
+_STREAM_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:")
+_HEAD_PIECES = 10  # of a body, in which one of these stands, if each is a byte
 _STREAM_END = re.compile(rb"\s+data: ?\[DONE\]\s*\Z")
 _RETRY_COUNT = "x-stainless-retry-count"
 _QUOTED_CHARS = 200  # of a body, in an error message
@@ -174,7 +176,9 @@ class StreamedCompletion:
         """Read a stream, or a reply in one piece: which it is, the label says, and the first byte where it is wrong."""
         decoder, accumulator, idle_s = SSEDecoder(), self._accumulator, self._idle_s
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        # The pieces of a reply that is labelled as JSON; None once it is known to be a stream.
         whole: list[bytes] | None = [] if content_type == "application/json" else None
+        whole_bytes = 0
         slack_s = min(0.1, idle_s / 10) if idle_s is not None else 0.0
         activity, renew_at, pinged = 0, 0.0, False
 
@@ -190,16 +194,15 @@ class StreamedCompletion:
                     now = clock.monotonic()
                     drained = now - read_at > _DRAINED_S
                     if whole is not None:
-                        whole.append(chunk)
-                        if not (head := whole[0].lstrip(_BLANK)) and (head := b"".join(whole).lstrip(_BLANK)):
-                            whole = [head]
-                        # Labelled as JSON, and a stream all the same.
-                        if head.startswith((b"data:", b"event:", b":", b"id:", b"retry:")):
-                            chunk, whole = b"".join(whole), None
+                        whole_bytes += len(chunk)
+                        if whole or (chunk := chunk.lstrip(_BLANK)):
+                            whole.append(chunk)
+                        if len(whole) <= _HEAD_PIECES and b"".join(whole).startswith(_STREAM_STARTS):
+                            chunk, whole = b"".join(whole), None  # labelled as JSON, and a stream all the same
                     if whole is None:
                         for event in decoder.feed(chunk):
                             chars += self._add(event)
-                    alive = decoder.activity + accumulator.activity + sum(map(len, whole or ()))
+                    alive = decoder.activity + accumulator.activity + whole_bytes
                     pinged = alive == activity
                     if idle_s is not None and not pinged:
                         activity = alive

@@ -15,6 +15,7 @@ from gateway import Said, serve, spoken
 from pydantic import BaseModel
 
 from amber_nb import Amber
+from amber_nb.chat.messages import assistant_message
 
 KEY = "ambrs-exampletoken"
 
@@ -279,3 +280,31 @@ def test_a_parameter_whose_name_is_a_word_counts_where_it_is_quoted(gateway: Any
     with pytest.raises(openai.BadRequestError) as raised:
         client(url).ask("?", user="ada")
     assert ("refuses user=" in "".join(getattr(raised.value, "__notes__", []))) is named
+
+
+def test_developer_messages_of_the_users_stay_also_where_a_schema_is_written_out(gateway: Any) -> None:
+    url, bodies = gateway(lambda body: refuse_schema(body) or refuse_role(body))
+    with pytest.raises(openai.BadRequestError, match="developer"):
+        client(url).ask([{"role": "developer", "content": "Hi."}, {"role": "user", "content": "?"}], schema=Found)
+    assert [body["messages"][0]["role"] for body in bodies] == ["developer", "developer"]
+
+
+def test_a_replay_that_had_to_look_twice_counts_one_reply(gateway: Any, tmp_path: Any) -> None:
+    path = tmp_path / "talk.jsonl"
+    url, _ = gateway(refuse_stream_options)
+    prices = {"azure/gpt-5.4": (2, 3)}
+    recorder = client(url, mode="record", cassette=path, prices=prices)
+    with pytest.warns(RuntimeWarning):
+        recorder.ask("?")
+    recorded = recorder.ask("!")
+    replayed = Amber(mode="replay", cassette=path, prices=prices).ask("!")
+    assert len(replayed._charges) == len(recorded._charges) == 1
+
+
+def test_half_a_character_in_a_models_own_field_can_be_sent() -> None:
+    completion = openai.types.chat.ChatCompletion.model_construct(
+        None, choices=[{"index": 0, "message": {"content": "a", "reasoning_content": "\ud83d", "x": ["\ud83d"]}}]
+    )
+    message = assistant_message(completion)
+    assert message is not None
+    assert (message["reasoning_content"], message["x"]) == ("\ufffd", ["\ufffd"])

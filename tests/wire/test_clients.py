@@ -1,6 +1,7 @@
 """The SDK's clients: configured by us alone, on every mode's transport, and logged."""
 
 import asyncio
+import datetime
 import gzip
 import json
 import sys
@@ -123,7 +124,7 @@ def test_a_simulated_reply_behaves_like_one_from_a_network(simulated):
     ask = {"model": simulated.model, "messages": HELLO}
     completions = simulated.openai.chat.completions
     raw = completions.with_raw_response.create(**ask)
-    assert raw.elapsed.total_seconds() >= 0
+    assert isinstance(raw.elapsed, datetime.timedelta)
     assert (raw.is_closed, int(raw.headers["content-length"])) == (True, len(raw.content))
     with completions.with_streaming_response.create(**ask) as response:
         assert not response.is_closed
@@ -140,7 +141,7 @@ def test_so_does_one_of_the_async_client(simulated):
     async def ask():
         completions = simulated.async_openai.chat.completions
         raw = await completions.with_raw_response.create(model=simulated.model, messages=HELLO)
-        assert raw.elapsed.total_seconds() >= 0
+        assert isinstance(raw.elapsed, datetime.timedelta)
         async with completions.with_streaming_response.create(model=simulated.model, messages=HELLO) as response:
             assert not response.is_closed
             return b"".join([piece async for piece in response.http_response.aiter_raw()])
@@ -234,7 +235,7 @@ def test_live_keeps_the_sdks_own_transport_and_proxies(monkeypatch, elsewhere):
 def test_a_wrong_setting_of_the_network_is_named_without_its_value(monkeypatch, name, value, words):
     monkeypatch.setenv(name, value)
     monkeypatch.setitem(sys.modules, "socksio", None)
-    amber = Amber(base_url="https://gateway.invalid/v1", api_key="ambrs-0123456789", mode="live")
+    amber = Amber(base_url="https://gateway.invalid/v1", api_key=KEY, mode="live")
     with pytest.raises(ConfigError, match=words) as raised:
         amber.ask("?")
     assert "secret" not in str(raised.value)
@@ -245,6 +246,6 @@ def test_a_wrong_setting_of_the_network_is_named_without_its_value(monkeypatch, 
 def test_a_proxy_without_a_scheme_is_not_blamed_for_another(monkeypatch, valid):
     monkeypatch.setenv("HTTPS_PROXY", valid)
     monkeypatch.setenv("ALL_PROXY", "ftp://x")
-    amber = Amber(base_url="https://gateway.invalid/v1", api_key="ambrs-0123456789", mode="live")
+    amber = Amber(base_url="https://gateway.invalid/v1", api_key=KEY, mode="live")
     with pytest.raises(ConfigError, match=r"^ALL_PROXY is no proxy's address"):
         amber.ask("?")
