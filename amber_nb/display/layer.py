@@ -238,7 +238,8 @@ class LiveAnswer(LiveItem):
     def set_sources(self, sources: Sequence[tuple[str, str]]) -> None:
         """List the sources that the answer has named so far: title and address, "" where there is none."""
         self._sources = list(sources)
-        self._post({"s": {"sources": self._sources}})
+        if self._layer.can_send:  # else the first page that comes gets them
+            self._post({"s": {"sources": self._sources}})
 
     def announce(self) -> None:
         """Tell a new page all that has come."""

@@ -496,3 +496,13 @@ def test_many_chunks_are_one_message(clock: VirtualClock, answer: LiveAnswer, co
     assert (len(notified), len(texts(comm))) == (1, 1)  # all else that `feed` does is to append
     until(lambda: clock.advance(comms.SLOW_GAP_S) or len(texts(comm)) > 1)
     assert texts(comm)[1] == {"o": 0, "e": 80_000, "t": "abcd" * 20_000}
+
+
+def test_sources_wait_for_a_page_as_text_does(answer: LiveAnswer, comm: Comm) -> None:
+    """What is sent before a page has the layer keeps JupyterLab from drawing the answer."""
+    answer.set_sources([("Handbook", "")])
+    assert comm.sent == []
+    comm.hear({"hello": 1})
+    assert {"sources": [("Handbook", "")]} in texts(comm)
+    answer.set_sources([("Handbook", ""), ("Policy", "")])
+    assert texts(comm)[-1] == {"sources": [("Handbook", ""), ("Policy", "")]}
