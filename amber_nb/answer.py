@@ -12,6 +12,7 @@ from . import display, log_frames, reply_parts
 from .display import kernel as cell
 from .prices import Cost, PriceTable, cost_of
 from .redact import redact_json_text
+from .tracebacks import short_traceback
 from .types import (
     Asker,
     AskOptions,
@@ -94,6 +95,7 @@ class Answer(Generic[T]):
         return self._reply.text
 
     @property
+    @short_traceback
     def parsed(self) -> T:
         if self._parsed is None and self._has_schema:
             raise RuntimeError(f"The answer is not whole ({self._notice() or 'it calls a tool'}): nothing was parsed.")
@@ -179,7 +181,8 @@ class Answer(Generic[T]):
         Raises:
             RuntimeError: the answer was unpickled and has no client.
         """
-        answer: Answer[Any] = self._continue(prompt, {**changes, "schema": schema}, is_async=False)
+        with short_traceback:
+            answer: Answer[Any] = self._continue(prompt, {**changes, "schema": schema}, is_async=False)
         return answer
 
     @overload
@@ -194,7 +197,8 @@ class Answer(Generic[T]):
         self, prompt: str | list[Message], *, schema: Any = None, **changes: Unpack[AskOptions]
     ) -> Answer[Any]:
         """Go on as `ask` does, without blocking the event loop."""
-        answer: Answer[Any] = await self._continue(prompt, {**changes, "schema": schema}, is_async=True)
+        with short_traceback:
+            answer: Answer[Any] = await self._continue(prompt, {**changes, "schema": schema}, is_async=True)
         return answer
 
     def _continue(self, prompt: str | list[Message], changes: Mapping[str, Any], *, is_async: bool) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Never, TypeVar, Unpack, overload
 
 import httpx2
 
@@ -21,8 +23,9 @@ from .chat.ask import AskContext, AskRun, current_cell, show_parameters
 from .chat.messages import extend, without_own_fields
 from .display import kernel as cell
 from .display.kernel import holds_real_answers
-from .errors import CassetteMiss, annotate
+from .errors import annotate
 from .redact import Secret
+from .tracebacks import short_traceback
 from .types import AskOptions, Message
 from .wire import event_loop as loop
 from .wire.clients import Clients
@@ -72,6 +75,7 @@ class Amber:
         ConfigError: nothing is set and nobody is there, half is set, or settings disagree; the cassette is damaged;
             a price is none.
         CassetteMiss: replay without a cassette.
+        TypeError: there is no such keyword; the message names the one that was meant.
 
     Example:
         >>> amber = Amber()
@@ -93,32 +97,36 @@ class Amber:
         headers: Mapping[str, str] | None = None,
         system_role: str | None = None,
         prices: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        **unknown: Never,
     ) -> None:
         # At once, under the same name: a verbose traceback prints a frame's variables.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
-        notebook = settings.session_notebook() if cell.in_kernel() else None
-        config = settings.load_config(
-            domain=domain,
-            base_url=base_url,
-            api_key=api_key,
-            model=model,
-            mode=mode,
-            cassette=cassette,
-            timeout_s=timeout_s,
-            max_retries=max_retries,
-            max_wait_s=max_wait_s,
-            headers=headers,
-            system_role=system_role,
-            prices=prices,
-            kernel=cell.in_kernel(),
-            person=cell.has_front_end(),
-            notebook=notebook,
-            holds_real_answers=lambda: notebook is not None and holds_real_answers(notebook),
-            stored_login=login.load,
-        )
-        self._last: Answer[Any] | None = None
-        self._log = UsageLog(config.mode)
-        self._use(config)
+        with short_traceback:
+            if unknown:
+                raise TypeError(_explain_keyword(next(iter(unknown))))
+            notebook = settings.session_notebook() if cell.in_kernel() else None
+            config = settings.load_config(
+                domain=domain,
+                base_url=base_url,
+                api_key=api_key,
+                model=model,
+                mode=mode,
+                cassette=cassette,
+                timeout_s=timeout_s,
+                max_retries=max_retries,
+                max_wait_s=max_wait_s,
+                headers=headers,
+                system_role=system_role,
+                prices=prices,
+                kernel=cell.in_kernel(),
+                person=cell.has_front_end(),
+                notebook=notebook,
+                holds_real_answers=lambda: notebook is not None and holds_real_answers(notebook),
+                stored_login=login.load,
+            )
+            self._last: Answer[Any] | None = None
+            self._log = UsageLog(config.mode)
+            self._use(config)
 
     def _use(self, config: settings.Config) -> None:
         self._config = config
@@ -218,18 +226,16 @@ class Amber:
         Example:
             >>> amber.ask("Name three rivers.", system="Be brief.", temperature=0).text
         """
-        run = AskRun(self._context, prompt, schema, options)
-        try:
-            return run.finish(loop.wait(loop.submit(run.run()), run.inbox))
-        except KeyboardInterrupt as interrupt:
-            run.fail(interrupt)
-            raise KeyboardInterrupt from None  # without the frames of the waiting, which say nothing to a reader
-        except CassetteMiss as miss:
-            run.fail(miss)
-            raise miss.with_traceback(None) from None  # its message says it all, the SDK's frames nothing
-        except BaseException as error:
-            run.fail(error)
-            raise
+        with short_traceback:
+            run = AskRun(self._context, prompt, schema, options)
+            try:
+                return run.finish(loop.wait(loop.submit(run.run()), run.inbox))
+            except KeyboardInterrupt as interrupt:
+                run.fail(interrupt)
+                raise KeyboardInterrupt from None  # without the frames of the waiting, which say nothing to a reader
+            except BaseException as error:
+                run.fail(error)
+                raise
 
     @overload
     async def ask_async(
@@ -244,16 +250,15 @@ class Amber:
         self, prompt: str | list[Message], *, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
         """Ask as `ask` does, without blocking the event loop; several may run at once."""
-        run = AskRun(self._context, prompt, schema, options, asyncio.get_running_loop())
-        try:
-            return run.finish(await loop.wait_async(loop.submit(run.run()), run.inbox))
-        except CassetteMiss as miss:
-            run.fail(miss)
-            raise miss.with_traceback(None) from None
-        except BaseException as error:
-            run.fail(error)
-            raise
+        with short_traceback:
+            run = AskRun(self._context, prompt, schema, options, asyncio.get_running_loop())
+            try:
+                return run.finish(await loop.wait_async(loop.submit(run.run()), run.inbox))
+            except BaseException as error:
+                run.fail(error)
+                raise
 
+    @short_traceback
     def models(self) -> pd.DataFrame:
         """Return the models that the key may use, in the order of the gateway.
 
@@ -290,6 +295,7 @@ class Amber:
         """The newest answer, also one that was stopped, cut or interrupted; None before the first."""
         return self._last
 
+    @short_traceback
     def login(self) -> None:
         """Ask for domain and key, and store both in the system's keyring; this client then uses them.
 
@@ -316,3 +322,25 @@ class Amber:
 
     def _annotate(self, error: BaseException) -> None:
         annotate(error, base_url=self._config.base_url, key=self._config.api_key.reveal())
+
+
+_KEYWORDS = [
+    each for each in inspect.signature(Amber).parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY
+]
+# Help and completion show the keywords alone; an unknown one is taken for the sake of its message.
+Amber.__signature__ = inspect.Signature(_KEYWORDS)  # type: ignore[attr-defined]
+
+
+def _explain_keyword(name: str) -> str:
+    """Return the message for a keyword that `Amber` does not have."""
+    names = [each.name for each in _KEYWORDS]
+    setting = (settings.meant_setting(f"AMBER_{name.upper()}") or "").removeprefix("AMBER_").lower()
+    near = get_close_matches(name, names, n=1)
+    meant = near[0] if near else setting if setting in names else None
+    if meant is not None:
+        return f"Amber() takes no {name!r}. Did you mean {meant}=?"
+    if name in AskOptions.__annotations__:
+        return f"Amber() takes no {name!r}: it belongs to one question, amber.ask(…, {name}=…)."
+    if setting:
+        return f"Amber() takes no {name!r}: set AMBER_{setting.upper()} in the environment or in .env."
+    return f"Amber() takes no {name!r}. Its keywords are {', '.join(names)}."

@@ -6,6 +6,7 @@ its value only where that cannot be a secret.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import ssl
@@ -19,6 +20,7 @@ from typing import Any
 from dotenv import dotenv_values, find_dotenv
 
 from .base_url import API_PATH, resolve_base_url
+from .checks import check_choice, check_retries, check_seconds, parse_count, parse_number
 from .errors import CassetteMiss, ConfigError
 from .prices import PriceTable, read_prices
 from .redact import Secret
@@ -26,16 +28,17 @@ from .redact import Secret
 __all__ = [
     "Config",
     "cassette_path",
-    "check_seconds",
     "child_environment",
     "display_path",
     "load_config",
+    "meant_setting",
     "network_problem",
     "read_display",
     "read_simulator_drift",
     "read_simulator_pace",
     "record_command",
     "session_notebook",
+    "wants_full_traceback",
 ]
 
 DEFAULT_MODEL = "azure/gpt-5.4"
@@ -57,6 +60,7 @@ MODES = ("live", "record", "replay", "cache", "simulate")
 TOOLS = ("recorded", "run")
 ROLES = ("developer", "system")
 DISPLAYS = ("auto", "live", "static", "none")
+TRACEBACKS = ("short", "full")
 VARIABLES = (
     "AMBER_DOMAIN",
     "AMBER_BASE_URL",
@@ -66,6 +70,7 @@ VARIABLES = (
     "AMBER_CASSETTE",
     "AMBER_DISPLAY",
     "AMBER_FOLD",
+    "AMBER_TRACEBACK",
     "AMBER_SYSTEM_ROLE",
     "AMBER_REPLAY_SPEED",
     "AMBER_REPLAY_TOOLS",
@@ -184,12 +189,12 @@ def load_config(
     ]
     unknown = _unknown_names(sources)
     texts = ChainMap(*(source.texts for source in sources))
-    display = _check_choice("AMBER_DISPLAY", texts.get("AMBER_DISPLAY"), DISPLAYS) or "auto"
+    display = check_choice("AMBER_DISPLAY", texts.get("AMBER_DISPLAY"), DISPLAYS) or "auto"
     # A project's .env may not claim that somebody is looking.
     claimed = any(source.texts.get("AMBER_DISPLAY") == "live" for source in sources if source.trusted)
     newcomer = kernel and (person or claimed) and display != "none" and not unknown
     path = _find_cassette(sources, notebook)
-    chosen = _check_choice("AMBER_MODE", texts.get("AMBER_MODE"), MODES)
+    chosen = check_choice("AMBER_MODE", texts.get("AMBER_MODE"), MODES)
     login = None
     if chosen not in ("simulate", "replay"):
         login = _find_login(sources, stored_login, unknown, optional=chosen is None and newcomer)
@@ -203,6 +208,7 @@ def load_config(
         url, key = host[0] if host is not None else REPLAY_URL, Secret(REPLAY_KEY)
     if chosen in ("record", "replay", "cache"):
         _check_cassette(path, chosen)
+    check_choice("AMBER_TRACEBACK", texts.get("AMBER_TRACEBACK"), TRACEBACKS)  # read when there is an error
     if not all(isinstance(text, str) for pair in (headers or {}).items() for text in pair):
         raise TypeError("headers must map str to str")
     wait_s = check_seconds("max_wait_s", max_wait_s, zero=True)
@@ -212,20 +218,18 @@ def load_config(
         api_key=key,
         model=texts.get("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
-        fold_lines=_parse_count("AMBER_FOLD", texts.get("AMBER_FOLD"), "0 for answers that are never folded"),
+        fold_lines=parse_count("AMBER_FOLD", texts.get("AMBER_FOLD"), "0 for answers that are never folded"),
         timeout_s=check_seconds("timeout_s", timeout_s),
-        max_retries=0 if chosen == "replay" else _check_retries(max_retries),
+        max_retries=0 if chosen == "replay" else check_retries(max_retries, MAX_RETRIES),
         headers=dict(headers or {}),
-        system_role=_check_choice("AMBER_SYSTEM_ROLE", texts.get("AMBER_SYSTEM_ROLE"), ROLES),
+        system_role=check_choice("AMBER_SYSTEM_ROLE", texts.get("AMBER_SYSTEM_ROLE"), ROLES),
         max_wait_s=MAX_WAIT_S if wait_s is None else wait_s,
         sim_chunks_per_s=_parse_pace(texts.get("AMBER_SIM_CHUNKS_PER_S")),
-        sim_drift=_parse_count(
-            "AMBER_SIM_DRIFT", texts.get("AMBER_SIM_DRIFT"), "0 for the simulator's answers as they are"
-        ),
+        sim_drift=_parse_drift(texts.get("AMBER_SIM_DRIFT")),
         cassette=path,
         secret=next((source.key for source in sources if source.key), None),
-        replay_tools=_check_choice("AMBER_REPLAY_TOOLS", texts.get("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
-        replay_speed=_parse_number("AMBER_REPLAY_SPEED", texts.get("AMBER_REPLAY_SPEED"), 0.0),
+        replay_tools=check_choice("AMBER_REPLAY_TOOLS", texts.get("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
+        replay_speed=parse_number("AMBER_REPLAY_SPEED", texts.get("AMBER_REPLAY_SPEED"), 0.0),
         # From the environment alone: a project's .env may not have files written.
         journal=Path(journal) if (journal := os.environ.get("AMBER_JOURNAL")) else None,
         ambient_headers=tuple(
@@ -262,7 +266,7 @@ def network_problem(error: Exception) -> str | None:
 
 def read_display() -> str:
     """Read `AMBER_DISPLAY` from the environment; raise a ConfigError where it is none of `DISPLAYS`."""
-    return _check_choice("AMBER_DISPLAY", os.environ.get("AMBER_DISPLAY"), DISPLAYS) or "auto"
+    return check_choice("AMBER_DISPLAY", os.environ.get("AMBER_DISPLAY"), DISPLAYS) or "auto"
 
 
 def read_simulator_pace() -> float:
@@ -273,6 +277,15 @@ def read_simulator_pace() -> float:
 def read_simulator_drift() -> int:
     """Read `AMBER_SIM_DRIFT` from the environment; raise a ConfigError where it is no whole number."""
     return _parse_drift(os.environ.get("AMBER_SIM_DRIFT"))
+
+
+def wants_full_traceback() -> bool:
+    """Return whether `AMBER_TRACEBACK` is `full`, in the environment or in `.env`, at this moment."""
+    text = os.environ.get("AMBER_TRACEBACK")
+    if text is None:
+        with contextlib.suppress(ConfigError):
+            text = _dotenv().get("AMBER_TRACEBACK")
+    return text == "full"
 
 
 def session_notebook() -> Path | None:
@@ -397,7 +410,7 @@ def _unknown_names(sources: list[_Source]) -> list[str]:
     if given & {"AMBER_DOMAIN", "AMBER_BASE_URL"}:  # either is the address
         given |= {"AMBER_DOMAIN", "AMBER_BASE_URL"}
     for name, source in unknown:
-        meant = _meant_setting(name)
+        meant = meant_setting(name)
         if meant is not None and meant not in given:
             raise ConfigError(
                 f"{name} (in {source.name}) is not a setting of amber_nb. Did you mean {meant}? If it belongs to "
@@ -406,7 +419,7 @@ def _unknown_names(sources: list[_Source]) -> list[str]:
     return [name for name, _ in unknown]
 
 
-def _meant_setting(name: str) -> str | None:
+def meant_setting(name: str) -> str | None:
     """Return the setting that a name seems to mean, or None; compared without the prefix, which all share."""
     bare = {setting.removeprefix("AMBER_"): setting for setting in VARIABLES}
     near = get_close_matches(name.removeprefix("AMBER_").upper(), bare, n=1, cutoff=0.75)
@@ -438,57 +451,9 @@ def _missing(host: tuple[str, _Source] | None, key_source: _Source | None, unkno
     )
 
 
-# These take a value, never `os.environ`: a verbose traceback prints a frame's variables.
-def _check_choice(name: str, value: str | None, allowed: tuple[str, ...]) -> str | None:
-    if value and value not in allowed:
-        near = get_close_matches(value.lower(), allowed, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"{name} must be one of {', '.join(allowed)}; it is {value!r}.{hint}")
-    return value or None
-
-
-def _parse_number(name: str, value: str | None, default: float) -> float:
-    try:
-        number = float(value or default)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ConfigError(f"{name} must be a number, 0 for no waiting.")
-    return number
-
-
 def _parse_pace(value: str | None) -> float:
-    return _parse_number("AMBER_SIM_CHUNKS_PER_S", value, SIMULATOR_CHUNKS_PER_S)
+    return parse_number("AMBER_SIM_CHUNKS_PER_S", value, SIMULATOR_CHUNKS_PER_S)
 
 
 def _parse_drift(value: str | None) -> int:
-    return _parse_count("AMBER_SIM_DRIFT", value, "0 for the simulator's answers as they are")
-
-
-def _parse_count(name: str, value: str | None, zero: str) -> int:
-    if value and not re.fullmatch(r"[0-9]{1,9}", value):
-        raise ConfigError(f"{name} must be a whole number, {zero}.")
-    return int(value or 0)
-
-
-def check_seconds(name: str, value: float | None, *, zero: bool = False) -> float | None:
-    """Return a number of seconds, or None for the default, as it is; `name` is the setting's, for the message.
-
-    Raises:
-        ConfigError: it is no number, or too small; 0 is allowed only with `zero`.
-    """
-    if value is None:
-        return None
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not (value >= 0 if zero else value > 0):
-        least = ", 0 or more," if zero else " above 0,"
-        raise ConfigError(f"{name} must be a number of seconds{least} or None for the default.")
-    return value
-
-
-def _check_retries(value: int | None) -> int:
-    if value is None:
-        return MAX_RETRIES
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError("max_retries must be a whole number, 0 or more.")
-    return value
+    return parse_count("AMBER_SIM_DRIFT", value, "0 for the simulator's answers as they are")

@@ -15,7 +15,8 @@ from .. import display, images, tools
 from ..answer import Answer
 from ..cassettes.match import Cell
 from ..cassettes.session import CURRENT_CELL, CassetteSession
-from ..config import Config, check_seconds
+from ..checks import check_seconds
+from ..config import Config
 from ..display import kernel
 from ..display.escape import escape_code
 from ..errors import BadReply, ConfigError, RefusalError, SchemaError, StreamCut, ToolError
@@ -280,10 +281,10 @@ class AskRun:
         if unmet and result.reply.complete and not wants_tools(result.reply):
             error = self._schema_error(result.reply, result.schema_error)
             error.answer = answer  # type: ignore[attr-defined]
-            raise error
+            raise error from result.schema_error and result.schema_error.__cause__
         return answer
 
-    def _schema_error(self, reply: Reply, mismatch: str) -> Exception:
+    def _schema_error(self, reply: Reply, mismatch: Exception | None) -> Exception:
         if reply.refusal:
             return RefusalError(f"The model refused: {reply.refusal[:300]}")
         if finish_kind(reply.finish_reason) == "length":
@@ -292,7 +293,7 @@ class AskRun:
             return openai.ContentFilterFinishReasonError()
         if finish_kind(reply.finish_reason) == "cut":
             return SchemaError(f"The gateway cut the reply off (finish_reason {reply.finish_reason!r}). Ask again.")
-        return SchemaError(f"The reply does not fit the schema, also after the model was told so. {mismatch}")
+        return SchemaError(f"The reply does not fit the schema, also after the model was told so. {mismatch or ''}")
 
     def fail(self, error: BaseException) -> None:
         """End with an error: keep and show the text that came, and add the remedy to the error."""

@@ -128,7 +128,7 @@ async def validate(context: contextvars.Context, work: Callable[[], Any]) -> Any
     try:
         return await run_in_thread(context, work)
     except UserCodeError as failure:
-        raise failure.error from None
+        raise failure.error from failure.error.__cause__
 
 
 def _message(error: BaseException) -> str:

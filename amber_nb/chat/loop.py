@@ -51,7 +51,7 @@ class ChatResult:
         earlier_texts: the texts of the replies before it.
         tool_runs: the tool calls of all replies.
         parsed: what `schema=` asked for: the value, and as JSON.
-        schema_error: why the reply does not fit the schema.
+        schema_error: why the reply does not fit the schema; its cause is what a validator of the user's raised.
         charges: what each reply is paid for, those before the last included; None where that is unknown.
     """
 
@@ -61,7 +61,7 @@ class ChatResult:
     earlier_texts: tuple[str, ...]
     tool_runs: tuple[ToolRun, ...]
     parsed: tuple[Any, Any] | None
-    schema_error: str
+    schema_error: tools.ResponseMismatch | None
     charges: tuple[Charge | None, ...]
 
 
@@ -107,7 +107,7 @@ class ChatLoop:
         self._later_messages: list[dict[str, Any]] = []
         self._earlier_texts: list[str] = []
         self._parsed: tuple[Any, Any] | None = None
-        self._schema_error = ""
+        self._schema_error: tools.ResponseMismatch | None = None
         self._clients = clients
         self._session = session
         self._body = body
@@ -225,7 +225,7 @@ class ChatLoop:
                 return reply
             except tools.ResponseMismatch as mismatch:
                 if not again:
-                    self._schema_error = str(mismatch)
+                    self._schema_error = mismatch
                     return reply
                 # Many gateways refuse a message without text: an empty reply is not repeated to the model.
                 replied = [assistant_message(reply.completion)] if reply.text else []

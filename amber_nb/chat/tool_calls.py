@@ -190,7 +190,7 @@ class ToolRunner:
                 return decision
             return await self._executor.await_on_caller_loop(lambda: decision)
         except UserCodeError as raised:
-            raise raised.error from None
+            raise raised.error from raised.error.__cause__
 
     async def _handle(self, call: _PendingCall) -> ToolRun:
         if call.mistake:

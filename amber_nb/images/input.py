@@ -12,6 +12,7 @@ from .. import config
 from ..display import kernel
 from ..display.cards import image_facts, strip_html
 from ..errors import ImageError
+from ..tracebacks import short_traceback
 from .part import ImagePart, ImageSource, check_options, collect_images, image_part, make_part, without_thumbnail
 from .view import ImageEntry, ImageView
 
@@ -54,6 +55,7 @@ class ImageInput(ImageSource):
         >>> amber.ask("What is on these?", images=photos)
     """
 
+    @short_traceback
     def __init__(
         self,
         initial: Any = None,

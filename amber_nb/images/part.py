@@ -12,6 +12,7 @@ from typing import Any
 
 from ..display.cards import strip_html
 from ..errors import ImageError
+from ..tracebacks import short_traceback
 from ..types import SentImage
 from .codec import FORMATS, encode_image, open_bytes
 from .source import Link, download, iter_sources, open_source
@@ -91,6 +92,7 @@ class CollectedImages:
     sources: list[ImageSource] = field(default_factory=list)
 
 
+@short_traceback
 def image_part(
     source: Any, *, max_side_px: int = 2048, detail: str = "auto", format: str | None = None, inline: bool = False
 ) -> ImagePart:

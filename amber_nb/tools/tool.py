@@ -13,6 +13,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel, TypeAdapter
 
+from ..tracebacks import short_traceback
 from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, validate_value
 from .schema import SchemaGenerator, simplify_schema, to_strict_schema
 from .signature import Call, Signature, innermost_function, parse_docstring, read_signature
@@ -40,6 +41,7 @@ class ToolOptions(TypedDict, total=False):
 def tool(function: F, **options: Unpack[ToolOptions]) -> F: ...
 @overload
 def tool(function: None = None, **options: Unpack[ToolOptions]) -> Callable[[F], F]: ...
+@short_traceback
 def tool(
     function: Any = None,
     *,
@@ -89,6 +91,7 @@ def tool(
     return functools.partial(_set_options, options) if function is None else _set_options(options, function)
 
 
+@short_traceback
 def _set_options(options: ToolOptions, function: Any) -> Any:
     if not callable(function) and not isinstance(function, (staticmethod, classmethod)):
         raise TypeError(f"@tool is for functions, not for {type(function).__name__}.")

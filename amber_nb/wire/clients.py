@@ -19,6 +19,7 @@ import openai
 from .. import clock, simulator
 from ..config import Config, network_problem
 from ..errors import ConfigError
+from ..tracebacks import short_traceback
 from . import event_loop
 from .usage import UsageLog
 
@@ -72,6 +73,7 @@ class Clients:
         self._after_fork()
         if self._sync is None or self._sync.is_closed():
             self._sync = openai.OpenAI(http_client=self._http(is_async=False), **_settings(self._config))
+            _shorten_tracebacks(self._sync)
         return self._sync
 
     def for_running_loop(self) -> openai.AsyncOpenAI:
@@ -114,7 +116,9 @@ class Clients:
             self._sync = self._private = self._without_loop = None
 
     def _new_async(self) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(http_client=self._http(is_async=True), **_settings(self._config))
+        client = openai.AsyncOpenAI(http_client=self._http(is_async=True), **_settings(self._config))
+        _shorten_tracebacks(client)
+        return client
 
     def _http(self, *, is_async: bool) -> Any:
         """Return an HTTP client on the mode's transport."""
@@ -139,6 +143,25 @@ class Clients:
             http._transport = wrap(http._transport)
             http._mounts = {url: inner and wrap(inner) for url, inner in http._mounts.items()}
         return http
+
+
+def _shorten_tracebacks(client: Any) -> None:
+    """Have a client raise its errors without the frames of the SDK's inside.
+
+    The method is replaced on the object, since the client is to stay of the SDK's own class; it refers to the client
+    weakly, since a circle would keep the connections of a client that is no longer used.
+    """
+    owner, request = weakref.ref(client), type(client).request
+
+    @short_traceback
+    def send(*args: Any, **kwargs: Any) -> Any:
+        return request(owner(), *args, **kwargs)
+
+    async def send_async(*args: Any, **kwargs: Any) -> Any:
+        with short_traceback:
+            return await request(owner(), *args, **kwargs)
+
+    client.request = send_async if isinstance(client, openai.AsyncOpenAI) else send
 
 
 def _unwrap(method: Any) -> Any:

@@ -1,0 +1,160 @@
+"""Shorten the tracebacks of errors that are meant for the reader: their own lines, and the message.
+
+What fails on the way to an answer passes forty frames of this package, the SDK and asyncio, which say nothing to the
+person who asked. `short_traceback` stands around each public function and takes those frames away. It keeps all frames
+of the user's own tools, policies and validators, and all frames of an error that nobody raised on purpose: that is a
+fault of amber_nb, and its report needs them. `AMBER_TRACEBACK=full` keeps every frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from .config import wants_full_traceback
+from .errors import AmberError
+
+__all__ = ["short_traceback"]
+
+# The packages between a public function and the user's code or the network, by the first part of a module's name.
+# A frame of any other module is the user's: a name that is missing here makes a traceback longer, and loses nothing.
+_MACHINERY = {
+    *(
+        "amber_nb",
+        "openai",
+        "httpx2",
+        "httpcore2",
+        "h11",
+        "h2",
+        "anyio",
+        "sniffio",
+        "ssl",
+        "socket",
+        "selectors",
+        "urllib",
+    ),
+    *("asyncio", "concurrent", "threading", "contextlib", "contextvars", "functools", "inspect", "typing"),
+    *("pydantic", "pydantic_core", "jiter", "json", "PIL", "numpy", "pandas", "matplotlib", "pathlib"),
+    *("IPython", "ipykernel"),
+}
+_RAISE = dis.opmap["RAISE_VARARGS"]
+_MOST_LINES = 15  # what one sees of an output at once
+
+
+class _ShortTraceback(contextlib.ContextDecorator):
+    """A context manager without state, and a decorator of sync functions.
+
+    An error that leaves it carries no frame of the function that uses it.
+    """
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None and _is_for_reader(error) and not wants_full_traceback():
+            # What `error` holds when the block ends is what is raised on: the frame of the block itself is not added.
+            _shorten(error)
+
+
+short_traceback = _ShortTraceback()
+
+
+def _is_for_reader(error: BaseException) -> bool:
+    """Return whether the message says it all: an error of ours or of the SDK, or one that the user's code raised."""
+    if isinstance(error, (AmberError, KeyboardInterrupt)) or type(error).__module__.partition(".")[0] == "openai":
+        return True
+    if getattr(error, "_render_traceback_", None) is render_traceback:  # it came through another public function
+        return True
+    if not isinstance(error, Exception):
+        return False
+    entries = [*_entries(error.__traceback__)]
+    return any(map(_is_users, entries)) or (bool(entries) and _is_raised_on_purpose(entries[-1]))
+
+
+def _is_raised_on_purpose(entry: TracebackType) -> bool:
+    """Return whether a `raise` of this package made the error, or the call of a function of its own that was wrong."""
+    if _package(entry) == "contextlib":  # the decorator's own frame: the arguments do not fit the function
+        return True
+    return _package(entry) == "amber_nb" and entry.tb_frame.f_code.co_code[entry.tb_lasti] == _RAISE
+
+
+def _shorten(error: BaseException) -> None:
+    chain = [*_chain(error)]
+    change = object.__setattr__  # a class of the user's may forbid its own, as a frozen dataclass does
+    for each in chain:
+        change(each, "__traceback__", _from_first_users(each.__traceback__))
+    # The nearest cause stays, and whatever is the user's; causes of causes repeat it in the words of other layers.
+    last = max((at for at, each in enumerate(chain) if each.__traceback__ is not None), default=0)
+    last = max(last, 1 if error.__cause__ is not None else 0)
+    if last < len(chain):
+        change(chain[last], "__suppress_context__", True)
+        if last > 0:
+            change(chain[last], "__cause__", None)  # `__context__` still holds it
+    with contextlib.suppress(AttributeError):  # a class with slots alone
+        change(error, "_render_traceback_", render_traceback)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what a traceback shows above it, nearest first."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        yield each
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+
+
+def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _package(entry: TracebackType) -> str:
+    return str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _is_users(entry: TracebackType) -> bool:
+    return _package(entry) not in _MACHINERY
+
+
+def _from_first_users(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the traceback from the first frame of the user's on; None where there is none."""
+    return next((entry for entry in _entries(traceback) if _is_users(entry)), None)
+
+
+def render_traceback() -> list[str]:
+    """Render the error that IPython is about to show; IPython calls this instead of its own renderer.
+
+    A function, and not a method that holds its error, so that the error still pickles.
+
+    Returns:
+        The lines, in the reader's colours and mode, with as many lines around each of theirs as fit into `_MOST_LINES`;
+        `%xmode Verbose` shows as many as ever.
+    """
+    error: Any = sys.exc_info()[1] or sys.last_value
+    renderer: Any = sys.modules["IPython"].get_ipython().InteractiveTB
+    traceback = _to_last_users(error.__traceback__)
+    lines: list[str] = renderer.structured_traceback(type(error), error, traceback)
+    if renderer.mode != "Verbose":
+        for context in (3, 2):
+            if "\n".join(lines).count("\n") < _MOST_LINES:
+                break
+            lines = renderer.structured_traceback(type(error), error, traceback, context=context)
+    return lines
+
+
+def _to_last_users(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the traceback without what follows the last frame of the user's, such as the SDK's own frames."""
+    entries = [*_entries(traceback)]
+    while entries and not _is_users(entries[-1]):
+        entries.pop()
+    result = None
+    for entry in reversed(entries):
+        result = TracebackType(result, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return result

@@ -1,0 +1,182 @@
+"""Errors are one look: the reader's own lines and the message, in a notebook and in Python."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import pickle
+import sys
+import traceback
+from pathlib import Path
+
+import openai
+import pytest
+from pydantic import BaseModel, field_validator
+
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
+
+import tracebacks as bench
+from scripted import calling
+
+from amber_nb import Amber, AmberError, ImageError, SchemaError, image_part, tool
+from amber_nb.chat import ask as ask_module
+
+MOST_LINES = 15
+# One of the user's own frames stands in each half of it.
+LONGER = {"the user's validator": 18}
+# In plain Python the SDK's own frames stay, above the one that sends.
+OF_THE_SDK = {"gateway down, streamed by .openai": 20}
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return bench.table()
+
+
+@pytest.mark.parametrize("name", bench.ERRORS)
+def test_an_error_is_one_look(shown, name):
+    short, long, script = shown[name]
+    line = bench.ERRORS[name]
+    for text, most in [
+        (short, LONGER.get(name, MOST_LINES)),
+        (long, LONGER.get(name, MOST_LINES)),
+        (script, OF_THE_SDK.get(name, MOST_LINES)),
+    ]:
+        lines = text.strip().splitlines()
+        assert len(lines) <= most, text
+        assert any(line in each for each in lines), text  # the reader's own line
+        assert bench.OWN_LINES.get(name, "") in text
+        assert "amber_nb/" not in text
+        if name not in OF_THE_SDK and text is not script:
+            assert "site-packages" not in text
+    assert short.splitlines()[-1] in long  # the message, and its remedy, whatever the length of the cell
+
+
+def frames(error):
+    return [frame.f_globals["__name__"].partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
+def names(error):
+    return [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
+def test_the_nearest_cause_stays_without_its_frames(amber):
+    down = Amber(base_url="http://127.0.0.1:9/v1", api_key="ambrs-x", max_retries=0)
+    with pytest.raises(openai.APIConnectionError) as caught:
+        down.ask("hello")
+    cause = caught.value.__cause__
+    assert type(cause).__name__ == "ConnectError"
+    assert cause.__traceback__ is None
+    assert frames(caught.value) == [__name__]
+    # What the other layers said is still there for a program, and no longer printed.
+    assert cause.__context__ is not None
+    assert cause.__suppress_context__
+
+
+def test_an_awaited_error_is_short_too(simulated):
+    async def ask():
+        await simulated.ask_async("hello", temprature=0)
+
+    with pytest.raises(TypeError, match="temperature") as caught:
+        asyncio.run(ask())
+    assert "amber_nb" not in frames(caught.value)
+
+
+def test_full_shows_every_frame(simulated, monkeypatch):
+    monkeypatch.setenv("AMBER_TRACEBACK", "full")
+    with pytest.raises(TypeError) as caught:
+        simulated.ask("hello", temprature=0)
+    assert frames(caught.value).count("amber_nb") > 2
+    assert not hasattr(caught.value, "_render_traceback_")
+
+
+def test_a_dotenv_may_ask_for_every_frame(simulated, elsewhere):
+    Path(".env").write_text("AMBER_TRACEBACK=full\n", encoding="utf-8")
+    with pytest.raises(TypeError) as caught:
+        simulated.ask("hello", temprature=0)
+    assert "amber_nb" in frames(caught.value)
+
+
+def test_a_fault_of_ours_keeps_its_frames(simulated, monkeypatch):
+    ours = {"__name__": "amber_nb.chat.messages"}
+    exec("def fail(*_): return {}['a fault']", ours)
+    monkeypatch.setattr(ask_module, "messages_for", ours["fail"])
+    with pytest.raises(KeyError) as caught:
+        simulated.ask("hello")
+    assert names(caught.value)[-3:] == ["ask", "__init__", "fail"]
+
+
+def test_frames_of_a_policy_and_what_it_calls_stay(script):
+    def look_up(call):
+        return {}[call.name]
+
+    def policy(call):
+        try:
+            return look_up(call)
+        except KeyError as error:
+            raise LookupError("no such rule") from error
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    with pytest.raises(LookupError) as caught:
+        script(calling(("add", {"a": 1, "b": 2}))).ask("?", tools=add, require_approval=policy)
+    assert names(caught.value)[1:] == ["policy"]
+    assert names(caught.value.__cause__) == ["policy", "look_up"]
+
+
+class Checked(BaseModel):
+    stars: int
+
+    @field_validator("stars")
+    @classmethod
+    def check_stars(cls, stars):
+        return stars // 0
+
+
+def test_what_a_validator_raised_is_the_cause(script):
+    with pytest.raises(SchemaError) as caught:
+        script('{"stars": 3}').ask("?", schema=Checked)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert names(caught.value.__cause__) == ["check_stars"]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_a_short_error_can_be_copied(copied):
+    with pytest.raises(ImageError) as caught:
+        image_part("missing.png")
+    assert str(copied(caught.value)) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: image_part("missing.png"), lambda: image_part(), lambda: tool(3), lambda: Amber(api_kee="x")]
+)
+def test_other_functions_raise_short_errors(call):
+    with pytest.raises((AmberError, TypeError)) as caught:
+        call()
+    assert set(frames(caught.value)) == {__name__}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "hint"),
+    [
+        ("api_kee", "Did you mean api_key=?"),
+        ("key", "Did you mean api_key=?"),
+        ("token", "Did you mean api_key=?"),
+        ("url", "Did you mean base_url=?"),
+        ("timeout", "Did you mean timeout_s=?"),
+        ("retries", "Did you mean max_retries=?"),
+        ("tenant", "Did you mean domain=?"),
+        ("temperature", r"amber.ask\(…, temperature=…\)"),
+        ("display", "set AMBER_DISPLAY in the environment"),
+        ("xyzzy", "Its keywords are domain, base_url, api_key"),
+    ],
+)
+def test_a_wrong_keyword_of_amber_gets_its_hint(keyword, hint):
+    with pytest.raises(TypeError, match=hint):
+        Amber(**{keyword: "ambrs-secret"})
+
+
+def test_help_shows_no_catch_all():
+    assert [each.kind for each in inspect.signature(Amber).parameters.values()] == [inspect.Parameter.KEYWORD_ONLY] * 12
