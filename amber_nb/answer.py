@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast, overload
 
-from . import display, log_frames, reply_parts
+from . import display, log_frames, reply_parts, value_frame
 from .display import kernel as cell
 from .prices import Cost, PriceTable, cost_of
 from .redact import redact_json_text
@@ -65,6 +66,7 @@ class Answer(Generic[T]):
             `.amount` (Decimal), `.currency` and `.list_price`; by `Amber(prices=…)`, else by the maker's list prices
             where the extra `prices` is installed. None where the price of a model, or the usage of a reply, is unknown.
         parsed: the typed value that `schema=` asked for; None without a schema.
+        model: the name of the model that answered, as the gateway tells it.
         tool_runs: a `ToolRun` for each tool call, in the order of the model.
         mode: the client's: `"live"`, `"record"`, `"replay"`, `"cache"` or `"simulate"`.
         first_token_s: seconds to the first text, None where none came.
@@ -80,6 +82,7 @@ class Answer(Generic[T]):
     _earlier_text: str = ""
     _parsed: tuple[Any, Any] | None = None  # the value, and as JSON
     _has_schema: bool = False
+    _schema: Any = field(default=None, compare=False)  # the type, for `frame`
     _later_messages: list[dict[str, Any]] = field(default_factory=list)
     _message: dict[str, Any] | None
     _options: Mapping[str, Any] = field(compare=False)
@@ -116,6 +119,39 @@ class Answer(Generic[T]):
         """
         return log_frames.tools_frame(self._tool_runs)
 
+    @short_traceback
+    def frame(self) -> pd.DataFrame:
+        """Return the typed value as a frame: a row for each item of a list, else one row.
+
+        Returns:
+            A column for each field: `str`, `Int64`, `Float64`, `boolean`, datetimes; a `Literal` or an `Enum` is a
+            category. A record whose only field is a list of records stands for that list; a record within a record
+            becomes columns such as `address.city`; plain values stand in the column `value`.
+
+        Raises:
+            TypeError: no schema was asked for.
+            RuntimeError: the answer is not whole.
+
+        Example:
+            >>> amber.ask("Name three rivers.", schema=list[River]).frame()
+        """
+        if not self._has_schema:
+            raise TypeError("This answer has no typed value: ask with schema=, such as schema=list[…], for a frame.")
+        return value_frame.value_frame(self.parsed, self._schema)
+
+    def to_markdown(self) -> str:
+        """Return the answer as Markdown: its text as the model wrote it, or its typed value as JSON; then its sources.
+
+        What a model writes may hold HTML and links to images: show it where neither is run or fetched.
+        """
+        value = json.dumps(self._parsed[1], ensure_ascii=False, indent=2) if self._parsed is not None else ""
+        body = f"```json\n{value}\n```" if value else self._full_text() or self.refusal or ""
+        return "\n\n".join(part for part in (body, display.sources_markdown(self.sources)) if part)
+
+    def to_html(self) -> str:
+        """Return the answer as the notebook shows it: a fragment of HTML, safe whatever the model wrote."""
+        return self._repr_mimebundle_()["text/html"]
+
     @property
     def refusal(self) -> str | None:
         return self._reply.refusal
@@ -151,6 +187,10 @@ class Answer(Generic[T]):
     @property
     def cost(self) -> Cost | None:
         return cost_of(self._charges, self._prices)
+
+    @property
+    def model(self) -> str:
+        return self._reply.completion.model
 
     @property
     def mode(self) -> str:
@@ -209,6 +249,10 @@ class Answer(Generic[T]):
             )
         return self._asker._continue(self, prompt, changes, is_async=is_async)
 
+    def _model_names(self) -> list[str]:
+        """Return the models that may be asked next, for completion."""
+        return self._asker._model_names() if self._asker is not None else []
+
     def __str__(self) -> str:
         return self.text
 
@@ -228,6 +272,8 @@ class Answer(Generic[T]):
         state["_tool_runs"] = tuple(runs)
         if self._parsed is not None and not _pickles(self._parsed[0]):
             state["_parsed"] = (self._parsed[1], self._parsed[1])
+        if not _pickles(self._schema):
+            state["_schema"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

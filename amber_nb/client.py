@@ -125,6 +125,7 @@ class Amber:
                 stored_login=login.load,
             )
             self._last: Answer[Any] | None = None
+            self._listed_models: list[str] = []
             self._log = UsageLog(config.mode)
             self._use(config)
 
@@ -274,7 +275,13 @@ class Amber:
         except Exception as error:
             self._annotate(error)
             raise
+        self._listed_models = [name for model in listed if isinstance(name := model.get("id"), str)]
         return log_frames.models_frame(listed)
+
+    def _model_names(self) -> list[str]:
+        """Return the models that this client has seen, for completion: no request is sent for it."""
+        asked = (row.asked_model for row in self._log.rows)
+        return [*dict.fromkeys([self.model, *self._listed_models, *filter(None, asked)])]
 
     @property
     def usage_log(self) -> pd.DataFrame:

@@ -303,6 +303,8 @@ class Asker(Protocol):
         self, answer: Any, prompt: str | list[Message], changes: Mapping[str, Any], *, is_async: bool
     ) -> Any: ...
 
+    def _model_names(self) -> list[str]: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolContent:

@@ -15,7 +15,7 @@ FLOORS = [
     {"chat"},
     {"tools", "answer"},
     {"reply_parts"},
-    {"images", "log_frames"},
+    {"images", "log_frames", "value_frame"},
     {"cassettes"},
     {"wire", "display"},
     {"login", "tracebacks"},
@@ -24,7 +24,7 @@ FLOORS = [
     {"errors"},
     {"types", "error_body"},
     {"redact", "simulator"},
-    {"clock", "files"},
+    {"clock", "completion", "files"},
 ]
 HEIGHT = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # name on the package's door → the room behind it

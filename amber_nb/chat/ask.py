@@ -140,6 +140,7 @@ class AskRun:
             messages = add_images(messages, collected.parts)
             parts, holders = [*parts, *collected.parts], collected.sources
         self._images = tuple(part.sent for part in parts)
+        self._schema = schema
         self._format = tools.response_format_of(schema) if schema is not None else None
         by_name = tools.tools_from(option["tools"], option["handlers"]) if option["tools"] is not None else {}
         if option["handlers"] and not by_name:
@@ -324,6 +325,7 @@ class AskRun:
             _earlier_text="\n\n".join(result.earlier_texts),
             _parsed=result.parsed,
             _has_schema=self._format is not None,
+            _schema=self._schema,
             _message=message,
             _later_messages=result.later_messages,
             _options={

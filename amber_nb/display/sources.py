@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..types import Source
@@ -9,7 +10,7 @@ from .answer_html import link_attributes
 from .cards import SMALL_STYLE
 from .escape import escape_text, link_target, shorten, show_controls
 
-__all__ = ["MAX_CHARS", "MAX_SHOWN", "distinct", "sources_html", "sources_text"]
+__all__ = ["MAX_CHARS", "MAX_SHOWN", "distinct", "sources_html", "sources_markdown", "sources_text"]
 
 MAX_SHOWN = 20
 MAX_CHARS = 120  # of a title
@@ -35,6 +36,16 @@ def sources_text(sources: Sequence[Source]) -> str:
     ]
     more = [f"and {len(listed) - MAX_SHOWN:,} more"] if len(listed) > MAX_SHOWN else []
     return "\n".join([*lines, *more])
+
+
+def sources_markdown(sources: Sequence[Source]) -> str:
+    """Return a list of the sources in Markdown, with links to those that a browser may open; "" without sources."""
+    lines = []
+    for source in distinct(sources):
+        title = re.sub(r"([\\`*_\[\]<>&|])", r"\\\1", show_controls(source.title or source.url or ""))
+        target = link_target(source.url) if source.url else None
+        lines.append(f"- [{title}](<{target[0]}>)" if target is not None else f"- {title}")
+    return "\n".join(lines)
 
 
 def distinct(sources: Sequence[Source]) -> list[Source]:
