@@ -333,7 +333,7 @@ class Answer(Generic[T]):
         if self.complete:  # also where the gateway says "cancelled": no reader did that
             ended = _NOTICES.get(finish_kind(self.finish_reason) or "")
         else:
-            ended = "stopped by the reader" if self.finish_reason == "cancelled" else "the reply ended early"
+            ended = "stopped by you" if self.finish_reason == "cancelled" else "the reply ended early"
         return "; ".join(part for part in (self._holds(), ended) if part) or None
 
     def _holds(self) -> str:

@@ -66,7 +66,7 @@ def answer_html(
         badge: A plain word above the answer, such as "simulated".
         head: What stands before the answer, as HTML that is safe already: its images.
         below: What stands under it, as HTML that is safe already: its sources.
-        notice: A line under the answer, such as "Stopped by the reader".
+        notice: A line under the answer, such as "stopped by you".
         footer: A quiet last line: model, tokens, time.
         fold_lines: How many lines of Markdown are shown before the rest is folded; 0: all.
         max_bytes: The most the HTML may take.

@@ -106,7 +106,7 @@ def summarize_arguments(arguments: Mapping[str, Any] | str, limit: int) -> str:
 
 def _line(run: ToolRun) -> str:
     call = f"{run.name}({summarize_arguments(run.arguments, 120)})"
-    edited = f" (edited by the {run.decided_by})" if run.edited else ""
+    edited = f" ({_edited(run)})" if run.edited else ""
     if run.status == "ran":
         end = f"→ {_result(run)}"
     elif run.status == "denied":
@@ -123,9 +123,13 @@ def _result(run: ToolRun) -> str:
     return text if value is None else _json(redact(value))
 
 
+def _edited(run: ToolRun) -> str:
+    return "edited by you" if run.decided_by == "reader" else f"edited by the {run.decided_by}"
+
+
 def run_facts(run: ToolRun) -> str:
     """Return the outcome in a few words: the status, who edited the call, how long it took."""
-    edited = [f"edited by the {run.decided_by}"] if run.edited else []
+    edited = [_edited(run)] if run.edited else []
     took = [f"{run.duration_s:.2f} s"] if run.duration_s >= 0.005 else []
     return " · ".join((STATUS_WORDS[run.status][1], *edited, *took))
 

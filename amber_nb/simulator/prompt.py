@@ -11,6 +11,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from .dates import Moment, find_durations, find_moments, find_times
+
 __all__ = ["Hint", "Prompt", "likely_types", "stems"]
 
 MAX_CHARS = 20_000  # characters of a prompt that are read, and of a string that is suggested
@@ -52,9 +54,10 @@ _QUOTED = re.compile(r'"([^"\n]{1,200})"|“([^”\n]{1,200})”|`([^`\n]{1,200}
 _FOUND = {  # what has a form of its own, wherever it stands
     "email": re.compile(r"\b[\w.+-]{1,60}@[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){1,4}", re.ASCII),
     "uri": re.compile(r"https?://[\w.~:/?#@!$&'()*+,;=%-]{1,300}(?<![.,;:!?)])", re.ASCII),
-    "date": re.compile(r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])\b", re.ASCII),
-    "time": re.compile(r"\b(?:[01]?\d|2[0-3]):[0-5]\d\b", re.ASCII),
 }
+
+
+_DATE_WORDS = _words("date day time at on datetime timestamp")  # of a property's name; which date it is they do not say
 
 
 def stems(text: str) -> set[str]:
@@ -135,12 +138,43 @@ class Prompt:
     @cached_property
     def numbers(self) -> list[float | int]:
         """The numbers in order, without those that are part of a date, a time, an id or an address."""
-        matches = _NUMBER.finditer(_NO_NUMBER.sub(" ", self.text))
+        matches = _NUMBER.finditer(_NO_NUMBER.sub(" ", self.without_dates))
         return [(float if match[2] else int)(match[0].replace(",", "")) for match in matches]
 
     def find(self, kind: str) -> list[str]:
-        """Return the e-mail addresses ("email"), web addresses ("uri"), ISO dates ("date") or times ("time", HH:MM)."""
-        return [match[0].rjust(5, "0") for match in _FOUND[kind].finditer(self.text)]  # 9:30 is 09:30
+        """Return the e-mail addresses ("email"), web addresses ("uri"), dates, times or durations, as JSON has them."""
+        if kind == "date":
+            return [moment.date for moment in self.moments]
+        if kind == "time":
+            return [time for _, time in self.times]
+        if kind == "duration":
+            return find_durations(self.text)
+        return [match[0] for match in _FOUND[kind].finditer(self.text)]
+
+    @cached_property
+    def moments(self) -> list[Moment]:
+        """The dates, with the times that follow them."""
+        return find_moments(self.text)
+
+    @cached_property
+    def without_dates(self) -> str:
+        """The text without its dates, whose numbers are none of their own."""
+        text = self.text
+        for moment in reversed(self.moments):
+            text = text[: moment.start] + " " + text[moment.end :]
+        return text
+
+    @cached_property
+    def times(self) -> list[tuple[int, str]]:
+        """The times of day, each with its place."""
+        return list(find_times(self.text))
+
+    def place_of(self, name: str) -> int | None:
+        """Return where the prompt first speaks of a name such as `due_date`: of the first of its words that occurs."""
+        for word in re.findall(r"[a-zà-ÿ]{2,40}", name.lower()):
+            if word not in _DATE_WORDS and (match := re.search(rf"\b{re.escape(word)}", self.lower)):
+                return match.start()
+        return None
 
     @cached_property
     def keywords(self) -> list[str]:
@@ -164,11 +198,11 @@ _TEXT_WORDS = stems("query question prompt text message content body input reque
 _PERSON_WORDS = stems("name person author user customer recipient sender title company brand product")
 _RECIPIENT_WORDS = {"to", "cc", "bcc", *stems("recipient receiver addressee address")}
 _TOPIC_WORDS = stems("subject topic title theme")
-_NUMBER_NAMES = {"id", "number", "cod", "key", "order", "sku"}
+_NUMBER_NAMES = {"id", *stems("number code key order sku")}
 _LONG_TEXT_WORDS = stems("summary description reason explanation comment note answer reply response abstract")
+_DATE_NAMES, _TIME_NAMES = {"date", "dat", "day"}, {"tim"}  # stems of a name
+_END_WORDS = stems("end to until return checkout due deadline departure expiry")
 _FOUND_BY = {  # what is looked for → formats, and stems of a name, that ask for it
-    "date": (("date",), {"date", "day"}),
-    "time": (("time",), {"tim"}),
     "email": (("email", "idn-email"), {"email", "mail"}),
     "uri": (("uri", "iri"), {"url", "uri", "link"}),
 }
@@ -188,9 +222,6 @@ _FORMATS = {
     **dict.fromkeys(("uri", "iri"), "https://example.com/{n}"),
     **dict.fromkeys(("uri-reference", "iri-reference"), "/{n}"),
 }
-_BOUND = re.compile(
-    r"\b(minimum|exclusiveMinimum|maximum|exclusiveMaximum): (-?(?:0|[1-9]\d{0,15})(?:\.\d{1,10})?)(?![\d.])"
-)
 _KEYWORDS = {  # by which a schema without `type` tells what it is about
     "object": ("properties", "required", "additionalProperties", "minProperties", "patternProperties"),
     "array": ("items", "prefixItems", "minItems", "uniqueItems", "contains"),
@@ -209,10 +240,8 @@ def likely_types(schema: dict[str, Any]) -> list[str]:
 
 
 def _bounds(schema: dict[str, Any]) -> tuple[Fraction | None, Fraction | None]:
-    # OpenAI's strict schemas have no keywords for bounds: a description states them.
-    bounds = dict(_BOUND.findall(str(schema.get("description", ""))[:500])) | schema
-    lows = [Fraction(str(bounds[key])) for key in ("minimum", "exclusiveMinimum") if key in bounds]
-    highs = [Fraction(str(bounds[key])) for key in ("maximum", "exclusiveMaximum") if key in bounds]
+    lows = [Fraction(str(schema[key])) for key in ("minimum", "exclusiveMinimum") if key in schema]
+    highs = [Fraction(str(schema[key])) for key in ("maximum", "exclusiveMaximum") if key in schema]
     return max(lows, default=None), min(highs, default=None)
 
 
@@ -287,16 +316,37 @@ class Hint:
         yield "x" * low
         yield chr(97 + self.index % 26) * max(low, min(1, high))
 
+    def _near(self, items: list[Any], starts: list[int]) -> list[Any]:
+        """Return the items starting with the one that the prompt names as this property is named.
+
+        "issued 2 January, due 1 February": the first behind the word; where it is not said, the end of a span is last.
+        """
+        place = self.prompt.place_of(self.name) if len(items) > 1 else None
+        if place is not None:
+            behind = [at for at, start in enumerate(starts) if start > place]
+            return items[behind[0] :] + items[: behind[0]] if behind else items
+        return self.turn(items, len(items) - 1) if self.words & _END_WORDS else self.turn(items)
+
     def _mentioned_strings(self, schema: dict[str, Any]) -> list[str]:
         """Return what the prompt itself says for a property; empty if it says nothing."""
         kind = schema.get("format", "")
         words = self.words
         if kind == "date-time":
-            time = [*self.prompt.find("time"), "09:00"][0]
-            return [f"{day}T{time}:00Z" for day in self.turn(self.prompt.find("date"))]
+            times = [time for _, time in self.prompt.times]
+            return [
+                f"{moment.date}T{moment.time or next(iter(times), '09:00:00')}{moment.zone or 'Z'}"
+                for moment in self._near(self.prompt.moments, [moment.start for moment in self.prompt.moments])
+            ]
+        if kind == "date" or (not kind and words & _DATE_NAMES):
+            return [each.date for each in self._near(self.prompt.moments, [each.start for each in self.prompt.moments])]
+        if kind == "time" or (not kind and words & _TIME_NAMES):
+            found_times = self._near(self.prompt.times, [start for start, _ in self.prompt.times])
+            return [time + "Z" if kind else time[:5] for _, time in found_times]
+        if kind == "duration":
+            return self.turn(self.prompt.find("duration"))
         for found, (formats, names) in _FOUND_BY.items():
             if kind in formats or words & names:
-                return [text + ":00Z" * (kind == "time") for text in self.turn(self.prompt.find(found))]
+                return self.turn(self.prompt.find(found))
         if kind:
             return []
         emails = self.prompt.find("email")
@@ -312,7 +362,9 @@ class Hint:
         if self.is_about(_PERSON_WORDS):
             texts += self.turn(self.prompt.quoted) + self.turn(self.prompt.names)
         if words & _NUMBER_NAMES:
-            texts += self.turn(re.findall(r"(?<![\w-])#?((?=[\w-]*\d)[A-Za-z0-9][\w-]{0,40})", self.prompt.text))
+            texts += self.turn(
+                re.findall(r"(?<![\w-])#?((?=[\w-]*\d)[A-Za-z0-9][\w-]{0,40})", self.prompt.without_dates)
+            )
         return texts or self.turn(self.prompt.quoted)
 
     def _generic_strings(self) -> list[str]:

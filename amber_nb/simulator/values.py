@@ -19,6 +19,7 @@ from referencing.jsonschema import DRAFT202012
 from rstr import Rstr
 
 from .api import SeededChoice
+from .described import add_described
 from .prompt import Hint, Prompt, likely_types
 
 __all__ = ["ExampleBuilder", "Unsatisfiable", "matches", "pattern_examples"]
@@ -275,7 +276,7 @@ class ExampleBuilder:
         flat = self._flatten(schema)
         if flat is False:
             return
-        flat = flat if isinstance(flat, dict) else {}
+        flat = add_described(flat) if isinstance(flat, dict) else {}
         follows = isinstance(schema, dict) and "$ref" in schema
         hint = replace(hint.with_schema(flat), references=hint.references + follows)
         choice = next((key for key in ("anyOf", "oneOf") if key in flat), None)

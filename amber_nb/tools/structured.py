@@ -203,11 +203,22 @@ def _describe_constraints(schema: Any) -> Any:
         return schema
     described = replace_subschemas(schema, _describe_constraints)
     constraints = [f"{key}: {schema[key]}" for key in _NOT_STRICT if isinstance(schema.get(key), (str, int, float))]
+    if isinstance(items := schema.get("prefixItems"), list) and items:
+        constraints.append(f"in this order: {', '.join(map(_kind, items))}")
     if constraints:
         text = ", ".join(constraints)
         before = schema.get("description")
         described["description"] = f"{before} ({text})" if isinstance(before, str) else text
     return described
+
+
+def _kind(schema: Any) -> str:
+    """Return the type of a schema in words."""
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    if isinstance(kind, str):
+        return kind
+    options = schema.get("anyOf") if isinstance(schema, dict) else None
+    return " or ".join(dict.fromkeys(map(_kind, options))) if isinstance(options, list) and options else "any"
 
 
 def _require_fields(schema: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ def try_answers(run: Callable[[int], Locator], during: Callable[[], None] = lamb
     during()
     if seen["Stop"]:
         button(out, "Stop this answer").click()
-        seen["Stop"] = is_settled(out, "stopped by the reader")
+        seen["Stop"] = is_settled(out, "stopped by you")
     out = run(2)
     seen["approval"] = is_seen(button(out, "Allow"))
     if seen["approval"]:
@@ -265,7 +265,7 @@ class Trial:
 
             seen = try_answers(run_and_look, lambda: self.shoot(pages[1], "stream"))
             mine = pages[0].locator(".jp-Notebook .jp-CodeCell")
-            says = (WORDS, "stopped by the reader", "deleted")
+            says = (WORDS, "stopped by you", "deleted")
             both = [is_settled(mine.nth(at + 1).locator(".jp-Cell-outputArea"), text) for at, text in enumerate(says)]
             for page in pages:
                 page.keyboard.press("Escape")

@@ -34,7 +34,7 @@ def test_stop_is_seen_and_keeps_the_text(notebook, artefacts, verb, theme):
     stop.click()
     book.finished()
     expect(book.output()).to_contain_text("False cancelled True")
-    expect(book.output()).to_contain_text("stopped by the reader")
+    expect(book.output()).to_contain_text("stopped by you")
     expect(stop).to_have_count(0)
     saved = book.saved()
     (cell,) = saved["cells"]
@@ -96,7 +96,7 @@ def test_an_interrupt_settles_and_raises(notebook):
     book.page.keyboard.press("i")
     book.page.keyboard.press("i")
     book.finished()
-    expect(book.output()).to_contain_text("stopped by the reader")
+    expect(book.output()).to_contain_text("stopped by you")
     expect(book.output()).to_contain_text("KeyboardInterrupt")
     book.run(1, wait=True)
     expect(book.output(1)).to_contain_text("cancelled True")

@@ -205,7 +205,7 @@ def test_two_calls_are_seen_edited_allowed_and_denied(
     for told in kept.values():
         assert "s3cret" not in told
         assert "t0ken" not in told
-    assert "edited by the reader" in kept["text/html"]
+    assert "edited by you" in kept["text/html"]
     assert kept["text/plain"].splitlines()[1] == "search_flights(from='CGN', to='LIS') ⊘ denied: too dear"
 
 

@@ -361,7 +361,7 @@ def test_axe_finds_nothing_in_the_settled_answer(
 ) -> None:
     view = static_page(theme=theme)
     calls = [("look_up", '{"place": "Aachen", "days": 3}')]
-    facts = {"badge": "simulated", "notice": "stopped by the reader", "footer": "azure/gpt-5.4 · 412 tokens · 3.1 s"}
+    facts = {"badge": "simulated", "notice": "stopped by you", "footer": "azure/gpt-5.4 · 412 tokens · 3.1 s"}
     reasoning = "Think **twice**, then `answer`."
     html = answer_html(WIDE + CODE + ANSWER, reasoning=reasoning, tool_calls=calls, **facts)
     view.settle(html + answer_html("", refusal="I cannot help with that."))

@@ -261,7 +261,7 @@ def test_a_deletion_that_is_undone_after_the_stop(notebook: Callable[..., Any]) 
     (data, *_) = outputs(book.saved())
     assert WORDS.search("".join(data["text/plain"]))
     assert sorted(data) == ["text/html", "text/plain"]
-    expect(out).to_contain_text("stopped by the reader")  # saving has healed it
+    expect(out).to_contain_text("stopped by you")  # saving has healed it
 
 
 @EACH

@@ -37,9 +37,9 @@ def test_a_page_that_is_loaded_again(notebook: Callable[..., Any], cell: str) ->
     until(lambda: len(out.get_by_role("log").inner_text().split()) > before)
     out.get_by_role("button", name="Stop this answer").click()
     expect(out.locator(".amber-view")).to_have_count(0)
-    expect(out).to_contain_text("stopped by the reader")
+    expect(out).to_contain_text("stopped by you")
     (data, *_) = outputs(book.saved())
-    assert "stopped by the reader" in "".join(data["text/plain"])
+    assert "stopped by you" in "".join(data["text/plain"])
 
 
 def test_a_notebook_that_is_closed_and_opened_again(notebook: Callable[..., Any]) -> None:
@@ -127,7 +127,7 @@ def test_a_second_page_with_the_same_notebook(notebook: Callable[..., Any], kind
             end(second, kind)
         else:
             second.get_by_role("button", name="Stop this answer").click()
-            expect(out).to_contain_text("stopped by the reader")
+            expect(out).to_contain_text("stopped by you")
         for each in (out, second):
             expect(each.locator(".amber-view")).to_have_count(0)
             expect(each).not_to_contain_text(UNFINISHED)
@@ -186,7 +186,7 @@ def test_a_console_on_the_kernel_of_the_notebook(notebook: Callable[..., Any]) -
     assert len(second.locator(".amber-answer").inner_text().split()) >= 140
     out.get_by_role("button", name="Stop this answer").click()
     expect(out.locator(".amber-view")).to_have_count(0)
-    expect(out).to_contain_text("stopped by the reader")
+    expect(out).to_contain_text("stopped by you")
 
 
 @pytest.mark.slow

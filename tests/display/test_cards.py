@@ -70,10 +70,10 @@ def test_what_became_of_it(changes, seen, line):
 def test_what_was_changed_by_whom():
     one = run(edited=True, decided_by="reader", proposed={"location": "Bonn"})
     _, text = page(one)
-    assert "edited by the reader" in text
+    assert "edited by you" in text
     assert "What the model wanted" in text
     assert "Bonn" in text
-    assert "(edited by the reader)" in tools_text([one])
+    assert "(edited by you)" in tools_text([one])
 
 
 def test_rounds_are_told_where_there_are_several():

@@ -152,7 +152,7 @@ def test_an_interrupt_leaves_the_text_in_the_cell(kernel):
         "LiveAnswer.feed = feed\nfrom IPython.display import display\ndisplay({'text/plain': fed}, raw=True)"
     )
     shown, fed = (bundle["text/plain"] for bundle in execute(kernel, code, **LAB))
-    assert shown.endswith("\n[stopped by the reader]")
+    assert shown.endswith("\n[stopped by you]")
     assert fed
     assert shown.startswith(fed)
 

@@ -37,9 +37,9 @@ def test_text_is_written_as_it_comes(shown, capsys):
     for piece in ("On ", "a quiet", " day"):
         display.handle(TextDelta(piece))
         seen.append(capsys.readouterr().out)
-    settle(display, "On a quiet day", "[stopped by the reader]")
+    settle(display, "On a quiet day", "[stopped by you]")
     assert seen == ["On ", "a quiet", " day"]
-    assert capsys.readouterr().out == "\n[stopped by the reader]\n"
+    assert capsys.readouterr().out == "\n[stopped by you]\n"
 
 
 def test_it_is_written_in_the_thread_that_asks(capsys):
@@ -123,16 +123,16 @@ def test_a_call_that_was_stopped_is_told_in_the_end(shown, capsys):
     display = shown()
     display.handle(TextDelta("Let me look."))
     runs = [tell(display, 0), ToolRun(name="f1", arguments={}, status="not_run", sent="", error="stopped")]
-    display.settle("Let me look.", runs=runs, end="[stopped by the reader]")
+    display.settle("Let me look.", runs=runs, end="[stopped by you]")
     out, err = capsys.readouterr()
-    assert out == "Let me look.\n[stopped by the reader]\n"
+    assert out == "Let me look.\n[stopped by you]\n"
     assert [line.partition("(")[0] for line in err.splitlines()] == ["amber: f0", "amber: f1"]
 
 
 @pytest.mark.parametrize(
     ("pieces", "whole", "end", "written"),
     [
-        (["Look.", "\n\n"], "Look.", "[stopped by the reader]", "Look.\n\n[stopped by the reader]\n"),
+        (["Look.", "\n\n"], "Look.", "[stopped by you]", "Look.\n\n[stopped by you]\n"),
         (["Look.", "\n\n"], "Look.", "", "Look.\n\n"),
         (['{"a": 0}', "\n\n", '{"a": 1}'], '{"a": 1}', "", '{"a": 0}\n\n{"a": 1}\n'),  # corrected, as a schema wants
         (["a"], "a", "[a notice with an a]", "a\n[a notice with an a]\n"),
@@ -311,7 +311,7 @@ def test_it_streams_and_an_interrupt_keeps_what_was_written(terminal):
     terminal.until(r"\n\w+ \w+ \w+")  # long before the end, so that there is something to interrupt
     os.kill(terminal.process.pid, signal.SIGINT)
     shown = terminal.prompt()
-    assert "[stopped by the reader]" in shown
+    assert "[stopped by you]" in shown
     assert "KeyboardInterrupt" in shown
     terminal.say("amber.last.finish_reason, amber.last.complete")
     assert "('cancelled', False)" in terminal.prompt()

@@ -163,7 +163,7 @@ def test_a_call_to_its_end(page: Page) -> None:
     assert call["said"] == '{"temperature": 14, "token": "•••"}'
     assert call["t"] == '{\n  "location": "Aachen"\n}'
     page.handle(over(status="denied", reason="too dear", edited=True, decided_by="reader"))
-    assert page.see()["0"]["word"] == "denied · edited by the reader · 0.12 s"
+    assert page.see()["0"]["word"] == "denied · edited by you · 0.12 s"
     assert page.see()["0"]["said"] == "too dear"
 
 
