@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,8 +23,10 @@ from .errors import AmberError
 __all__ = ["main"]
 
 LAB = ("jupyterlab", "nbconvert", "ipykernel", "matplotlib")
-# Lab asks its project for news and the package index for updates, unless told not to: nobody asked for either.
+# Lab asks its project for news and the package index for updates, unless told not to: nobody asked for either. And it
+# asks the reader whether it may, unless a setting has decided that.
 QUIET_LAB = ("--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
+QUIET_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 # nbconvert's page would fetch these from a CDN.
 FETCHED = ("require_js_url", "mathjax_url", "mermaid_js_url", "mermaid_layout_elk_js_url", "jquery_url")
 QUIET_PAGE = tuple(f"--HTMLExporter.{name}=" for name in FETCHED)
@@ -113,13 +117,20 @@ def _lab(options: argparse.Namespace) -> int:
         command.append(f"--port={options.port}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container there is nobody else; Lab still listens on this machine only
-    lab = subprocess.Popen(command, env=config.child_environment(AMBER_MODE="simulate"))
-    signal.signal(signal.SIGTERM, lambda *_: lab.terminate())  # else Lab would outlive us
-    while True:
-        try:
-            return lab.wait()
-        except KeyboardInterrupt:
-            continue  # Lab got it too, and asks whether to shut down
+    with tempfile.TemporaryDirectory(prefix="amber-nb-") as name:
+        settings = Path(name) / "labconfig" / "default_setting_overrides.json"
+        settings.parent.mkdir()
+        settings.write_text(json.dumps(QUIET_SETTINGS), encoding="utf-8")
+        environment = config.child_environment(AMBER_MODE="simulate")
+        paths = [environment.get("JUPYTER_CONFIG_PATH"), name]  # the user's own come first
+        environment["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
+        lab = subprocess.Popen(command, env=environment)
+        signal.signal(signal.SIGTERM, lambda *_: lab.terminate())  # else Lab would outlive us
+        while True:
+            try:
+                return lab.wait()
+            except KeyboardInterrupt:
+                continue  # Lab got it too, and asks whether to shut down
 
 
 def _run_all(directory: Path) -> int:
