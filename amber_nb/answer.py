@@ -124,8 +124,8 @@ class Answer(Generic[T]):
         """Return the typed value as a frame: a row for each item of a list, else one row.
 
         Returns:
-            A column for each field: `str`, `Int64`, `Float64`, `boolean`, datetimes; a `Literal` or an `Enum` is a
-            category. A record whose only field is a list of records stands for that list; a record within a record
+            A column for each field: `str`, `Int64`, `Float64`, `boolean`, datetimes; a `Literal` or an `Enum` of texts
+            is a category. A record whose only field is a list of records stands for that list; a record within a record
             becomes columns such as `address.city`; plain values stand in the column `value`.
 
         Raises:

@@ -26,7 +26,7 @@ def value_frame(value: Any, hint: Any = None) -> pd.DataFrame:
 
     Args:
         value: a record (a pydantic model, a dataclass, a named tuple, a dict), a list of records, or a plain value.
-        hint: its type, where it is known: a `Literal` or an `Enum` in it becomes a category with all its values.
+        hint: its type, where it is known: a `Literal` or an `Enum` of texts becomes a category with all its values.
 
     Returns:
         A row for each record of a list, one for a single record. A record whose only field is a list of records stands
@@ -141,16 +141,17 @@ def _item_hint(hint: Any) -> Any:
     return arguments[0] if arguments else None
 
 
-def _categories(hint: Any) -> list[Any] | None:
-    """Return the values that a hint permits, where it names them."""
+def _categories(hint: Any) -> list[str] | None:
+    """Return the values that a hint permits, where it names them and they are texts: with numbers people calculate."""
     hint = _plain_hint(hint)
     if typing.get_origin(hint) is Literal:
-        return [
-            each.value if isinstance(each, enum.Enum) else each for each in typing.get_args(hint) if each is not None
-        ]
-    if isinstance(hint, type) and issubclass(hint, enum.Enum) and not issubclass(hint, enum.Flag):
-        return [each.value for each in hint]
-    return None
+        values = [each for each in typing.get_args(hint) if each is not None]
+    elif isinstance(hint, type) and issubclass(hint, enum.Enum):
+        values = [*hint]
+    else:
+        return None
+    values = [each.value if isinstance(each, enum.Enum) else each for each in values]
+    return values if all(isinstance(each, str) for each in values) else None
 
 
 # --- columns

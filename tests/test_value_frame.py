@@ -140,7 +140,7 @@ FULL = Wide(
         ("time", "datetime64", pd.Timestamp("2026-01-02", tz="UTC")),
         ("wait", "timedelta64", pd.Timedelta("3s")),
         ("mood", "category", "good"),
-        ("stars", "category", 2),
+        ("stars", "Int64", 2),
         ("price", "object", Decimal("1.50")),
         ("link", ("str", "object"), "https://a.example/"),
         ("id", ("str", "object"), str(uuid.UUID(int=1))),

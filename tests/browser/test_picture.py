@@ -1,15 +1,21 @@
-"""The README's pictures: an answer while it is written, a call that waits. Each run makes them anew, as artefacts.
+"""The pictures of README and notebooks: what cannot be seen where nobody looks. Each run makes them anew, as artefacts.
 
-Committed is what `AMBER_ARTEFACTS=.pictures pytest --slow tests/browser/test_picture.py` leaves there.
+Committed is what `AMBER_ARTEFACTS=.pictures pytest --slow tests/browser/test_picture.py` leaves there;
+`python tests/browser/attach_pictures.py` puts those of the notebooks into them.
 """
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
+from test_report_page import SAID
+from test_report_page import row as report_row
+
+from amber_nb.testing.report import write_report
 
 pytestmark = pytest.mark.browser
 
@@ -33,6 +39,8 @@ answer = amber.ask(
     tools=book_table,
     require_approval=True,
 )'''
+RECORDED = "The shop opens at **9:00** and closes at **18:00**, Monday to Friday. On Saturdays it is open until noon."
+NOW = "The shop opens at **10:00** and closes at **18:00**, Monday to Saturday."
 ASK = 'from amber_nb import Amber\n\namber = Amber()\nanswer = amber.ask("Write 400 words about wind and weather.")'
 
 
@@ -47,7 +55,7 @@ def opened(notebook, theme, source):
     return book
 
 
-def picture(book, path):
+def picture(book, path, least=400):
     for _ in range(20):  # until it has not grown by a line while the picture was taken
         box = book.cell(0).bounding_box()
         clip = {"x": box["x"] + 60, "y": box["y"] - 8, "width": box["width"] - 70, "height": box["height"] + 16}
@@ -56,7 +64,11 @@ def picture(book, path):
             break
     else:
         pytest.fail("it grew under every picture")
-    assert box["height"] > 400
+    assert box["height"] > least
+    reduce_colours(path)
+
+
+def reduce_colours(path):
     with Image.open(path) as image:  # text needs few colours: a third of the size
         image.convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
     assert path.stat().st_size < 250_000
@@ -86,6 +98,48 @@ def test_the_picture_of_a_call_that_waits(notebook, artefacts, theme):
     allow.click()
     book.finished()
     expect(book.output()).to_contain_text("Saturday: a table for 4 at Trattoria Roma")
+
+
+DROP = """\
+from amber_nb import ImageInput
+from PIL import Image, ImageDraw
+
+sunset = Image.new("RGB", (1200, 900), "#f28c28")
+draw = ImageDraw.Draw(sunset)
+draw.ellipse((450, 270, 750, 570), fill="#fff3c4")
+draw.rectangle((0, 630, 1200, 900), fill="#22577a")
+
+photos = ImageInput(initial=sunset)
+photos"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_picture_of_a_drop_zone(notebook, artefacts, theme):
+    book = opened(notebook, theme, DROP)
+    expect(book.output().get_by_role("button", name="Done")).to_be_visible(timeout=60_000)
+    expect(book.output()).to_contain_text("1200 × 900 · PNG")
+    picture(book, artefacts / f"drop-{theme}.png", least=300)
+    book.finished()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_picture_of_a_drift_report(browser, artefacts, tmp_path, theme):
+    recorded = replace(SAID, text=RECORDED)
+    changed = replace(SAID, text=NOW, total_s=1.7)
+    rows = [
+        report_row(2, recorded, [changed], notebook="talk.ipynb", prompt="When does the shop open?"),
+        report_row(3, SAID, [SAID], notebook="talk.ipynb"),
+    ]
+    write_report(tmp_path / "drift.html", rows, title="Drift of talk.ipynb", subtitle="1 December 2026")
+    size = {"viewport": {"width": 1180, "height": 620}, "device_scale_factor": 1.5}
+    page = browser.new_context(color_scheme=theme, **size).new_page()
+    page.goto((tmp_path / "drift.html").as_uri())
+    path = artefacts / f"drift-{theme}.png"
+    page.screenshot(path=path)
+    reduce_colours(path)
+    page.context.close()
 
 
 def test_the_readme_shows_it():
