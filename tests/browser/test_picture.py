@@ -144,7 +144,7 @@ def test_the_picture_of_a_drift_report(browser, artefacts, tmp_path, theme):
 
 def test_the_readme_shows_it():
     named = re.findall(r'(?:src|srcset)="([^"]+)"', (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(named) == 4
+    assert len(named) == 6
     for name in named:
         with Image.open(ROOT / name) as picture:
             assert picture.width > 800
