@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from ..display.cards import strip_html
 from ..errors import ImageError
 from ..types import SentImage
 from .codec import FORMATS, encode_image, open_bytes
-from .source import Link, download, iter_sources, open_source
+from .source import Link, download, iter_sources, join_pictures, open_source
 
 __all__ = [
     "CollectedImages",
@@ -36,6 +37,10 @@ _MAX_IMAGES = 500  # of one question: an iterable without an end is no endless l
 # about so many patches at most.
 _PATCH_PX = 32
 _TOKENS_PER_PATCH = 1.2
+# A row of numbers that was taken for a picture, a screenshot of a page's whole length.
+_MAX_RATIO, _MIN_STRIP_PX = 20, 200
+_PAGE_RATIO, _MAX_SHRINK, _MIN_SHORT_PX = 6, 4, 256
+_NARROW = "so long and narrow that a model sees little of it: cut it into pieces; a row of numbers is to be plotted"
 _MAX_PATCHES = {"auto": 2_500, "low": 256, "high": 2_500, "original": 10_000}
 
 
@@ -129,7 +134,13 @@ def image_part(
     if isinstance(source, ImagePart) and (max_side_px, detail, format, inline) == (2048, "auto", None, False):
         return source
     name = source.sent.name if isinstance(source, ImagePart) else None
-    return make_part(source, name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
+    part = make_part(source, name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
+    if _NARROW in part.sent.notes and part.sent.original_size:
+        width, height = part.sent.original_size
+        warnings.warn(
+            f"amber: {part.sent.name} ({width:,} × {height:,} pixels) is {_NARROW}.", RuntimeWarning, stacklevel=2
+        )
+    return part
 
 
 def make_part(
@@ -148,7 +159,8 @@ def make_part(
     data, sent = encode_image(opened, max_side_px=max_side_px, format=format)
     url = f"data:image/{sent.format.lower()};base64,{base64.b64encode(data).decode('ascii')}"
     assert sent.size is not None
-    sent = replace(sent, tokens=estimate_tokens(sent.size, detail))
+    notes = (*sent.notes, _NARROW) if _is_narrow(sent.original_size or sent.size, sent.size) else sent.notes
+    sent = replace(sent, tokens=estimate_tokens(sent.size, detail), notes=notes)
     return ImagePart(_wire_part(url, detail), sent)
 
 
@@ -167,7 +179,7 @@ def collect_images(images: Any, *, thumbnails: bool = True, **options: Any) -> C
     if images is None:
         return collected
     several = None if isinstance(images, ImageSource) else iter_sources(images)
-    sources = [images] if several is None else list(islice(several, _MAX_IMAGES + 1))
+    sources = [images] if several is None else join_pictures(islice(several, _MAX_IMAGES + 1))
     if len(sources) > _MAX_IMAGES:
         raise ImageError(f"More than {_MAX_IMAGES} images for one question; ask in several.")
     for number, source in enumerate(sources, start=1):
@@ -212,6 +224,14 @@ def estimate_tokens(size: tuple[int, int], detail: str = "auto") -> int:
     """Estimate what an image of (width, height) pixels costs in tokens of the prompt; models differ."""
     patches = ceil(size[0] / _PATCH_PX) * ceil(size[1] / _PATCH_PX)
     return ceil(_TOKENS_PER_PATCH * min(patches, _MAX_PATCHES[detail]))
+
+
+def _is_narrow(before: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Return whether a picture is so long, before or after it was shrunk, that hardly anything can be made out."""
+    longer, shorter = max(before), min(before)
+    if longer >= max(_MIN_STRIP_PX, _MAX_RATIO * shorter):
+        return True
+    return longer >= _PAGE_RATIO * shorter and longer >= _MAX_SHRINK * max(after) and min(after) < _MIN_SHORT_PX
 
 
 def _wire_part(url: str, detail: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Draw what is no image yet: matplotlib figures, numpy arrays, plotly and altair charts, DataFrames.
+"""Draw what is no image yet: numpy arrays, plotly and altair charts, DataFrames.
 
 No plotting library is imported before something of its own is drawn.
 """
@@ -7,92 +7,28 @@ from __future__ import annotations
 
 import importlib
 import io
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
-from .codec import MAX_PIXELS, MAX_SIDE_PX, scale_to_8bit
+from .codec import MAX_PIXELS
+from .depth import depth_note, find_depth, scale_to_8bit
 
 __all__ = [
-    "contains_axes",
     "image_from_array",
     "is_array",
-    "is_figure",
     "render_altair",
-    "render_matplotlib",
     "render_plotly",
     "render_table",
 ]
 
 _MAX_ROWS, _MAX_COLUMNS = 100, 30  # of a table
-_AXES_MARGIN_INCH = 0.08  # around axes that are cut out of their figure
 _ROUNDING = 1e-3  # what interpolation and rounding add below 0 and above 1
-_matplotlib_lock = threading.Lock()  # matplotlib draws in one thread at a time
-
-
-def is_figure(source: Any) -> bool:
-    """Return whether an object is a matplotlib figure."""
-    figure = sys.modules.get("matplotlib.figure")
-    return figure is not None and isinstance(source, figure.Figure)
-
-
-def contains_axes(array: Any) -> bool:
-    """Return whether an array contains matplotlib axes, as that of `plt.subplots(2, 2)` does."""
-    artist = sys.modules.get("matplotlib.artist")
-    if artist is None or array.dtype != object or not hasattr(array, "flat") or not array.size:
-        return False
-    return isinstance(array.flat[0], artist.Artist)
-
-
-def render_matplotlib(source: Any) -> bytes | None:
-    """Draw a matplotlib figure as it would be saved, or the part of it that axes or a subfigure take.
-
-    The figure is left as it was.
-
-    Returns:
-        A PNG file, or None if `source` is nothing of matplotlib's.
-
-    Raises:
-        ImageError: matplotlib cannot draw it, or it has too many pixels.
-    """
-    artist = sys.modules.get("matplotlib.artist")
-    if artist is None or not isinstance(source, artist.Artist):
-        return None
-    figure = source
-    while figure is not None and not is_figure(figure):  # an artist's may be a subfigure
-        figure = getattr(figure, "figure", None)
-    if figure is None:
-        raise ImageError(f"This {type(source).__name__} stands in no figure (was it removed?).")
-    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
-        raise ImageError(
-            f"This figure is {width:,} × {height:,} pixels; at most {MAX_PIXELS // 1_000_000} million are drawn. "
-            "Lower its size or its dpi: fig.set_dpi(100)."
-        )
-    out = io.BytesIO()
-    try:
-        with _matplotlib_lock, _preserve_layout(figure):
-            box = figure.bbox_inches
-            if source is not figure:
-                figure.draw_without_rendering()  # a layout moves axes, and their box with them
-                bounds = source.get_tightbbox()
-                if bounds is None:
-                    raise ImageError(f"This {type(source).__name__} shows nothing.")
-                box = bounds.transformed(figure.dpi_scale_trans.inverted()).padded(_AXES_MARGIN_INCH)
-            # Every option is given here, so that the user's rcParams for files change nothing.
-            colours = {"facecolor": figure.get_facecolor(), "edgecolor": figure.get_edgecolor()}
-            figure.savefig(out, format="png", dpi=figure.dpi, bbox_inches=box, transparent=False, **colours)
-    except ImageError:
-        raise
-    except Exception as error:  # a text with broken maths, a closed canvas
-        raise ImageError(f"matplotlib could not draw this figure: {type(error).__name__}.") from error
-    return out.getvalue()
+_DARK = 15  # of 255: the numbers of a mask or of classes, which are black to the eye
 
 
 def render_plotly(figure: Any) -> bytes:
@@ -168,8 +104,10 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
     if pixels.dtype == bool:
         pixels = pixels * np.uint8(255)
     elif pixels.dtype == np.uint16:
-        pixels = scale_to_8bit(pixels)
-        notes.append("16-bit as 8-bit")
+        highest = int(pixels.max())
+        bits = find_depth(highest) if highest else 16
+        pixels = scale_to_8bit(pixels, 2**bits - 1)
+        notes.append(depth_note(bits, highest))
     elif np.issubdtype(pixels.dtype, np.floating):
         pixels = _scale_floats(pixels, subject)
     elif pixels.dtype != np.uint8:
@@ -180,41 +118,10 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
             if low >= 0 and high <= 255:
                 hint = " If it is 0..255: array.astype('uint8')."
         raise ImageError(f"{subject} is no image: uint8, uint16, bool, or float in 0..1 is.{hint}")
+    if 0 < (brightest := int(pixels.max())) <= _DARK:
+        notes.append(f"nearly black: no value is above {brightest} of 255")
     # The array itself says how its channels are to be read.
     return Image.fromarray(np.ascontiguousarray(pixels.reshape(shape))), notes
-
-
-@contextmanager
-def _preserve_layout(figure: Any) -> Iterator[None]:
-    """Put back what layout engines and aspects move while a figure is drawn.
-
-    All that is private to matplotlib is used here: `_stale` and the titles; tried with 3.9 and 3.11.
-    """
-    figures = list(_with_subfigures(figure))
-    with ExitStack() as undo:  # which goes from its last to its first
-        # First, as reading positions may change it; the property would call the canvas to draw again.
-        undo.callback(setattr, figure, "_stale", figure.stale)
-        for part in figures:
-            for name in ("_suptitle", "_supxlabel", "_supylabel"):
-                if (title := getattr(part, name, None)) is not None:
-                    undo.callback(title.set_position, title.get_position())
-        for axes in figure.axes:
-            undo.callback(axes.viewLim.set, axes.viewLim.frozen())
-        for axes in figure.axes:
-            undo.callback(axes.set_in_layout, axes.get_in_layout())  # set_position takes them out of it
-            undo.callback(axes.set_position, axes.get_position(), which="active")
-            undo.callback(axes.set_position, axes.get_position(original=True), which="original")
-        for part in figures:
-            if hasattr(part, "bbox_relative"):
-                undo.callback(part.bbox_relative.set, part.bbox_relative.frozen())
-            undo.callback(vars(part.subplotpars).update, vars(part.subplotpars).copy())
-        yield
-
-
-def _with_subfigures(figure: Any) -> Iterator[Any]:
-    yield figure
-    for subfigure in getattr(figure, "subfigs", ()):
-        yield from _with_subfigures(subfigure)
 
 
 @contextmanager
