@@ -281,7 +281,9 @@ def encode_image(
         # resizing. Only what cannot be resampled is converted first.
         image = _shrink(_to_8bit(source, notes), max_side_px)
         image = image.copy() if image is source else image
-        if _turn_upright(image):
+        # One of the reader's own may have been turned by hand, which leaves its EXIF as it was: the notebook shows it
+        # without a look at that.
+        if opened.exclusive and _turn_upright(image):
             before = before[::-1]
         image = _clean_alpha(_to_srgb(image))
     except ImageError as error:

@@ -101,14 +101,16 @@ def image_part(
 ) -> ImagePart:
     """Make a content part of a message from anything that can be seen.
 
-    The image is turned upright, shrunk, brought to sRGB and encoded anew without any metadata (no place, no camera, no
-    comment), as a file of 3.7 MB at most. The source itself stays as it is.
+    What is seen in the notebook is what is sent: a figure in the inline backend's tight box and with its options, a PIL
+    image without a turn by its EXIF. A file is turned upright. All are shrunk, brought to sRGB and encoded anew without
+    any metadata (no place, no camera, no comment), as a file of 3.7 MB at most. The source itself stays as it is.
 
     Args:
-        source: an http(s) URL (sent as it is; the gateway fetches it), a path, bytes or a file object, a PIL image, a
-            numpy array (height, width[, 1, 3 or 4] of uint8, uint16, bool or float in 0..1), a matplotlib figure or
-            axes, a plotly or altair chart, a DataFrame or Styler (needs `amber_nb[pictures]`), `Out[n]`, an object with
-            `_repr_png_` or `_repr_jpeg_`, an `ImageInput` with one image, a content part.
+        source: an http(s) URL (sent as it is; the gateway fetches it), a path, bytes, base64 or a file object, a PIL
+            image, a numpy array (height, width[, 1, 3 or 4] of uint8, uint16, bool or float in 0..1; or the bytes of a
+            file), a matplotlib figure or axes (with their colour bar and twin), an artist or what a plotting function
+            returned (for its axes), a plotly or altair chart, a DataFrame or Styler (needs `amber_nb[pictures]`),
+            `Out[n]`, an object with `_repr_png_` or `_repr_jpeg_`, an `ImageInput` with one image, a content part.
         max_side_px: the longer side of what is sent, at most, in pixels.
         detail: `"auto"`, `"low"` (few tokens), `"high"` or `"original"`, as the endpoint has it.
         format: `"png"`, `"jpeg"` or `"webp"`; None: PNG for drawings, the source's own or JPEG for photos, WebP for
@@ -117,6 +119,9 @@ def image_part(
 
     Returns:
         The content part, a dict that shows itself as a thumbnail.
+
+    Warns:
+        RuntimeWarning: it is so long and narrow that a model sees little of it.
 
     Raises:
         ImageError: it is no image, broken, empty, or too large; says what was given, the limit and the remedy.

@@ -81,7 +81,8 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
     """Convert an array to an image, with notes on what was done to its numbers.
 
     Args:
-        source: (height, width[, 1, 3 or 4]); grey, RGB or RGBA; uint8, uint16, bool, or float in 0..1.
+        source: (height, width[, 1, 3 or 4]); grey, RGB or RGBA; uint8, uint16 (of 8, 10, 12, 14 or 16 bits, by its
+            highest number), bool, or float in 0..1.
 
     Raises:
         ImageError: another shape, dtype or range; the message says what would make it one of these.
