@@ -63,9 +63,10 @@ def find_shown(source: Any) -> Any:
     figure = getattr(source, "figure", None)  # seaborn's grids
     if is_figure(figure):
         return figure
+    bundle = bundle or _mime_bundle(source, is_whole=True)
     if "image/svg+xml" in bundle or _has_method(source, "_repr_svg_"):
         raise ImageError(svg_message(f"This {kind} shows itself as SVG"))
-    raise ImageError(f"A {kind} is no image{_hint(source, package, kind) or f': {ACCEPTED} is.'}")
+    raise ImageError(f"A {kind} is no image{_hint(source, package, kind, bundle) or f': {ACCEPTED} is.'}")
 
 
 def _find_held(image: Any) -> bytes | str | None:
@@ -79,7 +80,7 @@ def _find_held(image: Any) -> bytes | str | None:
     return None
 
 
-def _hint(source: Any, package: str, kind: str) -> str:
+def _hint(source: Any, package: str, kind: str, bundle: Mapping[str, Any]) -> str:
     """Return what to give instead, as the rest of a sentence and the next; empty where nothing is known."""
     if source is None:
         return ". What shows a picture, such as plt.show(), returns None: give the figure itself."
@@ -95,7 +96,8 @@ def _hint(source: Any, package: str, kind: str) -> str:
         return f". {_HINTS[package]}"
     if kind in ("Video", "Audio", "YouTubeVideo"):
         return ". Give frames of it, as PIL images or arrays."
-    if any(_has_method(source, name) for name in ("_repr_html_", "_repr_latex_", "_repr_markdown_")):
+    is_page = any(_has_method(source, name) for name in ("_repr_html_", "_repr_latex_", "_repr_markdown_"))
+    if is_page or "text/html" in bundle:
         return ". It shows itself as a page, not as a picture: save it as a PNG, or put its text into the prompt."
     return ""
 
@@ -105,11 +107,11 @@ def _has_method(source: Any, name: str) -> bool:
     return callable(getattr(type(source), name, None))
 
 
-def _mime_bundle(source: Any) -> Mapping[str, Any]:
+def _mime_bundle(source: Any, *, is_whole: bool = False) -> Mapping[str, Any]:
     if not _has_method(source, "_repr_mimebundle_"):
         return {}
     try:
-        bundle = source._repr_mimebundle_(include=MIME_TYPES)
+        bundle = source._repr_mimebundle_() if is_whole else source._repr_mimebundle_(include=MIME_TYPES)
     except Exception:  # charts raise here where nothing can draw them
         return {}
     bundle = bundle[0] if isinstance(bundle, tuple) and bundle else bundle

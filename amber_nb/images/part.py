@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -142,9 +143,8 @@ def image_part(
     part = make_part(source, name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
     if _NARROW in part.sent.notes and part.sent.original_size:
         width, height = part.sent.original_size
-        warnings.warn(
-            f"amber: {part.sent.name} ({width:,} × {height:,} pixels) is {_NARROW}.", RuntimeWarning, stacklevel=2
-        )
+        text = f"amber: {part.sent.name} ({width:,} × {height:,} pixels) is {_NARROW}."
+        warnings.warn(text, RuntimeWarning, stacklevel=_find_caller())
     return part
 
 
@@ -229,6 +229,14 @@ def estimate_tokens(size: tuple[int, int], detail: str = "auto") -> int:
     """Estimate what an image of (width, height) pixels costs in tokens of the prompt; models differ."""
     patches = ceil(size[0] / _PATCH_PX) * ceil(size[1] / _PATCH_PX)
     return ceil(_TOKENS_PER_PATCH * min(patches, _MAX_PATCHES[detail]))
+
+
+def _find_caller() -> int:
+    """Return the stack level, as `warnings.warn` counts it in the caller, of the reader's own line."""
+    package, level, frame = __name__.partition(".")[0], 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _is_narrow(before: tuple[int, int], after: tuple[int, int]) -> bool:

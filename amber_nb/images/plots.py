@@ -36,6 +36,8 @@ def render_plotly(figure: Any) -> bytes:
     with _import_library("kaleido", figure, "kaleido and a Chrome or Chromium", "pip install kaleido") as kaleido:
         spec = figure.to_dict()
         layout = spec.get("layout", {})
+        if not spec.get("data") and not any(layout.get(name) for name in ("annotations", "shapes", "images")):
+            raise ImageError("This plotly figure is empty: no trace was added to it. Give the figure that has them.")
         options = {"format": "png", "width": layout.get("width"), "height": layout.get("height")}
         png: bytes = kaleido.calc_fig_sync(spec, opts=options, kopts={"mathjax": False})  # it would come from a CDN
     return png

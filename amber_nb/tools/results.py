@@ -29,6 +29,7 @@ _MAX_INNER_TABLE = 8_000  # characters of a table within another value
 _NOTES_ROOM = 400  # characters kept for the notes
 _TABLE_ROWS, _TABLE_COLUMNS, _TABLE_CELL = 20, 12, 80  # shown to the reader; characters of a cell
 _MAX_COLUMNS = 1_000
+_MIME_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _MAX_CELL = 4_000  # characters
 
 
@@ -224,11 +225,11 @@ def _shows_image(value: Any) -> bool:
     if not callable(getattr(cls, "_repr_mimebundle_", None)):
         return False
     try:
-        bundle = value._repr_mimebundle_(include=("image/png", "image/jpeg"))
+        bundle = value._repr_mimebundle_(include=_MIME_TYPES)
     except Exception:
         return False
     bundle = bundle[0] if isinstance(bundle, tuple) and bundle else bundle
-    return isinstance(bundle, Mapping) and bool(bundle.keys() & {"image/png", "image/jpeg"})
+    return isinstance(bundle, Mapping) and not bundle.keys().isdisjoint(_MIME_TYPES)
 
 
 # --- tables

@@ -10,6 +10,7 @@ import IPython.display
 import ipywidgets
 import nbformat
 import numpy as np
+import plotly.graph_objects
 import pytest
 from IPython.utils.capture import CapturedIO, RichOutput
 from samples import BLUE, decode_part, file, image_reports, near, photo, quarters
@@ -136,6 +137,20 @@ def of_package(package, kind):
     return type(kind, (Page,), {"__module__": f"{package}.x"})()
 
 
+def shows(bundle):
+    """An object whose bundle has what is asked for."""
+
+    def make(self, include=None, exclude=None):
+        return {kind: data for kind, data in bundle.items() if include is None or kind in include}
+
+    return type("Shows", (), {"_repr_mimebundle_": make})()
+
+
+class Old:
+    def _repr_mimebundle_(self):
+        return {"image/svg+xml": SVG}
+
+
 WRONG = {
     "base64 of text": (base64.b64encode(b"Dear diary, this is no picture at all." * 3).decode(), "neither a path of"),
     "base64 of text, as bytes": (base64.b64encode(b"Dear diary, no picture." * 5), "holds text, not an image"),
@@ -159,6 +174,12 @@ WRONG = {
     "IPython Markdown": (IPython.display.Markdown("![x](x.png)"), "shows itself as a page"),
     "IPython Video": (IPython.display.Video(url="x.mp4"), "Give frames of it"),
     "captured, all": (CapturedIO(io.StringIO(), io.StringIO(), []), r"give .outputs\[0\]"),
+    "bundle of a page": (shows({"text/html": "<b>hello</b>"}), "It shows itself as a page"),
+    "bundle of an SVG": (shows({"image/svg+xml": SVG}), "shows itself as SVG"),
+    "bundle of text": (shows({"text/plain": "hello"}), "is no image: a path"),
+    "bundle that fails": (shows(None), "is no image: a path"),
+    "bundle without a choice": (Old(), "shows itself as SVG"),
+    "empty plotly figure": (plotly.graph_objects.Figure(), "This plotly figure is empty: no trace"),
     "bokeh": (of_package("bokeh", "figure"), "get_screenshot_as_png"),
     "holoviews": (of_package("holoviews", "Curve"), "backend='matplotlib'"),
     "folium": (of_package("folium", "Map"), "screenshot"),

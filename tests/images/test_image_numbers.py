@@ -81,7 +81,7 @@ def test_an_extreme_shape_is_told(size, form):
     source = {"PIL": lambda: image, "array": lambda: np.asarray(image), "file": lambda: file(image, "PNG")}[form]()
     with pytest.warns(RuntimeWarning, match=f"{size[0]:,} × {size[1]:,} pixels. is {NARROW}: cut it") as caught:
         part = image_part(source, max_side_px=2_000)
-    assert len(caught) == 1
+    assert [warning.filename for warning in caught] == [__file__]  # at the reader's own line
     assert any(NARROW in note for note in part.sent.notes)
     assert image_part(part) is part  # and is not told again
     assert "cut it into pieces" in part._repr_mimebundle_()["text/html"]
@@ -181,6 +181,12 @@ def test_what_is_transparent_stays_so(mode):
     result = decode_part(image_part(source)).convert("RGBA")
     assert result.getpixel((45, 20))[3] == 0
     assert near(result.getpixel((15, 20)), (200, 200, 200, 255), 6)
+
+
+def test_the_readers_line_is_told_of_a_question_too(simulated):
+    with pytest.warns(RuntimeWarning, match="so long and narrow") as caught:
+        simulated.ask("What?", images=np.zeros((1, 4_000), "uint8"), show=False)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_notes_of_several_stay_apart():

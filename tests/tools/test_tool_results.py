@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import altair
+import IPython.display
 import numpy as np
 import pandas as pd
 import pytest
@@ -516,6 +517,15 @@ def test_charts_and_axes():
         content = to_tool_content(value)
         assert content.text.startswith("An image (")
         assert len(content.images) == 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_what_ipython_would_show(kind):
+    out = io.BytesIO()
+    quarters().save(out, kind)
+    content = to_tool_content(IPython.display.Image(data=out.getvalue(), format=kind.lower()))
+    assert content.text == "An image (96 × 64 pixels) follows."
+    assert to_tool_content(IPython.display.Image(url="https://a.example/b.png")).images == ()
 
 
 def test_several_images():
