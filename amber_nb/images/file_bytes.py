@@ -34,6 +34,7 @@ _SVG_HEADS = (b"<svg", b"<?xml")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
 # What mail, shells and editors put between the characters, and what a page has instead of two of them.
 _BLANK = re.compile(rb"\\[rn]|[\s\x00\\]+|\xef\xbb\xbf")
+_QUOTED = re.compile(rb"\s*b?(['\"])([^'\"]*)\1\s*")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
@@ -60,6 +61,8 @@ def decode_base64(text: str | bytes, *, is_told: bool = False) -> bytes | None:
         if not text.isascii():
             return None
         text = text.encode("ascii")
+    if quoted := _QUOTED.fullmatch(text):  # str() of bytes, or what was copied with its quotes
+        text = quoted[2]
     if not is_told and len(text) < _MIN_BASE64:
         return None
     text = re.sub(rb"={1,2}\Z", b"", _BLANK.sub(b"", text).translate(_URL_SAFE))

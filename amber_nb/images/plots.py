@@ -120,6 +120,13 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
             hint = f" Its values go from {low} to {high}: scale them to 0..1 first."
             if low >= 0 and high <= 255:
                 hint = " If it is 0..255: array.astype('uint8')."
+            elif low >= 0 and high <= 65_535:
+                hint = (
+                    f" Its values go from {low} to {high}: array.astype('uint16') is taken by the bits that they use."
+                )
+            elif low < high:
+                span = "(array - array.min()) / (array.max() - array.min())"
+                hint = f" Its values go from {low} to {high}: {span} brings them to 0..1."
         raise ImageError(f"{subject} is no image: uint8, uint16, bool, or float in 0..1 is.{hint}")
     if 0 < (brightest := int(pixels.max())) <= _DARK:
         notes.append(f"nearly black: no value is above {brightest} of 255")
@@ -161,7 +168,10 @@ def _image_shape(pixels: np.ndarray[Any, Any], subject: str) -> tuple[int, ...]:
     if pixels.ndim == 2 or (pixels.ndim == 3 and shape[2] in (3, 4)):
         return shape
     hint = ""
-    if pixels.ndim == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4:
+    if pixels.ndim == 1:
+        is_bytes = pixels.dtype == np.uint8
+        hint = " Its bytes do not begin as an image file does." if is_bytes else " A row of numbers is to be plotted."
+    elif pixels.ndim == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4:
         hint = " The channels come first here: array.transpose(1, 2, 0) puts them last."
     elif pixels.ndim == 4 and shape[3] in (1, 3, 4) and min(shape[1:3]) > 4:
         hint = " It looks like several images: images=list(array)."

@@ -348,7 +348,9 @@ NO_IMAGES = {
     "infinite": (np.array([[0.0, np.inf]]), "values from 0 to inf"),
     "NaN": (np.array([[0.0, np.nan]]), "holds NaN"),
     "int64": (np.full((4, 5), 200), "array.astype('uint8')"),
-    "large int": (np.full((4, 5), 2_000), "Its values go from 2000 to 2000"),
+    "large int": (np.full((4, 5), 2_000), "Its values go from 2000 to 2000: array.astype('uint16') is taken"),
+    "Hounsfield": (np.array([[-1_000, 3_000]] * 2, "int16"), "to 3000: (array - array.min()) / (array.max()"),
+    "one large int": (np.full((4, 5), 70_000), "Its values go from 70000 to 70000: scale them"),
     "complex": (np.zeros((4, 5), complex), "dtype complex128 is no image"),
     "strings": (np.array([["a"]]), "is no image"),
 }  # fmt: skip
