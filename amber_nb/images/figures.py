@@ -16,6 +16,8 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from ..errors import ImageError
 from .codec import MAX_PIXELS, MAX_SIDE_PX, ignore_warnings
 
@@ -135,18 +137,25 @@ def _find_in_tuple(source: tuple[Any, ...], depth: int) -> list[Picture] | None:
     if not pictures:
         return None
     if None not in found:
-        whole = {id(picture.figure) for picture in pictures} == {id(pictures[0].figure)}
-        return pictures[:1] if is_figure(source[0]) and whole and len(source) == 2 else pictures
+        is_one = all(picture.figure is source[0] for picture in pictures)
+        return pictures[:1] if is_one else pictures
     # (counts, edges, bars) as plt.hist returns them, (places, labels) of plt.xticks: no list of images has a row of
     # numbers in it.
     others = [item for item, each in zip(source, found, strict=False) if each is None]
-    is_result = any(getattr(item, "ndim", 0) == 1 for item in others) and all(map(_is_numeric, others))
+    is_result = any(isinstance(item, np.ndarray) and item.ndim == 1 for item in others) and all(
+        map(_is_numeric, others)
+    )
     return pictures if is_result else None
 
 
 def _is_numeric(value: Any) -> bool:
     values = value if isinstance(value, (list, tuple)) and value else [value]
-    return all(each is None or isinstance(each, (int, float)) or hasattr(each, "ndim") for each in values)
+    return all(each is None or isinstance(each, (int, float)) or _is_data(each) for each in values)
+
+
+def _is_data(value: Any) -> bool:
+    # Bytes may be an image's.
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biufcmM" and value.dtype != np.uint8
 
 
 def _leaves(container: Any) -> Iterator[Any]:

@@ -14,12 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib_inline.config import InlineBackend
 from PIL import Image
-from samples import decode_part, quarters
+from samples import decode_part, file, quarters
 
 from amber_nb import ImageError, image_part
 from amber_nb.images.part import collect_images
 from amber_nb.tools.results import to_tool_content
 
+PNG = file(quarters(), "PNG")
 X = np.random.default_rng(0).normal(size=100)
 FRAME = pd.DataFrame(X[:24].reshape(6, 4), columns=list("abcd")).assign(group=list("xxyyzz"))
 
@@ -131,6 +132,12 @@ MANY = {
     "bars of two axes": (lambda: [axes.bar([1], [2]) for axes in plt.subplots(1, 2)[1]], 2),
     "lines of two axes": (lambda: [axes.plot([1, 2], [2, 1])[0] for axes in plt.subplots(1, 2)[1]], 2),
     "generator": (lambda: (plt.subplots()[1] for _ in range(3)), 3),
+    "figure, axes and colour bar": (
+        lambda: (lambda ax: (ax.figure, ax, ax.figure.add_axes([0, 0, 1, 1])))(plt.gca()),
+        1,
+    ),
+    "figure and pixels": (lambda: (plt.subplots(), np.zeros((20, 30), "uint8")), 2),
+    "figure and the bytes of a file": (lambda: (plt.gcf().add_subplot(), np.frombuffer(PNG, "uint8")), 2),
     "figure and photo": (lambda: [plt.subplots(), quarters()], 2),
     "photo between": (lambda: [plt.gca(), quarters(), plt.gcf()], 2),
     "groups of a frame": (lambda: FRAME.groupby("group").plot(), 3),
@@ -144,7 +151,7 @@ MANY = {
 def test_several_are_several(name):
     source, number = MANY[name]
     assert len(collect_images(source()).parts) == number
-    if name not in ("flat", "generator"):
+    if name not in ("flat", "generator", "figure and pixels", "figure and the bytes of a file"):
         assert len(to_tool_content(source()).images) == number
 
 
