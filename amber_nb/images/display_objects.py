@@ -25,11 +25,13 @@ _HINTS = {
     "bokeh": "bokeh.io.export.get_screenshot_as_png(plot) makes a PIL image of it.",
     "holoviews": "holoviews.render(plot, backend='matplotlib') makes a figure of it.",
     "folium": "It is a web page: give a screenshot of it.",
+    "httpx": "Its .content are the bytes of a file.",
     "ipywidgets": "It is a widget: give the picture that it shows.",
     "networkx": "networkx.draw(graph) draws it: give plt.gcf() in the same cell.",
     "plotnine": "Its .draw() is a figure.",
     "polars": "Its .to_pandas() is a DataFrame.",
     "pyarrow": "Its .to_pandas() is a DataFrame.",
+    "requests": "Its .content are the bytes of a file.",
 }
 
 

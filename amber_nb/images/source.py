@@ -201,7 +201,8 @@ def _is_unturned(image: Image.Image) -> bool:
 
 
 def _open_array(source: Any, name: str) -> OpenedImage:
-    if isinstance(source, np.ndarray) and (data := find_file_in_array(source)) is not None:
+    is_row = isinstance(source, np.ndarray) or getattr(source, "ndim", 0) == 1  # a tensor may hold a file as well
+    if is_row and (data := find_file_in_array(np.asarray(source))) is not None:
         return open_bytes(data, name)
     image, notes = plots.image_from_array(source)
     return OpenedImage(image, "array", exclusive=True, notes=notes)

@@ -28,6 +28,16 @@ URL = "data:image/png;base64,"
 SVG = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
 assert set("+/") <= set(LONG)
 
+
+class Tensor:
+    """A row of bytes of another library's."""
+
+    shape, dtype, ndim = (len(PNG),), np.dtype("uint8"), 1
+
+    def __array__(self, dtype=None, copy=None):
+        return np.frombuffer(PNG, np.uint8)
+
+
 CARRIERS = {
     "base64": B64,
     "as bytes": B64.encode(),
@@ -73,6 +83,7 @@ CARRIERS = {
     "row": np.frombuffer(GIF, np.uint8)[None],
     "signed": np.frombuffer(PNG, np.int8),
     "every second": np.repeat(np.frombuffer(PNG, np.uint8), 2)[::2],
+    "tensor": Tensor(),
     "characters": np.frombuffer(PNG, "S1"),
     "mime bundle": {"text/plain": "<Figure>", "image/png": B64},
     "bundle of bytes": {"image/jpeg": JPEG},
@@ -184,6 +195,7 @@ WRONG = {
     "empty plotly figure": (plotly.graph_objects.Figure(), "This plotly figure is empty: no trace"),
     "bokeh": (of_package("bokeh", "figure"), "get_screenshot_as_png"),
     "holoviews": (of_package("holoviews", "Curve"), "backend='matplotlib'"),
+    "requests": (of_package("requests", "Response"), r"Its .content are the bytes"),
     "folium": (of_package("folium", "Map"), "screenshot"),
     "polars": (of_package("polars", "DataFrame"), r"Its .to_pandas\(\)"),
     "another page": (Page(), "It shows itself as a page"),
