@@ -12,13 +12,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
-import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from ..errors import ImageError
 from ..types import SentImage
+from .depth import grey_to_8bit
 
 __all__ = [
     "FORMATS",
@@ -28,9 +27,9 @@ __all__ = [
     "MAX_SIDE_PX",
     "OpenedImage",
     "encode_image",
+    "ignore_warnings",
     "open_bytes",
     "pixel_digest",
-    "scale_to_8bit",
     "svg_message",
 ]
 
@@ -47,10 +46,6 @@ _SVG = re.compile(
     rb"\s*(<\?xml[^>]{0,200}\?>\s*|<!--.{0,2000}?-->\s*|<!DOCTYPE svg[^>]{0,400}>\s*){0,5}<svg[\s>]", re.S
 )
 _HEIC_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"heis", b"hevc")
-_MAX_UINT16 = 65_535
-# Tags of TIFF: https://www.loc.gov/preservation/digital/formats/content/tiff_tags.shtml
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
-_WHITE_IS_ZERO, _UNSIGNED = 0, 1
 # Descriptions of sRGB profiles, which need no conversion; a name that only contains "sRGB" may be a linear one.
 _SRGB = {"sRGB", "sRGB built-in", "sRGB IEC61966-2.1", "sRGB2014", "sRGB v1.31 (Canon)", "c2", "GIMP built-in sRGB"}
 FORMATS = ("PNG", "JPEG", "WEBP")  # what every hosted model reads
@@ -64,7 +59,7 @@ _MIN_SIDE_PX = 16
 _TILE_PX = 64  # side of the samples that tell a drawing from a photo
 _SMALL_PNG_BYTES = 20_000  # a PNG of that size is kept whatever a JPEG would save
 
-_filters_lock = threading.Lock()
+_filters_lock = threading.RLock()
 
 
 # --- opening
@@ -108,7 +103,7 @@ def open_bytes(data: bytes, name: str, *, is_drawing: bool = False) -> OpenedIma
     Image.init()
     formats = [format for format in _FORMATS if format in Image.OPEN]
     try:
-        with _ignore_bomb_warnings():
+        with ignore_warnings(Image.DecompressionBombWarning):
             image = Image.open(io.BytesIO(data), formats=formats)
     except Image.DecompressionBombError as error:  # Pillow's own limit, somewhat above ours
         pixels = re.search(r"\((\d+) pixels\)", str(error))
@@ -126,7 +121,7 @@ def pixel_digest(data: bytes) -> str | None:
         Pillow cannot read the file, or if it has more than 50 million pixels.
     """
     try:
-        with _ignore_bomb_warnings():
+        with ignore_warnings(Image.DecompressionBombWarning):
             image = Image.open(io.BytesIO(data))
         with image:
             if image.width * image.height > _MAX_DIGEST_PIXELS:
@@ -140,10 +135,15 @@ def pixel_digest(data: bytes) -> str | None:
 
 
 @contextlib.contextmanager
-def _ignore_bomb_warnings() -> Iterator[None]:
-    """Silence Pillow's warnings of large images, whose size is checked here."""
+def ignore_warnings(category: type[Warning], module: str = "") -> Iterator[None]:
+    """Silence warnings, such as Pillow's of large images, whose size is checked here.
+
+    Args:
+        category: their class.
+        module: a regular expression for where they are said; any module if it is empty.
+    """
     with _filters_lock, warnings.catch_warnings():  # all threads share the filters
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=category, module=module)
         yield
 
 
@@ -206,7 +206,7 @@ def _to_8bit(image: Image.Image, notes: list[str]) -> Image.Image:
     """Convert an image to mode L, RGB, RGBA or CMYK, whose 8-bit channels can be resampled; note what matters."""
     mode = image.mode
     if mode.startswith("I") or mode == "F":
-        return _grey_to_8bit(image, notes)
+        return grey_to_8bit(image, notes)
     if mode == "La":  # which Pillow converts to LA alone
         image = image.convert("LA")
     if image.has_transparency_data and mode != "RGBA":
@@ -214,58 +214,6 @@ def _to_8bit(image: Image.Image, notes: list[str]) -> Image.Image:
     if mode in ("L", "RGB", "RGBA", "CMYK"):
         return image
     return image.convert("L" if mode == "1" else "RGB")
-
-
-def _grey_to_8bit(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Scale numbers to brightness: 16 bits by their whole range, 0..1 by that, others from minimum to maximum."""
-    tags = getattr(image, "tag_v2", {})
-    numbers: np.ndarray[Any, Any] = np.asarray(image)
-    bits = _tag_number(tags.get(_BITS_PER_SAMPLE))
-    if image.mode == "I" and _tag_number(tags.get(_SAMPLE_FORMAT)) == _UNSIGNED and bits == 32:
-        numbers = numbers.view(np.uint32)  # Pillow reads them as if they had a sign
-    low, high = float(numbers.min()), float(numbers.max())
-    if not np.isfinite([low, high]).all():
-        raise ImageError("holds numbers that are not finite (NaN or infinite), which have no brightness")
-    if image.mode != "F" and low >= 0 and high <= _MAX_UINT16:
-        white = 255 if high <= 255 and image.mode == "I" else 2**bits - 1 if 8 < bits < 16 else _MAX_UINT16
-        grey = scale_to_8bit(numbers, white)
-        if white > 255:
-            notes.append(f"{bits if 8 < bits < 16 else 16}-bit as 8-bit")
-    else:
-        if image.mode == "F" and low >= 0 and high <= 1:
-            low, high = 0.0, 1.0
-        else:
-            notes.append(f"grey from {low:.4g} (black) to {high:.4g} (white)")
-        scaled: np.ndarray[Any, np.dtype[np.float64]] = numbers.astype(np.float64)
-        scaled -= low
-        scaled *= 255 / (high - low) if high > low else 0.0
-        scaled += 0.5 if high > low else 128  # all numbers equal: middle grey
-        grey = scaled.astype(np.uint8)
-    if image.format == "TIFF" and tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        grey = 255 - grey  # Pillow inverts 8 bits only
-    result = Image.fromarray(grey)
-    result.info = dict(image.info)
-    return result
-
-
-def _tag_number(tag: Any) -> int:
-    return int(tag[0]) if isinstance(tag, tuple) and tag else int(tag or 0)
-
-
-def scale_to_8bit(pixels: np.ndarray[Any, Any], white: int = _MAX_UINT16) -> np.ndarray[Any, Any]:
-    """Scale non-negative integers up to 65,535, (height, width, …), to uint8; `white` becomes 255."""
-    scaled = np.empty(pixels.shape, np.uint8)
-    table = _scale_table(white)
-    # Some rows at a time: numpy looks up with indices of eight bytes each.
-    rows = max(1, 1_000_000 // max(1, pixels[0].size))
-    for start in range(0, len(pixels), rows):
-        scaled[start : start + rows] = table[pixels[start : start + rows]]
-    return scaled
-
-
-@cache
-def _scale_table(white: int) -> np.ndarray[Any, Any]:
-    return np.minimum((np.arange(_MAX_UINT16 + 1) * 510 + white) // (2 * white), 255).astype(np.uint8)
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
@@ -333,7 +281,9 @@ def encode_image(
         # resizing. Only what cannot be resampled is converted first.
         image = _shrink(_to_8bit(source, notes), max_side_px)
         image = image.copy() if image is source else image
-        if _turn_upright(image):
+        # One of the reader's own may have been turned by hand, which leaves its EXIF as it was: the notebook shows it
+        # without a look at that.
+        if opened.exclusive and _turn_upright(image):
             before = before[::-1]
         image = _clean_alpha(_to_srgb(image))
     except ImageError as error:

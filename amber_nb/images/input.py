@@ -19,6 +19,7 @@ from .view import ImageEntry, ImageView
 __all__ = ["ImageInput"]
 
 _EMPTY = "<div>No image yet.</div>"
+_NOTHING = {"text/html": "", "text/plain": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class ImageInput(ImageSource):
 
     Shown as the last expression of a cell. The browser shrinks large photos before it sends them. What the notebook
     holds is a static strip of thumbnails at any time, and the live layer draws the input over it, until **Done**, or
-    until `ask` uses it; `edit()` opens it again. Where nobody can choose (nbconvert, nbval, CI) it is that strip of its
-    `initial` images.
+    until `ask` uses it; `edit()` opens it again. It is open in one place, the newest; where it was, the strip stays.
+    Where nobody can choose (nbconvert, nbval, CI) it is that strip of its `initial` images.
 
     Args:
         initial: one image or an iterable of them, as `ask(images=…)` takes them.
@@ -125,8 +126,11 @@ class ImageInput(ImageSource):
             view.finish(bundle)
 
     def edit(self) -> None:
-        """Open the input again, in the cell that calls this, with the images it holds."""
+        """Open the input again, in the cell that calls this, with the images it holds; where it was, a strip stays."""
+        with self._lock:
+            places, self._places = self._places, []
         self.done()
+        self._leave(places)
         self._ipython_display_()
 
     def clear(self) -> None:
@@ -153,11 +157,21 @@ class ImageInput(ImageSource):
                     most=self._most,
                 )
             display = sys.modules["IPython"].display.display
-            cell, run = kernel.cell_id(), kernel.execution_id()
-            # Of an earlier run of this cell the output is gone.
-            self._places = [each for each in self._places if cell is None or each.cell != cell or each.run == run]
-            self._places.append(_Place(display(self._view.snapshot(), raw=True, display_id=True), cell, run))
+            self._leave(self._places)
+            handle = display(self._view.snapshot(), raw=True, display_id=True)
+            self._places = [_Place(handle, kernel.cell_id(), kernel.execution_id())]
             self._refresh()
+
+    def _leave(self, places: list[_Place]) -> None:
+        """Put the static strip into outputs that showed the input; it is open in one place, which is the newest."""
+        cell, run = kernel.cell_id(), kernel.execution_id()
+        with self._lock:  # a late update must not open it there again
+            for place in places:
+                if cell is None or place.cell != cell:
+                    place.handle.update(self._repr_mimebundle_(), raw=True)
+                elif place.run == run:  # the new one stands below it, and shows the same
+                    place.handle.update(_NOTHING, raw=True)
+                # Of an earlier run of this cell the output is gone.
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, str]:
         html = strip_html([part.sent for part in self.images])

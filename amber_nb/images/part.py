@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import sys
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from ..errors import ImageError
 from ..tracebacks import short_traceback
 from ..types import SentImage
 from .codec import FORMATS, encode_image, open_bytes
-from .source import Link, download, iter_sources, open_source
+from .source import Link, download, iter_sources, join_pictures, open_source
 
 __all__ = [
     "CollectedImages",
@@ -37,6 +39,10 @@ _MAX_IMAGES = 500  # of one question: an iterable without an end is no endless l
 # about so many patches at most.
 _PATCH_PX = 32
 _TOKENS_PER_PATCH = 1.2
+# A row of numbers that was taken for a picture, a screenshot of a page's whole length.
+_MAX_RATIO, _MIN_STRIP_PX = 20, 200
+_PAGE_RATIO, _MAX_SHRINK, _MIN_SHORT_PX = 6, 4, 256
+_NARROW = "so long and narrow that a model sees little of it: cut it into pieces; a row of numbers is to be plotted"
 _MAX_PATCHES = {"auto": 2_500, "low": 256, "high": 2_500, "original": 10_000}
 
 
@@ -98,14 +104,16 @@ def image_part(
 ) -> ImagePart:
     """Make a content part of a message from anything that can be seen.
 
-    The image is turned upright, shrunk, brought to sRGB and encoded anew without any metadata (no place, no camera, no
-    comment), as a file of 3.7 MB at most. The source itself stays as it is.
+    What is seen in the notebook is what is sent: a figure in the inline backend's tight box and with its options, a PIL
+    image without a turn by its EXIF. A file is turned upright. All are shrunk, brought to sRGB and encoded anew without
+    any metadata (no place, no camera, no comment), as a file of 3.7 MB at most. The source itself stays as it is.
 
     Args:
-        source: an http(s) URL (sent as it is; the gateway fetches it), a path, bytes or a file object, a PIL image, a
-            numpy array (height, width[, 1, 3 or 4] of uint8, uint16, bool or float in 0..1), a matplotlib figure or
-            axes, a plotly or altair chart, a DataFrame or Styler (needs `amber_nb[pictures]`), `Out[n]`, an object with
-            `_repr_png_` or `_repr_jpeg_`, an `ImageInput` with one image, a content part.
+        source: an http(s) URL (sent as it is; the gateway fetches it), a path, bytes, base64 or a file object, a PIL
+            image, a numpy array (height, width[, 1, 3 or 4] of uint8, uint16, bool or float in 0..1; or the bytes of a
+            file), a matplotlib figure or axes (with their colour bar and twin), an artist or what a plotting function
+            returned (for its axes), a plotly or altair chart, a DataFrame or Styler (needs `amber_nb[pictures]`),
+            `Out[n]`, an object with `_repr_png_` or `_repr_jpeg_`, an `ImageInput` with one image, a content part.
         max_side_px: the longer side of what is sent, at most, in pixels.
         detail: `"auto"`, `"low"` (few tokens), `"high"` or `"original"`, as the endpoint has it.
         format: `"png"`, `"jpeg"` or `"webp"`; None: PNG for drawings, the source's own or JPEG for photos, WebP for
@@ -114,6 +122,9 @@ def image_part(
 
     Returns:
         The content part, a dict that shows itself as a thumbnail.
+
+    Warns:
+        RuntimeWarning: it is so long and narrow that a model sees little of it.
 
     Raises:
         ImageError: it is no image, broken, empty, or too large; says what was given, the limit and the remedy.
@@ -131,7 +142,12 @@ def image_part(
     if isinstance(source, ImagePart) and (max_side_px, detail, format, inline) == (2048, "auto", None, False):
         return source
     name = source.sent.name if isinstance(source, ImagePart) else None
-    return make_part(source, name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
+    part = make_part(source, name, max_side_px=max_side_px, detail=detail, format=format, inline=inline)
+    if _NARROW in part.sent.notes and part.sent.original_size:
+        width, height = part.sent.original_size
+        text = f"amber: {part.sent.name} ({width:,} × {height:,} pixels) is {_NARROW}."
+        warnings.warn(text, RuntimeWarning, stacklevel=_find_caller())
+    return part
 
 
 def make_part(
@@ -150,7 +166,8 @@ def make_part(
     data, sent = encode_image(opened, max_side_px=max_side_px, format=format)
     url = f"data:image/{sent.format.lower()};base64,{base64.b64encode(data).decode('ascii')}"
     assert sent.size is not None
-    sent = replace(sent, tokens=estimate_tokens(sent.size, detail))
+    notes = (*sent.notes, _NARROW) if _is_narrow(sent.original_size or sent.size, sent.size) else sent.notes
+    sent = replace(sent, tokens=estimate_tokens(sent.size, detail), notes=notes)
     return ImagePart(_wire_part(url, detail), sent)
 
 
@@ -169,7 +186,7 @@ def collect_images(images: Any, *, thumbnails: bool = True, **options: Any) -> C
     if images is None:
         return collected
     several = None if isinstance(images, ImageSource) else iter_sources(images)
-    sources = [images] if several is None else list(islice(several, _MAX_IMAGES + 1))
+    sources = [images] if several is None else join_pictures(islice(several, _MAX_IMAGES + 1))
     if len(sources) > _MAX_IMAGES:
         raise ImageError(f"More than {_MAX_IMAGES} images for one question; ask in several.")
     for number, source in enumerate(sources, start=1):
@@ -214,6 +231,22 @@ def estimate_tokens(size: tuple[int, int], detail: str = "auto") -> int:
     """Estimate what an image of (width, height) pixels costs in tokens of the prompt; models differ."""
     patches = ceil(size[0] / _PATCH_PX) * ceil(size[1] / _PATCH_PX)
     return ceil(_TOKENS_PER_PATCH * min(patches, _MAX_PATCHES[detail]))
+
+
+def _find_caller() -> int:
+    """Return the stack level, as `warnings.warn` counts it in the caller, of the reader's own line."""
+    package, level, frame = __name__.partition(".")[0], 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _is_narrow(before: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Return whether a picture is so long, before or after it was shrunk, that hardly anything can be made out."""
+    longer, shorter = max(before), min(before)
+    if longer >= max(_MIN_STRIP_PX, _MAX_RATIO * shorter):
+        return True
+    return longer >= _PAGE_RATIO * shorter and longer >= _MAX_SHRINK * max(after) and min(after) < _MIN_SHORT_PX
 
 
 def _wire_part(url: str, detail: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Draw what is no image yet: matplotlib figures, numpy arrays, plotly and altair charts, DataFrames.
+"""Draw what is no image yet: numpy arrays, plotly and altair charts, DataFrames.
 
 No plotting library is imported before something of its own is drawn.
 """
@@ -7,92 +7,28 @@ from __future__ import annotations
 
 import importlib
 import io
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
-from .codec import MAX_PIXELS, MAX_SIDE_PX, scale_to_8bit
+from .codec import MAX_PIXELS
+from .depth import depth_note, find_depth, scale_to_8bit
 
 __all__ = [
-    "contains_axes",
     "image_from_array",
     "is_array",
-    "is_figure",
     "render_altair",
-    "render_matplotlib",
     "render_plotly",
     "render_table",
 ]
 
 _MAX_ROWS, _MAX_COLUMNS = 100, 30  # of a table
-_AXES_MARGIN_INCH = 0.08  # around axes that are cut out of their figure
 _ROUNDING = 1e-3  # what interpolation and rounding add below 0 and above 1
-_matplotlib_lock = threading.Lock()  # matplotlib draws in one thread at a time
-
-
-def is_figure(source: Any) -> bool:
-    """Return whether an object is a matplotlib figure."""
-    figure = sys.modules.get("matplotlib.figure")
-    return figure is not None and isinstance(source, figure.Figure)
-
-
-def contains_axes(array: Any) -> bool:
-    """Return whether an array contains matplotlib axes, as that of `plt.subplots(2, 2)` does."""
-    artist = sys.modules.get("matplotlib.artist")
-    if artist is None or array.dtype != object or not hasattr(array, "flat") or not array.size:
-        return False
-    return isinstance(array.flat[0], artist.Artist)
-
-
-def render_matplotlib(source: Any) -> bytes | None:
-    """Draw a matplotlib figure as it would be saved, or the part of it that axes or a subfigure take.
-
-    The figure is left as it was.
-
-    Returns:
-        A PNG file, or None if `source` is nothing of matplotlib's.
-
-    Raises:
-        ImageError: matplotlib cannot draw it, or it has too many pixels.
-    """
-    artist = sys.modules.get("matplotlib.artist")
-    if artist is None or not isinstance(source, artist.Artist):
-        return None
-    figure = source
-    while figure is not None and not is_figure(figure):  # an artist's may be a subfigure
-        figure = getattr(figure, "figure", None)
-    if figure is None:
-        raise ImageError(f"This {type(source).__name__} stands in no figure (was it removed?).")
-    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
-        raise ImageError(
-            f"This figure is {width:,} × {height:,} pixels; at most {MAX_PIXELS // 1_000_000} million are drawn. "
-            "Lower its size or its dpi: fig.set_dpi(100)."
-        )
-    out = io.BytesIO()
-    try:
-        with _matplotlib_lock, _preserve_layout(figure):
-            box = figure.bbox_inches
-            if source is not figure:
-                figure.draw_without_rendering()  # a layout moves axes, and their box with them
-                bounds = source.get_tightbbox()
-                if bounds is None:
-                    raise ImageError(f"This {type(source).__name__} shows nothing.")
-                box = bounds.transformed(figure.dpi_scale_trans.inverted()).padded(_AXES_MARGIN_INCH)
-            # Every option is given here, so that the user's rcParams for files change nothing.
-            colours = {"facecolor": figure.get_facecolor(), "edgecolor": figure.get_edgecolor()}
-            figure.savefig(out, format="png", dpi=figure.dpi, bbox_inches=box, transparent=False, **colours)
-    except ImageError:
-        raise
-    except Exception as error:  # a text with broken maths, a closed canvas
-        raise ImageError(f"matplotlib could not draw this figure: {type(error).__name__}.") from error
-    return out.getvalue()
+_DARK = 15  # of 255: the numbers of a mask or of classes, which are black to the eye
 
 
 def render_plotly(figure: Any) -> bytes:
@@ -100,6 +36,8 @@ def render_plotly(figure: Any) -> bytes:
     with _import_library("kaleido", figure, "kaleido and a Chrome or Chromium", "pip install kaleido") as kaleido:
         spec = figure.to_dict()
         layout = spec.get("layout", {})
+        if not spec.get("data") and not any(layout.get(name) for name in ("annotations", "shapes", "images")):
+            raise ImageError("This plotly figure is empty: no trace was added to it. Give the figure that has them.")
         options = {"format": "png", "width": layout.get("width"), "height": layout.get("height")}
         png: bytes = kaleido.calc_fig_sync(spec, opts=options, kopts={"mathjax": False})  # it would come from a CDN
     return png
@@ -145,7 +83,8 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
     """Convert an array to an image, with notes on what was done to its numbers.
 
     Args:
-        source: (height, width[, 1, 3 or 4]); grey, RGB or RGBA; uint8, uint16, bool, or float in 0..1.
+        source: (height, width[, 1, 3 or 4]); grey, RGB or RGBA; uint8, uint16 (of 8, 10, 12, 14 or 16 bits, by its
+            highest number), bool, or float in 0..1.
 
     Raises:
         ImageError: another shape, dtype or range; the message says what would make it one of these.
@@ -168,8 +107,10 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
     if pixels.dtype == bool:
         pixels = pixels * np.uint8(255)
     elif pixels.dtype == np.uint16:
-        pixels = scale_to_8bit(pixels)
-        notes.append("16-bit as 8-bit")
+        highest = int(pixels.max())
+        bits = find_depth(highest) if highest else 16
+        pixels = scale_to_8bit(pixels, 2**bits - 1)
+        notes.append(depth_note(bits, highest))
     elif np.issubdtype(pixels.dtype, np.floating):
         pixels = _scale_floats(pixels, subject)
     elif pixels.dtype != np.uint8:
@@ -179,42 +120,18 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
             hint = f" Its values go from {low} to {high}: scale them to 0..1 first."
             if low >= 0 and high <= 255:
                 hint = " If it is 0..255: array.astype('uint8')."
+            elif low >= 0 and high <= 65_535:
+                hint = (
+                    f" Its values go from {low} to {high}: array.astype('uint16') is taken by the bits that they use."
+                )
+            elif low < high:
+                span = "(array - array.min()) / (array.max() - array.min())"
+                hint = f" Its values go from {low} to {high}: {span} brings them to 0..1."
         raise ImageError(f"{subject} is no image: uint8, uint16, bool, or float in 0..1 is.{hint}")
+    if 0 < (brightest := int(pixels.max())) <= _DARK:
+        notes.append(f"nearly black: no value is above {brightest} of 255")
     # The array itself says how its channels are to be read.
     return Image.fromarray(np.ascontiguousarray(pixels.reshape(shape))), notes
-
-
-@contextmanager
-def _preserve_layout(figure: Any) -> Iterator[None]:
-    """Put back what layout engines and aspects move while a figure is drawn.
-
-    All that is private to matplotlib is used here: `_stale` and the titles; tried with 3.9 and 3.11.
-    """
-    figures = list(_with_subfigures(figure))
-    with ExitStack() as undo:  # which goes from its last to its first
-        # First, as reading positions may change it; the property would call the canvas to draw again.
-        undo.callback(setattr, figure, "_stale", figure.stale)
-        for part in figures:
-            for name in ("_suptitle", "_supxlabel", "_supylabel"):
-                if (title := getattr(part, name, None)) is not None:
-                    undo.callback(title.set_position, title.get_position())
-        for axes in figure.axes:
-            undo.callback(axes.viewLim.set, axes.viewLim.frozen())
-        for axes in figure.axes:
-            undo.callback(axes.set_in_layout, axes.get_in_layout())  # set_position takes them out of it
-            undo.callback(axes.set_position, axes.get_position(), which="active")
-            undo.callback(axes.set_position, axes.get_position(original=True), which="original")
-        for part in figures:
-            if hasattr(part, "bbox_relative"):
-                undo.callback(part.bbox_relative.set, part.bbox_relative.frozen())
-            undo.callback(vars(part.subplotpars).update, vars(part.subplotpars).copy())
-        yield
-
-
-def _with_subfigures(figure: Any) -> Iterator[Any]:
-    yield figure
-    for subfigure in getattr(figure, "subfigs", ()):
-        yield from _with_subfigures(subfigure)
 
 
 @contextmanager
@@ -251,7 +168,10 @@ def _image_shape(pixels: np.ndarray[Any, Any], subject: str) -> tuple[int, ...]:
     if pixels.ndim == 2 or (pixels.ndim == 3 and shape[2] in (3, 4)):
         return shape
     hint = ""
-    if pixels.ndim == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4:
+    if pixels.ndim == 1:
+        is_bytes = pixels.dtype == np.uint8
+        hint = " Its bytes do not begin as an image file does." if is_bytes else " A row of numbers is to be plotted."
+    elif pixels.ndim == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) > 4:
         hint = " The channels come first here: array.transpose(1, 2, 0) puts them last."
     elif pixels.ndim == 4 and shape[3] in (1, 3, 4) and min(shape[1:3]) > 4:
         hint = " It looks like several images: images=list(array)."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import importlib
 import io
 import os
@@ -15,26 +14,29 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from PIL import Image
+import numpy as np
+from PIL import ExifTags, Image
 
 from ..errors import ImageError
 from ..types import replace_surrogates
 from . import plots
 from .codec import MAX_BYTES, OpenedImage, open_bytes, svg_message
+from .display_objects import ACCEPTED, find_shown
+from .figures import Picture, find_pictures, is_figure, render_picture
+from .file_bytes import decode_base64, decode_data_url, find_file_in_array, find_file_in_bundle, is_image_file
 
-__all__ = ["Link", "download", "iter_sources", "open_source"]
+__all__ = ["Link", "download", "iter_sources", "join_pictures", "open_source"]
 
-_ACCEPTED = (
-    "a path, an http(s) URL, bytes, a PIL image, a numpy array, a matplotlib figure, a plotly or altair chart, "
-    "a DataFrame, or anything that shows itself as PNG or JPEG"
-)
 _MAX_DOWNLOAD_BYTES = 50_000_000
 _DOWNLOAD_TIMEOUT_S = 30.0
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 # What a file's name looks like, when nothing else is known: something, a dot and a kind.
 _FILE_NAME = re.compile(r"[^\x00-\x1f\ud800-\udfff]{1,80}\.\w{1,8}|[\w.-]{1,40}|~?")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{60,}={0,2}")
-_MIME_TYPES = ("image/png", "image/jpeg")
+
+
+# As the notebook shows such an image; a photo's file is turned.
+_UNTURNED = "not turned, though its EXIF says so: ImageOps.exif_transpose(image) turns it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +50,47 @@ class Link:
 def iter_sources(images: Any) -> Iterable[Any] | None:
     """Return the sources in an iterable of them, or None for a single source.
 
-    A file, an array of pixels and a table are single sources, though they are iterable; a column of paths and the array
-    of `plt.subplots(2, 2)` are several.
+    A file, an array of pixels and a table are single sources, though they are iterable; a column of paths is several.
+    What matplotlib's functions return is as many as it means pictures: most often one.
     """
-    if isinstance(images, (str, bytes, bytearray, memoryview, Mapping)):
+    if isinstance(images, (str, bytes, bytearray, memoryview)):
+        return None
+    try:
+        pictures = find_pictures(images)
+    except ImageError:
+        # Of several, the wrong one is named when its turn comes.
+        return images if type(images) in (list, tuple) else None
+    if pictures is not None:
+        return pictures if len(pictures) > 1 else None
+    if isinstance(images, Mapping) or _find_encoded(images) is not None:
         return None
     if _is_from_package(images, "pandas"):
         return None if type(images).__name__ in ("DataFrame", "Styler") else list(images)
     if plots.is_array(images):
-        if plots.contains_axes(images):
-            return list(images.flat)
         return list(images) if getattr(images.dtype, "kind", "") in "OU" and images.ndim == 1 else None
     is_iterator = isinstance(images, Iterator) and not hasattr(type(images), "read")
     return images if is_iterator or isinstance(images, (Sequence, Set, ValuesView, deque)) else None
+
+
+def join_pictures(sources: Iterable[Any]) -> list[Any]:
+    """Return sources with those of matplotlib's as the pictures that they mean, each of which comes once."""
+    joined: dict[Any, Any] = {}
+    for number, source in enumerate(sources):
+        try:
+            pictures = [source] if isinstance(source, Picture) else find_pictures(source)
+        except ImageError:  # which is said again when the source is opened, with its place
+            pictures = None
+        if pictures is None:
+            joined[number] = source
+        else:
+            joined |= {picture.key: picture for picture in pictures if picture.key not in joined}
+    return list(joined.values())
+
+
+def _find_encoded(source: Any) -> Any | None:
+    """Return the array in what `cv2.imencode` returns, (True, array); None for anything else."""
+    is_pair = isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], (bool, np.bool_))
+    return source[1] if is_pair and isinstance(source[1], np.ndarray) else None
 
 
 def open_source(source: Any, name: str | None = None) -> OpenedImage | Link:
@@ -107,28 +137,75 @@ def download(link: Link) -> bytes:
 
 
 def _open(source: Any, name: str) -> OpenedImage | Link:
-    if isinstance(source, Mapping):
-        return _open_part(source, name)
     if isinstance(source, str):
         return _open_text(source, name)
+    if (pictures := [source] if isinstance(source, Picture) else find_pictures(source)) is not None:
+        return _open_pictures(source, pictures)
+    if isinstance(source, Mapping):
+        return _open_part(source, name)
     if isinstance(source, os.PathLike):
         return _open_path(Path(os.fsdecode(source)))
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return open_bytes(bytes(source), name)
+        return _open_bytes(bytes(source), name)
     if isinstance(source, Image.Image):
-        return OpenedImage(source, "image", exclusive=False)
+        notes = [_UNTURNED] if _is_unturned(source) else []
+        return OpenedImage(source, "image", exclusive=False, notes=notes)
     if _is_from_package(source, "pandas"):
         return _open_table(source)
-    if (png := plots.render_matplotlib(source)) is not None:
-        return open_bytes(png, "figure" if plots.is_figure(source) else "axes", is_drawing=True)
     if hasattr(source, "read"):
         return open_bytes(_read_stream(source), name)
     if _is_from_package(source, "plotly") and hasattr(source, "to_plotly_json"):
         return open_bytes(plots.render_plotly(source), "plotly figure", is_drawing=True)
+    if (encoded := _find_encoded(source)) is not None:
+        source = encoded
     if plots.is_array(source):
-        image, notes = plots.image_from_array(source)
-        return OpenedImage(image, "array", exclusive=True, notes=notes)
-    return _open_displayable(source)
+        return _open_array(source, name)
+    if _is_from_package(source, "altair") and hasattr(source, "to_dict"):
+        return open_bytes(plots.render_altair(source), "altair chart", is_drawing=True)
+    return _open_shown(find_shown(source), type(source).__name__)
+
+
+def _open_shown(shown: Any, kind: str) -> OpenedImage | Link:
+    if is_figure(shown):
+        return _open_pictures(shown, [Picture(shown)])
+    return _open_text(shown, kind) if isinstance(shown, str) else open_bytes(shown, kind)
+
+
+def _open_pictures(source: Any, pictures: Sequence[Picture]) -> OpenedImage:
+    if len(pictures) > 1:
+        raise ImageError(
+            f"This {type(source).__name__} means {len(pictures)} pictures, and one is taken here: give one of them, or "
+            "ask(images=…) all."
+        )
+    png, name, notes = render_picture(pictures[0])
+    opened = open_bytes(png, name, is_drawing=True)
+    opened.notes += notes
+    return opened
+
+
+def _open_bytes(data: bytes, name: str) -> OpenedImage | Link:
+    """Open an image file, or base64 or a data URL of one, as `base64.b64encode` returns it."""
+    if data[:5].lower() == b"data:":
+        return open_bytes(decode_data_url(data.decode("ascii", "replace")), name)
+    decoded = None if is_image_file(data[:64], len(data)) else decode_base64(data)
+    return open_bytes(data if decoded is None else decoded, name)
+
+
+def _is_unturned(image: Image.Image) -> bool:
+    """Return whether an image is one as it was opened, and its file says that it is to be turned."""
+    try:
+        # A copy keeps the EXIF, also one that was turned by hand.
+        return image.format not in (None, "TIFF") and image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except Exception:  # of EXIF that cannot be read
+        return False
+
+
+def _open_array(source: Any, name: str) -> OpenedImage:
+    is_row = isinstance(source, np.ndarray) or getattr(source, "ndim", 0) == 1  # a tensor may hold a file as well
+    if is_row and (data := find_file_in_array(np.asarray(source))) is not None:
+        return open_bytes(data, name)
+    image, notes = plots.image_from_array(source)
+    return OpenedImage(image, "array", exclusive=True, notes=notes)
 
 
 def _is_from_package(source: Any, package: str) -> bool:
@@ -138,7 +215,7 @@ def _is_from_package(source: Any, package: str) -> bool:
 
 def _open_table(source: Any) -> OpenedImage:
     if type(source).__name__ not in ("DataFrame", "Styler"):
-        raise ImageError(f"A {type(source).__name__} is no image: {_ACCEPTED} is.")
+        raise ImageError(f"A {type(source).__name__} is no image: {ACCEPTED} is.")
     frame = source if type(source).__name__ == "DataFrame" else source.data
     return open_bytes(plots.render_table(source), f"table of {_count(len(frame), 'row')}", is_drawing=True)
 
@@ -147,15 +224,21 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _open_part(part: Mapping[str, Any], name: str) -> OpenedImage | Link:
-    """Open the image of a content part, as the wire has it."""
+def _open_part(part: Mapping[Any, Any], name: str) -> OpenedImage | Link:
+    """Open the image of a content part, as the wire has it, of a notebook's output, or of an upload."""
     image = part.get("image_url")
-    url = image.get("url") if isinstance(image, Mapping) else None
-    if not isinstance(url, str):
-        raise ImageError("This dict is no image part: {'type': 'image_url', 'image_url': {'url': …}} is one.")
-    if url[:5].lower() == "data:" or _is_web_url(url):
-        return _open_text(url, name)
-    raise ImageError("The URL of an image part must be an http(s) or a data URL.")
+    url = image.get("url") if isinstance(image, Mapping) else image
+    if isinstance(url, str):
+        if url[:5].lower() == "data:" or _is_web_url(url):
+            return _open_text(url, name)
+        raise ImageError("The URL of an image part must be an http(s) or a data URL.")
+    if (data := find_file_in_bundle(part)) is not None:
+        return open_bytes(data, name)
+    if isinstance(content := part.get("content"), (bytes, memoryview)):  # of ipywidgets' FileUpload
+        return open_bytes(bytes(content), str(part.get("name") or name))
+    if "image/svg+xml" in part or "image/svg+xml" in (part.get("data") or ()):
+        raise ImageError(svg_message("This output is an SVG"))
+    raise ImageError("This dict is no image part: {'type': 'image_url', 'image_url': {'url': …}} is one.")
 
 
 def _is_web_url(text: str) -> bool:
@@ -168,7 +251,9 @@ def _open_text(text: str, name: str) -> OpenedImage | Link:
     if _is_web_url(text):
         return _link(text)
     if text[:5].lower() == "data:":
-        return open_bytes(_decode_data_url(text), name)
+        return open_bytes(decode_data_url(text), name)
+    if (data := decode_base64(text)) is not None:
+        return open_bytes(data, name)
     if text[:7].lower() == "file://":
         return _open_path(Path(url2pathname(unquote(urlsplit(text).path))))
     scheme, colon, _ = text[:40].partition("://")
@@ -205,16 +290,6 @@ def _link(url: str) -> Link:
     # Neither the query nor a password: both may be secrets that open the picture to everybody.
     file = unquote(parts.path.rpartition("/")[2])
     return Link(url, f"{file} ({host})" if file else host)
-
-
-def _decode_data_url(url: str) -> bytes:
-    head, comma, data = url.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise ImageError("This data URL is not base64: data:image/png;base64,… is what one looks like.")
-    try:
-        return base64.b64decode(data.encode("ascii"), validate=True)
-    except ValueError:
-        raise ImageError("The base64 of this data URL is broken.") from None
 
 
 def _open_path(path: Path) -> OpenedImage:
@@ -258,61 +333,3 @@ def _read_stream(stream: Any) -> bytes:
     if not isinstance(data, bytes):
         raise ImageError(f"This file gives {type(data).__name__}, not bytes: open it with mode 'rb'.")
     return data
-
-
-def _open_displayable(source: Any) -> OpenedImage:
-    """Open what an object shows in a notebook, by IPython's display protocol."""
-    kind = type(source).__name__
-    if isinstance(source, type):
-        raise ImageError(f"The class {source.__name__} is no image: {_ACCEPTED} is.")
-    if _is_from_package(source, "altair") and hasattr(source, "to_dict"):
-        return open_bytes(plots.render_altair(source), "altair chart", is_drawing=True)
-    for method in ("_repr_png_", "_repr_jpeg_"):
-        if not _has_method(source, method):
-            continue
-        try:
-            data = _display_bytes(getattr(source, method)())
-        except Exception as error:
-            raise ImageError(f"This {kind} could not show itself ({type(error).__name__}).") from error
-        if data is not None:
-            return open_bytes(data, kind)
-    bundle = _mime_bundle(source)
-    for mime_type in _MIME_TYPES:
-        if mime_type in bundle and (data := _display_bytes(bundle[mime_type])) is not None:
-            return open_bytes(data, kind)
-    figure = getattr(source, "figure", None)  # seaborn's grids
-    if plots.is_figure(figure) and (png := plots.render_matplotlib(figure)) is not None:
-        return open_bytes(png, "figure", is_drawing=True)
-    if "image/svg+xml" in bundle or _has_method(source, "_repr_svg_"):
-        raise ImageError(svg_message(f"This {kind} shows itself as SVG"))
-    url = getattr(source, "url", None)  # IPython.display.Image(url=…)
-    if isinstance(url, str) and _is_web_url(url):
-        raise ImageError(f"This {kind} holds an address only: give its .url, which the gateway then fetches.")
-    raise ImageError(f"A {kind} is no image: {_ACCEPTED} is.")
-
-
-def _has_method(source: Any, name: str) -> bool:
-    # Of its class: an object that makes up every attribute (a mock, a proxy) would have this one too.
-    return callable(getattr(type(source), name, None))
-
-
-def _mime_bundle(source: Any) -> Mapping[str, Any]:
-    if not _has_method(source, "_repr_mimebundle_"):
-        return {}
-    try:
-        bundle = source._repr_mimebundle_(include=_MIME_TYPES)
-    except Exception:  # charts raise here where nothing can draw them
-        return {}
-    bundle = bundle[0] if isinstance(bundle, tuple) and bundle else bundle
-    return bundle if isinstance(bundle, Mapping) else {}
-
-
-def _display_bytes(data: Any) -> bytes | None:
-    """Return the file that a display method returned: bytes, base64, or a pair of them and metadata."""
-    data = data[0] if isinstance(data, tuple) and data else data
-    if isinstance(data, str):
-        try:
-            return base64.b64decode(data)
-        except ValueError:
-            return None
-    return bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else None

@@ -10,6 +10,7 @@ import inspect
 import io
 import json
 import math
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -28,6 +29,7 @@ _MAX_INNER_TABLE = 8_000  # characters of a table within another value
 _NOTES_ROOM = 400  # characters kept for the notes
 _TABLE_ROWS, _TABLE_COLUMNS, _TABLE_CELL = 20, 12, 80  # shown to the reader; characters of a cell
 _MAX_COLUMNS = 1_000
+_MIME_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _MAX_CELL = 4_000  # characters
 
 
@@ -77,7 +79,7 @@ def _convert(value: Any) -> ToolContent:
         return ToolContent(text="Done. The tool returned no result.")
     if isinstance(value, str) and not value:  # many gateways refuse a message without text
         return ToolContent(text="Done. The tool returned an empty text.")
-    if (frame := _frame_of(value)) is not None:
+    if (frame := _frame_of(value)) is not None and _find_pictures(value) is None:  # a Series may hold axes
         return _frame_csv(frame, MAX_CHARACTERS)
     if (text := scalar_text(value)) is not None:
         return ToolContent(text=replace_surrogates(text)) if len(text) <= MAX_CHARACTERS else _with_notes(text, [])
@@ -124,15 +126,21 @@ class _ImageCollector:
         self.images: list[tuple[Mapping[str, Any], SentImage]] = []
         self.notes: list[str] = []
         # By id; an object is drawn once, and kept so that its id stays its own.
-        self._placeholders: dict[int, tuple[Any, str]] = {}
+        self._placeholders: dict[Any, tuple[Any, str]] = {}
 
     def add(self, value: Any) -> str | None:
         """Add a value if it is an image, and return its placeholder; None for anything else."""
-        if not _is_image(value):
-            return None
-        if id(value) not in self._placeholders:
-            self._placeholders[id(value)] = value, self._draw(value)
-        return self._placeholders[id(value)][1]
+        if (pictures := _find_pictures(value)) is not None:
+            # An artist and its axes, a pair of figure and axes: what is drawn is one picture.
+            return ", ".join(
+                [self._place(getattr(picture, "key", id(picture)), picture, value) for picture in pictures]
+            )
+        return self._place(id(value), value, value) if _is_image(value) else None
+
+    def _place(self, key: Any, picture: Any, value: Any) -> str:
+        if key not in self._placeholders:
+            self._placeholders[key] = value, self._draw(picture, value)
+        return self._placeholders[key][1]
 
     def replace(self, value: Any) -> str | None:
         """Return the text that stands for an image or a table within another value; None for anything else."""
@@ -149,12 +157,12 @@ class _ImageCollector:
             return f"An image{sizes[0]} follows." if sizes else ""
         return f"{len(sizes)} images follow: {', '.join(size.strip(' ()') or 'a link' for size in sizes)}."
 
-    def _draw(self, value: Any) -> str:
+    def _draw(self, picture: Any, value: Any) -> str:
         if len(self.images) >= MAX_IMAGES:
             self.notes.append(f"the first {MAX_IMAGES} images")
             return "an image that was not sent"
         try:
-            part = images.image_part(value)
+            part = images.image_part(picture)
         except ImageError as error:
             self.notes.append(f"it could not be sent as an image: {error}")
             return safe_repr(value)
@@ -165,6 +173,16 @@ class _ImageCollector:
 def _format_size(sent: SentImage) -> str:
     width, height = sent.size or sent.original_size or (0, 0)
     return f" ({width} × {height} pixels)" if width else ""
+
+
+def _find_pictures(value: Any) -> list[Any] | None:
+    """Return the pictures that a value of matplotlib's means, or the value where that cannot be told; else None."""
+    if "matplotlib" not in sys.modules:
+        return None
+    try:
+        return images.find_pictures(value)
+    except ImageError:  # which `image_part` then says in words
+        return [value]
 
 
 def _is_image(value: Any) -> bool:
@@ -182,8 +200,6 @@ def _is_image(value: Any) -> bool:
         return is_bytes and len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 8
     if is_from_library(value, "pandas"):
         return False
-    if is_from_library(value, "matplotlib"):
-        return hasattr(cls, "draw") or _holds_figure(value)
     for library, method in (("PIL", "getpixel"), ("plotly", "to_plotly_json"), ("altair", "to_dict")):
         if is_from_library(value, library):
             return hasattr(cls, method)
@@ -209,11 +225,11 @@ def _shows_image(value: Any) -> bool:
     if not callable(getattr(cls, "_repr_mimebundle_", None)):
         return False
     try:
-        bundle = value._repr_mimebundle_(include=("image/png", "image/jpeg"))
+        bundle = value._repr_mimebundle_(include=_MIME_TYPES)
     except Exception:
         return False
     bundle = bundle[0] if isinstance(bundle, tuple) and bundle else bundle
-    return isinstance(bundle, Mapping) and bool(bundle.keys() & {"image/png", "image/jpeg"})
+    return isinstance(bundle, Mapping) and not bundle.keys().isdisjoint(_MIME_TYPES)
 
 
 # --- tables

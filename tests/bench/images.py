@@ -72,7 +72,7 @@ from amber_nb import image_part
 def mark(name):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name))
 
-image_part(Image.new("RGB", (3_000, 40)))  # what is loaded once
+image_part(Image.new("RGB", (3_000, 400)))  # what is loaded once
 path = Path(sys.argv[1])
 Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
 before = mark("VmRSS")

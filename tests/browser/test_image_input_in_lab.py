@@ -202,3 +202,28 @@ def test_a_deletion_that_is_undone_at_once_leaves_it_open(notebook, tmp_path):
     run_command(book, "notebook:undo-cell-action")
     choose(book.output(0), tmp_path)
     expect(book.output(0).locator(".amber-input li")).to_have_count(2)
+
+
+@pytest.mark.parametrize(
+    ("cell", "outputs"),
+    [
+        ("photos.edit()", 1),
+        ("photos.edit()\nphotos.edit()", 2),
+        ("photos.edit()\nphotos", 2),
+        ("photos", 1),
+        ("for _ in range(3):\n    photos.edit()", 3),
+    ],
+)
+def test_however_often_it_is_edited_it_is_open_once(notebook, tmp_path, cell, outputs):
+    book = open_input(notebook, cell, "photos.edit()")
+    for number in (1, 1, 2):
+        book.run(number, wait=True)
+        expect(book.output(number).locator(".amber-input li")).to_have_count(1)
+        expect(book.page.locator(".jp-Notebook .amber-input")).to_have_count(1)
+    expect(book.output(1).locator(".jp-OutputArea-child")).to_have_count(outputs)
+    for number in (0, 1):  # where it was, a strip is left, and no second one
+        expect(book.output(number).locator(".amber-images img")).to_have_count(1)
+    choose(book.output(2), tmp_path)
+    book.output(2).get_by_role("button", name="Done").click()
+    expect(book.page.locator(".jp-Notebook .amber-input")).to_have_count(0)
+    expect(book.output(2).locator(".amber-images img")).to_have_count(2)

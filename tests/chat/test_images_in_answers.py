@@ -15,7 +15,7 @@ from amber_nb.errors import annotate
 from amber_nb.images.part import collect_images
 
 ORANGE = Image.new("RGB", (320, 180), "#f28c28")
-WIDE = Image.new("RGB", (4_096, 100), "#2355d7")
+WIDE = Image.new("RGB", (4_096, 600), "#2355d7")
 
 
 def shown(answer):
@@ -37,7 +37,7 @@ def test_the_strip_comes_before_the_answer_and_not_into_its_text(simulated):
     html, plain = shown(answer)["text/html"], shown(answer)["text/plain"]
     assert html.count("<img") == 2
     assert html.index("amber-images") < html.index("amber-md")
-    assert "4096 × 100 → 2048 × 50" in html
+    assert "4096 × 600 → 2048 × 300" in html
     assert "b.png (a.example)" in html
     assert "sig=1" not in html
     assert plain == answer.text
@@ -82,7 +82,7 @@ def test_what_follows_has_the_image_in_the_conversation_and_no_strip(simulated):
     assert after.messages[0] == answer.messages[0]
     assert "amber-images" not in shown(after)["text/html"]
     again = answer.ask("And this?", images=WIDE)
-    assert "4096 × 100" in shown(again)["text/html"]
+    assert "4096 × 600" in shown(again)["text/html"]
     assert shown(again)["text/html"].count("<img") == 1
 
 
@@ -113,7 +113,7 @@ def test_a_part_is_for_the_sdk_and_for_json(amber):
 
 def test_a_part_shows_itself_small():
     part = image_part(WIDE)
-    assert repr(part) == "ImagePart('image', 2048 × 50 PNG)"
+    assert repr(part) == "ImagePart('image', 2048 × 300 PNG)"
     bundle = part._repr_mimebundle_()
     assert bundle["text/plain"] == repr(part)
     assert len(bundle["text/html"]) < 3_000
@@ -163,7 +163,7 @@ def test_too_large_a_request_says_how_to_shrink_it():
 def test_an_input_gives_its_images(simulated):
     photos = ImageInput([ORANGE, WIDE])
     assert repr(photos) == "ImageInput('image', 'image')"
-    assert [part.sent.size for part in photos.images] == [(320, 180), (2_048, 50)]
+    assert [part.sent.size for part in photos.images] == [(320, 180), (2_048, 300)]
     answer = simulated.ask("Which colours?", images=photos)
     assert answer.text.count("pixels") == 2
     assert simulated.ask("Which colours?", images=[photos, ORANGE]).text.count("pixels") == 3

@@ -161,6 +161,7 @@ def test_the_limit_holds_for_the_largest_noise():
     [((4_000, 3_000), (2_048, 1_536)), ((3_000, 4_000), (1_536, 2_048)), ((2_048, 10), (2_048, 10)),
      ((5_000, 1), (2_048, 1)), ((2_049, 2_049), (2_048, 2_048))],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:amber. image .* so long and narrow:RuntimeWarning")
 def test_the_longer_side_fits(before, after):
     info, image = send(Image.new("L", before, 200))
     assert (info.original_size, info.size, image.size) == (before, after, after)

@@ -117,7 +117,7 @@ FILES = {
     "plain.jp2": (lambda: file(quarters(SIZE), "JPEG2000"), Report("PNG", SIZE, BLUE)),
     "plain.ppm": (lambda: file(quarters(SIZE), "PPM"), Report("PNG", SIZE, BLUE)),
     "plain.ico": (lambda: file(quarters((64, 64)), "ICO", sizes=[(64, 64)]), Report("PNG", (64, 64), BLUE)),
-    "wide.png": (lambda: file(quarters((3_000, 30)), "PNG"), Report("PNG", (2_048, 20), BLUE)),
+    "wide.png": (lambda: file(quarters((3_000, 300)), "PNG"), Report("PNG", (2_048, 205), BLUE)),
     "large.jpg": (lambda: file(quarters((4_000, 3_000)), "JPEG"), Report("JPEG", (2_048, 1_536), BLUE)),
     "two-pixels.png": (lambda: file(Image.new("RGB", (2, 1), BLUE), "PNG"), Report("PNG", (2, 1), BLUE)),
     "misnamed.txt": (lambda: file(quarters(SIZE), "PNG"), Report("PNG", SIZE, BLUE)),

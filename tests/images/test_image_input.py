@@ -194,18 +194,41 @@ def test_what_a_view_that_has_ended_makes_of_it_is_not_shown(page):
     assert page[1][-1]["text/plain"] == "now"
 
 
-def test_of_a_cell_that_runs_again_only_the_last_output_is_updated(page, monkeypatch):
-    where = {"cell_id": "c", "execution_id": "1"}
-    for name in where:
-        monkeypatch.setattr(cell, name, lambda name=name: where[name])
+@pytest.mark.parametrize(
+    ("steps", "forms"),
+    [
+        ("c1 show, c2 show", "open, open"),  # the first output is gone, and not written to
+        ("c1 show, c1 show", "nothing, open"),
+        ("c1 show, d1 show", "strip, open"),
+        ("c1 edit", "open"),
+        ("c1 edit, c1 edit", "nothing, open"),
+        ("c1 edit, c1 edit, c1 edit", "nothing, nothing, open"),
+        ("c1 edit, c1 show", "nothing, open"),
+        ("c1 show, c1 edit", "nothing, open"),
+        ("c1 show, d1 edit, d1 edit", "strip, nothing, open"),
+        ("c1 show, d1 edit, e1 edit", "strip, strip, open"),
+        ("c1 show, d1 edit, d2 edit", "strip, open, open"),
+        ("c1 show, d1 edit, c2 edit", "strip, strip, open"),
+        ("c1 edit, done, c1 edit", "strip, open"),
+        ("c1 edit, d1 edit, done", "strip, strip"),
+        ("-1 edit, -1 edit", "strip, open"),  # a front end that names no cells
+    ],
+)
+def test_it_is_open_where_it_was_shown_last(page, monkeypatch, steps, forms):
+    where = {}
+    monkeypatch.setattr(cell, "cell_id", lambda: where["cell"])
+    monkeypatch.setattr(cell, "execution_id", lambda: where["run"])
     photos = ImageInput()
-    for run in ("1", "2", "2"):  # twice in one run is two outputs
-        where["execution_id"] = run
-        photos._ipython_display_()
-    where["cell_id"] = "d"
-    photos._ipython_display_()
+    for step in steps.split(", "):
+        place, _, action = step.rpartition(" ")
+        if place:
+            where = {"cell": place[0].strip("-") or None, "run": place}
+        {"show": photos._ipython_display_, "edit": photos.edit, "done": photos.done}[action]()
+    kinds = {"<div>No image yet.</div>": "strip", "": "nothing"}
+    assert ", ".join(kinds.get(each[-1]["text/html"], "open") for each in page) == forms
+    last = page[-1][-1]["text/html"]
     photos.done()
-    assert [each[-1]["text/html"] == "<div>No image yet.</div>" for each in page] == [False, True, True, True]
+    assert (last == page[-1][-1]["text/html"]) == forms.endswith("strip")
 
 
 @pytest.mark.parametrize(

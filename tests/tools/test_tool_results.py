@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import altair
+import IPython.display
 import numpy as np
 import pandas as pd
 import pytest
@@ -463,6 +464,9 @@ def test_any_value(value):
 # --- images
 
 
+FIGURE_SIZE = (299, 228)
+
+
 def figure():
     plot = Figure(figsize=(3.2, 2.4), dpi=100)
     plot.add_subplot().plot([1, 3, 2])
@@ -493,7 +497,7 @@ class HasNothingToShow:
     ("value", "size"),
     [
         (quarters, (96, 64)),
-        (figure, (320, 240)),
+        (figure, FIGURE_SIZE),
         (ShowsPng, (96, 64)),
         (lambda: np.asarray(quarters()), (96, 64)),
         (lambda: image_part(quarters()), (96, 64)),
@@ -515,22 +519,31 @@ def test_charts_and_axes():
         assert len(content.images) == 1
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_what_ipython_would_show(kind):
+    out = io.BytesIO()
+    quarters().save(out, kind)
+    content = to_tool_content(IPython.display.Image(data=out.getvalue(), format=kind.lower()))
+    assert content.text == "An image (96 × 64 pixels) follows."
+    assert to_tool_content(IPython.display.Image(url="https://a.example/b.png")).images == ()
+
+
 def test_several_images():
     content = to_tool_content([quarters(), figure()])
-    assert content.text == "2 images follow: 96 × 64 pixels, 320 × 240 pixels."
-    assert [sent.size for _, sent in content.images] == [(96, 64), (320, 240)]
+    assert content.text == "2 images follow: 96 × 64 pixels, 299 × 228 pixels."
+    assert [sent.size for _, sent in content.images] == [(96, 64), FIGURE_SIZE]
 
 
 def test_texts_and_images():
     content = to_tool_content(("The sales of 2026", figure()))
-    assert content.text == "The sales of 2026\nimage 1 (320 × 240 pixels)"
+    assert content.text == "The sales of 2026\nimage 1 (299 × 228 pixels)"
     content = to_tool_content({"plot": figure(), "total": 3, "more": [quarters()]})
     assert json.loads(content.text.partition("\n")[0]) == {
-        "plot": "image 1 (320 × 240 pixels)",
+        "plot": "image 1 (299 × 228 pixels)",
         "total": 3,
         "more": ["image 2 (96 × 64 pixels)"],
     }
-    assert content.text.endswith("\n2 images follow: 320 × 240 pixels, 96 × 64 pixels.")
+    assert content.text.endswith("\n2 images follow: 299 × 228 pixels, 96 × 64 pixels.")
     same = quarters()
     assert len(to_tool_content([same, same]).images) == 1
 
