@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import dis
+import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from .config import wants_full_traceback
 from .errors import AmberError
@@ -41,15 +42,24 @@ _MACHINERY = {
     *("pydantic", "pydantic_core", "jiter", "json", "PIL", "numpy", "pandas", "matplotlib", "pathlib"),
     *("IPython", "ipykernel"),
 }
+F = TypeVar("F", bound=Callable[..., Any])
 _RAISE = dis.opmap["RAISE_VARARGS"]
 _MOST_LINES = 15  # what one sees of an output at once
 
 
-class _ShortTraceback(contextlib.ContextDecorator):
+class _ShortTraceback:
     """A context manager without state, and a decorator of sync functions.
 
     An error that leaves it carries no frame of the function that uses it.
     """
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def run_with_short_traceback(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return run_with_short_traceback  # type: ignore[return-value]
 
     def __enter__(self) -> None: ...
 
@@ -78,7 +88,7 @@ def _is_for_reader(error: BaseException) -> bool:
 
 def _is_raised_on_purpose(entry: TracebackType) -> bool:
     """Return whether a `raise` of this package made the error, or the call of a function of its own that was wrong."""
-    if _package(entry) == "contextlib":  # the decorator's own frame: the arguments do not fit the function
+    if entry.tb_frame.f_globals is globals():  # the decorator's own frame: the arguments do not fit the function
         return True
     return _package(entry) == "amber_nb" and entry.tb_frame.f_code.co_code[entry.tb_lasti] == _RAISE
 
