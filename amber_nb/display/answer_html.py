@@ -318,7 +318,7 @@ class _Renderer:
             self.output.close_tag()
             if hint := host_hint("".join(label), target[1]):
                 self.output.append(f" ({escape_text(hint)})")
-        elif "".join(label) != href.removeprefix("mailto:"):
+        elif href and "".join(label) != href.removeprefix("mailto:"):
             self.output.append(f" ({escape_text(shorten(href, _SHOWN_TARGET))})")
         if self._links:
             self._links[-1][2].extend(label)

@@ -168,7 +168,7 @@ def _table(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
     title = _line(state, first)
     if "|" not in title or len(aligns) > _MOST_COLUMNS:
         return False
-    heads = cells_of(title, len(aligns), state.env)
+    heads = cells_of(title, len(aligns), state.env, exactly=True)
     if len(heads) != len(aligns):
         return False
     if silent:
@@ -222,13 +222,14 @@ def _push_row(state: StateBlock, line: int, tag: str, cells: list[str], aligns: 
     state.push("tr_close", "tr", -1)
 
 
-def cells_of(row: str, columns: int, env: EnvType) -> list[str]:
+def cells_of(row: str, columns: int, env: EnvType, *, exactly: bool = False) -> list[str]:
     """Return the cells of a row: cut at its bars, those within formulas and code left out where that fits the columns.
 
     Args:
         row: the line, without space around it.
         columns: how many cells the table has; what is too much for it stays in the last one.
         env: of the parser.
+        exactly: a row with too many cells stays as it is.
     """
     bars = [i for i, c in enumerate(row) if c == "|" and (not i or row[i - 1] != "\\")]
     readings = [bars]
@@ -243,7 +244,7 @@ def cells_of(row: str, columns: int, env: EnvType) -> list[str]:
         return [_unescape(cell) for cell in _cut(row, cuts)]
     cuts = readings[0]
     cells = _cut(row, cuts)
-    if len(cells) > columns:
+    if len(cells) > columns and not exactly:
         while len(cells) > columns and not cells[-1]:
             cells.pop()
         if len(cells) > columns:

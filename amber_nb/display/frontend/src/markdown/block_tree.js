@@ -55,7 +55,7 @@ export class Block {
 /** A block that other blocks stand in. */
 export class Container extends Block {
   /**
-   * @param {"root" | "quote" | "list" | "item"} kind
+   * @param {"root" | "quote" | "list" | "item" | "note"} kind
    * @param {HTMLElement} el
    * @param {Block | null} parent
    */
@@ -64,8 +64,10 @@ export class Container extends Block {
     this.kind = kind;
     /** List: its bullet or delimiter. */
     this.mark = "";
-    /** Item: columns its content is indented by. */
+    /** Item, note: columns its content is indented by. */
     this.offset = 0;
+    /** Note: its label, until that is written. */
+    this.label = "";
   }
 }
 
