@@ -258,15 +258,14 @@ class _Renderer:
     def _render_token(self, token: Token) -> None:
         if token.hidden:  # the paragraph of an item of a tight list
             return
+        if self._footnote and token.type not in ("paragraph_open", "heading_open"):
+            self._mark_footnote()
         if token.type.endswith("_open"):
             self._open(token)
-            if self._footnote and token.type != "footnote_open":
-                self._mark_footnote()
+            self._mark_footnote(after=token.type)
         elif token.type == "link_close":
             self._close_link()
         elif token.type.endswith("_close"):
-            if token.type == "footnote_close":
-                self._mark_footnote()
             self.output.close_tag()
             if token.type == "table_close":
                 self.output.close_tag()
@@ -300,8 +299,9 @@ class _Renderer:
         directed = ' dir="auto"' if self._is_mixed and tag in _DIRECTED else ""
         self.output.open_tag(tag, directed + attributes)
 
-    def _mark_footnote(self) -> None:
-        if mark := self._footnote:
+    def _mark_footnote(self, after: str = "") -> None:
+        mark = self._footnote
+        if mark and after != "footnote_open":
             self._footnote = ""
             self.output.append(f"<sup>{escape_text(mark)}</sup> ")
 
@@ -342,10 +342,11 @@ class _Renderer:
             case "hr":
                 self.output.append("<hr>")
             case "hardbreak":
-                self.output.append("<br>\n")
+                indent = f'<span style="white-space:pre">{token.content}</span>' if token.content else ""
+                self.output.append(f"<br>\n{indent}")
             case "softbreak":
                 self.output.append("\n")
-        if self._links and token.content:
+        if self._links and token.content.strip():
             self._links[-1][2].append(token.content)
 
     def _code_block(self, token: Token) -> None:
@@ -371,10 +372,11 @@ class _Renderer:
             self._links[-1][2].append(text)
         else:
             for match in _BARE_URL.finditer(text):
-                url = match[0].rstrip(".,;:!?*_)]}" if "(" not in match[0] else ".,;:!?*_]}")
+                url = _without_punctuation(match[0])
                 if target := link_target(url if url[:4].lower() == "http" else f"http://{url}"):
                     self.output.append_text(text[done : match.start()], escape_text)
-                    self.output.append(f"<a{link_attributes(target[0])}>{escape_text(url)}</a>")
+                    hint = f" ({escape_text(target[1])})" if "xn--" in target[1] else ""
+                    self.output.append(f"<a{link_attributes(target[0])}>{escape_text(url)}</a>{hint}")
                     done = match.start() + len(url)
         self.output.append_text(text[done:], escape_text)
 
@@ -386,6 +388,15 @@ class _Renderer:
         if target and not self._links:
             html = f"<a{link_attributes(target[0])}>{html}</a>"
         self.output.append(html)
+
+
+def _without_punctuation(url: str) -> str:
+    """Return an address as it stands in a sentence without what ends that, or a bracket around it."""
+    end, surplus = len(url), url.count(")") - url.count("(")
+    while end and (url[end - 1] in ".,;:!?*_]}" or (url[end - 1] == ")" and surplus > 0)):
+        end -= 1
+        surplus -= url[end] == ")"
+    return url[:end]
 
 
 def link_attributes(href: str) -> str:

@@ -32,7 +32,7 @@ def use_block_rules(md: MarkdownIt) -> None:
     starts = ["paragraph", "reference", "blockquote", "list"]
     md.block.ruler.before("fence", "math_block", math_block, {"alt": starts})
     md.block.ruler.before("fence", "markdown_fence", _markdown_fence, {"alt": starts})
-    md.block.ruler.before("reference", "footnote", _footnote, {"alt": ["paragraph", "reference"]})
+    md.block.ruler.before("reference", "footnote", _footnote, {"alt": starts})
     md.block.ruler.at("reference", _reference)
     md.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     md.block.ruler.before("table", "limit", _limit)

@@ -51,7 +51,7 @@ class _State(StateInline):
         source, end = self.src, start
         while end < self.posMax and source[end] == source[start]:
             end += 1
-        before, after = source[start - 1] if start else " ", source[end] if end < self.posMax else " "
+        before, after = source[start - 1] if start else " ", source[end] if end < len(source) else " "
         if _SELECTORS.match(before) and start > 1:
             before = source[start - 2]
         space_before, space_after = _is_space(before), _is_space(after)
@@ -113,16 +113,18 @@ def _newline(state: StateInline, silent: bool) -> bool:
     source, position = state.src, state.pos
     if source[position] != "\n":
         return False
+    end = position + 1
+    while end < state.posMax and source[end] in " \t":
+        end += 1
     if not silent:
         line = source[source.rfind("\n", 0, position) + 1 : position].strip(" \t")
         hard = state.pending.endswith("  ")
         state.pending = state.pending.rstrip(" ")
         flows = not hard and columns_of(line) >= _LONG_LINE and not _LIST_SIGN.match(source, position + 1)
-        state.push("softbreak" if flows else "hardbreak", "br", 0)
-    position += 1
-    while position < state.posMax and source[position] in " \t":
-        position += 1
-    state.pos = position
+        token = state.push("softbreak" if flows else "hardbreak", "br", 0)
+        if not flows:
+            token.content = source[position + 1 : end].replace("\t", "    ")
+    state.pos = end
     return True
 
 

@@ -47,7 +47,7 @@ _FUNCTIONS = frozenset(
 )
 _TEXTS = re.compile(r"\\(?:text\w*|mathrm|mbox|operatorname\*?|tag\*?)\s*\{[^{}]*\}")
 _INTERVAL = re.compile(r"\](?:[^\W\d_]?[^\w\[\]]|\d|\\[a-zA-Z]+){1,40}\[")
-_BRACKET = re.compile(r"\\(left|right)\b\s*\\?.?|\\(?:[a-zA-Z]+|.)|[()\[\]]", re.DOTALL)
+_BRACKET = re.compile(r"\\(left|right)\b\s*\\?.?|\\(?:[a-zA-Z]+|.)|[()\[\]（）［］]", re.DOTALL)
 _ORDINAL = re.compile(r"(?:th|st|nd|rd|s|d|es)(?![a-zA-Z])")
 _AMOUNT = re.compile(r"\d[\d.,]*\s?(?:[KMBT]|bn|mn)(?![A-Za-z]).")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{2,}")
@@ -100,7 +100,7 @@ def holds_formula(content: str, before: str, after: str) -> bool:
 
     Args:
         content: what stands between them.
-        before: the character before the first of them.
+        before: the character before the first of them; of a pair of dollars, it is a dollar.
         after: the text behind the last; a few characters are enough.
     """
     if not content.strip() or content[0] == "/" or content[-1] == "/" or _COMMENT.search(content):
@@ -114,13 +114,14 @@ def holds_formula(content: str, before: str, after: str) -> bool:
         ends = (last.isascii() and last.isalnum()) or last in ")}]'!|*"
         if not ends or not re.search(r"[\\^_={]", content) or _VARIABLE.fullmatch(content):
             return False
-    if not _SIGN.search(content) and _WORDS.fullmatch(content):
-        words = [word for word in _WORD.findall(content) if word not in _FUNCTIONS]
-        most = 3 if content in words else 2  # letters: `$ABC$` may be a triangle
-        if len(words) > 1 or any(len(word) > most for word in words) or _CJK.search(content):
+    if not _SIGN.search(content):
+        if _CJK.search(content):
             return False
-        if _AMOUNT.match(content):
-            return False
+        if _WORDS.fullmatch(content):
+            words = [word for word in _WORD.findall(content) if word not in _FUNCTIONS]
+            most = 3 if content in words else 1 if before == "$" else 2  # letters: `$ABC$` may be a triangle
+            if len(words) > 1 or any(len(word) > most for word in words) or _AMOUNT.match(content):
+                return False
     return _is_balanced(content)
 
 
@@ -131,9 +132,9 @@ def _is_balanced(content: str) -> bool:
     for found in _BRACKET.finditer(text):
         if found[1]:
             depth += 1 if found[1] == "left" else -1
-        elif found[0] in "([":
+        elif found[0] in "([（［":
             depth += 1
-        elif found[0] in ")]":
+        elif found[0] in ")]）］":
             depth -= 1
         if depth < 0:
             return False
@@ -180,7 +181,7 @@ def find_formula(source: str, start: int, stop: int, env: EnvType) -> int:
         return -1
     over = end + len(CLOSERS[opener])
     is_dollar = opener[0] == "$"
-    before = source[start - 1] if start else ""
+    before = "$" if opener == "$$" else source[start - 1] if start else ""
     if is_dollar and not holds_formula(source[begin_at:end], before, source[over : min(stop, over + 4)]):
         return -1
     return over
@@ -268,7 +269,7 @@ def math_block(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
     body = state.getLines(first, last + 1, state.blkIndent, False).strip()
     formula = body[: body.rindex(closer) + len(closer)]
     inner = formula[len(opener) : -len(closer)]
-    if not inner.strip() or (opener == "$$" and not alone and not holds_formula(inner, "", "")):
+    if not inner.strip() or (opener == "$$" and not alone and not holds_formula(inner, "$", "")):
         return False
     if silent:
         return True

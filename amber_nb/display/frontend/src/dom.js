@@ -15,6 +15,18 @@ export function make(at, tag, cls) {
 }
 
 /**
+ * A block of text that is written from its own side, whatever stands around it.
+ * @param {globalThis.Node} at
+ * @param {string} tag
+ * @param {string} [cls]
+ */
+export function makeBlock(at, tag, cls) {
+  const el = make(at, tag, cls);
+  el.dir = "auto";
+  return el;
+}
+
+/**
  * @param {Element} el
  * @param {Record<string, string>} values
  */
@@ -68,7 +80,8 @@ export function patch(parent, before, after) {
  */
 function create(doc, item) {
   if (typeof item === "string") return doc.createTextNode(item);
-  const el = item.tag === "math" ? make(doc, "span", "amber-math") : make(doc, item.tag);
+  const isSpan = item.tag === "math" || item.tag === "indent";
+  const el = isSpan ? make(doc, "span", `amber-${item.tag}`) : make(doc, item.tag);
   if (item.href) {
     // `href` has passed `safeHref`; it is the only thing a model writes that reaches an attribute.
     const { href } = item;

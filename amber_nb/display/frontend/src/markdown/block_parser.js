@@ -49,7 +49,7 @@ export function place(outline, line, whole) {
   const all = depth === outline.stack.length;
   const isBlank = whole && !rest.trim();
   if (outline.leaf instanceof FormulaLeaf) {
-    if (all && whole && goesOnFormula(outline, outline.leaf, line, rest)) return;
+    if (depth >= outline.leaf.depth && whole && goesOnFormula(outline, outline.leaf, line, rest)) return;
     abandonFormula(outline);
     place(outline, line, whole);
     return;
@@ -132,7 +132,7 @@ function goesOnFormula(outline, leaf, line, rest) {
     return false;
   }
   outline.dirty = true;
-  if (state === "whole") outline.closeLeaf();
+  if (state === "whole") outline.closeFormula(leaf);
   return true;
 }
 
@@ -146,7 +146,7 @@ export function abandonFormula(outline) {
   leaf.drop();
   outline.leaf = leaf.before;
   if (leaf.before) {
-    outline.grow(`\n${first.trimStart()}`);
+    outline.grow(`\n${first}`);
   } else {
     outline.openText("p");
     outline.grow(first.trimStart());
@@ -180,7 +180,7 @@ function begin(outline, rest, depth, whole) {
       outline.enter(depth);
       outline.openQuote();
       rest = rest.slice(quote[0].length);
-    } else if (openLeaf(outline, rest, depth, whole, all ? paragraph : null)) {
+    } else if (openLeaf(outline, rest, depth, whole, all ? paragraph : null, paragraph)) {
       return;
     } else if (note) {
       outline.enter(depth);
@@ -196,7 +196,8 @@ function begin(outline, rest, depth, whole) {
     paragraph = table = null;
   }
   if (paragraph) {
-    outline.grow(`\n${rest.trimStart()}`); // also the lazy line that forgot its marks
+    const kept = outline.stack.slice(depth).every(({ kind }) => kind === "quote");
+    outline.grow(`\n${kept ? rest : rest.trimStart()}`); // also the lazy line that forgot its marks
     return;
   }
   if (table) {
@@ -215,8 +216,9 @@ function begin(outline, rest, depth, whole) {
  * @param {number} depth
  * @param {boolean} whole
  * @param {TextLeaf | null} paragraph that the line would continue
+ * @param {TextLeaf | null} lazy that paragraph, or one that it would continue without its marks
  */
-function openLeaf(outline, rest, depth, whole, paragraph) {
+function openLeaf(outline, rest, depth, whole, paragraph, lazy) {
   const heading = HEADING.exec(rest);
   const fence = whole && FENCE.exec(rest);
   const formula = whole ? Formula.opening(rest) : null;
@@ -229,9 +231,8 @@ function openLeaf(outline, rest, depth, whole, paragraph) {
     outline.enter(depth);
     outline.openCode(fence[1], indentOf(rest), fence[2]);
   } else if (formula && state !== "none") {
-    if (!paragraph) outline.enter(depth);
-    outline.openFormula(formula, paragraph);
-    if (state === "whole") outline.closeLeaf();
+    outline.openFormula(formula, lazy, depth);
+    if (state === "whole") outline.closeFormula(/** @type {FormulaLeaf} */ (outline.leaf));
   } else if (whole && paragraph && retitle(outline, paragraph, rest)) {
     return true;
   } else if (whole && RULE.test(rest)) {

@@ -17,6 +17,16 @@ export function normalized(label) {
   return label.trim().replace(/\s+/g, " ").toLowerCase().toUpperCase();
 }
 
+/** Whether the parentheses of an address have their partners. @param {string} raw */
+function hasPartners(raw) {
+  let level = 0;
+  for (const [sign] of raw.matchAll(/\\.|[()]/g)) {
+    level += sign === "(" ? 1 : sign === ")" ? -1 : 0;
+    if (level < 0) return false;
+  }
+  return !level;
+}
+
 /** @typedef {{ labels: string[], renew: () => void }} Waiting */
 
 export class Definitions {
@@ -71,7 +81,8 @@ export class Definitions {
       const found = DEFINITION.exec(rest);
       const label = found ? normalized(found[1]) : "";
       const address = found ? decode(found[2] ?? found[3]) : "";
-      if (!found || !label || !this.links.has(label) && (!this.used.has(label) || !ADDRESS.test(address))) break;
+      if (!found || !label || (found[2] === undefined && !hasPartners(found[3]))) break;
+      if (!this.links.has(label) && (!this.used.has(label) || !ADDRESS.test(address))) break;
       if (!this.links.has(label)) {
         this.links.set(label, address);
         fresh.push(label);

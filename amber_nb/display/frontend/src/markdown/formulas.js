@@ -26,7 +26,7 @@ const FUNCTIONS = new Set(
 );
 const TEXTS = /\\(?:text\w*|mathrm|mbox|operatorname\*?|tag\*?)\s*\{[^{}]*\}/g;
 const INTERVAL = /\](?:\p{L}?[^\p{L}\p{N}_[\]]|\p{Nd}|\\[a-zA-Z]+){1,40}\[/gu;
-const BRACKET = /\\(left|right)\b\s*\\?.?|\\(?:[a-zA-Z]+|[^])|[()[\]]/gs;
+const BRACKET = /\\(left|right)\b\s*\\?.?|\\(?:[a-zA-Z]+|[^])|[()[\]（）［］]/gs;
 const ORDINAL = /^(?:th|st|nd|rd|s|d|es)(?![a-zA-Z])/;
 const AMOUNT = /^\p{Nd}[\p{Nd}.,]*\s?(?:[KMBT]|bn|mn)(?![A-Za-z])./u;
 const VARIABLE = /^[A-Z][A-Z0-9_]{2,}$/;
@@ -34,7 +34,7 @@ const VARIABLE = /^[A-Z][A-Z0-9_]{2,}$/;
 /**
  * Whether what stands between dollars is a formula, and neither prices, tickers, a path nor words.
  * @param {string} content
- * @param {string} before the character before the first dollar
+ * @param {string} before the character before the first dollar; of a pair of dollars, it is a dollar
  * @param {string} after the text behind the last
  */
 export function holdsFormula(content, before, after) {
@@ -44,11 +44,11 @@ export function holdsFormula(content, before, after) {
   if (/^[A-Za-z]/.test(after) && !ORDINAL.test(after) && content.length > 1) {
     if (!/[A-Za-z0-9)}\]'!|*]$/.test(content) || !/[\\^_={]/.test(content) || VARIABLE.test(content)) return false;
   }
-  if (!SIGN.test(content) && WORDS.test(content)) {
-    const words = (content.match(WORD) ?? []).filter((word) => !FUNCTIONS.has(word));
-    const most = words.includes(content) ? 3 : 2;
-    if (words.length > 1 || words.some((word) => word.length > most) || CJK.test(content)) return false;
-    if (AMOUNT.test(content)) return false;
+  if (!SIGN.test(content)) {
+    if (CJK.test(content)) return false;
+    const words = WORDS.test(content) ? (content.match(WORD) ?? []).filter((word) => !FUNCTIONS.has(word)) : null;
+    const most = words?.includes(content) ? 3 : before === "$" ? 1 : 2; // letters: `$ABC$` may be a triangle
+    if (words && (words.length > 1 || words.some((word) => word.length > most) || AMOUNT.test(content))) return false;
   }
   return balanced(content);
 }
@@ -58,8 +58,8 @@ function balanced(content) {
   let depth = 0;
   for (const [found, command] of content.replace(TEXTS, "").replace(INTERVAL, "()").matchAll(BRACKET)) {
     if (command) depth += command === "left" ? 1 : -1;
-    else if (found === "(" || found === "[") depth++;
-    else if (found === ")" || found === "]") depth--;
+    else if ("([（［".includes(found)) depth++;
+    else if (")]）］".includes(found)) depth--;
     if (depth < 0) return false;
   }
   return depth === 0;
@@ -90,7 +90,8 @@ export function formulaEnd(s, at, budget) {
   const end = closerOf(s, from, opener, budget);
   if (end < 0) return -1;
   const over = end + CLOSERS[opener].length;
-  if (opener[0] === "$" && !holdsFormula(s.slice(from, end), s[at - 1] ?? "", s.slice(over, over + 4))) return -1;
+  const before = opener === "$$" ? "$" : (s[at - 1] ?? "");
+  if (opener[0] === "$" && !holdsFormula(s.slice(from, end), before, s.slice(over, over + 4))) return -1;
   return over;
 }
 
@@ -189,7 +190,7 @@ export class Formula {
     this.source = body.slice(0, body.lastIndexOf(this.closer) + this.closer.length);
     const inner = this.source.slice(this.opener.length, -this.closer.length);
     if (this.trailing.length > 1 || !inner.trim()) return "none";
-    return this.opener === "$$" && !this.alone && !holdsFormula(inner, "", "") ? "none" : "whole";
+    return this.opener === "$$" && !this.alone && !holdsFormula(inner, "$", "") ? "none" : "whole";
   }
 }
 

@@ -15,7 +15,7 @@ import { Budget, formulaEnd } from "./formulas.js";
 import { autolink, linkNodes, readTarget, withAddresses } from "./links.js";
 import { closingTicks, runLength } from "./spans.js";
 
-/** @typedef {{ tag: string, kids: Inline[], href?: string }} Node of the tag `math` is a formula's source */
+/** @typedef {{ tag: string, kids: Inline[], href?: string }} Node of the tag `math` is a formula's source, of `indent` the blanks that a line begins with */
 /** @typedef {string | Node} Inline */
 /** @typedef {import("./emphasis.js").Run} Run */
 /**
@@ -144,7 +144,7 @@ export function inline(text, open = false, known = NONE, before = "") {
           openers.length = at;
           push({ tag: tag[3].toLowerCase(), kids: take(opener) });
         } else plain += tag[0];
-      } else if (link) push(link.node);
+      } else if (link) push(...link.nodes);
       else plain += c;
       i += tag ? tag[0].length : link ? link.end - i : 1;
     } else if (c === "&") {
@@ -161,9 +161,12 @@ export function inline(text, open = false, known = NONE, before = "") {
     } else if (c === "\n") {
       const hard = plain.endsWith("  ");
       plain = plain.replace(/ +$/, "");
-      if (!hard && flows(s, i, before)) plain += "\n";
+      const from = i + 1;
+      const flowing = !hard && flows(s, i, before);
+      i = skipBlanks(s, from);
+      if (flowing) plain += "\n";
       else push({ tag: "br", kids: [] });
-      i = skipBlanks(s, i + 1);
+      if (!flowing && i > from) push({ tag: "indent", kids: [s.slice(from, i).replace(/\t/g, "    ")] });
     } else {
       plain += c;
       i++;

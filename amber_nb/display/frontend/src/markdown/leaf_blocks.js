@@ -5,7 +5,7 @@
  */
 
 import { Block, Container } from "./block_tree.js";
-import { make, patch } from "../dom.js";
+import { make, makeBlock, patch } from "../dom.js";
 import { cellsOf } from "./cells.js";
 import { decode } from "./entities.js";
 import { InnerFences, languageOf } from "./fences.js";
@@ -32,7 +32,7 @@ export class TextLeaf extends Block {
    * @param {string} note the label of the footnote that it begins
    */
   constructor(tag, parent, known, note) {
-    super(HEADINGS[tag] ? make(parent.el, HEADINGS[tag], "tocSkip") : make(parent.el, tag), parent);
+    super(HEADINGS[tag] ? makeBlock(parent.el, HEADINGS[tag], "tocSkip") : makeBlock(parent.el, tag), parent);
     this.tag = tag;
     this.known = known;
     this.note = note;
@@ -120,10 +120,10 @@ export class TextLeaf extends Block {
   /** Take the definitions of links off the beginning. @returns {boolean} whether there were some */
   strip() {
     if (this.tag !== "p" || this.kids.length || this.raw[0] !== "[") return false;
-    const rest = this.known.strip(this.raw.replace(/[ \t\n]+$/, ""));
-    const gone = this.raw.length - rest.length;
-    if (!gone || (rest && this.raw.startsWith(rest))) return false;
-    this.resize(-gone);
+    const raw = this.raw.replace(/[ \t\n]+$/, "");
+    const rest = this.known.strip(raw);
+    if (rest === raw) return false;
+    this.resize(rest.length - this.raw.length);
     this.raw = rest;
     return true;
   }
@@ -164,11 +164,17 @@ export class TextLeaf extends Block {
 
 /** A formula on lines of its own, as it is written; what turns out to be none is taken back. */
 export class FormulaLeaf extends Block {
-  /** @param {Formula} formula @param {TextLeaf | null} before the paragraph that it interrupts @param {Block} parent */
-  constructor(formula, before, parent) {
+  /**
+   * @param {Formula} formula
+   * @param {TextLeaf | null} before the paragraph that it interrupts
+   * @param {number} depth of the containers that it stands in
+   * @param {Block} parent
+   */
+  constructor(formula, before, depth, parent) {
     super(make(parent.el, "p"), parent);
     this.formula = formula;
     this.before = before;
+    this.depth = depth;
     /** @type {string[]} its lines behind the first, with the marks of their containers */
     this.lines = [];
     /** @type {Inline[]} */
@@ -285,7 +291,7 @@ export class Table extends Block {
     this.aligns = aligns;
     this.known = known;
     this.into = make(doc, "tbody");
-    const table = make(doc, "table");
+    const table = makeBlock(doc, "table");
     const head = make(doc, "thead");
     const row = make(doc, "tr");
     head.append(row);
@@ -374,7 +380,7 @@ function fill(cell, text, known, shown = []) {
 
 /** @param {HTMLElement} row @param {"th" | "td"} tag @param {string} align one of four words */
 function addCell(row, tag, align) {
-  const cell = make(row, tag);
+  const cell = makeBlock(row, tag);
   if (align) cell.style.textAlign = align;
   row.append(cell);
   return cell;

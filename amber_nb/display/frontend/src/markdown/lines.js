@@ -51,7 +51,7 @@ export function unindent(line, columns) {
  * @param {string} line
  */
 export function expandTabs(line) {
-  const [prefix] = /** @type {RegExpExecArray} */ (/^(?:[ \t>*+-]|\d{1,9}[.)](?=[ \t]|$))*/.exec(line));
+  const [prefix] = /** @type {RegExpExecArray} */ (/^(?:[ \t>*+-]|\d{1,9}[.)](?=[ \t]|$)|\[\^[^\s[\]^]{1,40}\]:)*/.exec(line));
   if (!prefix.includes("\t")) return line;
   let out = "";
   for (const char of prefix) out += char === "\t" ? " ".repeat(4 - (out.length % 4)) : char;

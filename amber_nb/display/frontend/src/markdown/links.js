@@ -11,7 +11,7 @@ const AUTOLINK =
   /<(?:([a-z][a-z0-9+.-]{1,31}:[^\s<>\u0000-\u001f]*)|([\w.!#$%&'*+/=?^`{|}~-]+@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*))>/iy;
 const TITLE = /[ \t\n]+(?:"(?:[^"\\]|\\[^])*"|'(?:[^'\\]|\\[^])*'|\((?:[^()\\]|\\[^])*\))/y;
 const REFERENCE = /\[((?:[^[\]\\]|\\[^]){0,999})\]/y;
-const ADDRESS = /(?:https?:\/\/|(?<![^\s*_~([（「])www\.(?=[\w-]{1,63}\.[a-z]))[^\s<>"'`]{1,2000}/gi;
+const ADDRESS = /(?:https?:\/\/|(?<![^\s*_~([（「])www\.(?=[\p{L}\p{N}_-]{1,63}\.[a-z]))[^\s<>"'`]{1,2000}/giu;
 const HOST = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.?|\[[\da-f:.]{2,45}\])$/;
 const SHOWN = 200; // characters of an address that is no link
 
@@ -38,7 +38,7 @@ export function safeHref(raw) {
  * The address in angle brackets, if one stands there; one that is not let through is its text.
  * @param {string} s
  * @param {number} at
- * @returns {{ node: Inline, end: number } | null}
+ * @returns {{ nodes: Inline[], end: number } | null}
  */
 export function autolink(s, at) {
   AUTOLINK.lastIndex = at;
@@ -46,7 +46,7 @@ export function autolink(s, at) {
   if (!found) return null;
   const label = found[1] ?? found[2];
   const href = safeHref(found[1] ?? `mailto:${label}`);
-  return { node: href ? { tag: "a", href, kids: [label] } : label, end: at + found[0].length };
+  return { nodes: href ? addressNodes(href, label) : [{ tag: "span", kids: [label] }], end: at + found[0].length };
 }
 
 /**
@@ -123,7 +123,8 @@ export function linkNodes(kids, label, raw, isImage) {
   }
   const within = withoutLinks(kids);
   const text = textOf(within);
-  if (!href) return raw && text !== raw.replace(/^mailto:/, "") ? [...within, ` (${where})`] : within;
+  const shown = raw && text !== raw.replace(/^mailto:/, "") ? [...within, ` (${where})`] : within;
+  if (!href) return [{ tag: "span", kids: shown }];
   return [{ tag: "a", href, kids: within }, ...(misleads(text, where) ? [` (${where})`] : [])];
 }
 
@@ -157,7 +158,7 @@ export function withAddresses(nodes, open) {
   return nodes.flatMap((node, n) => {
     const last = open && n === nodes.length - 1;
     if (typeof node === "string") return /:\/\/|www\./i.test(node) ? linked(node, last) : [node];
-    if (["a", "code", "math"].includes(node.tag)) return [node];
+    if (["a", "code", "math", "span"].includes(node.tag)) return [node];
     return [{ ...node, kids: withAddresses(node.kids, last) }];
   });
 }
@@ -168,15 +169,32 @@ function linked(text, open) {
   const out = [];
   let done = 0;
   for (const { 0: found, index } of text.matchAll(ADDRESS)) {
-    const url = found.replace(found.includes("(") ? /[.,;:!?*_\]}]+$/ : /[.,;:!?*_)\]}]+$/, "");
+    const url = withoutPunctuation(found);
     const href = safeHref(/^http/i.test(url) ? url : `http://${url}`);
     if (!href || (open && index + found.length === text.length)) continue;
     if (index > done) out.push(text.slice(done, index));
-    out.push({ tag: "a", href, kids: [url] });
+    out.push(...addressNodes(href, url));
     done = index + url.length;
   }
   if (done < text.length) out.push(text.slice(done));
   return out;
+}
+
+/** An address that is its own label; where its letters are foreign, its host is said. @param {string} href @param {string} label */
+function addressNodes(href, label) {
+  const host = hostOf(href);
+  const link = { tag: "a", href, kids: [label] };
+  return host.includes("xn--") ? [link, ` (${host})`] : [link];
+}
+
+/** An address as it stands in a sentence, without what ends that, or a bracket around it. @param {string} url */
+function withoutPunctuation(url) {
+  let end = url.length;
+  let surplus = url.split(")").length - url.split("(").length;
+  for (; end && (".,;:!?*_]}".includes(url[end - 1]) || (url[end - 1] === ")" && surplus > 0)); end--) {
+    if (url[end - 1] === ")") surplus--;
+  }
+  return url.slice(0, end);
 }
 
 /** @param {string} href */

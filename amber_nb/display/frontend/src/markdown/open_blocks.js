@@ -2,7 +2,7 @@
 /** The blocks of a text that are open: begun, filled and closed as its lines ask for. */
 
 import { Container } from "./block_tree.js";
-import { make } from "../dom.js";
+import { make, makeBlock } from "../dom.js";
 import { Definitions } from "./definitions.js";
 import { Budget } from "./formulas.js";
 import { CodeLeaf, FormulaLeaf, RowLeaf, TextLeaf } from "./leaf_blocks.js";
@@ -71,20 +71,20 @@ export class OpenBlocks {
   }
 
   openQuote() {
-    this.open("quote", make(this.root.el, "blockquote"));
+    this.open("quote", makeBlock(this.root.el, "blockquote"));
   }
 
   /** @param {string} mark its bullet or delimiter @param {number} number of its first item; NaN for a bullet */
   openList(mark, number) {
     const ordered = !Number.isNaN(number);
-    const el = make(this.root.el, ordered ? "ol" : "ul", "amber-tight");
+    const el = makeBlock(this.root.el, ordered ? "ol" : "ul", "amber-tight");
     if (ordered && number !== 1) el.setAttribute("start", String(number));
     this.open("list", el).mark = mark;
   }
 
   /** @param {number} offset columns its content is indented by */
   openItem(offset) {
-    this.open("item", make(this.root.el, "li")).offset = offset;
+    this.open("item", makeBlock(this.root.el, "li")).offset = offset;
   }
 
   /** @param {string} label of a footnote */
@@ -111,11 +111,25 @@ export class OpenBlocks {
   /**
    * @param {import("./formulas.js").Formula} formula of which the first line is known
    * @param {TextLeaf | null} before the paragraph that it interrupts, and that goes on if it is none
+   * @param {number} depth of the containers that it stands in
    */
-  openFormula(formula, before) {
-    if (!before) this.settleLeaf();
-    this.leaf = this.attach(new FormulaLeaf(formula, before, this.top()));
+  openFormula(formula, before, depth) {
+    if (!before) this.enter(depth);
+    let within = before ? depth : this.stack.length;
+    while (this.stack[within - 1].kind === "list") within--;
+    this.leaf = this.attach(new FormulaLeaf(formula, before, within, this.stack[within - 1]));
     this.dirty = true;
+  }
+
+  /** The formula is whole: what it has interrupted is over. @param {FormulaLeaf} leaf */
+  closeFormula(leaf) {
+    if (leaf.before) {
+      this.leaf = leaf.before;
+      this.closeTo(leaf.depth);
+      this.closeLeaf();
+      this.leaf = leaf;
+    }
+    this.closeLeaf();
   }
 
   /** @param {Table} table */
@@ -156,10 +170,6 @@ export class OpenBlocks {
 
   settleLeaf() {
     const { leaf } = this;
-    if (leaf instanceof FormulaLeaf && leaf.before) {
-      leaf.before.close();
-      this.onClosed(leaf.before);
-    }
     leaf?.close();
     this.leaf = null;
     this.dirty = false;
