@@ -40,6 +40,7 @@ _COMMENT = re.compile(r"(?<!\\)%|(?<![\\{])#")  # TeX drops what follows the one
 _SIGN = re.compile(r"[\\^_{}=<>+*|~]")
 _WORDS = re.compile(r"[\w\s.,;:!?'\"’“”–—/&-]*")
 _WORD = re.compile(r"[^\W\d_]{2,}")
+_LETTER = re.compile(r"[^\W_]")
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 _FUNCTIONS = frozenset(
     "arccos arcsin arctan arg cos cosh cot csc deg det diag dim div exp gcd grad inf ker lim ln log max min mod rank sec"
@@ -180,9 +181,13 @@ def find_formula(source: str, start: int, stop: int, env: EnvType) -> int:
     if end < 0:
         return -1
     over = end + len(CLOSERS[opener])
-    is_dollar = opener[0] == "$"
     before = "$" if opener == "$$" else source[start - 1] if start else ""
-    if is_dollar and not holds_formula(source[begin_at:end], before, source[over : min(stop, over + 4)]):
+    content = source[begin_at:end]
+    if opener[0] == "$":
+        is_formula = holds_formula(content, before, source[over : min(stop, over + 4)])
+    else:
+        is_formula = bool(_LETTER.search(content))  # and no brackets of a pattern
+    if not is_formula:
         return -1
     return over
 

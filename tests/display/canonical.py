@@ -15,7 +15,7 @@ def canonical(html: str) -> str:
     blocks: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
-        code = re.sub("<[^>]*>", "", match[1]).removesuffix("\n")
+        code = re.sub("<[^>]*>", "", match[1]).rstrip("\n")
         blocks.append(f"<pre>{code}</pre>")
         return f"<pre>{len(blocks) - 1}</pre>"
 

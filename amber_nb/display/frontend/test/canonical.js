@@ -7,7 +7,7 @@ export function canonical(html) {
   const blocks = [];
   const text = html
     .replace(/<pre[^>]*>(.*?)<\/pre>/gs, (_, code) => {
-      blocks.push(`<pre>${code.replace(/<[^>]*>/g, "").replace(/\n$/, "")}</pre>`);
+      blocks.push(`<pre>${code.replace(/<[^>]*>/g, "").replace(/\n+$/, "")}</pre>`);
       return `<pre>${blocks.length - 1}</pre>`;
     })
     .replace(/<span class="amber-math">(.*?)<\/span>/gs, (_, formula) => `<math>${formula}</math>`)

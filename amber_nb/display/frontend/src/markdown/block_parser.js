@@ -34,8 +34,8 @@ export function telling(outline, line) {
   }
   // Behind the marks of items and quotes it may begin, too.
   const text = rest.replace(/^(?:\s*(?:>|[-+*](?=\s)|\d{1,9}[.)](?=\s)|\[\^[^\s[\]^]{1,40}\]:(?=\s)))*\s*/, "");
-  if (mayOpenFormula(text) || MAY_BE_NOTE.test(text)) return false;
-  return TELLING.test(line) && !/^[\s>*+\-\d.)]*(?:```|~~~)/.test(line);
+  if (!text || mayOpenFormula(text) || MAY_BE_NOTE.test(text)) return false;
+  return TELLING.test(text) && !/^[\s>*+\-\d.)]*(?:```|~~~)/.test(text);
 }
 
 /**

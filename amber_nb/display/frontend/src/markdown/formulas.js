@@ -91,8 +91,10 @@ export function formulaEnd(s, at, budget) {
   if (end < 0) return -1;
   const over = end + CLOSERS[opener].length;
   const before = opener === "$$" ? "$" : (s[at - 1] ?? "");
-  if (opener[0] === "$" && !holdsFormula(s.slice(from, end), before, s.slice(over, over + 4))) return -1;
-  return over;
+  const content = s.slice(from, end);
+  // Brackets without a letter in them are those of a pattern.
+  const holds = opener[0] === "$" ? holdsFormula(content, before, s.slice(over, over + 4)) : /[\p{L}\p{N}]/u.test(content);
+  return holds ? over : -1;
 }
 
 /** @param {string} s @param {number} at @param {string} name @param {Budget} budget */
