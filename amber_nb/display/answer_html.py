@@ -42,7 +42,8 @@ _MUCH = 1.5  # times the lines that are shown: what is little longer than those 
 _SHORT = 24  # characters of a cell's Markdown, whose lines are not broken
 _BARE_URL = re.compile(r"(?:https?://|(?<![^\s*_~(\[（「])www\.(?=[\w-]{1,63}\.[a-z]))[^\s<>\"'`]{1,2000}", re.IGNORECASE)
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
-_DIRECTED = {"p", "blockquote", "ul", "ol", "li", "th", "td", "table", "h3", "h4", "h5", "h6"}
+# What begins on the side of its own letters; what stands within a list or a table begins where that does.
+_DIRECTED = {"p", "ul", "ol", "table", "h3", "h4", "h5", "h6"}
 _WIDE = re.compile(r"[^\n]{81}")  # code that may have to be scrolled, with the keyboard too
 
 
@@ -230,6 +231,7 @@ class _Renderer:
     def __init__(self, output: _BoundedHtml, *, is_mixed: bool = False) -> None:
         self.output = output
         self._is_mixed = is_mixed  # each block is written from its own side
+        self._items = 0  # of lists, that are open
         self._footnote = ""  # whose mark is to come
         self.line = 0  # of the text that is rendered, from 0
         self.colours = ""  # the letters of the colours that code used
@@ -266,6 +268,7 @@ class _Renderer:
         elif token.type == "link_close":
             self._close_link()
         elif token.type.endswith("_close"):
+            self._items -= token.type == "list_item_close"
             self.output.close_tag()
             if token.type == "table_close":
                 self.output.close_tag()
@@ -296,7 +299,8 @@ class _Renderer:
                 self._open_block(token.tag if token.tag in _TAGS else "span")
 
     def _open_block(self, tag: str, attributes: str = "") -> None:
-        directed = ' dir="auto"' if self._is_mixed and tag in _DIRECTED else ""
+        directed = ' dir="auto"' if self._is_mixed and not self._items and tag in _DIRECTED else ""
+        self._items += tag == "li"
         self.output.open_tag(tag, directed + attributes)
 
     def _mark_footnote(self, after: str = "") -> None:
@@ -333,10 +337,10 @@ class _Renderer:
                 self.output.close_tag()
             case "math_block":
                 self.output.open_tag("p")
-                self.output.append(_math(token) + escape_text(token.info))
+                self.output.append(self._math(token) + escape_text(token.info))
                 self.output.close_tag()
             case "math_inline":
-                self.output.append(_math(token))
+                self.output.append(self._math(token))
             case "image":
                 self._image(token)
             case "hr":
@@ -380,6 +384,15 @@ class _Renderer:
                     done = match.start() + len(url)
         self.output.append_text(text[done:], escape_text)
 
+    def _math(self, token: Token) -> str:
+        """Return a formula in its own <span>, so that MathJax reads nothing across its borders; or its source as code."""
+        formula = math_source(token.content)
+        tag = "span" if formula is not None and is_safe_math(formula) else "code"
+        direction = ' dir="ltr"' if self._is_mixed else ""
+        # Its lines are to be read where nothing typesets it, as in an exported page without a network.
+        lines = ' style="white-space:pre-wrap"' if "\n" in token.content else ""
+        return f"<{tag}{direction}{lines}>{escape_code(token.content)}</{tag}>"
+
     def _image(self, token: Token) -> None:
         source, alt = str(token.attrGet("src") or ""), shorten(token.content, _SHOWN_TARGET)
         target = link_target(source)
@@ -402,10 +415,3 @@ def _without_punctuation(url: str) -> str:
 def link_attributes(href: str) -> str:
     """Return the attributes of a link that leaves the page; `href` is of `link_target`."""
     return f' href="{escape(href)}" target="_blank" rel="noopener noreferrer"'
-
-
-def _math(token: Token) -> str:
-    """Return a formula in its own <span>, so that MathJax reads nothing across its borders; or its source as code."""
-    formula = math_source(token.content)
-    tag = "span" if formula is not None and is_safe_math(formula) else "code"
-    return f"<{tag}>{escape_code(token.content)}</{tag}>"

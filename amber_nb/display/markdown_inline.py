@@ -32,6 +32,7 @@ _SELECTORS = re.compile("[\ufe00-\ufe0e]")
 _LIST_SIGN = re.compile(
     r"[ \t]*(?:[-+*•‣⁃◦▪▫▸▹►▶●○■□◆◇·–—→⇒➔➜➤✓✔✗✘✅❌❗⚠☐☑☒★☆|>│├└┌┬┼─═║╔╚╠]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)](?=\s)|[#{}\[\]<])"
 )
+_INDENT = re.compile(r"(?:[│┃║]?[ \t]+)*")  # with the lines of a tree
 _TAG = re.compile(r"<(?:br[ \t]*/?|(sub|sup|kbd))>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#(?:x([0-9a-f]{1,6})|([0-9]{1,7}))|([a-z][a-z0-9]{1,7}));", re.IGNORECASE)
 _NAMED = {name: chr(code) for name, code in name2codepoint.items()} | {"apos": "'"}
@@ -113,9 +114,7 @@ def _newline(state: StateInline, silent: bool) -> bool:
     source, position = state.src, state.pos
     if source[position] != "\n":
         return False
-    end = position + 1
-    while end < state.posMax and source[end] in " \t":
-        end += 1
+    end = _INDENT.match(source, position + 1, state.posMax).end()  # type: ignore[union-attr]
     if not silent:
         line = source[source.rfind("\n", 0, position) + 1 : position].strip(" \t")
         hard = state.pending.endswith("  ")

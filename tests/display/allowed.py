@@ -32,7 +32,7 @@ PROPERTIES = {
     "opacity": re.compile(r"\.75"),
     "font-size": re.compile(r"85%|1(\.\d{1,2})?em"),
     "font-weight": re.compile(r"600"),
-    "white-space": re.compile(r"nowrap|normal|pre"),
+    "white-space": re.compile(r"nowrap|normal|pre(-wrap)?"),
     "min-width": re.compile(r"12em"),
     "display": re.compile(r"inline-block"),
     "text-align": re.compile(r"left|center|right|start"),

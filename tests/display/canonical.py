@@ -20,8 +20,8 @@ def canonical(html: str) -> str:
         return f"<pre>{len(blocks) - 1}</pre>"
 
     text = re.sub(r"<pre[^>]*>(.*?)</pre>", keep, html, flags=re.DOTALL)
-    text = re.sub(r'<span style="white-space:pre">(.*?)</span>', lambda match: "⇥" * len(match[1]), text)
-    text = re.sub(r"<span>([^<]{2,})</span>", r"<math>\1</math>", text)
+    text = re.sub(r'<span style="white-space:pre">(.*?)</span>', lambda match: match[1].replace(" ", "⇥"), text)
+    text = re.sub(r'<span(?: dir="ltr")?(?: style="white-space:pre-wrap")?>([^<]{2,})</span>', r"<math>\1</math>", text)
     text = re.sub(r"</?(?:span|thead|tbody)[^>]*>", "", text)
     text = re.sub(r"<(\w+)(?: [^>]*?)??( start=\"\d+\")?(?: [^>]*)?>", r"<\1\2>", text)
     text = re.sub(r"<(/?)p>", r"<\1div>", text)

@@ -15,18 +15,6 @@ export function make(at, tag, cls) {
 }
 
 /**
- * A block of text that is written from its own side, whatever stands around it.
- * @param {globalThis.Node} at
- * @param {string} tag
- * @param {string} [cls]
- */
-export function makeBlock(at, tag, cls) {
-  const el = make(at, tag, cls);
-  el.dir = "auto";
-  return el;
-}
-
-/**
  * @param {Element} el
  * @param {Record<string, string>} values
  */

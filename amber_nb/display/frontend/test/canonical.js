@@ -11,7 +11,7 @@ export function canonical(html) {
       return `<pre>${blocks.length - 1}</pre>`;
     })
     .replace(/<span class="amber-math">(.*?)<\/span>/gs, (_, formula) => `<math>${formula}</math>`)
-    .replace(/<span class="amber-indent">(.*?)<\/span>/g, (_, blanks) => "⇥".repeat(blanks.length))
+    .replace(/<span class="amber-indent">(.*?)<\/span>/g, (_, blanks) => blanks.replaceAll(" ", "⇥"))
     .replace(/<\/?(?:span|thead|tbody)[^>]*>/g, "")
     .replace(/<(\w+)(?: [^>]*?)??( start="\d+")?(?: [^>]*)?>/g, "<$1$2>")
     .replace(/<(\/?)p>/g, "<$1div>")

@@ -28,6 +28,7 @@ import { closingTicks, runLength } from "./spans.js";
 
 const NONE = new Definitions();
 const TAG = /<(?:(br)[ \t]*\/?|(\/?)(sub|sup|kbd))>/iy;
+const INDENT = /(?:[│┃║]?[ \t]+)*/y; // with the lines of a tree
 const NOTE = /\[\^([^\s[\]^]{1,40})\]/y;
 
 /**
@@ -163,7 +164,8 @@ export function inline(text, open = false, known = NONE, before = "") {
       plain = plain.replace(/ +$/, "");
       const from = i + 1;
       const flowing = !hard && flows(s, i, before);
-      i = skipBlanks(s, from);
+      INDENT.lastIndex = from;
+      i += 1 + (INDENT.exec(s)?.[0].length ?? 0);
       if (flowing) plain += "\n";
       else push({ tag: "br", kids: [] });
       if (!flowing && i > from) push({ tag: "indent", kids: [s.slice(from, i).replace(/\t/g, "    ")] });

@@ -4,8 +4,8 @@
  * ever painted again; of a long one only the last piece.
  */
 
-import { Block, Container } from "./block_tree.js";
-import { make, makeBlock, patch } from "../dom.js";
+import { Block, Container, makeDirected } from "./block_tree.js";
+import { make, patch } from "../dom.js";
 import { cellsOf } from "./cells.js";
 import { decode } from "./entities.js";
 import { InnerFences, languageOf } from "./fences.js";
@@ -32,7 +32,7 @@ export class TextLeaf extends Block {
    * @param {string} note the label of the footnote that it begins
    */
   constructor(tag, parent, known, note) {
-    super(HEADINGS[tag] ? makeBlock(parent.el, HEADINGS[tag], "tocSkip") : makeBlock(parent.el, tag), parent);
+    super(HEADINGS[tag] ? makeDirected(parent, HEADINGS[tag], "tocSkip") : makeDirected(parent, tag), parent);
     this.tag = tag;
     this.known = known;
     this.note = note;
@@ -291,7 +291,7 @@ export class Table extends Block {
     this.aligns = aligns;
     this.known = known;
     this.into = make(doc, "tbody");
-    const table = makeBlock(doc, "table");
+    const table = makeDirected(parent, "table");
     const head = make(doc, "thead");
     const row = make(doc, "tr");
     head.append(row);
@@ -380,7 +380,7 @@ function fill(cell, text, known, shown = []) {
 
 /** @param {HTMLElement} row @param {"th" | "td"} tag @param {string} align one of four words */
 function addCell(row, tag, align) {
-  const cell = makeBlock(row, tag);
+  const cell = make(row, tag);
   if (align) cell.style.textAlign = align;
   row.append(cell);
   return cell;

@@ -1,8 +1,8 @@
 // @ts-check
 /** The blocks of a text that are open: begun, filled and closed as its lines ask for. */
 
-import { Container } from "./block_tree.js";
-import { make, makeBlock } from "../dom.js";
+import { Container, makeDirected } from "./block_tree.js";
+import { make } from "../dom.js";
 import { Definitions } from "./definitions.js";
 import { Budget } from "./formulas.js";
 import { CodeLeaf, FormulaLeaf, RowLeaf, TextLeaf } from "./leaf_blocks.js";
@@ -71,20 +71,20 @@ export class OpenBlocks {
   }
 
   openQuote() {
-    this.open("quote", makeBlock(this.root.el, "blockquote"));
+    this.open("quote", make(this.root.el, "blockquote"));
   }
 
   /** @param {string} mark its bullet or delimiter @param {number} number of its first item; NaN for a bullet */
   openList(mark, number) {
     const ordered = !Number.isNaN(number);
-    const el = makeBlock(this.root.el, ordered ? "ol" : "ul", "amber-tight");
+    const el = makeDirected(this.top(), ordered ? "ol" : "ul", "amber-tight");
     if (ordered && number !== 1) el.setAttribute("start", String(number));
     this.open("list", el).mark = mark;
   }
 
   /** @param {number} offset columns its content is indented by */
   openItem(offset) {
-    this.open("item", makeBlock(this.root.el, "li")).offset = offset;
+    this.open("item", make(this.root.el, "li")).offset = offset;
   }
 
   /** @param {string} label of a footnote */
