@@ -40,7 +40,9 @@ _TABLE_STYLE = "white-space:nowrap"
 _LONG_CELL = ";white-space:normal;min-width:12em"
 _MUCH = 1.5  # times the lines that are shown: what is little longer than those is not folded
 _SHORT = 24  # characters of a cell's Markdown, whose lines are not broken
-_BARE_URL = re.compile(r"(?:https?://|(?<![^\s*_~(\[（「])www\.(?=[\w-]{1,63}\.[a-z]))[^\s<>\"'`]{1,2000}", re.IGNORECASE)
+_BARE_URL = re.compile(
+    r"(?:https?://|(?<![^\s*_~(\[（「])www\.(?=[\w-]{1,63}\.[a-z]))[^\s<>\"'`]{1,2000}", re.IGNORECASE
+)
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 # What begins on the side of its own letters; what stands within a list or a table begins where that does.
 _DIRECTED = {"p", "ul", "ol", "table", "h3", "h4", "h5", "h6"}
@@ -301,7 +303,8 @@ class _Renderer:
     def _open_block(self, tag: str, attributes: str = "") -> None:
         directed = ' dir="auto"' if self._is_mixed and not self._items and tag in _DIRECTED else ""
         self._items += tag == "li"
-        self.output.open_tag(tag, directed + attributes)
+        aligned = ' style="text-align:start"' if self._is_mixed and tag == "p" else ""  # Lab has it left
+        self.output.open_tag(tag, directed + aligned + attributes)
 
     def _mark_footnote(self, after: str = "") -> None:
         mark = self._footnote
@@ -336,7 +339,7 @@ class _Renderer:
                 self.output.append_text(token.content, escape_code)
                 self.output.close_tag()
             case "math_block":
-                self.output.open_tag("p")
+                self._open_block("p")
                 self.output.append(self._math(token) + escape_text(token.info))
                 self.output.close_tag()
             case "math_inline":
@@ -357,7 +360,9 @@ class _Renderer:
         language, file = language_of(unescape(token.info))
         code = token.content.removesuffix("\n")
         if file:
-            self.output.append(f'<div dir="ltr" style="{SMALL_STYLE}">{escape_text(shorten(file, _SHOWN_TARGET))}</div>')
+            self.output.append(
+                f'<div dir="ltr" style="{SMALL_STYLE}">{escape_text(shorten(file, _SHOWN_TARGET))}</div>'
+            )
         self._colouring -= colouring_cost(code, language)
         html, used = code_html(code, language if self._colouring >= 0 else "")
         wide = ' tabindex="0"' if _WIDE.search(code) else ""
@@ -385,7 +390,7 @@ class _Renderer:
         self.output.append_text(text[done:], escape_text)
 
     def _math(self, token: Token) -> str:
-        """Return a formula in its own <span>, so that MathJax reads nothing across its borders; or its source as code."""
+        """Return a formula in its own <span>, so that MathJax reads nothing across its borders; or as code."""
         formula = math_source(token.content)
         tag = "span" if formula is not None and is_safe_math(formula) else "code"
         direction = ' dir="ltr"' if self._is_mixed else ""

@@ -4,6 +4,7 @@ frontend/src/markdown/block_parser.js reads them alike.
 """
 
 import re
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import normalizeReference
@@ -159,7 +160,12 @@ def _footnote(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
 def _table(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
     """Parse a table; of a bar within code or a formula that reading is taken that fits the columns."""
     under = first + 1
-    if under >= stop or state.sCount[under] < state.blkIndent or state.is_code_block(under) or state.is_code_block(first):
+    if (
+        under >= stop
+        or state.sCount[under] < state.blkIndent
+        or state.is_code_block(under)
+        or state.is_code_block(first)
+    ):
         return False
     line = _line(state, under)
     if not _DELIMITERS.fullmatch(line) or not re.search("[|:]", line):
@@ -180,7 +186,9 @@ def _table(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
     state.push("thead_close", "thead", -1)
     ends = state.md.block.ruler.getRules("blockquote")
     row, empty = first + 2, 0
-    while row < stop and state.sCount[row] >= state.blkIndent and not state.isEmpty(row) and not state.is_code_block(row):
+    while (
+        row < stop and state.sCount[row] >= state.blkIndent and not state.isEmpty(row) and not state.is_code_block(row)
+    ):
         if any(rule(state, row, stop, True) for rule in ends):
             break
         cells = cells_of(_line(state, row), len(aligns), state.env)
@@ -268,7 +276,7 @@ def _outside(bars: list[int], spans: list[tuple[int, int]]) -> list[int]:
 
 def _cut(row: str, bars: list[int]) -> list[str]:
     edges = [-1, *bars, len(row)]
-    cells = [row[left + 1 : right].strip(" \t") for left, right in zip(edges, edges[1:], strict=False)]
+    cells = [row[left + 1 : right].strip(" \t") for left, right in pairwise(edges)]
     if len(cells) > 1 and not cells[0]:
         cells.pop(0)
     if len(cells) > 1 and not cells[-1]:

@@ -30,7 +30,8 @@ _WIDE = re.compile(f"[{_IDEOGRAPHS}\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0
 _CJK = re.compile(f"[{_IDEOGRAPHS}\u1160-\u11ff\u20a9\u3131-\u318e\ud7b0-\ud7fb\uff61-\uffdc\uffe8-\uffee]")
 _SELECTORS = re.compile("[\ufe00-\ufe0e]")
 _LIST_SIGN = re.compile(
-    r"[ \t]*(?:[-+*•‣⁃◦▪▫▸▹►▶●○■□◆◇·–—→⇒➔➜➤✓✔✗✘✅❌❗⚠☐☑☒★☆|>│├└┌┬┼─═║╔╚╠]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)](?=\s)|[#{}\[\]<])"
+    r"[ \t]*(?:[-+*•‣⁃◦▪▫▸▹►▶●○■□◆◇·–—→⇒➔➜➤✓✔✗✘✅❌❗⚠☐☑☒★☆|>│├└┌┬┼─═║╔╚╠#{}\[\]<]"
+    r"|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)](?=\s))"
 )
 _INDENT = re.compile(r"(?:[│┃║]?[ \t]+)*")  # with the lines of a tree
 _TAG = re.compile(r"<(?:br[ \t]*/?|(sub|sup|kbd))>", re.IGNORECASE)
@@ -47,7 +48,7 @@ def columns_of(line: str) -> int:
 class _State(StateInline):
     """The state of a line, in which marks beside Chinese, Japanese and Korean are read as it is written there."""
 
-    def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:  # noqa: N802, N803 (the names of markdown-it)
+    def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:
         """Return whether a run of marks opens, and closes, emphasis: CommonMark's rule, amended for CJK."""
         source, end = self.src, start
         while end < self.posMax and source[end] == source[start]:

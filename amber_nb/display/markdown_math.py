@@ -35,17 +35,20 @@ _ARGUMENTS = [
         (r"\\", rf"\s*(?:\[\s*{_LENGTH}\s*\]|(?!\[)|$)"),
     )
 ]
-_COMMENT = re.compile(r"(?<!\\)%|(?<![\\{])#")  # TeX drops what follows the one, and takes the other for a macro's argument
+_COMMENT = re.compile(
+    r"(?<!\\)%|(?<![\\{])#"
+)  # TeX drops what follows the one, and takes the other for a macro's argument
 # What tells a formula from words.
 _SIGN = re.compile(r"[\\^_{}=<>+*|~]")
 _WORDS = re.compile(r"[\w\s.,;:!?'\"’“”–—/&-]*")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _LETTER = re.compile(r"[^\W_]")
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
-_FUNCTIONS = frozenset(
-    "arccos arcsin arctan arg cos cosh cot csc deg det diag dim div exp gcd grad inf ker lim ln log max min mod rank sec"
-    " sgn sign sin sinh sup tan tanh trace var cov".split()
-)
+_NAMES = """
+    arccos arcsin arctan arg cos cosh cot cov csc deg det diag dim div exp gcd grad inf ker lim ln log max min mod rank
+    sec sgn sign sin sinh sup tan tanh trace var
+"""
+_FUNCTIONS = frozenset(_NAMES.split())
 _TEXTS = re.compile(r"\\(?:text\w*|mathrm|mbox|operatorname\*?|tag\*?)\s*\{[^{}]*\}")
 _INTERVAL = re.compile(r"\](?:[^\W\d_]?[^\w\[\]]|\d|\\[a-zA-Z]+){1,40}\[")
 _BRACKET = re.compile(r"\\(left|right)\b\s*\\?.?|\\(?:[a-zA-Z]+|.)|[()\[\]（）［］]", re.DOTALL)

@@ -1,7 +1,7 @@
 r"""Parse Markdown: CommonMark with GFM tables, strikethrough, task lists, footnotes and maths.
 
-Where a model's text is not what CommonMark has in mind, nothing of it is lost: a line end is a line end, what is too much
-for a table's row stays in it, and a definition that no link uses is text.
+Where a model's text is not what CommonMark has in mind, nothing of it is lost: a line end is a line end, what is too
+much for a table's row stays in it, and a definition that no link uses is text.
 """
 
 import re

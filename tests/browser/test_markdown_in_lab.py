@@ -1,4 +1,4 @@
-"""What models write beside CommonMark, in a real JupyterLab: live as settled, in pages without a network, from any side."""
+"""What models write beside CommonMark, in a real JupyterLab: live as settled, from any side, without a network."""
 
 from __future__ import annotations
 
@@ -84,12 +84,20 @@ FORMULAS = 6
 SIDES = """root => [...root.querySelectorAll('p, li, ul, th, td, code, h4')]
   .filter(el => !el.matches('li > p')).map(el =>
   [el.tagName, el.innerText.replace(/\\s+/g, ' ').trim(), getComputedStyle(el).direction])"""
+STARTS = """root => {
+  const range = document.createRange();
+  return [...root.querySelectorAll('p, li')].filter(el => !el.querySelector('p, li')).map(el => {
+    range.selectNodeContents(el);
+    const { left, right } = range.getBoundingClientRect();
+    return [left, right].map(Math.round);
+  });
+}"""
 WORDS = "root => root.innerText.replace(/\\s+/g, ' ').trim()"
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_live_and_settled_show_the_same(notebook: Callable[..., Any], artefacts: pathlib.Path, theme: str) -> None:
-    book = notebook([setup(TEXT), LIVE], theme=f"JupyterLab {theme}")
+    book = notebook([setup(TEXT), LIVE], theme=f"JupyterLab {theme}", viewport={"width": 1000, "height": 1900})
     book.run(0, wait=True)
     book.run(1)
     out = book.output(1)
@@ -98,6 +106,7 @@ def test_live_and_settled_show_the_same(notebook: Callable[..., Any], artefacts:
     expect(live.locator("mjx-container")).to_have_count(FORMULAS)
     expect(live.locator("pre b")).to_have_count(1)  # return: the name of a file beside the language hides no colours
     parts, sides, words = out.locator(".amber-view").evaluate(PARTS), live.evaluate(SIDES), live.evaluate(WORDS)
+    starts = live.evaluate(STARTS)
     out.screenshot(path=artefacts / f"forms-live-{theme.lower()}.png")
     out.locator(".amber-stop").click()
     book.finished(1)
@@ -106,10 +115,13 @@ def test_live_and_settled_show_the_same(notebook: Callable[..., Any], artefacts:
     out.screenshot(path=artefacts / f"forms-settled-{theme.lower()}.png")
     assert settled.evaluate(WORDS) == words
     assert settled.evaluate(SIDES) == sides
+    assert settled.evaluate(STARTS) == starts
     assert {side for *_, side in sides} == {"ltr", "rtl"}
     now = out.locator(".amber-answer").evaluate(PARTS)
     assert [part[0] for part in now] == [part[0] for part in parts]
-    moved = [(was, is_) for was, is_ in zip(parts, now, strict=True) if abs(was[1] - is_[1]) > 1 or abs(was[2] - is_[2]) > 1]
+    moved = [
+        (was, is_) for was, is_ in zip(parts, now, strict=True) if abs(was[1] - is_[1]) > 1 or abs(was[2] - is_[2]) > 1
+    ]
     assert not moved
     assert "Math input error" not in words
 

@@ -1,4 +1,4 @@
-"""What a reader sees of HTML, whoever wrote it: the same as frontend/test/canonical.js, where both parsers are compared."""
+"""What a reader sees of HTML, whoever wrote it; frontend/test/canonical.js does the same, so that both compare."""
 
 import re
 

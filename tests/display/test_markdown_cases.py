@@ -1,4 +1,4 @@
-"""What a model writes, and what a reader sees: one table, which frontend/test/table.test.js reads for the live answer."""
+"""What a model writes, and what a reader sees: one table; frontend/test/table.test.js reads it for the live answer."""
 
 import json
 import re
@@ -38,7 +38,9 @@ def test_no_letter_is_lost(kind):
     """Of what a model wrote all words are there; marks may go, and addresses that hide behind their labels."""
     for markdown, _ in CASES[kind]:
         text = "".join(read(markdown_html(markdown)).text)
-        hidden = r"\]\([^)]*\)|(?m:^ {0,3}\[[^\]^]+\]:.*(?:\n\S+)?$)|^[ >-]*(?:`{3,}|~{3,}).*$|&#?\w+;|</?\w+ ?/?>|^\d+[.)] "
+        hidden = (
+            r"\]\([^)]*\)|(?m:^ {0,3}\[[^\]^]+\]:.*(?:\n\S+)?$)|^[ >-]*(?:`{3,}|~{3,}).*$|&#?\w+;|</?\w+ ?/?>|^\d+[.)] "
+        )
         wanted = re.findall(r"\w+", re.sub(hidden, " ", markdown, flags=re.MULTILINE))
         missing = [word for word in wanted if word not in text and word.strip("_") not in text]
         assert not missing, (markdown, missing)
@@ -104,7 +106,9 @@ def test_code_with_a_name_in_braces_has_its_colours():
         assert ">return</b>" in markdown_html(f"```{info}\nreturn 1\n```"), info
 
 
-@pytest.mark.parametrize(("line", "columns"), [("abc", 3), ("中文", 4), ("é", 1), ("🙂", 2), ("", 0), ("ｶ", 1), ("Ａ", 2)])
+@pytest.mark.parametrize(
+    ("line", "columns"), [("abc", 3), ("中文", 4), ("é", 1), ("🙂", 2), ("", 0), ("ｶ", 1), ("Ａ", 2)]
+)
 def test_columns(line, columns):
     assert columns_of(line) == columns
 

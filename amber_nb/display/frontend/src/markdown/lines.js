@@ -14,11 +14,11 @@ const FENCE_END = /^ {0,3}(`{3,}|~{3,})[ \t]*$/;
 const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
- * A model's text without carriage returns, and with the characters made visible that would act unseen.
+ * A model's text with line feeds as line ends, and with the characters made visible that would act unseen.
  * @param {string} text
  */
 export function plainly(text) {
-  return text.replace(/\r/g, "").replace(UNSEEN, visible);
+  return text.replace(/\r\n?/g, "\n").replace(UNSEEN, visible);
 }
 
 /** @param {string} char */

@@ -31,6 +31,7 @@ export class Painter {
     this.limit = limit;
     this.onHidden = onHidden;
     this.outline = new OpenBlocks(root, leafLimit, onHidden, onClosed);
+    this.half = ""; // of a line end
     this.held = "";
     this.line = ""; // all of it, as far as anybody would read it for what it defines
     this.flowing = false; // the line has its place
@@ -45,7 +46,9 @@ export class Painter {
     if (!text) return;
     this.ghost?.remove();
     this.ghost = null;
-    const s = plainly(text);
+    const raw = this.half + text;
+    this.half = raw.endsWith("\r") ? "\r" : ""; // its other half may be to come
+    const s = plainly(raw.slice(0, raw.length - this.half.length));
     for (let i = 0; i < s.length; ) {
       const nl = s.indexOf("\n", i);
       const piece = s.slice(i, nl < 0 ? s.length : nl);
