@@ -63,6 +63,7 @@ export class Definitions {
 
   /** @param {string} label */
   note(label) {
+    if (this.notes.has(label)) return;
     this.notes.add(label);
     this.wake([normalized(`^${label}`)]);
   }
