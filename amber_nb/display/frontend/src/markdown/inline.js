@@ -40,7 +40,7 @@ const NOTE = /\[\^([^\s[\]^]{1,40})\]/y;
  */
 export function inline(text, open = false, known = NONE, before = "") {
   // Marks at the growing end may still become anything: they wait for the next character.
-  const s = open ? text.replace(/(?:[*_~`[\]!\\&]|<\/?[a-z]{0,3}\/?)+$/i, "") : text;
+  const s = open ? text.replace(/(?:[*_~`[\]!\\&]|<\/?(?:br?|s(?:u[bp]?)?|k(?:bd?)?)?\/?)+$/i, "") : text;
   /** @type {(Inline | Run)[]} */
   const out = [];
   /** @type {Opener[]} */
