@@ -5,7 +5,7 @@ Each tag is written here, chosen by a parser's token; all text between the tags 
 
 import re
 from collections.abc import Callable, Sequence
-from html import escape
+from html import escape, unescape
 from itertools import groupby
 
 from markdown_it.token import Token
@@ -13,7 +13,9 @@ from markdown_it.token import Token
 from .cards import QUIET_STYLE, SMALL_STYLE, format_arguments
 from .escape import escape_code, escape_text, host_hint, link_target, shorten
 from .highlight import CODE_STYLE, MOST_COLOURED, code_block, code_html, colouring_cost, theme_colours
-from .markdown_parser import CLOSERS, is_safe_math, parse_blocks
+from .markdown_blocks import language_of
+from .markdown_math import is_safe_math, math_source
+from .markdown_parser import parse_blocks
 
 __all__ = ["answer_html", "link_attributes", "markdown_html"]
 
@@ -26,7 +28,7 @@ _PILL_STYLE = (
     "font-size:85%"
 )
 _ASIDE_STYLE = "margin:0 0 1em;padding:0 0 0 12px;border-left:3px solid rgba(128,128,128,.3)"
-_TAGS = {"p", "blockquote", "ul", "li", "thead", "tbody", "tr", "em", "strong", "s"}
+_TAGS = {"p", "blockquote", "ul", "li", "thead", "tbody", "tr", "em", "strong", "s", "sub", "sup", "kbd"}
 # Two levels down, below the headings of most notebooks; their size is in their style, as Lab's h5 and h6 are no larger
 # than text. Lab's table of contents and nbclassic's leave out what has the class.
 _HEADINGS = {
@@ -38,7 +40,12 @@ _TABLE_STYLE = "white-space:nowrap"
 _LONG_CELL = ";white-space:normal;min-width:12em"
 _MUCH = 1.5  # times the lines that are shown: what is little longer than those is not folded
 _SHORT = 24  # characters of a cell's Markdown, whose lines are not broken
-_BARE_URL = re.compile(r"https?://[^\s<>\"'`]{1,2000}", re.IGNORECASE)
+_BARE_URL = re.compile(
+    r"(?:https?://|(?<![^\s*_~(\[（「])www\.(?=[\w-]{1,63}\.[a-z]))[^\s<>\"'`]{1,2000}", re.IGNORECASE
+)
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
+# What begins on the side of its own letters; what stands within a list or a table begins where that does.
+_DIRECTED = {"p", "ul", "ol", "table", "h3", "h4", "h5", "h6"}
 _WIDE = re.compile(r"[^\n]{81}")  # code that may have to be scrolled, with the keyboard too
 
 
@@ -114,7 +121,7 @@ def markdown_html(
         end = newline + 1 if newline > 0 else _MOST_PARSED
     source = text[:end].replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")
     output = _BoundedHtml(max_bytes - _RESERVED)
-    renderer = _Renderer(output)
+    renderer = _Renderer(output, is_mixed=bool(_RIGHT_TO_LEFT.search(source)))
     lines = source.count("\n") + 1
     is_folded = not 0 < fold_lines * _MUCH < lines  # or has not to be
     half, checkpoint, line, shown = output.left // 2, output.checkpoint(), 0, end
@@ -223,8 +230,11 @@ class _BoundedHtml:
 class _Renderer:
     """Render tokens; each method may raise `_HtmlFull`."""
 
-    def __init__(self, output: _BoundedHtml) -> None:
+    def __init__(self, output: _BoundedHtml, *, is_mixed: bool = False) -> None:
         self.output = output
+        self._is_mixed = is_mixed  # each block is written from its own side
+        self._items = 0  # of lists, that are open
+        self._footnote = ""  # whose mark is to come
         self.line = 0  # of the text that is rendered, from 0
         self.colours = ""  # the letters of the colours that code used
         self._colouring = MOST_COLOURED
@@ -252,11 +262,15 @@ class _Renderer:
     def _render_token(self, token: Token) -> None:
         if token.hidden:  # the paragraph of an item of a tight list
             return
+        if self._footnote and token.type not in ("paragraph_open", "heading_open"):
+            self._mark_footnote()
         if token.type.endswith("_open"):
             self._open(token)
+            self._mark_footnote(after=token.type)
         elif token.type == "link_close":
             self._close_link()
         elif token.type.endswith("_close"):
+            self._items -= token.type == "list_item_close"
             self.output.close_tag()
             if token.type == "table_close":
                 self.output.close_tag()
@@ -267,12 +281,15 @@ class _Renderer:
         match token.type.removesuffix("_open"):
             case "ordered_list":
                 start = token.attrGet("start")
-                self.output.open_tag("ol", f' start="{start:d}"' if isinstance(start, int) and start != 1 else "")
+                self._open_block("ol", f' start="{start:d}"' if isinstance(start, int) and start != 1 else "")
             case "table":
                 self.output.open_tag("div", ' tabindex="0" style="overflow-x:auto"')  # to scroll it with the keyboard
-                self.output.open_tag("table", f' style="{_TABLE_STYLE}"')
+                self._open_block("table", f' style="{_TABLE_STYLE}"')
             case "heading":
-                self.output.open_tag(*_HEADINGS[token.tag])
+                self._open_block(*_HEADINGS[token.tag])
+            case "footnote":
+                self.output.open_tag("div")
+                self._footnote = token.content
             case "link":
                 href = str(token.attrGet("href") or "")
                 # markdown-it lets an <address> stand in a link's label.
@@ -281,14 +298,26 @@ class _Renderer:
                 if target:
                     self.output.open_tag("a", link_attributes(target[0]))
             case _:
-                self.output.open_tag(token.tag if token.tag in _TAGS else "span")
+                self._open_block(token.tag if token.tag in _TAGS else "span")
+
+    def _open_block(self, tag: str, attributes: str = "") -> None:
+        directed = ' dir="auto"' if self._is_mixed and not self._items and tag in _DIRECTED else ""
+        self._items += tag == "li"
+        aligned = ' style="text-align:start"' if self._is_mixed and tag == "p" else ""  # Lab has it left
+        self.output.open_tag(tag, directed + aligned + attributes)
+
+    def _mark_footnote(self, after: str = "") -> None:
+        mark = self._footnote
+        if mark and after != "footnote_open":
+            self._footnote = ""
+            self.output.append(f"<sup>{escape_text(mark)}</sup> ")
 
     def _open_cell(self, token: Token, content: Token) -> None:
         # Lab aligns the cells of text/html to the right, as pandas wants it.
         side = str(token.attrGet("style")).removeprefix("text-align:")
-        side = side if side in ("center", "right") else "left"
+        side = side if side in ("center", "right", "left") else "start" if self._is_mixed else "left"
         wrap = _LONG_CELL if len(content.content) > _SHORT else ""
-        self.output.open_tag(token.tag, f' style="text-align:{side}{wrap}"')
+        self._open_block(token.tag, f' style="text-align:{side}{wrap}"')
 
     def _close_link(self) -> None:
         target, href, label = self._links.pop()
@@ -296,7 +325,7 @@ class _Renderer:
             self.output.close_tag()
             if hint := host_hint("".join(label), target[1]):
                 self.output.append(f" ({escape_text(hint)})")
-        elif "".join(label) != href.removeprefix("mailto:"):
+        elif href and "".join(label) != href.removeprefix("mailto:"):
             self.output.append(f" ({escape_text(shorten(href, _SHOWN_TARGET))})")
         if self._links:
             self._links[-1][2].extend(label)
@@ -306,29 +335,34 @@ class _Renderer:
             case "fence" | "code_block":
                 self._code_block(token)
             case "code_inline":
-                self.output.open_tag("code")
+                self.output.open_tag("code", ' dir="ltr"' if self._is_mixed else "")
                 self.output.append_text(token.content, escape_code)
                 self.output.close_tag()
             case "math_block":
-                self.output.open_tag("p")
-                self.output.append(_math(token) + escape_text(token.info))
+                self._open_block("p")
+                self.output.append(self._math(token) + escape_text(token.info))
                 self.output.close_tag()
             case "math_inline":
-                self.output.append(_math(token))
+                self.output.append(self._math(token))
             case "image":
                 self._image(token)
             case "hr":
                 self.output.append("<hr>")
             case "hardbreak":
-                self.output.append("<br>\n")
+                indent = f'<span style="white-space:pre">{token.content}</span>' if token.content else ""
+                self.output.append(f"<br>\n{indent}")
             case "softbreak":
                 self.output.append("\n")
-        if self._links and token.content:
+        if self._links and token.content.strip():
             self._links[-1][2].append(token.content)
 
     def _code_block(self, token: Token) -> None:
-        words = token.info.split(maxsplit=1)
-        code, language = token.content.removesuffix("\n"), words[0] if words else ""
+        language, file = language_of(unescape(token.info))
+        code = token.content.removesuffix("\n")
+        if file:
+            self.output.append(
+                f'<div dir="ltr" style="{SMALL_STYLE}">{escape_text(shorten(file, _SHOWN_TARGET))}</div>'
+            )
         self._colouring -= colouring_cost(code, language)
         html, used = code_html(code, language if self._colouring >= 0 else "")
         wide = ' tabindex="0"' if _WIDE.search(code) else ""
@@ -347,12 +381,22 @@ class _Renderer:
             self._links[-1][2].append(text)
         else:
             for match in _BARE_URL.finditer(text):
-                url = match[0].rstrip(".,;:!?*_)]}" if "(" not in match[0] else ".,;:!?*_]}")
-                if target := link_target(url):
+                url = _without_punctuation(match[0])
+                if target := link_target(url if url[:4].lower() == "http" else f"http://{url}"):
                     self.output.append_text(text[done : match.start()], escape_text)
-                    self.output.append(f"<a{link_attributes(target[0])}>{escape_text(url)}</a>")
+                    hint = f" ({escape_text(target[1])})" if "xn--" in target[1] else ""
+                    self.output.append(f"<a{link_attributes(target[0])}>{escape_text(url)}</a>{hint}")
                     done = match.start() + len(url)
         self.output.append_text(text[done:], escape_text)
+
+    def _math(self, token: Token) -> str:
+        """Return a formula in its own <span>, so that MathJax reads nothing across its borders; or as code."""
+        formula = math_source(token.content)
+        tag = "span" if formula is not None and is_safe_math(formula) else "code"
+        direction = ' dir="ltr"' if self._is_mixed else ""
+        # Its lines are to be read where nothing typesets it, as in an exported page without a network.
+        lines = ' style="white-space:pre-wrap"' if "\n" in token.content else ""
+        return f"<{tag}{direction}{lines}>{escape_code(token.content)}</{tag}>"
 
     def _image(self, token: Token) -> None:
         source, alt = str(token.attrGet("src") or ""), shorten(token.content, _SHOWN_TARGET)
@@ -364,12 +408,15 @@ class _Renderer:
         self.output.append(html)
 
 
+def _without_punctuation(url: str) -> str:
+    """Return an address as it stands in a sentence without what ends that, or a bracket around it."""
+    end, surplus = len(url), url.count(")") - url.count("(")
+    while end and (url[end - 1] in ".,;:!?*_]}" or (url[end - 1] == ")" and surplus > 0)):
+        end -= 1
+        surplus -= url[end] == ")"
+    return url[:end]
+
+
 def link_attributes(href: str) -> str:
     """Return the attributes of a link that leaves the page; `href` is of `link_target`."""
     return f' href="{escape(href)}" target="_blank" rel="noopener noreferrer"'
-
-
-def _math(token: Token) -> str:
-    """Return a formula in its own <span>, so that MathJax reads nothing across its borders; or its source as code."""
-    tag = "span" if is_safe_math(token.content) else "code"
-    return f"<{tag}>{escape_code(token.markup + token.content + CLOSERS[token.markup])}</{tag}>"

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import comm
 from .highlight import MOST_COLOURED, code_runs, colouring_cost
-from .markdown_parser import CLOSERS, is_safe_math
+from .markdown_math import is_safe_math, math_source
 
 __all__ = ["RichText"]
 
@@ -88,10 +88,8 @@ class RichText:
 
 def _formula_look(source: str) -> int:
     """Return 1 for a formula, with its dollars or brackets, that may be typeset; 0 for one that is shown as code."""
-    opener = source[:2] if source[:2] in CLOSERS else source[:1]
-    closer = CLOSERS.get(opener, "")
-    formula = source[len(opener) : -len(closer)] if closer and source.endswith(closer) else ""
-    return int(bool(formula.strip()) and "`" not in formula and is_safe_math(formula))
+    formula = math_source(source)
+    return int(formula is not None and "`" not in formula and is_safe_math(formula))
 
 
 def _length(text: str) -> int:

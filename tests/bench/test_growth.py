@@ -247,7 +247,14 @@ def report_of_many(n):
 
 # Of more than 40,000 characters in a paragraph, or 20,000 brackets, nothing is made but text.
 LIMITED = {"[", "![", "**a ", "$", "$a{ ", "[a](", "<", "<!--", "&amp;", "\\", "~~a ", "\u202e"}
-LIMITED |= {"brackets in paragraphs", "nested images", "formulas without an end", "short rows"}
+LIMITED |= {
+    "tags without an end",
+    "tags in tags",
+    "brackets in paragraphs",
+    "nested images",
+    "formulas without an end",
+    "short rows",
+}
 
 GROWTH = [  # what, how much of it is done, and the n of the smaller one
     *[

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 _TAGS = """
-    div p h3 h4 h5 h6 ul ol li blockquote pre code b i span em strong s a br hr
+    div p h3 h4 h5 h6 ul ol li blockquote pre code b i span em strong s a br hr sub sup kbd
     table thead tbody tr th td details summary
 """
 TAGS = frozenset(_TAGS.split())
@@ -32,10 +32,10 @@ PROPERTIES = {
     "opacity": re.compile(r"\.75"),
     "font-size": re.compile(r"85%|1(\.\d{1,2})?em"),
     "font-weight": re.compile(r"600"),
-    "white-space": re.compile(r"nowrap|normal"),
+    "white-space": re.compile(r"nowrap|normal|pre(-wrap)?"),
     "min-width": re.compile(r"12em"),
     "display": re.compile(r"inline-block"),
-    "text-align": re.compile(r"left|center|right"),
+    "text-align": re.compile(r"left|center|right|start"),
 }
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 

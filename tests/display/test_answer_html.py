@@ -55,7 +55,7 @@ A = 'target="_blank" rel="noopener noreferrer"'
         ("[![a](https://x.org/i)](https://y.org)", f'<p><a href="https://y.org" {A}>Image: a (x.org)</a></p>'),
         ("a\u202eb `\u2066`", "<p>a[U+202E]b <code>[U+2066]</code></p>"),
         ("a\x00b\ud800 \x1b", "<p>a\ufffdb\ufffd ␛</p>"),
-        ("a\r\nb", "<p>a\n\nb</p>"),
+        ("a\r\nb", "<p>a<br>b</p>"),
     ],
 )
 def test_markdown(markdown: str, html: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from allowed import read
 
 from amber_nb.display.answer_html import markdown_html
-from amber_nb.display.markdown_parser import is_safe_math
+from amber_nb.display.markdown_math import is_safe_math
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,14 @@ from amber_nb.display.markdown_parser import is_safe_math
         ("in $$x$$ line", ["$$x$$"]),
         ("$$\na\n= b\n- c\n$$", ["$$\na\n= b\n- c\n$$"]),
         ("Text\n$$\nx\n$$\nmore", ["$$\nx\n$$"]),
-        ("\\[\nx\n\n> y\n\\]", []),
+        ("\\[\nx\n\n> y\n\\]", ["\\[\nx\n\n> y\n\\]"]),
         ("- a\n  $$\n  x\n  $$", ["$$\nx\n$$"]),
         ("> $$\n> x\n> $$", ["$$\nx\n$$"]),
         (r"$$x$$.", ["$$x$$"]),
         (r"$\text{if $x$ then}$", [r"$\text{if $x$ then}$"]),
         (r"$\$5$", [r"$\$5$"]),
         ("[$x$](https://x.org)", ["$x$"]),
-        ("| $x$ |\n|-|\n| $|y|$ |", ["$x$"]),
+        ("| $x$ |\n|-|\n| $|y|$ |", ["$x$", "$|y|$"]),
         ("# $x$", ["$x$"]),
         (r"$a < b & c$", ["$a < b & c$"]),
         (r"$\begin{pmatrix} a & b \\ c & d \end{pmatrix}$", [r"$\begin{pmatrix} a & b \\ c & d \end{pmatrix}$"]),
@@ -44,7 +44,8 @@ from amber_nb.display.markdown_parser import is_safe_math
         ("$x", []),
         (r"\(x", []),
         (r"\\(x\\)", []),
-        (r"a \begin{equation}x\end{equation}", []),
+        (r"a \begin{equation}x\end{equation}", [r"\begin{equation}x\end{equation}"]),
+        (r"a \begin{itemize}x\end{itemize}", []),
         (r"&#36;x&#36;", []),
         ("$x\n\ny$", []),
     ],
@@ -97,6 +98,8 @@ def test_every_other_dollar_and_backslash_stands_alone(text: str) -> None:
         r"\begin {foo}",
         r"x^^5chref",
         r"\unknowncommand",
+        r"50% of x",
+        r"x#1",
         r"\@x",
         "x\\",
         "{" * 100 + "}" * 100,

@@ -68,7 +68,8 @@ export function patch(parent, before, after) {
  */
 function create(doc, item) {
   if (typeof item === "string") return doc.createTextNode(item);
-  const el = item.tag === "math" ? make(doc, "span", "amber-math") : make(doc, item.tag);
+  const isSpan = item.tag === "math" || item.tag === "indent";
+  const el = isSpan ? make(doc, "span", `amber-${item.tag}`) : make(doc, item.tag);
   if (item.href) {
     // `href` has passed `safeHref`; it is the only thing a model writes that reaches an attribute.
     const { href } = item;

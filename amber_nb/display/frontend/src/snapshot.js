@@ -42,6 +42,7 @@ export function snapshot(html, text) {
   for (const [tag, style] of Object.entries(STYLES)) {
     for (const el of painted.querySelectorAll(tag)) el.setAttribute("style", style);
   }
+  for (const el of painted.querySelectorAll(".amber-indent")) el.setAttribute("style", "white-space:pre");
   separateDollars(painted);
   slot.replaceChildren(...painted.childNodes);
   return { "text/html": page.body.innerHTML, "text/plain": text ? `${text}\n${LOUD}` : LOUD };

@@ -1,6 +1,6 @@
 // Markdown, and the nodes that stand for it.
 export const CASES = {
-  "a paragraph\nover two lines": "<p>a paragraph\nover two lines</p>",
+  "a paragraph\nover two lines": "<p>a paragraph<br>over two lines</p>",
   "# One\n## Two ##\ntext": '<h3 class="tocSkip">One</h3><h4 class="tocSkip">Two</h4><p>text</p>',
   "Title\n=====\nSub\n---\nx": '<h3 class="tocSkip">Title</h3><h4 class="tocSkip">Sub</h4><p>x</p>',
   "#hashtag is no heading": "<p>#hashtag is no heading</p>",
@@ -10,17 +10,17 @@ export const CASES = {
   "- a\n  - b\n    - c\n- d":
     '<ul class="amber-tight"><li><p>a</p><ul class="amber-tight"><li><p>b</p><ul class="amber-tight"><li><p>c</p></li></ul></li></ul></li><li><p>d</p></li></ul>',
   "- a\n    - b\n      text\n- c":
-    '<ul class="amber-tight"><li><p>a</p><ul class="amber-tight"><li><p>b\ntext</p></li></ul></li><li><p>c</p></li></ul>',
+    '<ul class="amber-tight"><li><p>a</p><ul class="amber-tight"><li><p>b<br>text</p></li></ul></li><li><p>c</p></li></ul>',
   "3. a\n4. b": '<ol start="3" class="amber-tight"><li><p>a</p></li><li><p>b</p></li></ol>',
-  "In\n2024. We": "<p>In\n2024. We</p>",
+  "In\n2024. We": "<p>In<br>2024. We</p>",
   "1. x\n\n   ```py\n   code\n     more\n   ```\n2. y":
     "<ol><li><p>x</p><pre><code>code\n  more</code></pre></li><li><p>y</p></li></ol>",
   "- [ ] todo\n- [x] **done**":
     '<ul class="amber-tight"><li><p>☐ todo</p></li><li><p>☑ <strong>done</strong></p></li></ul>',
   "text\n- a\n\nafter": '<p>text</p><ul class="amber-tight"><li><p>a</p></li></ul><p>after</p>',
-  "- a\nlazy": '<ul class="amber-tight"><li><p>a\nlazy</p></li></ul>',
-  "> q\n> - a\n>   b\n\nx": '<blockquote><p>q</p><ul class="amber-tight"><li><p>a\nb</p></li></ul></blockquote><p>x</p>',
-  "> q\nlazy": "<blockquote><p>q\nlazy</p></blockquote>",
+  "- a\nlazy": '<ul class="amber-tight"><li><p>a<br>lazy</p></li></ul>',
+  "> q\n> - a\n>   b\n\nx": '<blockquote><p>q</p><ul class="amber-tight"><li><p>a<br>b</p></li></ul></blockquote><p>x</p>',
+  "> q\nlazy": "<blockquote><p>q<br>lazy</p></blockquote>",
   "```py\nx = 1\n\n\ty\n```\nz": "<pre><code>x = 1\n\n\ty</code></pre><p>z</p>",
   "~~~\n```\n~~~": "<pre><code>```</code></pre>",
   "```\nnever closed": "<pre><code>never closed</code></pre>",
@@ -37,9 +37,9 @@ export const CASES = {
   "`` a`b `` and `c": "<p><code>a`b</code> and `c</p>",
   "[t](https://a.b/c_d_e \"x\") [u](<https://a.b/c d>) <https://x.y> <me@x.y>":
     '<p><a href="https://a.b/c_d_e">t</a> <a href="https://a.b/cd">u</a> <a href="https://x.y/">https://x.y</a> <a href="mailto:me@x.y">me@x.y</a></p>',
-  "[t](javascript:alert(1)) [t](JaVa&#115;cript&colon;x) [r](/relative)": "<p>t (javascript:alert(1)) t (JaVa&amp;#115;cript&amp;colon;x) r (/relative)</p>",
+  "[t](javascript:alert(1)) [t](JaVa&#115;cript&colon;x) [r](/relative)": "<p>t (javascript:alert(1)) t (JaVascript&amp;colon;x) r (/relative)</p>",
   "![alt *x*](https://evil.example/p.png)":
-    '<p><a href="https://evil.example/p.png">Image: alt x (evil.example)</a></p>',
+    '<p><a href="https://evil.example/p.png">Image: alt *x* (evil.example)</a></p>',
   "[bank.example](https://evil.example/) [www.x.org](https://x.org/a) [docs.x.org](https://x.org)":
     '<p><a href="https://evil.example/">bank.example</a> (evil.example) <a href="https://x.org/a">www.x.org</a> <a href="https://x.org/">docs.x.org</a> (x.org)</p>',
   "a\u202eb\0c\u001bd": "<p>a[U+202E]b\ufffdc\u241bd</p>",
@@ -52,10 +52,10 @@ export const CASES = {
   "\\[\n1. a\n\\]\n\n$$\n\n- b": '<p><span class="amber-math">\\[\n1. a\n\\]</span></p><p>$$</p><ul class="amber-tight"><li><p>b</p></li></ul>',
   "one  \ntwo\\\nthree": "<p>one<br>two<br>three</p>",
   "42": "<p>42</p>",
-  "one\r\ntwo": "<p>one\ntwo</p>",
+  "one\r\ntwo": "<p>one<br>two</p>",
   "````\n```\n````\nx": "<pre><code>```</code></pre><p>x</p>",
   "-      x": '<ul class="amber-tight"><li><pre><code> x</code></pre></li></ul>',
   "a $1 *b*$2": "<p>a $1 <em>b</em>$2</p>",
   "&#x110000; &#xd800;": "<p>\ufffd \ufffd</p>",
-  "1.5 apples\n-5 degrees": "<p>1.5 apples\n-5 degrees</p>",
+  "1.5 apples\n-5 degrees": "<p>1.5 apples<br>-5 degrees</p>",
 };

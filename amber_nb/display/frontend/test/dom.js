@@ -97,6 +97,7 @@ export function html(node) {
   const inner = node.childNodes.map(html).join("");
   if (node.tag === "root" || (node.tag === "span" && !node.className) || node.className === "amber-wide") return inner;
   const attributes = { ...node.attributes };
+  delete attributes.dir;
   if (node.className) attributes.class = node.className;
   if (node.style.textAlign) attributes.style = `text-align:${node.style.textAlign}`;
   for (const name of ["target", "rel", "title"]) delete attributes[name];

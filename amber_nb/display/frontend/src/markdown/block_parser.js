@@ -6,15 +6,17 @@
 
 import { Block } from "./block_tree.js";
 import { make } from "../dom.js";
-import { CodeLeaf, Table, TextLeaf } from "./leaf_blocks.js";
-import { opensFormula } from "./spans.js";
-import { FENCE, HEADING, ITEM, QUOTE, RULE, UNDERLINE } from "./lines.js";
-import { alignsOf, cellsOf, closesFence, indentOf, interrupts, unindent } from "./lines.js";
+import { alignsOf, cellsOf } from "./cells.js";
+import { Formula, mayOpenFormula } from "./formulas.js";
+import { CodeLeaf, FormulaLeaf, Table, TextLeaf } from "./leaf_blocks.js";
+import { FENCE, HEADING, ITEM, NOTE, QUOTE, RULE, UNDERLINE } from "./lines.js";
+import { closesFence, expandTabs, indentOf, interrupts, unindent } from "./lines.js";
 
 /** @typedef {import("./open_blocks.js").OpenBlocks} OpenBlocks */
 
 const DEEPEST = 24; // containers; a thousand quotes inside each other help nobody
 const TELLING = /[^\s>#*+\-_=~`|:\d.)]/;
+const MAY_BE_NOTE = /^ {0,3}\[(?:\^(?:[^\s[\]^]{0,40}(?:\](?::[ \t]*)?)?)?)?$/;
 
 /**
  * Whether a line's beginning says what the line is.
@@ -24,12 +26,16 @@ const TELLING = /[^\s>#*+\-_=~`|:\d.)]/;
 export function telling(outline, line) {
   if (!/[^\s>]/.test(line)) return false;
   const { rest, depth } = match(outline, line);
-  if (!rest.trim()) return false;
+  if (!rest.trim() || outline.leaf instanceof FormulaLeaf) return false;
   if (depth === outline.stack.length && outline.leaf instanceof CodeLeaf) {
+    if (outline.leaf.inner) return !/^\s*(?:[`~]|$)/.test(rest);
     if (outline.leaf.fence) return !/^\s*[`~]*\s*$/.test(rest);
     if (indentOf(rest) >= 4) return true;
   }
-  return TELLING.test(line) && !/^[\s>*+\-\d.)]*(?:```|~~~)/.test(line);
+  // Behind the marks of items and quotes it may begin, too.
+  const text = rest.replace(/^(?:\s*(?:>|[-+*](?=\s)|\d{1,9}[.)](?=\s)|\[\^[^\s[\]^]{1,40}\]:(?=\s)))*\s*/, "");
+  if (!text || mayOpenFormula(text) || MAY_BE_NOTE.test(text)) return false;
+  return TELLING.test(text) && !/^[\s>*+\-\d.)]*(?:```|~~~)/.test(text);
 }
 
 /**
@@ -42,10 +48,16 @@ export function place(outline, line, whole) {
   const { rest, depth } = match(outline, line);
   const all = depth === outline.stack.length;
   const isBlank = whole && !rest.trim();
+  if (outline.leaf instanceof FormulaLeaf) {
+    if (depth >= outline.leaf.depth && whole && goesOnFormula(outline, outline.leaf, line, rest)) return;
+    abandonFormula(outline);
+    place(outline, line, whole);
+    return;
+  }
   if (all && outline.leaf instanceof CodeLeaf && goesOnCode(outline, outline.leaf, rest, whole, isBlank)) return;
   if (isBlank) {
     // A blank line ends quotes, paragraphs and tables; items wait for what comes next.
-    if (!all && outline.stack[depth].kind !== "list") outline.closeTo(depth);
+    if (!all && !["list", "note"].includes(outline.stack[depth].kind)) outline.closeTo(depth);
     else outline.closeLeaf();
     outline.blank = true;
     return;
@@ -58,8 +70,9 @@ export function place(outline, line, whole) {
  * @param {OpenBlocks} outline
  * @param {string} line
  */
-function match({ stack }, line) {
-  let rest = line;
+function match({ stack, leaf, blank }, line) {
+  const inFence = leaf instanceof CodeLeaf && leaf.fence;
+  let rest = !inFence && line.includes("\t") && (stack.length > 1 || !/^[ \t]/.test(line)) ? expandTabs(line) : line;
   let depth = 1;
   for (; depth < stack.length; depth++) {
     const container = stack[depth];
@@ -67,8 +80,9 @@ function match({ stack }, line) {
       const quote = QUOTE.exec(rest);
       if (!quote) break;
       rest = rest.slice(quote[0].length);
-    } else if (container.kind === "item") {
-      if (!rest.trim()) rest = "";
+    } else if (container.kind === "item" || container.kind === "note") {
+      if (!rest.trim()) rest = unindent(rest, Math.min(container.offset, indentOf(rest)));
+      else if (blank && !container.kids.length && container.kind === "item") break;
       else if (indentOf(rest) >= container.offset) rest = unindent(rest, container.offset);
       else break;
     }
@@ -89,16 +103,55 @@ function match({ stack }, line) {
 function goesOnCode(outline, code, rest, whole, isBlank) {
   const indent = indentOf(rest);
   if (code.fence) {
-    if (whole && closesFence(rest, code.fence)) outline.closeLeaf();
+    if (whole && (code.inner ? code.inner.ends(rest, indent) : closesFence(rest, code.fence))) outline.closeLeaf();
     else outline.grow(code.nextLine(unindent(rest, Math.min(code.indent, indent))));
   } else if (isBlank) {
-    code.blanks++;
+    code.skipLine(unindent(rest, 4));
   } else if (indent >= 4) {
     outline.grow(code.nextLine(unindent(rest, 4)));
   } else {
     return false;
   }
   return true;
+}
+
+/**
+ * Give a formula its next line.
+ * @param {OpenBlocks} outline
+ * @param {FormulaLeaf} leaf
+ * @param {string} line
+ * @param {string} rest
+ * @returns {boolean} whether it may still be one
+ */
+function goesOnFormula(outline, leaf, line, rest) {
+  outline.budget.left -= rest.length + 1;
+  leaf.lines.push(line);
+  const state = outline.budget.left < 0 ? "none" : leaf.formula.add(rest);
+  if (state === "none") {
+    leaf.lines.pop();
+    return false;
+  }
+  outline.dirty = true;
+  if (state === "whole") outline.closeFormula(leaf);
+  return true;
+}
+
+/**
+ * Read the lines of what is no formula again, as any other lines.
+ * @param {OpenBlocks} outline
+ */
+export function abandonFormula(outline) {
+  const leaf = /** @type {FormulaLeaf} */ (outline.leaf);
+  const [first] = leaf.formula.lines;
+  leaf.drop();
+  outline.leaf = leaf.before;
+  if (leaf.before) {
+    outline.grow(`\n${first}`);
+  } else {
+    outline.openText("p");
+    outline.grow(first.trimStart());
+  }
+  for (const line of leaf.lines) place(outline, line, true);
 }
 
 /**
@@ -112,10 +165,6 @@ function begin(outline, rest, depth, whole) {
   const all = depth === outline.stack.length;
   let paragraph = outline.leaf instanceof TextLeaf && outline.leaf.tag === "p" ? outline.leaf : null;
   let table = all ? outline.table : null;
-  if (paragraph && all && opensFormula(paragraph.raw)) {
-    outline.grow(`\n${rest.trimStart()}`); // whatever the line looks like, until the formula is whole
-    return;
-  }
   while (outline.stack.length <= DEEPEST || indentOf(rest) >= 4) {
     if (indentOf(rest) >= 4) {
       if (paragraph) break;
@@ -126,12 +175,17 @@ function begin(outline, rest, depth, whole) {
     }
     const quote = QUOTE.exec(rest);
     const item = quote ? null : ITEM.exec(rest);
+    const note = NOTE.exec(rest);
     if (quote) {
       outline.enter(depth);
       outline.openQuote();
       rest = rest.slice(quote[0].length);
-    } else if (openLeaf(outline, rest, depth, whole, all ? paragraph : null)) {
+    } else if (openLeaf(outline, rest, depth, whole, all ? paragraph : null, paragraph)) {
       return;
+    } else if (note) {
+      outline.enter(depth);
+      outline.openNote(note[1]);
+      rest = rest.slice(note[0].length);
     } else if (item && !(paragraph && all && !interrupts(item, rest))) {
       rest = openItem(outline, item, rest, depth);
     } else {
@@ -142,7 +196,8 @@ function begin(outline, rest, depth, whole) {
     paragraph = table = null;
   }
   if (paragraph) {
-    outline.grow(`\n${rest.trimStart()}`); // also the lazy line that forgot its marks
+    const kept = outline.stack.slice(depth).every(({ kind }) => kind === "quote");
+    outline.grow(`\n${kept ? rest : rest.trimStart()}`); // also the lazy line that forgot its marks
     return;
   }
   if (table) {
@@ -161,17 +216,23 @@ function begin(outline, rest, depth, whole) {
  * @param {number} depth
  * @param {boolean} whole
  * @param {TextLeaf | null} paragraph that the line would continue
+ * @param {TextLeaf | null} lazy that paragraph, or one that it would continue without its marks
  */
-function openLeaf(outline, rest, depth, whole, paragraph) {
+function openLeaf(outline, rest, depth, whole, paragraph, lazy) {
   const heading = HEADING.exec(rest);
   const fence = whole && FENCE.exec(rest);
+  const formula = whole ? Formula.opening(rest) : null;
+  const state = formula && (outline.budget.left -= rest.length) >= 0 ? formula.add(rest) : "none";
   if (heading) {
     outline.enter(depth);
     outline.openText(`h${heading[1].length}`);
     outline.grow(rest.slice(heading[0].length));
   } else if (fence) {
     outline.enter(depth);
-    outline.openCode(fence[1], indentOf(rest), fence[2].trim().split(/\s/)[0]);
+    outline.openCode(fence[1], indentOf(rest), fence[2]);
+  } else if (formula && state !== "none") {
+    outline.openFormula(formula, lazy, depth);
+    if (state === "whole") outline.closeFormula(/** @type {FormulaLeaf} */ (outline.leaf));
   } else if (whole && paragraph && retitle(outline, paragraph, rest)) {
     return true;
   } else if (whole && RULE.test(rest)) {
@@ -215,19 +276,26 @@ function openItem(outline, found, rest, depth) {
  * @param {string} rest
  */
 function retitle(outline, paragraph, rest) {
-  const { raw, kids } = paragraph;
+  const { kids } = paragraph;
   const under = UNDERLINE.exec(rest);
+  const aligns = alignsOf(rest);
+  if (!under && !aligns) return false;
+  paragraph.strip();
+  const { raw } = paragraph;
+  if (!raw) return false;
   if (under && !kids.length) {
     paragraph.drop();
     outline.openText(under[1][0] === "=" ? "h1" : "h2");
     outline.grow(raw);
+    if (outline.leaf instanceof TextLeaf) outline.leaf.underline = rest.trim();
     outline.closeLeaf();
     return true;
   }
-  const aligns = alignsOf(rest);
   const cut = raw.lastIndexOf("\n");
-  const titles = cellsOf(raw.slice(cut + 1));
-  if (!aligns || titles.length !== aligns.length || aligns.length > 200 || (cut < 0 && kids.length)) return false;
+  const head = raw.slice(cut + 1);
+  if (!aligns || !head.includes("|") || aligns.length > 200 || (cut < 0 && kids.length)) return false;
+  const titles = cellsOf(head, aligns.length, true);
+  if (titles.length !== aligns.length) return false;
   if (cut < 0) {
     paragraph.drop();
     outline.leaf = null;
@@ -235,6 +303,6 @@ function retitle(outline, paragraph, rest) {
     paragraph.raw = raw.slice(0, cut);
     outline.closeLeaf();
   }
-  outline.openTable(new Table(aligns, titles, outline.top()));
+  outline.openTable(new Table(aligns, titles, outline.top(), outline.known));
   return true;
 }

@@ -1,6 +1,8 @@
 // @ts-check
 /** The painted tree: what stands inside what, and how much of it the page has to bear. */
 
+import { make } from "../dom.js";
+
 const WEIGHT = 60; // a block costs the page as much as so many characters
 
 /** Something that can be taken off the page in one piece. */
@@ -52,10 +54,24 @@ export class Block {
   }
 }
 
+/**
+ * An element for text that begins on the side of its own letters; within an item, it begins where the list does.
+ * @param {Block} parent
+ * @param {string} tag
+ * @param {string} [cls]
+ */
+export function makeDirected(parent, tag, cls) {
+  const el = make(parent.el, tag, cls);
+  let at = /** @type {Block | null} */ (parent);
+  while (at && !(at instanceof Container && at.kind === "item")) at = at.parent;
+  if (!at) el.dir = "auto";
+  return el;
+}
+
 /** A block that other blocks stand in. */
 export class Container extends Block {
   /**
-   * @param {"root" | "quote" | "list" | "item"} kind
+   * @param {"root" | "quote" | "list" | "item" | "note"} kind
    * @param {HTMLElement} el
    * @param {Block | null} parent
    */
@@ -64,8 +80,10 @@ export class Container extends Block {
     this.kind = kind;
     /** List: its bullet or delimiter. */
     this.mark = "";
-    /** Item: columns its content is indented by. */
+    /** Item, note: columns its content is indented by. */
     this.offset = 0;
+    /** Note: its label, until that is written. */
+    this.label = "";
   }
 }
 

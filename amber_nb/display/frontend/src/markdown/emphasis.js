@@ -1,12 +1,16 @@
 // @ts-check
 /** Emphasis: runs of `*`, `_` and `~~` and how they pair. Pure: no DOM. */
 
-/** @typedef {import("./inline.js").Inline} Inline */
-/** @typedef {{ mark: string, n: number, opens: boolean, closes: boolean }} Run */
+import { CJK } from "./columns.js";
 
-const PUNCTUATION = /[!-/:-@[-`{-~\p{P}\p{S}]/u;
+/** @typedef {import("./inline.js").Inline} Inline */
+/** @typedef {{ mark: string, n: number, size: number, opens: boolean, closes: boolean }} Run `size`: what `n` was at first */
+
+const MARK = /^[\p{P}\p{S}]/u;
+const SPACE = /^[\t\n\f\r\p{Zs}]/u;
 
 /**
+ * CommonMark's rule for what opens and closes, amended for Chinese, Japanese and Korean, which have no spaces.
  * @param {string} s
  * @param {number} i
  * @param {number} n
@@ -14,16 +18,22 @@ const PUNCTUATION = /[!-/:-@[-`{-~\p{P}\p{S}]/u;
  * @returns {Run}
  */
 export function run(s, i, n, mark) {
-  const before = charBefore(s, i);
+  let before = charBefore(s, i);
+  if (/^[\ufe00-\ufe0e]/.test(before) && i > 1) before = charBefore(s, i - 1);
   const after = i + n < s.length ? String.fromCodePoint(/** @type {number} */ (s.codePointAt(i + n))) : " ";
-  const spaceBefore = /\s/.test(before);
-  const spaceAfter = /\s/.test(after);
-  const markBefore = PUNCTUATION.test(before);
-  const markAfter = PUNCTUATION.test(after);
-  const left = !spaceAfter && (!markAfter || spaceBefore || markBefore);
-  const right = !spaceBefore && (!markBefore || spaceAfter || markAfter);
+  const spaceBefore = SPACE.test(before);
+  const spaceAfter = SPACE.test(after);
+  const cjkBefore = CJK.test(before);
+  const cjkAfter = CJK.test(after);
+  const markBefore = MARK.test(before);
+  const markAfter = MARK.test(after);
+  const plainBefore = markBefore && !cjkBefore;
+  const plainAfter = markAfter && !cjkAfter;
+  const left = !spaceAfter && (!plainAfter || spaceBefore || plainBefore || cjkBefore);
+  const right = !spaceBefore && (!plainBefore || spaceAfter || plainAfter || cjkAfter);
   const word = mark === "_"; // snake_case is no emphasis
-  return { mark, n, opens: left && (!word || !right || markBefore), closes: right && (!word || !left || markAfter) };
+  const opens = left && (!word || !right || markBefore);
+  return { mark, n, size: n, opens, closes: right && (!word || !left || markAfter) };
 }
 
 /** @param {string} s @param {number} i */
@@ -46,7 +56,7 @@ export function pair(items, open) {
     for (let o = c - 1; o >= 0 && closer.n; o--) {
       const opener = items[o];
       if (!isRun(opener) || !opener.opens || !opener.n || opener.mark !== closer.mark) continue;
-      if ((opener.closes || closer.opens) && (opener.n + closer.n) % 3 === 0 && (opener.n % 3 || closer.n % 3)) continue;
+      if ((opener.closes || closer.opens) && (opener.size + closer.size) % 3 === 0 && (opener.size % 3 || closer.size % 3)) continue;
       const n = closer.n >= 2 && opener.n >= 2 ? 2 : 1;
       if (closer.mark === "~" && n < 2) continue;
       const kids = settle(items.splice(o + 1, c - o - 1));

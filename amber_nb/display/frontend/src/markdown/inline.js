@@ -3,60 +3,86 @@
  * Inline Markdown of one short piece of text → a small tree. Pure: no DOM.
  *
  * `open` says that the text still grows: then a `**` that has not been closed yet is taken as bold already, so that the
- * reader does not see the marks come and go. Once the text is finished the rules are CommonMark's.
+ * reader does not see the marks come and go. Once the text is finished the rules are CommonMark's, and those of
+ * ../../../markdown_inline.py.
  */
 
+import { Definitions } from "./definitions.js";
+import { flows } from "./columns.js";
 import { pair, run } from "./emphasis.js";
 import { ENTITY, entity } from "./entities.js";
-import { autolink, findLink, hostOf, misleads, safeHref } from "./links.js";
-import { closingTicks, mathEnd, runLength } from "./spans.js";
+import { Budget, formulaEnd } from "./formulas.js";
+import { autolink, linkNodes, readTarget, withAddresses } from "./links.js";
+import { closingTicks, runLength } from "./spans.js";
 
-/** @typedef {{ tag: string, kids: Inline[], href?: string }} Node of the tag `math` is a formula's source */
+/** @typedef {{ tag: string, kids: Inline[], href?: string }} Node of the tag `math` is a formula's source, of `indent` the blanks that a line begins with */
 /** @typedef {string | Node} Inline */
 /** @typedef {import("./emphasis.js").Run} Run */
+/**
+ * @typedef {object} Opener
+ * @property {number} index of its sign in what was read
+ * @property {number} from where its text begins
+ * @property {string} sign `[`, `![` or a tag
+ * @property {boolean} active a link may not stand within a link
+ */
 
-const SHOWN = 200; // characters of an address that is no link
+const NONE = new Definitions();
+const TAG = /<(?:(br)[ \t]*\/?|(\/?)(sub|sup|kbd))>/iy;
+const INDENT = /(?:[│┃║]?[ \t]+)*/y; // with the lines of a tree
+const NOTE = /\[\^([^\s[\]^]{1,40})\]/y;
 
 /**
  * @param {string} text
  * @param {boolean} [open]
- * @param {number} [depth] of brackets; beyond eight they stay text
- * @param {boolean} [inLink]
+ * @param {Definitions} [known] the links and footnotes that the text has defined
+ * @param {string} [before] what stands on the first line before the text
  * @returns {Inline[]}
  */
-export function inline(text, open = false, depth = 0, inLink = false) {
+export function inline(text, open = false, known = NONE, before = "") {
   // Marks at the growing end may still become anything: they wait for the next character.
-  const s = open ? text.replace(/[*_~`[\]!\\<&]+$/, "") : text;
+  const s = open ? text.replace(/(?:[*_~`[\]!\\&]|<\/?(?:br?|s(?:u[bp]?)?|k(?:bd?)?)?\/?)+$/i, "") : text;
   /** @type {(Inline | Run)[]} */
   const out = [];
+  /** @type {Opener[]} */
+  const openers = [];
+  const budget = new Budget(s.length);
   let plain = "";
   const flush = () => {
     if (plain) out.push(plain);
     plain = "";
   };
-  /** @param {Inline} node */
-  const push = (node) => {
+  /** @param {...(Inline | Run)} nodes */
+  const push = (...nodes) => {
     flush();
-    out.push(node);
+    out.push(...nodes);
+  };
+  /** What was read since an opener, as nodes. @param {Opener} opener */
+  const take = (opener) => {
+    flush();
+    return pair(out.splice(opener.index).slice(1), false);
   };
   /** @type {Set<number>} lengths of backtick runs known to have no partner, so that hostile text stays linear */
   const lonely = new Set();
 
   for (let i = 0; i < s.length; ) {
     const c = s[i];
-    if (c === "\\") {
-      const next = s[i + 1];
-      const close = next === "(" ? "\\)" : next === "[" ? "\\]" : "";
-      const end = close ? s.indexOf(close, i + 2) : -1;
-      if (end > 0 || (close && open)) {
-        const stop = end > 0 ? end + 2 : s.length;
-        if (end > 0) push({ tag: "math", kids: [s.slice(i, stop)] });
-        else plain += s.slice(i, stop); // as it was written, until it is whole
-        i = stop;
+    if (c === "\\" || c === "$") {
+      const end = formulaEnd(s, i, budget);
+      const next = s[i + 1] ?? "";
+      if (end > 0) {
+        push({ tag: "math", kids: [s.slice(i, end)] });
+        i = end;
+      } else if (open && /^(?:\$\$(?!\$)|\\[([])/.test(s.slice(i, i + 3)) && budget.left > 0) {
+        plain += s.slice(i); // as it was written, until it is whole
+        i = s.length;
+      } else if (c === "$") {
+        const n = runLength(s, i);
+        plain += s.slice(i, i + n);
+        i += n;
       } else if (next === "\n") {
         push({ tag: "br", kids: [] });
-        i += 2;
-      } else if (next && /[!-/:-@[-`{-~]/.test(next)) {
+        i = skipBlanks(s, i + 2);
+      } else if (/[!-/:-@[-`{-~]/.test(next)) {
         plain += next;
         i += 2;
       } else {
@@ -73,31 +99,55 @@ export function inline(text, open = false, depth = 0, inLink = false) {
       } else {
         const stop = end < 0 ? s.length : end;
         let code = s.slice(i + n, stop).replace(/\n/g, " ");
-        if (/^ .*[^ ].* $|^ [^ ] $/.test(code)) code = code.slice(1, -1);
+        if (/^ .*[^ ].* $/.test(code) || /^ [^ ] $/.test(code)) code = code.slice(1, -1);
         push({ tag: "code", kids: [code] });
         i = end < 0 ? stop : stop + n;
       }
-    } else if (c === "$") {
-      const stop = mathEnd(s, i);
-      const source = s.slice(i, stop);
-      if (/[^$]/.test(source)) push({ tag: "math", kids: [source] });
-      else plain += source;
-      i = stop;
     } else if (c === "[" || (c === "!" && s[i + 1] === "[")) {
-      const link = depth < 8 ? readLink(s, i, open, depth, inLink) : null;
-      if (link) {
-        flush();
-        out.push(...link.nodes);
-        i = link.end;
+      NOTE.lastIndex = i;
+      const note = c === "[" ? NOTE.exec(s) : null;
+      if (note && known.notes.has(note[1])) {
+        push({ tag: "sup", kids: [note[1]] });
+        i += note[0].length;
+      } else {
+        const sign = c === "!" ? "![" : "[";
+        push(sign);
+        i += sign.length;
+        openers.push({ index: out.length - 1, from: i, sign, active: true });
+      }
+    } else if (c === "]") {
+      const at = lastOf(openers, (sign) => sign[0] !== "<");
+      const opener = openers[at];
+      if (opener) openers.length = at;
+      const target = opener?.active ? readTarget(s, i, s.slice(opener.from, i), known, open) : null;
+      if (target) {
+        const isImage = opener.sign === "![";
+        push(...linkNodes(take(opener), s.slice(opener.from, i), target.raw, isImage));
+        if (!isImage) for (const outer of openers) outer.active &&= outer.sign !== "[";
+        i = target.end;
       } else {
         plain += c;
         i++;
       }
     } else if (c === "<") {
-      const found = inLink ? null : autolink(s, i);
-      if (found) push({ tag: "a", href: found.href, kids: [found.label] });
+      TAG.lastIndex = i;
+      const tag = TAG.exec(s);
+      const link = tag ? null : autolink(s, i);
+      if (tag?.[1]) {
+        push({ tag: "br", kids: [] });
+      } else if (tag && !tag[2]) {
+        push(tag[0]);
+        openers.push({ index: out.length - 1, from: i, sign: tag[0].toLowerCase(), active: true });
+      } else if (tag) {
+        const at = lastOf(openers, (sign) => sign === `<${tag[3].toLowerCase()}>`);
+        if (at >= 0) {
+          const opener = openers[at];
+          openers.length = at;
+          push({ tag: tag[3].toLowerCase(), kids: take(opener) });
+        } else plain += tag[0];
+      } else if (link) push(...link.nodes);
       else plain += c;
-      i = found ? found.end : i + 1;
+      i += tag ? tag[0].length : link ? link.end - i : 1;
     } else if (c === "&") {
       ENTITY.lastIndex = i;
       const found = ENTITY.exec(s);
@@ -106,49 +156,43 @@ export function inline(text, open = false, depth = 0, inLink = false) {
       i += found && char ? found[0].length : 1;
     } else if (c === "*" || c === "_" || c === "~") {
       const n = runLength(s, i);
-      flush();
-      out.push(c === "~" && n !== 2 ? s.slice(i, i + n) : run(s, i, n, c));
+      if (c === "~" && n !== 2) plain += s.slice(i, i + n);
+      else push(run(s, i, n, c));
       i += n;
     } else if (c === "\n") {
-      if (/ {2}$/.test(plain)) {
-        plain = plain.trimEnd();
-        push({ tag: "br", kids: [] });
-      } else {
-        plain = plain.trimEnd() + "\n";
-      }
-      i++;
+      const hard = plain.endsWith("  ");
+      plain = plain.replace(/ +$/, "");
+      const from = i + 1;
+      const flowing = !hard && flows(s, i, before);
+      INDENT.lastIndex = from;
+      i += 1 + (INDENT.exec(s)?.[0].length ?? 0);
+      if (flowing) plain += "\n";
+      else push({ tag: "br", kids: [] });
+      if (!flowing && i > from) push({ tag: "indent", kids: [s.slice(from, i).replace(/\t/g, "    ")] });
     } else {
       plain += c;
       i++;
     }
   }
   flush();
-  return pair(out, open && depth === 0);
+  if (open) {
+    // A tag whose end is to come is taken as closed, as emphasis is.
+    for (let opener; (opener = openers.pop()); ) {
+      if (opener.sign[0] === "<") out.push({ tag: opener.sign.slice(1, -1), kids: take(opener) });
+    }
+  }
+  return withAddresses(pair(out, open), open);
 }
 
-/**
- * @param {string} s
- * @param {number} at of `[` or `![`
- * @param {boolean} open
- * @param {number} depth
- * @param {boolean} inLink
- * @returns {{ nodes: Inline[], end: number } | null}
- */
-function readLink(s, at, open, depth, inLink) {
-  const found = findLink(s, at);
-  if (!found) return null;
-  const { label, raw, end } = found;
-  // The address is still being written: the label shows, the address does not yet.
-  if (raw === null) return open ? { nodes: inline(label, false, depth + 1, true), end } : null;
-  const href = safeHref(raw);
-  const where = href ? hostOf(href) : raw.slice(0, SHOWN);
-  if (s[at] === "!") {
-    // Never fetched: a link that says where it would have come from.
-    const alt = label.replace(/[*_`[\]!]/g, "").slice(0, SHOWN);
-    const words = alt ? `Image: ${alt} (${where})` : `Image: ${where}`;
-    return { nodes: [href && !inLink ? { tag: "a", href, kids: [words] } : words], end };
-  }
-  const kids = inline(label, false, depth + 1, true);
-  if (!href || inLink) return { nodes: raw && !inLink ? [...kids, ` (${where})`] : kids, end };
-  return { nodes: [{ tag: "a", href, kids }, ...(misleads(label, where) ? [` (${where})`] : [])], end };
+/** @param {Opener[]} openers @param {(sign: string) => boolean} fits @returns {number} the last that does, or -1 */
+function lastOf(openers, fits) {
+  let at = openers.length - 1;
+  while (at >= 0 && !fits(openers[at].sign)) at--;
+  return at;
+}
+
+/** @param {string} s @param {number} i */
+function skipBlanks(s, i) {
+  while (s[i] === " " || s[i] === "\t") i++;
+  return i;
 }

@@ -4,13 +4,19 @@
  * ever painted again; of a long one only the last piece.
  */
 
-import { Block, Container } from "./block_tree.js";
+import { Block, Container, makeDirected } from "./block_tree.js";
 import { make, patch } from "../dom.js";
+import { cellsOf } from "./cells.js";
+import { decode } from "./entities.js";
+import { InnerFences, languageOf } from "./fences.js";
 import { inline } from "./inline.js";
-import { TASK, cellsOf } from "./lines.js";
+import { TASK } from "./lines.js";
+import { shorten } from "./links.js";
 
 /** @typedef {import("./inline.js").Inline} Inline */
-/** @typedef {TextLeaf | CodeLeaf | RowLeaf} Leaf */
+/** @typedef {import("./definitions.js").Definitions} Definitions */
+/** @typedef {import("./formulas.js").Formula} Formula */
+/** @typedef {TextLeaf | CodeLeaf | FormulaLeaf | RowLeaf} Leaf */
 
 // As ../../../answer_html.py has them: below the notebook's own, and not in Lab's table of contents.
 const HEADINGS = /** @type {Record<string, string>} */ ({ h1: "h3", h2: "h4", h3: "h5", h4: "h6", h5: "h6", h6: "h6" });
@@ -19,10 +25,21 @@ const PIECE = 2500; // longer leaves are frozen piece by piece
 
 /** A paragraph or a heading. */
 export class TextLeaf extends Block {
-  /** @param {string} tag `p`, or `h1` to `h6` @param {Block} parent */
-  constructor(tag, parent) {
-    super(HEADINGS[tag] ? make(parent.el, HEADINGS[tag], "tocSkip") : make(parent.el, tag), parent);
+  /**
+   * @param {string} tag `p`, or `h1` to `h6`
+   * @param {Block} parent
+   * @param {Definitions} known
+   * @param {string} note the label of the footnote that it begins
+   */
+  constructor(tag, parent, known, note) {
+    super(HEADINGS[tag] ? makeDirected(parent, HEADINGS[tag], "tocSkip") : makeDirected(parent, tag), parent);
     this.tag = tag;
+    this.known = known;
+    this.note = note;
+    /** What made a heading of it, on a line of its own. */
+    this.underline = "";
+    /** What stands before the piece on its first line. */
+    this.before = "";
     /** The source of the piece that is still repainted, and what is painted of it. */
     this.raw = "";
     /** @type {Inline[]} */
@@ -53,11 +70,15 @@ export class TextLeaf extends Block {
 
   /** Paint a full piece for good. */
   freeze() {
+    if (this.strip()) return;
     const raw = this.raw;
     let cut = Math.max(raw.lastIndexOf(" ", PIECE), raw.lastIndexOf("\n", PIECE)) + 1;
     if (cut < PIECE / 2) cut = PIECE;
     if (/[\ud800-\udbff]/.test(raw[cut - 1])) cut--;
-    this.show(this.task(raw.slice(0, cut), false), false);
+    const text = raw.slice(0, cut);
+    this.show(this.task(text, false), false);
+    this.renewLater(text);
+    this.before = (text.includes("\n") ? "" : this.before) + text.slice(text.lastIndexOf("\n") + 1);
     const piece = new Block(this.into, this);
     piece.size = cut;
     piece.open = false;
@@ -69,7 +90,7 @@ export class TextLeaf extends Block {
 
   /** @param {boolean} growing */
   paint(growing) {
-    let raw = this.raw.trimEnd();
+    let raw = this.raw.replace(/[ \t\n]+$/, "");
     if (this.tag !== "p") raw = raw.replace(/(?:^|[ \t])#+[ \t]*$/, "");
     this.show(this.task(raw, growing), growing);
   }
@@ -90,17 +111,94 @@ export class TextLeaf extends Block {
 
   /** @param {string} raw @param {boolean} growing */
   show(raw, growing) {
-    const now = inline(raw, growing);
+    const now = inline(raw, growing, this.known, this.before);
+    if (this.note && !this.kids.length) now.unshift({ tag: "sup", kids: [this.note] }, " ");
     patch(this.into, this.shown, now);
     this.shown = now;
   }
 
+  /** Take the definitions of links off the beginning. @returns {boolean} whether there were some */
+  strip() {
+    if (this.tag !== "p" || this.kids.length || this.raw[0] !== "[") return false;
+    const raw = this.raw.replace(/[ \t\n]+$/, "");
+    const rest = this.known.strip(raw);
+    if (rest === raw) return false;
+    this.resize(rest.length - this.raw.length);
+    this.raw = rest;
+    return true;
+  }
+
+  /** Paint a piece again when what it names is defined. @param {string} raw */
+  renewLater(raw) {
+    if (!raw.includes("[")) return;
+    const { into, before, kids } = this;
+    let { shown } = this;
+    const first = !kids.length;
+    const note = first ? this.note : "";
+    this.known.wait(raw, () => {
+      const rest = (first && (this.tag === "p" || this.underline) ? this.known.strip(raw) : raw) || this.underline;
+      if (!rest) {
+        if (this.parent?.kids.includes(this)) this.drop();
+        return;
+      }
+      const now = inline(this.task(rest, false), false, this.known, before);
+      if (note) now.unshift({ tag: "sup", kids: [note] }, " ");
+      patch(into, shown, now);
+      shown = now;
+    });
+  }
+
   /** Paint it as it stays. */
   close() {
-    this.paint(false);
     this.open = false;
+    if (this.strip() && !this.raw) {
+      this.drop();
+      return;
+    }
+    this.paint(false);
+    this.renewLater(this.raw.replace(/[ \t\n]+$/, ""));
     this.raw = "";
     this.shown = [];
+  }
+}
+
+/** A formula on lines of its own, as it is written; what turns out to be none is taken back. */
+export class FormulaLeaf extends Block {
+  /**
+   * @param {Formula} formula
+   * @param {TextLeaf | null} before the paragraph that it interrupts
+   * @param {number} depth of the containers that it stands in
+   * @param {Block} parent
+   */
+  constructor(formula, before, depth, parent) {
+    super(make(parent.el, "p"), parent);
+    this.formula = formula;
+    this.before = before;
+    this.depth = depth;
+    /** @type {string[]} its lines behind the first, with the marks of their containers */
+    this.lines = [];
+    /** @type {Inline[]} */
+    this.shown = [];
+  }
+
+  grow() {
+    return false; // it takes whole lines
+  }
+
+  /** @param {boolean} growing */
+  paint(growing) {
+    const { source, trailing, lines } = this.formula;
+    /** @type {Inline[]} */
+    const now = growing || !source ? [lines.join("\n")] : [{ tag: "math", kids: [source] }];
+    if (!growing && trailing) now.push(trailing);
+    patch(this.into, this.shown, now);
+    this.shown = now;
+  }
+
+  close() {
+    this.open = false;
+    this.resize(this.formula.source.length);
+    this.paint(false);
   }
 }
 
@@ -109,20 +207,29 @@ export class CodeLeaf extends Block {
   /**
    * @param {string} fence what opened it; empty for indented code
    * @param {number} indent columns before the fence, which its lines are spared, too
-   * @param {string} language the word after the fence
+   * @param {string} info what stands behind the fence
    * @param {Block} parent
    */
-  constructor(fence, indent, language, parent) {
-    super(make(parent.el, "pre"), parent);
+  constructor(fence, indent, info, parent) {
+    const { language, file } = languageOf(decode(info));
+    const pre = make(parent.el, "pre");
+    super(file ? make(parent.el, "div") : pre, parent);
+    this.pre = pre;
     this.fence = fence;
     this.indent = indent;
     this.language = language;
+    this.inner = fence ? InnerFences.of(fence, info) : null;
+    if (file) {
+      const name = make(parent.el, "div", "amber-file");
+      name.textContent = shorten(file);
+      this.el.append(name, pre);
+    }
     this.whole = true; // nothing of it has gone
-    /** Blank lines that count only if more code follows; the first line needs no line break before it. */
-    this.blanks = -1;
-    this.into = make(this.el, "code");
-    this.into.append(this.el.ownerDocument.createTextNode(""));
-    this.el.append(this.into);
+    /** @type {string[] | null} blank lines that count only if more code follows; null before the first line */
+    this.blanks = null;
+    this.into = make(pre, "code");
+    this.into.append(pre.ownerDocument.createTextNode(""));
+    pre.append(this.into);
   }
 
   get tip() {
@@ -153,9 +260,14 @@ export class CodeLeaf extends Block {
    * @param {string} text
    */
   nextLine(text) {
-    const breaks = "\n".repeat(this.blanks + 1);
-    this.blanks = 0;
-    return breaks + text;
+    const lines = this.blanks ? ["", ...this.blanks, text] : [text];
+    this.blanks = [];
+    return lines.join("\n");
+  }
+
+  /** Keep a blank line until more code follows. @param {string} blank */
+  skipLine(blank) {
+    this.blanks?.push(blank);
   }
 
   paint() {} // it is painted as it grows
@@ -167,13 +279,19 @@ export class CodeLeaf extends Block {
 
 /** A table, in a box that scrolls when it is too wide: its rows are its children; its head stays when they go. */
 export class Table extends Block {
-  /** @param {string[]} aligns one word a column, may be empty @param {string[]} titles @param {Block} parent */
-  constructor(aligns, titles, parent) {
+  /**
+   * @param {string[]} aligns one word a column, may be empty
+   * @param {string[]} titles
+   * @param {Block} parent
+   * @param {Definitions} known
+   */
+  constructor(aligns, titles, parent, known) {
     const doc = parent.el.ownerDocument;
     super(make(doc, "div", "amber-wide"), parent);
     this.aligns = aligns;
+    this.known = known;
     this.into = make(doc, "tbody");
-    const table = make(doc, "table");
+    const table = makeDirected(parent, "table");
     const head = make(doc, "thead");
     const row = make(doc, "tr");
     head.append(row);
@@ -182,7 +300,7 @@ export class Table extends Block {
     this.heads = titles.map((title, i) => {
       const cell = addCell(row, "th", aligns[i]);
       if (title.length > SHORT) cell.className = "amber-long";
-      patch(cell, [], inline(title));
+      fill(cell, title, known);
       return cell;
     });
     reachable(this.el, table);
@@ -222,11 +340,11 @@ export class RowLeaf extends Block {
 
   /** @param {boolean} growing */
   paint(growing) {
-    const texts = cellsOf(this.raw.slice(0, PIECE));
+    const texts = cellsOf(this.raw.slice(0, PIECE), this.cells.length);
     this.last = Math.min(texts.length, this.cells.length) - 1;
     this.cells.forEach((cell, i) => {
       if ((texts[i] ?? "").length > SHORT) cell.el.className = "amber-long";
-      const now = inline(texts[i] ?? "", growing && i === texts.length - 1);
+      const now = inline(texts[i] ?? "", growing && i === texts.length - 1, this.table.known);
       patch(cell.el, cell.shown, now);
       cell.shown = now;
     });
@@ -234,10 +352,30 @@ export class RowLeaf extends Block {
 
   close() {
     this.paint(false);
+    const texts = this.raw.includes("[") ? cellsOf(this.raw.slice(0, PIECE), this.cells.length) : [];
+    this.cells.forEach(({ el, shown }, i) => fill(el, texts[i] ?? "", this.table.known, shown));
     this.open = false;
     this.raw = "";
     this.cells = [];
   }
+}
+
+/**
+ * Paint a cell, and again when what it names is defined.
+ * @param {HTMLElement} cell
+ * @param {string} text
+ * @param {Definitions} known
+ * @param {Inline[]} [shown]
+ */
+function fill(cell, text, known, shown = []) {
+  if (shown.length && !text) return;
+  const paint = () => {
+    const now = inline(text, false, known);
+    patch(cell, shown, now);
+    shown = now;
+  };
+  paint();
+  if (text.includes("[")) known.wait(text, paint);
 }
 
 /** @param {HTMLElement} row @param {"th" | "td"} tag @param {string} align one of four words */

@@ -7,18 +7,18 @@ export const RULE = /^ {0,3}([-_*])(?:[ \t]*\1){2,}[ \t]*$/;
 export const QUOTE = /^ {0,3}> ?/;
 export const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+|$)/;
 export const UNDERLINE = /^ {0,3}(=+|-+)[ \t]*$/;
-export const TASK = /^\[([ xX])\](?:\s+|$)/;
+export const TASK = /^\[([ xX])\](?:[ \t\n]|$)/;
+export const NOTE = /^ {0,3}\[\^([^\s[\]^]{1,40})\]:[ \t]*/;
 const FENCE_END = /^ {0,3}(`{3,}|~{3,})[ \t]*$/;
-const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 // Controls, and the bidi overrides that turn a line around: shown, not obeyed.
 const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
- * A model's text without carriage returns, and with the characters made visible that would act unseen.
+ * A model's text with line feeds as line ends, and with the characters made visible that would act unseen.
  * @param {string} text
  */
 export function plainly(text) {
-  return text.replace(/\r/g, "").replace(UNSEEN, visible);
+  return text.replace(/\r\n?/g, "\n").replace(UNSEEN, visible);
 }
 
 /** @param {string} char */
@@ -44,6 +44,18 @@ export function indentOf(line) {
 export function unindent(line, columns) {
   const { column, length } = leading(line, columns);
   return " ".repeat(Math.max(0, column - columns)) + line.slice(length);
+}
+
+/**
+ * The line with the tabs before its text as spaces: within containers their stops are those of the whole line.
+ * @param {string} line
+ */
+export function expandTabs(line) {
+  const [prefix] = /** @type {RegExpExecArray} */ (/^(?:[ \t>*+-]|\d{1,9}[.)](?=[ \t]|$)|\[\^[^\s[\]^]{1,40}\]:)*/.exec(line));
+  if (!prefix.includes("\t")) return line;
+  let out = "";
+  for (const char of prefix) out += char === "\t" ? " ".repeat(4 - (out.length % 4)) : char;
+  return out + line.slice(prefix.length);
 }
 
 /** @param {string} line @param {number} columns at which to stop */
@@ -75,26 +87,4 @@ export function closesFence(line, fence) {
  */
 export function interrupts(item, line) {
   return line.slice(item[0].length).trim() !== "" && !/^(?!1[.)])\d/.test(item[2]);
-}
-
-/**
- * The cells of a table row: split at bars that are not escaped.
- * @param {string} row
- */
-export function cellsOf(row) {
-  const inner = row.trim().replace(/^\|/, "").replace(/(^|[^\\])\|$/, "$1");
-  return inner.split(/(?<!\\)\|/).map((cell) => cell.trim().replace(/\\\|/g, "|"));
-}
-
-/**
- * How the line under a table's head aligns its columns; null for any other line.
- * @param {string} line
- * @returns {string[] | null}
- */
-export function alignsOf(line) {
-  if (!DELIMITERS.test(line) || !/[|:]/.test(line)) return null;
-  return cellsOf(line).map((cell) => {
-    if (/^:-+:$/.test(cell)) return "center";
-    return /-:$/.test(cell) ? "right" : /^:/.test(cell) ? "left" : "";
-  });
 }

@@ -1,9 +1,11 @@
 // @ts-check
 /** The blocks of a text that are open: begun, filled and closed as its lines ask for. */
 
-import { Container } from "./block_tree.js";
+import { Container, makeDirected } from "./block_tree.js";
 import { make } from "../dom.js";
-import { CodeLeaf, RowLeaf, TextLeaf } from "./leaf_blocks.js";
+import { Definitions } from "./definitions.js";
+import { Budget } from "./formulas.js";
+import { CodeLeaf, FormulaLeaf, RowLeaf, TextLeaf } from "./leaf_blocks.js";
 
 /** @typedef {import("./block_tree.js").Block} Block */
 /** @typedef {import("./leaf_blocks.js").Leaf} Leaf */
@@ -28,6 +30,8 @@ export class OpenBlocks {
     /** @type {Table | null} what another row may be added to */
     this.table = null;
     this.blank = false; // a blank line has come since the last block
+    this.known = new Definitions();
+    this.budget = new Budget(); // for formulas on lines of their own
     this.dirty = false; // the leaf has grown since it was painted
   }
 
@@ -59,7 +63,7 @@ export class OpenBlocks {
     this.blank = false;
   }
 
-  /** @param {"quote" | "list" | "item"} kind @param {HTMLElement} el */
+  /** @param {"quote" | "list" | "item" | "note"} kind @param {HTMLElement} el */
   open(kind, el) {
     const container = this.attach(new Container(kind, el, this.top()));
     this.stack.push(container);
@@ -73,7 +77,7 @@ export class OpenBlocks {
   /** @param {string} mark its bullet or delimiter @param {number} number of its first item; NaN for a bullet */
   openList(mark, number) {
     const ordered = !Number.isNaN(number);
-    const el = make(this.root.el, ordered ? "ol" : "ul", "amber-tight");
+    const el = makeDirected(this.top(), ordered ? "ol" : "ul", "amber-tight");
     if (ordered && number !== 1) el.setAttribute("start", String(number));
     this.open("list", el).mark = mark;
   }
@@ -83,14 +87,49 @@ export class OpenBlocks {
     this.open("item", make(this.root.el, "li")).offset = offset;
   }
 
-  /** @param {string} tag */
-  openText(tag) {
-    this.leaf = this.attach(new TextLeaf(tag, this.top()));
+  /** @param {string} label of a footnote */
+  openNote(label) {
+    const note = this.open("note", make(this.root.el, "div"));
+    note.offset = 4;
+    note.label = label;
+    this.known.note(label);
   }
 
-  /** @param {string} fence @param {number} indent @param {string} language */
-  openCode(fence, indent, language) {
-    this.leaf = this.attach(new CodeLeaf(fence, indent, language, this.top()));
+  /** @param {string} tag */
+  openText(tag) {
+    const top = this.top();
+    const { label } = top;
+    top.label = "";
+    this.leaf = this.attach(new TextLeaf(tag, top, this.known, label));
+  }
+
+  /** @param {string} fence @param {number} indent @param {string} info what stands behind the fence */
+  openCode(fence, indent, info) {
+    this.leaf = this.attach(new CodeLeaf(fence, indent, info, this.top()));
+  }
+
+  /**
+   * @param {import("./formulas.js").Formula} formula of which the first line is known
+   * @param {TextLeaf | null} before the paragraph that it interrupts, and that goes on if it is none
+   * @param {number} depth of the containers that it stands in
+   */
+  openFormula(formula, before, depth) {
+    if (!before) this.enter(depth);
+    let within = before ? depth : this.stack.length;
+    while (this.stack[within - 1].kind === "list") within--;
+    this.leaf = this.attach(new FormulaLeaf(formula, before, within, this.stack[within - 1]));
+    this.dirty = true;
+  }
+
+  /** The formula is whole: what it has interrupted is over. @param {FormulaLeaf} leaf */
+  closeFormula(leaf) {
+    if (leaf.before) {
+      this.leaf = leaf.before;
+      this.closeTo(leaf.depth);
+      this.closeLeaf();
+      this.leaf = leaf;
+    }
+    this.closeLeaf();
   }
 
   /** @param {Table} table */
@@ -101,9 +140,19 @@ export class OpenBlocks {
 
   /** @template {Block} B @param {B} child */
   attach(child) {
+    this.markNote(this.top());
     child.attach();
     this.blank = false;
     return child;
+  }
+
+  /** Write the mark of a footnote that does not begin with a paragraph. @param {Container} note */
+  markNote(note) {
+    if (!note.label) return;
+    const mark = make(this.root.el, "sup");
+    mark.textContent = note.label;
+    note.into.append(mark);
+    note.label = "";
   }
 
   /** @param {string} text */
@@ -143,6 +192,9 @@ export class OpenBlocks {
   closeTo(depth) {
     if (depth >= this.stack.length) return;
     this.closeLeaf();
-    for (const container of this.stack.splice(depth)) container.open = false;
+    for (const container of this.stack.splice(depth)) {
+      this.markNote(container);
+      container.open = false;
+    }
   }
 }

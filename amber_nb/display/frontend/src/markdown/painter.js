@@ -9,14 +9,15 @@
 
 import { prune } from "./block_tree.js";
 import { make } from "../dom.js";
-import { RowLeaf } from "./leaf_blocks.js";
+import { FormulaLeaf, RowLeaf } from "./leaf_blocks.js";
 import { plainly } from "./lines.js";
 import { OpenBlocks } from "./open_blocks.js";
-import { place, telling } from "./block_parser.js";
+import { abandonFormula, place, telling } from "./block_parser.js";
 
 /** @typedef {import("./leaf_blocks.js").Leaf} Leaf */
 /** @typedef {import("./leaf_blocks.js").Table} Table */
 
+const LINE = 20_000;
 const HOLD = 1000; // a line that says nothing by then is text
 
 export class Painter {
@@ -30,7 +31,9 @@ export class Painter {
     this.limit = limit;
     this.onHidden = onHidden;
     this.outline = new OpenBlocks(root, leafLimit, onHidden, onClosed);
+    this.half = ""; // of a line end
     this.held = "";
+    this.line = ""; // all of it, as far as anybody would read it for what it defines
     this.flowing = false; // the line has its place
     /** @type {HTMLElement | null} */
     this.ghost = null;
@@ -43,10 +46,15 @@ export class Painter {
     if (!text) return;
     this.ghost?.remove();
     this.ghost = null;
-    const s = plainly(text);
+    const raw = this.half + text;
+    this.half = raw.endsWith("\r") ? "\r" : ""; // its other half may be to come
+    const s = plainly(raw.slice(0, raw.length - this.half.length));
     for (let i = 0; i < s.length; ) {
       const nl = s.indexOf("\n", i);
       const piece = s.slice(i, nl < 0 ? s.length : nl);
+      if (this.line.length < LINE) this.line += piece;
+      this.outline.budget.left += 4 * piece.length;
+      if (nl >= 0) this.readLine();
       if (this.flowing) {
         this.outline.grow(piece);
       } else {
@@ -57,6 +65,12 @@ export class Painter {
       this.flowing = false;
       i = nl + 1;
     }
+  }
+
+  /** Learn what a whole line names. */
+  readLine() {
+    this.outline.known.read(this.line);
+    this.line = "";
   }
 
   /**
@@ -96,8 +110,10 @@ export class Painter {
 
   /** The text is complete: nothing stays held back, nothing stays open. */
   end() {
+    this.readLine();
     if (!this.flowing && this.held) this.release(true);
     this.flowing = false;
+    while (this.outline.leaf instanceof FormulaLeaf) abandonFormula(this.outline);
     this.outline.closeLeaf();
     this.ghost?.remove();
     this.ghost = null;

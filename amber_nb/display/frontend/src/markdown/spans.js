@@ -1,7 +1,5 @@
 // @ts-check
-/** Where the spans end whose text is no Markdown: code and maths. Pure: no DOM. */
-
-const LONGEST = 2500; // characters: a longer formula is frozen in pieces, like any text
+/** Code within a line. Pure: no DOM. */
 
 /** @param {string} s @param {number} i */
 export function runLength(s, i) {
@@ -18,30 +16,4 @@ export function closingTicks(s, from, n) {
     i = s.indexOf("`", i + length);
   }
   return -1;
-}
-
-/**
- * Where the math that begins at a dollar ends; just behind the dollar when it begins none (Pandoc's rule).
- * @param {string} s
- * @param {number} i
- */
-export function mathEnd(s, i) {
-  if (s[i + 1] === "$") {
-    const end = s.indexOf("$$", i + 2);
-    return end < 0 ? i + 2 : end + 2;
-  }
-  if (!s[i + 1] || /\s/.test(s[i + 1])) return i + 1;
-  for (let end = s.indexOf("$", i + 1); end >= 0; end = s.indexOf("$", end + 1)) {
-    if (s[end - 1] !== "\\") return /\s/.test(s[end - 1]) || /\d/.test(s[end + 1] ?? "") ? i + 1 : end + 1;
-  }
-  return i + 1;
-}
-
-/**
- * Whether a paragraph begins with a formula on lines of its own that is not whole yet.
- * @param {string} s
- */
-export function opensFormula(s) {
-  const close = s.startsWith("$$") ? "$$" : s.startsWith("\\[") ? "\\]" : "";
-  return !!close && s.length < LONGEST && s.indexOf(close, 2) < 0;
 }
