@@ -4,6 +4,7 @@ frontend/src/markdown/inline.js reads it alike.
 """
 
 import re
+from collections.abc import Iterator
 from html.entities import name2codepoint
 from unicodedata import category
 
@@ -34,6 +35,8 @@ _LIST_SIGN = re.compile(
     r"|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)](?=\s))"
 )
 _INDENT = re.compile(r"(?:[│┃║]?[ \t]+)*")  # with the lines of a tree
+# How JSON begins: what stands in it is no emphasis, no escape and no formula.
+_DATA = re.compile(r"\{[ \t]*(?:\n|[\"}{\[])|\[[ \t]*(?:\n|\{)")
 _TAG = re.compile(r"<(?:br[ \t]*/?|(sub|sup|kbd))>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#(?:x([0-9a-f]{1,6})|([0-9]{1,7}))|([a-z][a-z0-9]{1,7}));", re.IGNORECASE)
 _NAMED = {name: chr(code) for name, code in name2codepoint.items()} | {"apos": "'"}
@@ -85,6 +88,8 @@ class InlineParser(ParserInline):
 
     def parse_inline(self, src: str, md: MarkdownIt, env: EnvType) -> list[Token]:
         """Parse the text of one leaf."""
+        if _DATA.match(src) and len(src) <= _LONGEST_PARAGRAPH:
+            return list(_data_tokens(src))
         brackets = src.count("[")
         env["brackets"] += brackets
         if len(src) > _LONGEST_PARAGRAPH or (brackets and env["brackets"] > _MOST_BRACKETS):
@@ -94,6 +99,15 @@ class InlineParser(ParserInline):
         for rule in self.ruler2.getRules(""):
             rule(state)
         return state.tokens
+
+
+def _data_tokens(src: str) -> Iterator[Token]:
+    """Yield the lines of a text as they are written."""
+    for number, line in enumerate(src.split("\n")):
+        text = line[_INDENT.match(line).end() :] if number else line  # type: ignore[union-attr]
+        if number:
+            yield Token("hardbreak", "br", 0, content=line[: len(line) - len(text)].replace("\t", "    "))
+        yield Token("text", "", 0, content=text.rstrip(" \t"))
 
 
 def use_inline_rules(md: MarkdownIt) -> InlineParser:

@@ -27,6 +27,8 @@ import { closingTicks, runLength } from "./spans.js";
  */
 
 const NONE = new Definitions();
+// How JSON begins: what stands in it is no emphasis, no escape and no formula.
+const DATA = /^(?:\{[ \t]*(?:\n|["}{[])|\[[ \t]*(?:\n|\{))/;
 const TAG = /<(?:(br)[ \t]*\/?|(\/?)(sub|sup|kbd))>/iy;
 const INDENT = /(?:[│┃║]?[ \t]+)*/y; // with the lines of a tree
 const NOTE = /\[\^([^\s[\]^]{1,40})\]/y;
@@ -36,9 +38,11 @@ const NOTE = /\[\^([^\s[\]^]{1,40})\]/y;
  * @param {boolean} [open]
  * @param {Definitions} [known] the links and footnotes that the text has defined
  * @param {string} [before] what stands on the first line before the text
+ * @param {boolean} [data] whether it is JSON, and stays as it is written
  * @returns {Inline[]}
  */
-export function inline(text, open = false, known = NONE, before = "") {
+export function inline(text, open = false, known = NONE, before = "", data = isData(text)) {
+  if (data) return withAddresses(lines(text), open);
   // Marks at the growing end may still become anything: they wait for the next character.
   const s = open ? text.replace(/(?:[*_~`[\]!\\&]|<\/?(?:br?|s(?:u[bp]?)?|k(?:bd?)?)?\/?)+$/i, "") : text;
   /** @type {(Inline | Run)[]} */
@@ -182,6 +186,25 @@ export function inline(text, open = false, known = NONE, before = "") {
     }
   }
   return withAddresses(pair(out, open), open);
+}
+
+/** Whether a text begins as JSON does. @param {string} text */
+export function isData(text) {
+  return DATA.test(text);
+}
+
+/** @param {string} text @returns {Inline[]} its lines as they are written */
+function lines(text) {
+  return text.split("\n").flatMap((line, number) => {
+    INDENT.lastIndex = 0;
+    const indent = number ? (INDENT.exec(line)?.[0] ?? "") : "";
+    const rest = line.slice(indent.length).replace(/[ \t]+$/, "");
+    return [
+      ...(number ? [{ tag: "br", kids: [] }] : []),
+      ...(indent ? [{ tag: "indent", kids: [indent.replace(/\t/g, "    ")] }] : []),
+      ...(rest ? [rest] : []),
+    ];
+  });
 }
 
 /** @param {Opener[]} openers @param {(sign: string) => boolean} fits @returns {number} the last that does, or -1 */

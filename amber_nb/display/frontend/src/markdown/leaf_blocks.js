@@ -9,7 +9,7 @@ import { make, patch } from "../dom.js";
 import { cellsOf } from "./cells.js";
 import { decode } from "./entities.js";
 import { InnerFences, languageOf } from "./fences.js";
-import { inline } from "./inline.js";
+import { inline, isData } from "./inline.js";
 import { TASK } from "./lines.js";
 import { shorten } from "./links.js";
 
@@ -38,6 +38,8 @@ export class TextLeaf extends Block {
     this.note = note;
     /** What made a heading of it, on a line of its own. */
     this.underline = "";
+    /** Whether it is JSON. */
+    this.data = false;
     /** What stands before the piece on its first line. */
     this.before = "";
     /** The source of the piece that is still repainted, and what is painted of it. */
@@ -111,7 +113,8 @@ export class TextLeaf extends Block {
 
   /** @param {string} raw @param {boolean} growing */
   show(raw, growing) {
-    const now = inline(raw, growing, this.known, this.before);
+    if (!this.kids.length) this.data = isData(raw);
+    const now = inline(raw, growing, this.known, this.before, this.data);
     if (this.note && !this.kids.length) now.unshift({ tag: "sup", kids: [this.note] }, " ");
     patch(this.into, this.shown, now);
     this.shown = now;
@@ -130,7 +133,7 @@ export class TextLeaf extends Block {
 
   /** Paint a piece again when what it names is defined. @param {string} raw */
   renewLater(raw) {
-    if (!raw.includes("[")) return;
+    if (!raw.includes("[") || this.data) return;
     const { into, before, kids } = this;
     let { shown } = this;
     const first = !kids.length;
