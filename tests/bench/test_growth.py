@@ -30,6 +30,7 @@ from amber_nb.display.highlight import code_html
 from amber_nb.display.layer import LiveAnswer, LiveLayer
 from amber_nb.testing.drift import ReplySummary, Row, compare, judge, parse_comparator
 from amber_nb.testing.report import diff_texts, render_html
+from amber_nb.testing.similarity import split_words
 from amber_nb.tools import to_tool_content
 from amber_nb.tools.structured import JsonSchema
 from amber_nb.types import ToolContent, ToolRun
@@ -214,6 +215,31 @@ def similar(n):
     return partial(judge, ReplySummary(text=words(n, 1)), [ReplySummary(text=words(n, 2))], parse_comparator("similar"))
 
 
+MARKS = [
+    "*a ",
+    '"a ',
+    "'a ",
+    "_a ",
+    "$a ",
+    "([{",
+    "|",
+    "| |\n",
+    "-",
+    "[1,",
+    "```\n",
+    "<sup>",
+    " ",
+    "> ",
+    "1 - ",
+    "{\n",
+    "$5",
+]
+
+
+def marks(text, n):
+    return partial(split_words, text * n + "x")
+
+
 def calls(n):
     one, other = (
         ReplySummary(text="", tool_calls=tuple(("f", json.dumps({"n": i})) for i in order) + more)
@@ -265,6 +291,7 @@ GROWTH = [  # what, how much of it is done, and the n of the smaller one
     ("unique items of a schema", unique_items, 1_000),
     ("text for a pattern of a schema", pattern, 50_000),
     ("similar: words", similar, 500),
+    *[(f"words of {text!r}", partial(marks, text), 2_500) for text in MARKS],
     ("tools: calls", calls, 1_000),
     ("side by side: words", partial(beside, partial(words, seed=1), partial(words, seed=2)), 3_000),
     (
