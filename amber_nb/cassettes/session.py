@@ -33,8 +33,8 @@ from .match import (
     continuation,
     difference,
     fingerprint,
-    similarity,
 )
+from .nearest import find_nearest
 from .schemas import same_but_for_forms
 
 __all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
@@ -254,7 +254,7 @@ class CassetteSession:
                 f"This request is recorded {times} in {cassette.name} (line {same[0].line}), and it is asked once "
                 f"more than that. {again}"
             )
-        nearest = max(recorded, key=lambda old: similarity(old.request, key))
+        nearest = recorded[find_nearest([old.request for old in recorded], key)]
         return (
             f"This request is not recorded in {cassette.name}. The nearest recording (line {nearest.line}) differs:\n\n"
             f"{difference(nearest.request, key)}\n\n{again}"

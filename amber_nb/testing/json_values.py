@@ -1,7 +1,7 @@
 """JSON in replies and tool calls: read, written and compared as values.
 
-The order of keys, the spelling of numbers and a code fence do not matter. A reply may say a sentence before its JSON and
-one behind it.
+The order of keys, the spelling of numbers and a code fence do not matter. A reply may say a sentence before its JSON,
+and one behind it.
 """
 
 from __future__ import annotations

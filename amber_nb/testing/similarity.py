@@ -2,7 +2,7 @@
 
 What only looks different does not count: curly quotes, the kind of a dash or a space, bullets, headings and bold marks,
 the case of letters, full stops and commas. What turns a meaning is a word of its own: a number with its sign and
-exponent, an operator, a currency, a percent sign, a question mark, a tick or any other symbol, an empty cell of a table.
+exponent, an operator, a currency, a percent sign, a question mark, a tick or any other symbol, a table's empty cell.
 """
 
 from __future__ import annotations
@@ -209,9 +209,8 @@ def _find_brackets(text: str) -> set[int]:
             closers.append(_CLOSERS[sign])
         elif sign in "([{":
             closers.append("")  # of prose
-        elif sign in ")]}[" and closers and (not closers[-1] or sign in closers[-1]):
-            if closers.pop():
-                counted.add(at)
+        elif sign in ")]}[" and closers and (not closers[-1] or sign in closers[-1]) and closers.pop():
+            counted.add(at)
     return counted
 
 

@@ -23,6 +23,7 @@ from kernels import execute, kernel_with
 from amber_nb import Amber
 from amber_nb.cassettes.file import Interaction, dumps
 from amber_nb.cassettes.match import difference, fingerprint
+from amber_nb.cassettes.nearest import find_nearest
 from amber_nb.cassettes.session import Recording
 from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.comm import DeltaStream
@@ -150,6 +151,15 @@ def missed(n):
         for end in (" old", " new")
     )
     return partial(difference, old, new)
+
+
+def nearest(n):
+    """The nearest of n recordings, where all are much alike."""
+    keys = [
+        fingerprint("POST", "/x", json.dumps({"messages": [{"role": "user", "content": f"{i} of 3 " * 60}]}).encode())
+        for i in range(n)
+    ]
+    return partial(find_nearest, keys, keys[-1])
 
 
 def recorded(n):
@@ -283,6 +293,7 @@ GROWTH = [  # what, how much of it is done, and the n of the smaller one
     ("code", code, 1_000),
     *[(f"stream: {name}", work, 25_000) for name, work in zip(NAMES, STREAMS, strict=True)],
     ("a request that was not recorded", missed, 2_000),
+    ("the nearest recording", nearest, 1_000),
     ("an exchange that is recorded", recorded, 5_000),
     ("chunks fed to a view", chunks_fed, 25_000),
     ("chunks sent by a feed", chunks_sent, 10_000),
