@@ -20,7 +20,7 @@ FLOORS = [
     {"wire", "display"},
     {"login"},
     {"config"},
-    {"base_url", "prices", "telemetry"},
+    {"base_url", "paths", "prices", "telemetry"},
     {"errors"},
     {"types", "error_body"},
     {"redact", "simulator"},

@@ -18,9 +18,7 @@ from .match import RequestKey
 __all__ = ["find_nearest"]
 
 # What makes a recording the nearest, the weightiest first.
-Likeness: TypeAlias = tuple[
-    bool, float, float
-]  # same path; likeness of the messages; share of parameters that are equal
+Likeness: TypeAlias = tuple[bool, float, float]  # same path; likeness of the messages; share of equal parameters
 
 _LOOKED_AT = 24  # recordings that are compared word by word
 _MAX_CHARS = 200_000  # of a request's messages that are compared: their beginning and their end
@@ -113,7 +111,7 @@ def _ratio(old: Sequence[str], new: Sequence[str]) -> float:
     old, new = old[start:], new[start:]
     end = _common_prefix(old[::-1], new[::-1])
     old, new = old[: len(old) - end], new[: len(new) - end]
-    equal = start + end
+    equal: int = start + end
     for at in (0, _MAX_WORDS):
         matcher = difflib.SequenceMatcher(None, old[at : at + _MAX_WORDS], new[at : at + _MAX_WORDS])
         equal += sum(block.size for block in matcher.get_matching_blocks())
@@ -127,6 +125,6 @@ def _common_prefix(one: Sequence[str], other: Sequence[str]) -> int:
 
 def _equal_parameters(old: Any, new: Any) -> float:
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        return float(old == new)
+        return float(bool(old == new))
     names = (old.keys() | new.keys()) - {"messages"}
-    return sum(name in old and name in new and old[name] == new[name] for name in names) / (len(names) or 1)
+    return float(sum(name in old and name in new and old[name] == new[name] for name in names)) / (len(names) or 1)

@@ -32,33 +32,75 @@ def look(text, data):
 
 TALK = ("Name three rivers.", ("assistant", "Rhine, Elbe, Oder."))
 ASKED = [  # what is asked, which recording is the nearest, and the others
-    ("one line", key("Summarise the report in 5 sentences."), key("Summarise the report in 3 sentences."),
-     [key("List three rivers."), key("Translate 'good morning' into French.")]),
+    (
+        "one line",
+        key("Summarise the report in 5 sentences."),
+        key("Summarise the report in 3 sentences."),
+        [key("List three rivers."), key("Translate 'good morning' into French.")],
+    ),
     ("a word misspelt", key("colour"), key("color"), [key("red"), key("summer")]),
     ("one letter", key("Grüße aus Köln"), key("Gruesse aus Köln"), [key("Grüße an alle"), key("aus")]),
     ("signs alone", key("2 * 3 = ?"), key("2 + 3 = ?"), [key("What is the capital of France?"), key("7 - 1")]),
-    ("without spaces", key("今日は良い天気ですね"), key("今日は悪い天気ですね"), [key("明日の予定は何ですか"), key("天気")]),
-    ("a long beginning", key(f"{LONG}\nWho wrote it?"), key(f"{LONG}\nWho wrote this?"),
-     [key(f"{LONG}\nHow long is it?"), key(f"{LONG}\nSummarise."), key("Who wrote it?")]),
+    (
+        "without spaces",
+        key("今日は良い天気ですね"),
+        key("今日は悪い天気ですね"),
+        [key("明日の予定は何ですか"), key("天気")],
+    ),
+    (
+        "a long beginning",
+        key(f"{LONG}\nWho wrote it?"),
+        key(f"{LONG}\nWho wrote this?"),
+        [key(f"{LONG}\nHow long is it?"), key(f"{LONG}\nSummarise."), key("Who wrote it?")],
+    ),
     ("a long end", key(f"Who wrote it?\n{LONG}"), key(f"Who wrote this?\n{LONG}"), [key(f"How long?\n{LONG}")]),
     ("one of many lines", key(LONG.replace("raph 250", "raph X")), key(LONG), [key(LONG[:9_000]), key(LONG[9_000:])]),
-    ("the system prompt", key(("developer", SYSTEM + " Be kind."), "Why?"), key(("developer", SYSTEM), "Why?"),
-     [key(("developer", "Be brief."), "How?"), key(("developer", SYSTEM), "What is the capital of France?")]),
-    ("the last of several messages", key(*TALK, "And three lakes?"), key(*TALK, "And three hills?"),
-     [key(*TALK, "Translate them into French."), key("Name three rivers."), key("Name three lakes.")]),
-    ("an earlier message", key("Name four rivers.", TALK[1], "And lakes?"), key(*TALK, "And lakes?"),
-     [key("Name three rivers."), key(*TALK, "Which one is the longest of them all?")]),
+    (
+        "the system prompt",
+        key(("developer", SYSTEM + " Be kind."), "Why?"),
+        key(("developer", SYSTEM), "Why?"),
+        [key(("developer", "Be brief."), "How?"), key(("developer", SYSTEM), "What is the capital of France?")],
+    ),
+    (
+        "the last of several messages",
+        key(*TALK, "And three lakes?"),
+        key(*TALK, "And three hills?"),
+        [key(*TALK, "Translate them into French."), key("Name three rivers."), key("Name three lakes.")],
+    ),
+    (
+        "an earlier message",
+        key("Name four rivers.", TALK[1], "And lakes?"),
+        key(*TALK, "And lakes?"),
+        [key("Name three rivers."), key(*TALK, "Which one is the longest of them all?")],
+    ),
     ("the model", key("Hello!", model="b"), key("Hello!", model="a"), [key("Hello there!", model="b")]),
-    ("the temperature", key("Hello!", temperature=1), key("Hello!", temperature=0),
-     [key("Hello!", temperature=0, model="x", seed=3), key("Good night!", temperature=1)]),
-    ("one parameter of several", key("Hello!", model="a", temperature=1, seed=3),
-     key("Hello!", model="a", temperature=0, seed=3), [key("Hello!", model="b", temperature=0, seed=4), key("Hello!")]),
-    ("another image", look("What is it?", b"new"), look("What is it?", b"old"), [look("Describe the colours.", b"old")]),
+    (
+        "the temperature",
+        key("Hello!", temperature=1),
+        key("Hello!", temperature=0),
+        [key("Hello!", temperature=0, model="x", seed=3), key("Good night!", temperature=1)],
+    ),
+    (
+        "one parameter of several",
+        key("Hello!", model="a", temperature=1, seed=3),
+        key("Hello!", model="a", temperature=0, seed=3),
+        [key("Hello!", model="b", temperature=0, seed=4), key("Hello!")],
+    ),
+    (
+        "another image",
+        look("What is it?", b"new"),
+        look("What is it?", b"old"),
+        [look("Describe the colours.", b"old")],
+    ),
     ("the same image", look("What is this?", b"cat"), look("What is that?", b"cat"), [look("What is that?", b"dog")]),
     ("another path", key("Hello!", path="/embeddings"), key("Bye!", path="/embeddings"), [key("Hello!")]),
-    ("no messages", fingerprint("POST", "/x", b'{"input": "good day"}'), fingerprint("POST", "/x", b'{"input": "good"}'),
-     [fingerprint("POST", "/x", b'{"input": "evening"}'), fingerprint("POST", "/x", b"")]),
-]  # fmt: skip
+    (
+        "no messages",
+        fingerprint("POST", "/x", b'{"input": "good day"}'),
+        fingerprint("POST", "/x", b'{"input": "good"}'),
+        [fingerprint("POST", "/x", b'{"input": "evening"}'), fingerprint("POST", "/x", b"")],
+    ),
+]
 
 
 @pytest.mark.parametrize(("now", "nearest", "others"), [pytest.param(*case, id=name) for name, *case in ASKED])
