@@ -10,6 +10,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import zmq
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
@@ -70,6 +71,18 @@ class NotebookExecution(NotebookClient):
             if output.output_type == "execute_result":
                 output.execution_count = cell.execution_count
         return done
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        """Process a message, and look at the socket after it.
+
+        What an `Output` catches is sent back to the kernel, past the socket that waits for the kernel's reply: the
+        socket would miss that the reply is there, and wait for ever.
+        """
+        try:
+            return super().process_message(msg, cell, cell_index)
+        finally:
+            if self.comm_objects and self.kc is not None:
+                self.kc.shell_channel.socket.get(zmq.EVENTS)
 
     def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> Any:
         """Put an output where a front end has it."""

@@ -21,19 +21,22 @@ STATE = "application/vnd.jupyter.widget-state+json"
 _MODEL = "IPY_MODEL_"
 
 # A client, an answer of older releases, and a tool run, wherever their text stands: in a list, a dict, a printed line.
-_CLIENT = re.compile(r"\bAmber\(mode='\w+', base_url='[^']*'")
+# Of a client, pandas may show the beginning only.
+_CLIENT = re.compile(r"\bAmber\(mode='\w+'(?:, base_url='[^']*'|[^'<\n]*(?:'[^'<\n]{0,40})?\.\.\.)?")
 _ANSWER = re.compile(r"(\bfinish_reason=(?:'[^'\n]*'|None)), mode='\w+'\)")
 _DURATION = re.compile(r"\b(duration_s|total_s|first_token_s|latency_s)(=|': |\": )(?:\d[\d.e+-]*|None)")
+# Of a tool run; a replay runs no tool, and knows only what the model was told (`sent`).
+_RESULT = re.compile(r"(\bToolRun\(name=.*?, result=).*?(, sent=')", re.DOTALL)
 # As tqdm writes it: [00:03<00:12, 1.20it/s] and 3it [00:00, 8.1it/s]
 _PROGRESS = re.compile(r"\[(?:\d+:)+\d\d(?:<(?:(?:\d+:)+\d\d|\?))?, +(?:[\d.]+[kMG]?|\?) ?[^\s\],]*/[^\s\],]+")
 _CAUGHT = re.compile(r"\boutputs=\(.*", re.DOTALL)  # of the text of a widget, which may have caught them by now or not
 # Columns of the usage log and of the tool runs that tell times, and such that tell them only in company.
 _TIMES = ("latency_s", "first_token_s", "duration_s")
-_COMPANY = ("mode", "time")
-_LOG = frozenset(("model", "tokens", "prompt_tokens", "completion_tokens", "cached_tokens", *_TIMES))
+_COMPANY = ("mode", "time", "result")
+_LOG = frozenset(("model", "tokens", "prompt_tokens", "completion_tokens", "cached_tokens", "sent", *_TIMES))
 _ROW = re.compile(r"<tr\b.*?</tr>", re.DOTALL)
 _CELL = re.compile(r"(<t[hd]\b[^>]*>)(.*?)(</t[hd]>)", re.DOTALL)
-_HEADER = re.compile(rf"^.*\b(?:{'|'.join(_TIMES)})\b.*$", re.MULTILINE)
+_HEADER = re.compile(rf"^.*\b(?:time +mode|{'|'.join(_TIMES)})\b.*$", re.MULTILINE)
 _FIGURE = re.compile(
     r"\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d[\d.+:]*)?|\b\d+\.\d+(?:e-?\d+)?\b|<NA>|\b(?:record|replay|live|cache)\b"
 )
@@ -49,9 +52,12 @@ def mask_output(output: Mapping[str, Any], *, html: bool) -> Any:
     data = dict(data)
     if is_answer(data) and not html:
         del data["text/html"]
-    elif masked := _mask_table(_join(data.get("text/html", ""))):
-        data["text/html"] = masked
-        data.pop("text/plain", None)  # the same in columns whose width follows from the figures
+    elif "text/html" in data:
+        html_text = _CLIENT.sub("Amber(", _ANSWER.sub(r"\1)", _join(data["text/html"])))
+        masked = _mask_table(html_text)
+        data["text/html"] = masked or html_text
+        if masked:
+            del data["text/plain"]  # the same in columns whose width follows from the figures
     if "text/plain" in data:
         text = _mask_text(_join(data["text/plain"]))
         data["text/plain"] = _CAUGHT.sub("outputs=…", text) if VIEW in data else text
@@ -64,7 +70,7 @@ def _join(text: Any) -> str:
 
 def _mask_text(text: str) -> str:
     text = _CLIENT.sub("Amber(", _ANSWER.sub(r"\1)", text))
-    text = _PROGRESS.sub("[…", _DURATION.sub(r"\1\2…", text))
+    text = _PROGRESS.sub("[…", _DURATION.sub(r"\1\2…", _RESULT.sub(r"\1…\2", text)))
     if header := _HEADER.search(text):  # a table of pandas: what stands before it is something else
         table = _FIGURE.sub("…", text[header.start() :])
         text = text[: header.start()] + re.sub(r"[ \t]+", " ", table)
@@ -73,17 +79,23 @@ def _mask_text(text: str) -> str:
 
 def _mask_table(html: str) -> str:
     """Return a table of pandas without its times; nothing where it has none."""
-    rows = list(_ROW.finditer(html)) if "<table" in html else []
-    names = [cell[2].strip() for cell in _CELL.finditer(rows[0][0])] if rows else []
-    hidden = {at for at, name in enumerate(names) if name in _TIMES or (name in _COMPANY and _LOG.intersection(names))}
-    if not hidden:
+    rows = [list(_CELL.finditer(row[0])) for row in _ROW.finditer(html)] if "<table" in html else []
+    across = [cell[2].strip() for cell in rows[0]] if rows else []
+    down = [row[0][2].strip() if row else "" for row in rows]
+    columns, lines = ({at for at, name in enumerate(names) if _tells_time(name, names)} for names in (across, down))
+    if not columns | lines:
         return ""
+    return "\n".join(
+        "".join(
+            f"{cell[1]}{'…' if (at in columns and number) or (at and number in lines) else cell[2]}{cell[3]}"
+            for at, cell in enumerate(row)
+        )
+        for number, row in enumerate(rows)
+    )
 
-    def mask(row: re.Match[str]) -> str:
-        cells = enumerate(_CELL.finditer(row[0]))
-        return "".join(f"{cell[1]}{'…' if at in hidden else cell[2]}{cell[3]}" for at, cell in cells)
 
-    return "\n".join([rows[0][0], *map(mask, rows[1:])])
+def _tells_time(name: str, names: list[str]) -> bool:
+    return name in _TIMES or (name in _COMPANY and not _LOG.isdisjoint(names))
 
 
 def show_widgets(outputs: Iterable[Mapping[str, Any]], states: Mapping[str, Any]) -> list[Any] | None:
