@@ -168,7 +168,7 @@ class NotebookUnderTest:
     def __init__(self, item: pytest.Item, session: PytestSession) -> None:
         self.path = item.path
         self.refusal: str | None = None
-        self._session = session
+        self._session, self._item = session, item
         self.collector: Any = item.parent
         self.environment = pytest.MonkeyPatch()
         self._ran: list[int] = []
@@ -281,7 +281,8 @@ class NotebookUnderTest:
 
     def _with_outputs(self, before: bytes) -> bytes:
         self._outputs.set_widgets_metadata()
-        outputs = [(number, self._outputs.nb.cells[number].outputs) for number in sorted(self._ran)]
+        cells = self._outputs.nb.cells
+        outputs = [(number, coalesce(self._item, cells[number].outputs)) for number in sorted(self._ran)]
         return insert_outputs(self.path, outputs, before, self._outputs.nb.metadata.get("widgets"))
 
     def _repeat(self, run: CassetteRun) -> list[list[CellExchange]]:

@@ -190,7 +190,7 @@ def test_what_is_compared_is_still_compared(recorded, tmp_path):
     for path in folder.glob("*.ipynb"):
         if path.stem not in ("reprs", "clear_output", "handles", "logs", "widgets"):
             path.unlink()
-    spoil(folder, "reprs", "finish_reason='stop'), Answer(", "finish_reason='length'), Answer(")
+    spoil(folder, "reprs", "finish_reason='stop'),\\n", "finish_reason='length'),\\n")
     spoil(folder, "clear_output", "stays\\n", "stayed\\n")
     spoil(folder, "handles", "\"'second'\"", "\"'third'\"")
     book = nbformat.read(folder / "logs.ipynb", 4)

@@ -89,7 +89,7 @@ REACH = {  # how a notebook reaches amber_nb without naming it
     "run": "%run script.py\nsay('a')",
     "exec": "exec(open('script.py').read())\nsay('a')",
     "child": "!{__import__('sys').executable} -c \"from team_llm import say; say('a')\"",
-    "process": "import multiprocessing, team_llm\nwith multiprocessing.Pool(1) as pool:\n    pool.map(team_llm.say, 'a')",
+    "process": "import multiprocessing, team_llm\nwith multiprocessing.Pool(1) as p:\n    p.map(team_llm.say, 'a')",
     "importlib": "import importlib\nimportlib.import_module('team' + '_llm').say('a')",
 }
 
