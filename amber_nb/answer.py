@@ -259,7 +259,8 @@ class Answer(Generic[T]):
     def __repr__(self) -> str:
         text = self._plain_text()
         start = text if len(text) <= 60 else text[:59] + "…"
-        return f"Answer({start!r}, finish_reason={self.finish_reason!r}, mode={self._mode!r})"
+        # Without the mode: a notebook that ends in a list of answers passes its own replay.
+        return f"Answer({start!r}, finish_reason={self.finish_reason!r})"
 
     def __hash__(self) -> int:
         return hash((self.text, self.finish_reason, self._mode))

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
@@ -85,15 +85,25 @@ def _parser() -> argparse.ArgumentParser:
         "record", help="run notebooks whole against your gateway; keep outputs and cassette, or neither if a cell fails"
     )
     record.add_argument("notebook", nargs="+", type=Path)
-    record.set_defaults(run=lambda options: _each(options.notebook, testing.record))
+    _add_kernel_options(record)
+    record.set_defaults(run=lambda options: _each(options, options.notebook, testing.record))
 
     bless = commands.add_parser("bless", help="record again what has drifted: what comes now is right from now on")
     bless.add_argument("notebook", nargs="+", type=Path, help="or the .json of a drift report, for all it found")
+    _add_kernel_options(bless)
     bless.set_defaults(run=_bless)
 
     login = commands.add_parser("login", help="store domain and key in the system's keyring")
     login.set_defaults(run=_login)
     return parser
+
+
+def _add_kernel_options(command: argparse.ArgumentParser) -> None:
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--kernel", metavar="NAME", help="run with this kernel instead of the notebook's own")
+    which.add_argument(
+        "--current-env", action="store_true", help="run with this Python, whatever the notebook's kernel is called"
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -207,20 +217,24 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _bless(options: argparse.Namespace) -> int:
     named = [[path] if path.suffix != ".json" else testing.list_drifted(path) for path in options.notebook]
-    return _each([path for paths in named for path in paths], testing.bless)
+    return _each(options, [path for paths in named for path in paths], testing.bless)
 
 
-def _each(notebooks: Sequence[Path], work: Callable[[Path, Mapping[str, str]], testing.Result]) -> int:
+def _each(options: argparse.Namespace, notebooks: Sequence[Path], work: Callable[..., testing.Result]) -> int:
     if find_spec("nbclient") is None:
         print("amber-nb: nbclient is missing. Install the extra: pip install 'amber_nb[lab]'", file=sys.stderr)
         return 1
     failed = 0
     for notebook in notebooks:
         try:
-            result = work(notebook, config.child_environment())
+            environment = config.child_environment()
+            result = work(notebook, environment, options.kernel, current_env=options.current_env)
+        except testing.UnknownKernel as error:
+            print(f"amber-nb: {error}", file=sys.stderr)
+            failed = 2
         except AmberError as error:  # the others may still be recorded
             print(f"amber-nb: {error}", file=sys.stderr)
-            failed = 1
+            failed = failed or 1
         else:
             for line in testing.format_result(result):
                 print(line)

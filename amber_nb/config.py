@@ -22,10 +22,13 @@ from dotenv import dotenv_values, find_dotenv
 from .base_url import API_PATH, resolve_base_url
 from .checks import check_choice, check_retries, check_seconds, parse_count, parse_number
 from .errors import CassetteMiss, ConfigError
+from .paths import CASSETTE_FOLDER, CASSETTE_SUFFIX, cassette_path, display_path, read_run, record_command
 from .prices import PriceTable, read_prices
 from .redact import Secret
 
 __all__ = [
+    "CASSETTE_FOLDER",
+    "CASSETTE_SUFFIX",
     "Config",
     "cassette_path",
     "child_environment",
@@ -51,8 +54,6 @@ SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted mode
 
 MAX_RETRIES = 2
 MAX_WAIT_S = 60.0
-CASSETTE_FOLDER = "cassettes"
-CASSETTE_SUFFIX = ".jsonl"
 
 _TRACE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
@@ -110,6 +111,7 @@ class Config:
     replay_speed: float = 0.0  # 1: as recorded; 0: without waiting
     replay_tools: str = "recorded"  # "run": run the tools, and compare their results with the recorded ones
     journal: Path | None = None  # the file in which a test run reads which recordings were used
+    record_command: str = ""  # the command that records its cassette anew, for messages
     ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, not to be sent
     prices: PriceTable | None = field(default=None, repr=False)  # the customer's own
     trace_content: bool = False  # whether OpenTelemetry's spans hold messages, by the variable of its conventions
@@ -195,6 +197,13 @@ def load_config(
     newcomer = kernel and (person or claimed) and display != "none" and not unknown
     path = _find_cassette(sources, notebook)
     chosen = check_choice("AMBER_MODE", texts.get("AMBER_MODE"), MODES)
+    # From the environment alone: a project's .env may not have files written.
+    journal = Path(name) if (name := os.environ.get("AMBER_JOURNAL")) else None
+    run = read_run(journal)
+    if run.get("mode") and cassette is None and chosen not in ("simulate", "replay"):
+        chosen = run["mode"]  # whoever runs the test decides whether the gateway is asked, and no line of the notebook
+    is_of_run = path is not None and run.get("cassette") == str(path)
+    command = run.get("command", "") if is_of_run else (path and record_command(path)) or ""
     login = None
     if chosen not in ("simulate", "replay"):
         login = _find_login(sources, stored_login, unknown, optional=chosen is None and newcomer)
@@ -207,7 +216,7 @@ def load_config(
         host = _find_host(sources)
         url, key = host[0] if host is not None else REPLAY_URL, Secret(REPLAY_KEY)
     if chosen in ("record", "replay", "cache"):
-        _check_cassette(path, chosen)
+        _check_cassette(path, chosen, command)
     check_choice("AMBER_TRACEBACK", texts.get("AMBER_TRACEBACK"), TRACEBACKS)  # read when there is an error
     if not all(isinstance(text, str) for pair in (headers or {}).items() for text in pair):
         raise TypeError("headers must map str to str")
@@ -230,8 +239,8 @@ def load_config(
         secret=next((source.key for source in sources if source.key), None),
         replay_tools=check_choice("AMBER_REPLAY_TOOLS", texts.get("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
         replay_speed=parse_number("AMBER_REPLAY_SPEED", texts.get("AMBER_REPLAY_SPEED"), 0.0),
-        # From the environment alone: a project's .env may not have files written.
-        journal=Path(journal) if (journal := os.environ.get("AMBER_JOURNAL")) else None,
+        journal=journal,
+        record_command=command,
         ambient_headers=tuple(
             line.partition(":")[0].strip()
             for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
@@ -294,27 +303,6 @@ def session_notebook() -> Path | None:
     return path if path.suffix == ".ipynb" and path.is_file() else None
 
 
-def cassette_path(notebook: Path, folder: Path | None = None) -> Path:
-    """Return the path of a notebook's cassette: `cassettes/<stem>.jsonl` beside it, or in `folder`."""
-    return (folder or notebook.parent / CASSETTE_FOLDER) / f"{notebook.stem}{CASSETTE_SUFFIX}"
-
-
-def display_path(path: Path) -> str:
-    """Return a path as a message may show it: relative to the working directory, else its last two parts."""
-    try:
-        return path.resolve().relative_to(Path.cwd()).as_posix()
-    except (OSError, ValueError):
-        return "/".join(path.parts[-2:])
-
-
-def record_command(cassette: Path) -> str:
-    """Return the command that records a cassette anew, for messages."""
-    notebook = cassette.parent.parent / f"{cassette.stem}.ipynb"
-    if cassette.parent.name == CASSETTE_FOLDER and notebook.is_file():
-        return f"`amber-nb record {display_path(notebook)}`"
-    return "run it once with AMBER_MODE=record (in pytest: --amber=record)"
-
-
 def _find_login(
     sources: list[_Source], stored_login: Callable[[], Mapping[str, str]], unknown: list[str], *, optional: bool
 ) -> tuple[str, Secret] | None:
@@ -344,7 +332,7 @@ def _find_login(
     return url, key_source.key
 
 
-def _check_cassette(path: Path | None, mode: str) -> None:
+def _check_cassette(path: Path | None, mode: str, command: str) -> None:
     if path is None:
         raise ConfigError(
             f"Mode {mode!r} needs a cassette, and nothing names one: this is no notebook whose file is known. "
@@ -352,8 +340,8 @@ def _check_cassette(path: Path | None, mode: str) -> None:
         )
     if mode == "replay" and not path.exists():
         raise CassetteMiss(
-            f"There is no cassette {display_path(path)}, and in mode 'replay' nothing is asked. To record one: "
-            f"{record_command(path)}"
+            f"There is no cassette {display_path(path)}, and in mode 'replay' nothing is asked. "
+            f"To record one: {command}"
         )
 
 

@@ -20,7 +20,7 @@ FLOORS = [
     {"wire", "display"},
     {"login", "tracebacks"},
     {"config"},
-    {"base_url", "checks", "prices", "telemetry"},
+    {"base_url", "checks", "paths", "prices", "telemetry"},
     {"errors"},
     {"types", "error_body"},
     {"redact", "simulator"},

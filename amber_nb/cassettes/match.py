@@ -15,7 +15,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -31,7 +30,6 @@ __all__ = [
     "difference",
     "fingerprint",
     "make_key",
-    "similarity",
 ]
 
 Pixels = Callable[[bytes], str | None]  # an image file → a digest of its pixels; None where it is no image
@@ -157,12 +155,6 @@ def continuation(start: RequestKey, whole: RequestKey) -> list[dict[str, Any]] |
     if same.exact == start.exact or (same.by_pixels is not None and same.by_pixels == start.by_pixels):
         return messages[count:]
     return None
-
-
-def similarity(recorded: RequestKey, now: RequestKey) -> tuple[bool, float]:
-    """Return whether two requests have the same path, and the share of lines that they have in common."""
-    old, new = (set(islice(_walk(request), _COMPARED)) for request in (recorded, now))
-    return recorded.path == now.path, len(old & new) / max(1, len(old | new))
 
 
 def difference(recorded: RequestKey, now: RequestKey) -> str:

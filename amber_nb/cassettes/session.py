@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from .. import clock
-from ..config import Config, record_command
+from ..config import Config
 from ..errors import CassetteMiss
 from .file import Cassette, Interaction, dumps, mask
 from .match import (
@@ -33,8 +33,8 @@ from .match import (
     continuation,
     difference,
     fingerprint,
-    similarity,
 )
+from .nearest import find_nearest
 from .schemas import same_but_for_forms
 
 __all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
@@ -116,6 +116,7 @@ class CassetteSession:
         self._secret = config.secret.reveal() if config.secret is not None else ""
         self._run_tools = config.replay_tools == "run"
         self._journal = config.journal
+        self._record_command = config.record_command
         self._current_cell = current_cell
         self._pixels = pixels
         self._used: set[int] = set()
@@ -181,7 +182,7 @@ class CassetteSession:
         cassette = self._shared.cassette
         return CassetteMiss(
             f"What the tools told is not recorded in {cassette.name}: they did not run then, or the answer was stopped "
-            f"while they did. With AMBER_REPLAY_TOOLS=run they run. To record again: {record_command(cassette.path)}"
+            f"while they did. With AMBER_REPLAY_TOOLS=run they run. To record again: {self._record_command}"
         )
 
     def learnt(self) -> dict[str, frozenset[str]]:
@@ -244,7 +245,7 @@ class CassetteSession:
     def _miss_message(self, key: RequestKey) -> str:
         cassette = self._shared.cassette
         recorded = cassette.interactions
-        again = f"To record again: {record_command(cassette.path)}"
+        again = f"To record again: {self._record_command}"
         if not recorded:
             return f"Nothing is recorded in {cassette.name}, and in mode 'replay' nothing is asked. {again}"
         same = [old for old in recorded if old.request.exact == key.exact]
@@ -254,7 +255,7 @@ class CassetteSession:
                 f"This request is recorded {times} in {cassette.name} (line {same[0].line}), and it is asked once "
                 f"more than that. {again}"
             )
-        nearest = max(recorded, key=lambda old: similarity(old.request, key))
+        nearest = recorded[find_nearest([old.request for old in recorded], key)]
         return (
             f"This request is not recorded in {cassette.name}. The nearest recording (line {nearest.line}) differs:\n\n"
             f"{difference(nearest.request, key)}\n\n{again}"

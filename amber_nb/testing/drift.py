@@ -7,8 +7,8 @@
     ignore       anything will do, as long as it is a reply
 
 A reply that is cut (`length`, `content_filter`) or refused where the recorded one was not has drifted, whatever is
-compared; only `ignore` lets that pass. JSON is compared as values: the order of keys, the spelling of numbers and a
-code fence do not matter.
+compared, in whatever words its gateway says so; only `ignore` lets that pass. JSON is compared as values: the order of
+keys, the spelling of numbers, a code fence and a sentence before or behind it do not matter.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import islice
 from math import floor
-from typing import Any, TypeAlias
-
-from rapidfuzz.distance import LCSseq
+from typing import TypeAlias
 
 from ..display.escape import shorten
+from ..types import finish_kind
+from .json_values import diff_json, find_json, format_json, parse_json
+from .similarity import similarity
 
 __all__ = [
     "Call",
@@ -52,22 +52,10 @@ Call: TypeAlias = tuple[str, str]  # a tool's name and its arguments as JSON tex
 
 KINDS = ("exact", "json", "tools", "similar", "ignore")
 _THRESHOLD = 0.8  # of `similar`, where none is given
-_CUT = ("length", "content_filter")
+_CUT = ("length", "content_filter", "error", "cut")  # kinds of finish reasons
 _HTTP_STATUS = re.compile(r"(?:code|status|HTTP)\W{0,3}([45]\d\d)\b", re.IGNORECASE)
 _WORST_FIRST = ("failed", "drifted", "same")
 _AGREEMENTS = {"exact": "Equal", "json": "Same JSON", "tools": "Same tools, same arguments", "similar": "Same"}
-
-_FENCED = re.compile(r"```[ \t]*(?:json[c5l]?)?[ \t]*\n(.*)\n[ \t]*```", re.DOTALL | re.IGNORECASE)
-_PLAIN_KEY = re.compile(r"[^\W\d]\w*")
-_MISSING: Any = object()
-
-# A number with its separators, a sign of a script that is written without spaces, or a word with its apostrophes.
-_WORD = re.compile(
-    r"\d+(?:[.,]\d+)*|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
-    r"|[^\W\d\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af](?:\w|['’](?=\w))*"
-)
-_MAX_STEPS = 50  # of a path, the innermost
-_MAX_WORDS = 100_000  # a side; beyond it a text is compared by its beginning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +202,7 @@ def default_comparator(recorded: ReplySummary | None) -> Comparator:
     if recorded is not None and recorded.tool_calls:
         return Comparator("tools", _THRESHOLD)
     with contextlib.suppress(ValueError):
-        if recorded is not None and isinstance(parse_json(recorded.text), (dict, list)):
+        if recorded is not None and isinstance(find_json(recorded.text), (dict, list)):
             return Comparator("json")
     return Comparator("similar", _THRESHOLD)
 
@@ -290,8 +278,9 @@ def _error_kind(error: str) -> tuple[str, str]:
 
 def _differences(recorded: ReplySummary, fresh: ReplySummary, how: Comparator, score: float | None) -> Iterator[str]:
     """Yield why the replies differ, the weightiest reason first; an empty text is none."""
-    if fresh.finish_reason in _CUT and fresh.finish_reason != recorded.finish_reason:
-        yield f"Cut off now: finish_reason {fresh.finish_reason}, recorded {recorded.finish_reason}"
+    was, now = finish_kind(recorded.finish_reason), finish_kind(fresh.finish_reason)  # each gateway spells them its way
+    if now in _CUT and now != was:
+        yield f"Cut off now: finish_reason {shorten(str(fresh.finish_reason), 40)}, recorded {recorded.finish_reason}"
     if fresh.refusal and not recorded.refusal:
         yield f"Refuses now: {shorten(fresh.refusal, 120)}"
     if recorded.refusal and not fresh.refusal:
@@ -301,14 +290,14 @@ def _differences(recorded: ReplySummary, fresh: ReplySummary, how: Comparator, s
             yield f"The text differs (similarity {format_score(score)})"
         if recorded.refusal != fresh.refusal:
             yield "The refusal is worded differently"
-        if recorded.finish_reason != fresh.finish_reason:
+        if was != now:
             yield f"finish_reason is {shorten(str(fresh.finish_reason), 40)}, recorded {recorded.finish_reason}"
     yield _join_first_two(_diff_calls(recorded.tool_calls, fresh.tool_calls))
     if how.kind == "json" and recorded.text.strip() != fresh.text.strip():
         values = []
         for reply, name in ((recorded, "The recorded text"), (fresh, "The text")):
             try:
-                values.append(parse_json(reply.text))
+                values.append(find_json(reply.text))
             except ValueError:
                 yield f"{name} is not JSON"
                 return
@@ -329,49 +318,7 @@ def format_score(score: float | None) -> str:
     return "none" if score is None else f"{floor(score * 100) / 100:.2f}"
 
 
-# --- JSON values and tool calls
-
-
-def parse_json(text: str) -> Any:
-    """Return the value of a JSON text, with or without a code fence.
-
-    Numbers without a fraction become integers, so that 1 equals 1.0.
-
-    Raises:
-        ValueError: the text is not strict JSON (NaN and repeated keys are not), or is nested too deep.
-    """
-    bare = text.strip()
-    if fenced := _FENCED.fullmatch(bare):
-        bare = fenced[1]
-    try:
-        return json.loads(
-            bare, parse_float=_parse_number, parse_constant=_reject_constant, object_pairs_hook=_unique_keys
-        )
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-
-
-def _parse_number(text: str) -> int | float:
-    value = float(text)
-    return int(value) if value.is_integer() else value
-
-
-def _reject_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(value := dict(pairs)) < len(pairs):
-        raise ValueError("a key comes twice")
-    return value
-
-
-def format_json(text: str) -> str:
-    """Indent a JSON text and sort its keys; return any other text unchanged."""
-    try:
-        return json.dumps(parse_json(text), indent=2, sort_keys=True, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
+# --- tool calls
 
 
 def call_key(call: Call) -> tuple[str, bool, str]:
@@ -381,37 +328,6 @@ def call_key(call: Call) -> tuple[str, bool, str]:
         return name, True, json.dumps(parse_json(arguments.strip() or "{}"), sort_keys=True)
     except (ValueError, RecursionError):
         return name, False, arguments
-
-
-def diff_json(old: Any, new: Any) -> Iterator[str]:
-    """Yield each place where two JSON values differ, such as `$.items[2].price: 3 → 4`, in order."""
-    stack: list[tuple[tuple[str, ...], Any, Any]] = [((), old, new)]
-    while stack:
-        path, a, b = stack.pop()
-        outer = path[-_MAX_STEPS:]
-        if isinstance(a, dict) and isinstance(b, dict):
-            keys = sorted(a.keys() | b.keys(), reverse=True)
-            stack += [((*outer, _key_step(key)), a.get(key, _MISSING), b.get(key, _MISSING)) for key in keys]
-        elif isinstance(a, list) and isinstance(b, list):
-            items = list(enumerate(zip_longest(a, b, fillvalue=_MISSING)))
-            stack += [((*outer, f"[{index}]"), x, y) for index, (x, y) in reversed(items)]
-        elif isinstance(a, bool) != isinstance(b, bool) or a != b:  # in Python True equals 1, in JSON it does not
-            start = "$…" if len(path) > _MAX_STEPS else "$"
-            where = shorten(start + "".join(outer), 80)
-            yield f"{where}: {_format_value(a)} → {_format_value(b)}"
-
-
-def _key_step(key: str) -> str:
-    return f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{json.dumps(shorten(key, 40), ensure_ascii=False)}]"
-
-
-def _format_value(value: Any) -> str:
-    if value is _MISSING:
-        return "nothing"
-    if isinstance(value, (dict, list)):
-        kind = "an object" if isinstance(value, dict) else "a list"
-        return f"{kind} of {len(value):,}"
-    return shorten(json.dumps(value, ensure_ascii=False), 40)
 
 
 def _diff_calls(old: Sequence[Call], new: Sequence[Call]) -> Iterator[str]:
@@ -431,29 +347,3 @@ def _diff_calls(old: Sequence[Call], new: Sequence[Call]) -> Iterator[str]:
             yield f"{shorten(name, 60)} is called with arguments that are not JSON"
     for name, _, _ in added:
         yield f"{shorten(name, 60)} is called, too"
-
-
-# --- similarity
-
-
-def similarity(old: str, new: str) -> float:
-    """Return the share of words that two texts have in the same order, from 0 to 1.
-
-    This is the F-measure of ROUGE-L with equal weights, `2 · L / (m + n)`: `m` and `n` are the numbers of words, and
-    `L` is the length of their longest common subsequence (Chin-Yew Lin, "ROUGE: A Package for Automatic Evaluation of
-    Summaries", 2004). Case, punctuation and Markdown's signs do not count. One word of ten replaced gives 0.9; the
-    halves of a text swapped 0.5; a paraphrase mostly 0.3 to 0.6.
-
-    Example:
-        >>> similarity("The answer is **42**.", "the answer is 43")
-        0.75
-    """
-    a, b = _words(old)[:_MAX_WORDS], _words(new)[:_MAX_WORDS]
-    if not a or not b:
-        return float(a == b)
-    return 2 * LCSseq.similarity(a, b) / (len(a) + len(b))
-
-
-def _words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFC", text).casefold().replace("’", "'")
-    return _WORD.findall(plain) or plain.split()

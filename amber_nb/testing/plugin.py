@@ -1,8 +1,8 @@
 """The pytest plugin: run notebooks (`pytest --nbval`) and tests offline, from their cassettes.
 
 nbval runs each notebook in a kernel of its own, which no fixture reaches. So mode and cassette are passed by
-environment variables, set before the kernel starts and restored after its notebook. A notebook that does not use
-amber_nb is left alone.
+environment variables, set before the kernel starts and restored after its notebook. Each notebook gets them: a module
+of the team's may use amber_nb where no cell names it. One that asks no model is tested as nbval does it.
 
     cassettes/<notebook>.jsonl is there   replay
     none                                  CassetteMiss, with the command that records; or the simulator, where
@@ -129,6 +129,8 @@ class _Plugin:
         if self._notebook is None or self._notebook.collector is not item.parent:
             self._close_notebook()
             self._notebook = testing.NotebookUnderTest(item, self.session())
+            missing = self.session().missing_kernel(item.path, self._notebook.collector.nb)
+            self._notebook.refusal = self._notebook.refusal or missing
             if self._notebook.refusal:
                 pytest.fail(self._notebook.refusal, pytrace=False)
         elif self._notebook.refusal:

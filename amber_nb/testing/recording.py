@@ -11,20 +11,23 @@ from pathlib import Path
 from typing import TypeAlias
 
 import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from ..cassettes.file import Cassette, Interaction
 from ..config import cassette_path, display_path
+from ..display.escape import shorten
 from ..error_body import error_message, summarize
 from ..errors import AmberError, ConfigError
 from ..types import TextDelta, read_tokens
 from ..wire.accumulator import CompletionAccumulator, GatewayError, IncompleteStream
 from ..wire.stream import MalformedEvent, SSEDecoder
+from .cells import is_left_out
 from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
+from .execution import NotebookExecution, UnknownKernel, make_kernel_manager
+from .renamed import last_prompt
 from .runs import CassetteRun, CellExchange, Result, dump_notebook
 
-__all__ = ["NotRecorded", "bless", "compare_run", "list_drifted", "record"]
+__all__ = ["NotRecorded", "UnknownKernel", "bless", "compare_run", "list_drifted", "record"]
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PROMPT = 400  # characters of a prompt that a report repeats
@@ -39,31 +42,45 @@ class NotRecorded(AmberError):
     """A cell failed, or a reply could not be kept; nothing was changed."""
 
 
-def record(notebook: Path, environment: Mapping[str, str]) -> Result:
+def record(
+    notebook: Path, environment: Mapping[str, str], kernel: str | None = None, *, current_env: bool = False
+) -> Result:
     """Run a notebook from top to bottom against the gateway; replace its outputs and its cassette together.
+
+    Cells that nbval leaves out are left out here, too: what only they ask is in no test, and keeps its outputs.
 
     Args:
         notebook: the file; it stays as it is unless every cell ran.
         environment: of its kernel, mode and cassette excepted.
+        kernel: the name of another kernel than the notebook's own.
+        current_env: run it in the Python that runs here, whatever its kernel is called.
 
     Raises:
         ConfigError: there is no such notebook, or its cassette is damaged.
+        UnknownKernel: its kernel is not installed here.
         NotRecorded: a cell failed, or a file cannot be written; both files are as they were.
     """
     before, book = _read_notebook(notebook)
     with tempfile.TemporaryDirectory(prefix="amber-") as folder:
         run = CassetteRun(display_path(notebook), cassette_path(notebook), "record", Path(folder))
         Cassette(run.cassette)  # before anything is asked that would take its place
+        kernels = make_kernel_manager(notebook, book, kernel, current_env=current_env)
         where = {"metadata": {"path": str(notebook.parent)}}
-        client = NotebookClient(book, timeout=None, record_timing=False, resources=where)
+        client = NotebookExecution(book, km=kernels, timeout=None, resources=where)
+        client.owns_km = True  # it is to end the kernel, too
         try:
             client.execute(env={**environment, **run.environment})
         except CellExecutionError as error:
             # What failed, not how it got there.
             end = "\n".join(_COLOURS.sub("", str(error)).rstrip().splitlines()[-12:])
-            raise NotRecorded(f"{run.name}: a cell failed; nothing was changed.\n{end}") from None
+            left_out = sum(cell.cell_type == "code" and is_left_out(cell) for cell in book.cells)
+            hint = f" Not run, as in the test: {left_out} cells marked to be skipped." if left_out else ""
+            raise NotRecorded(f"{run.name}: a cell failed; nothing was changed.{hint}\n{end}") from None
         except (DeadKernelError, RuntimeError) as error:
             raise NotRecorded(f"{run.name}: the kernel died ({error}); nothing was changed.") from None
+        for _, name, message in client.hidden_errors:
+            why = f"{name}: {shorten(_COLOURS.sub('', message), 300)}"
+            raise NotRecorded(f"{run.name}: a cell failed within an Output; nothing was changed.\n{why}")
         if notebook.read_bytes() != before:
             raise NotRecorded(f"{run.name}: the file was changed while it ran; nothing was changed by us.")
         try:
@@ -75,18 +92,21 @@ def record(notebook: Path, environment: Mapping[str, str]) -> Result:
     return run.result
 
 
-def bless(notebook: Path, environment: Mapping[str, str]) -> Result:
+def bless(
+    notebook: Path, environment: Mapping[str, str], kernel: str | None = None, *, current_env: bool = False
+) -> Result:
     """Record a notebook again as `record` does, and report what differs from its old cassette.
 
     Raises:
         ConfigError: it has no cassette.
+        UnknownKernel: its kernel is not installed here.
         NotRecorded: a cell failed, or a file cannot be written; both files are as they were.
     """
     cassette = cassette_path(notebook)
     if not cassette.exists():
         raise ConfigError(f"{display_path(notebook)} has no cassette yet: record it first.")
     old = Cassette(cassette).interactions
-    result = record(notebook, environment)
+    result = record(notebook, environment, kernel, current_env=current_env)
     fresh = [(None, exchange) for exchange in Cassette(cassette).interactions]
     result.rows = _judge_exchanges(result.name, old, [fresh], lambda cell: None)
     return result
@@ -192,23 +212,12 @@ def _judge_pair(notebook: str, pair: _Pair, n_runs: int, how: _Choice) -> Row:
         notebook=notebook,
         cell=cell,
         call=0,
-        prompt=_prompt(exchange or next(iter(counterparts.values()))[1]),
+        prompt=last_prompt((exchange or next(iter(counterparts.values()))[1]).request.body)[:_PROMPT],
         how=str(comparator),
         verdict=judge(recorded, runs, comparator),
         recorded=recorded,
         runs=runs,
     )
-
-
-def _prompt(exchange: Interaction) -> str:
-    body = exchange.request.body
-    for sent in reversed((body.get("messages") if isinstance(body, dict) else None) or ()):
-        if isinstance(sent, dict) and sent.get("role") == "user":
-            content = sent.get("content")
-            if isinstance(content, list):
-                content = " ".join(str(part.get("text", "[image]")) for part in content if isinstance(part, dict))
-            return str(content)[:_PROMPT]
-    return ""
 
 
 def _summarize(exchange: Interaction) -> ReplySummary:

@@ -89,19 +89,25 @@ class CassetteRun:
         cassette: the recording, which need not exist.
         mode: replay, record, live, cache or simulate.
         work: folder for files that nobody keeps, also of other runs.
-        journal: file in which the client notes warnings and the exchanges that it replays.
+        journal: file in which the client notes warnings and the exchanges that it replays; its head tells the client
+            what the run decides.
         fresh: cassette for what is asked anew.
         exchanges: fresh ones, each with the number of the cell that asked.
+        expected: it is known to ask a model; else it may not.
     """
 
-    def __init__(self, name: str, cassette: Path, mode: str, work: Path) -> None:
+    def __init__(
+        self, name: str, cassette: Path, mode: str, work: Path, command: str = "", *, expected: bool = True
+    ) -> None:
         self.name, self.cassette, self.mode, self.work = name, cassette, mode, work
+        self.expected = expected
         self.result = Result(name=name)
         slug = re.sub(r"\W+", "-", name)[-80:]
         number = sum(1 for _ in work.iterdir())
         self.journal = work / f"{number}-{slug}.journal"
         self.fresh = work / f"{number}-{slug}{CASSETTE_SUFFIX}"
-        self.journal.touch()
+        head = {"mode": "record" if mode in FRESH else mode, "cassette": str(cassette.absolute()), "command": command}
+        self.journal.write_text(json.dumps({"run": head}) + "\n", encoding="utf-8")
         self.exchanges: list[CellExchange] = []
         self._seen: set[tuple[str, int, int]] = set()
 
@@ -125,6 +131,11 @@ class CassetteRun:
             "AMBER_REPLAY_SPEED": "0",
             "AMBER_JOURNAL": str(self.journal),
         }
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a client was made that asks anew."""
+        return self.fresh.exists()
 
     def refusal(self) -> str | None:
         """Return why nothing may be asked that would take the cassette's place or be compared with it, or None."""

@@ -23,6 +23,7 @@ from kernels import execute, kernel_with
 from amber_nb import Amber
 from amber_nb.cassettes.file import Interaction, dumps
 from amber_nb.cassettes.match import difference, fingerprint
+from amber_nb.cassettes.nearest import find_nearest
 from amber_nb.cassettes.session import Recording
 from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.comm import DeltaStream
@@ -30,6 +31,7 @@ from amber_nb.display.highlight import code_html
 from amber_nb.display.layer import LiveAnswer, LiveLayer
 from amber_nb.testing.drift import ReplySummary, Row, compare, judge, parse_comparator
 from amber_nb.testing.report import diff_texts, render_html
+from amber_nb.testing.similarity import split_words
 from amber_nb.tools import to_tool_content
 from amber_nb.tools.structured import JsonSchema
 from amber_nb.types import ToolContent, ToolRun
@@ -151,6 +153,15 @@ def missed(n):
     return partial(difference, old, new)
 
 
+def nearest(n):
+    """The nearest of n recordings, where all are much alike."""
+    keys = [
+        fingerprint("POST", "/x", json.dumps({"messages": [{"role": "user", "content": f"{i} of 3 " * 60}]}).encode())
+        for i in range(n)
+    ]
+    return partial(find_nearest, keys, keys[-1])
+
+
 def recorded(n):
     """An exchange on its way into a cassette, its lines ended as some gateways do."""
     pieces = [piece.replace(b"\n", b"\r") for piece in prose(n)]
@@ -214,6 +225,31 @@ def similar(n):
     return partial(judge, ReplySummary(text=words(n, 1)), [ReplySummary(text=words(n, 2))], parse_comparator("similar"))
 
 
+MARKS = [
+    "*a ",
+    '"a ',
+    "'a ",
+    "_a ",
+    "$a ",
+    "([{",
+    "|",
+    "| |\n",
+    "-",
+    "[1,",
+    "```\n",
+    "<sup>",
+    " ",
+    "> ",
+    "1 - ",
+    "{\n",
+    "$5",
+]
+
+
+def marks(text, n):
+    return partial(split_words, text * n + "x")
+
+
 def calls(n):
     one, other = (
         ReplySummary(text="", tool_calls=tuple(("f", json.dumps({"n": i})) for i in order) + more)
@@ -264,6 +300,7 @@ GROWTH = [  # what, how much of it is done, and the n of the smaller one
     ("code", code, 1_000),
     *[(f"stream: {name}", work, 25_000) for name, work in zip(NAMES, STREAMS, strict=True)],
     ("a request that was not recorded", missed, 2_000),
+    ("the nearest recording", nearest, 1_000),
     ("an exchange that is recorded", recorded, 5_000),
     ("chunks fed to a view", chunks_fed, 25_000),
     ("chunks sent by a feed", chunks_sent, 10_000),
@@ -272,6 +309,7 @@ GROWTH = [  # what, how much of it is done, and the n of the smaller one
     ("unique items of a schema", unique_items, 1_000),
     ("text for a pattern of a schema", pattern, 50_000),
     ("similar: words", similar, 500),
+    *[(f"words of {text!r}", partial(marks, text), 2_500) for text in MARKS],
     ("tools: calls", calls, 1_000),
     ("side by side: words", partial(beside, partial(words, seed=1), partial(words, seed=2)), 3_000),
     (

@@ -114,6 +114,9 @@ SAME = [
     ("exact", CALLS, replace(CALLS, tool_calls=(("now", "{}"), ("weather", '{"days":3.0,"city":"Aachen"}')))),
     ("json", JSON, replace(JSON, text='```JSON\n{"b": [true, null, "x"], "a": 1.0}\n```')),
     ("json", reply("[1e2]"), reply(" [100]\n")),
+    ("json", JSON, replace(JSON, text="Sure! " + JSON.text)),
+    ("exact", SAYS, replace(SAYS, finish_reason="end_turn")),
+    ("similar", replace(SAYS, finish_reason="length"), replace(SAYS, finish_reason="MAX_TOKENS")),
     ("json", CALLS, replace(CALLS, text=" ")),
     ("json", reply("not JSON"), reply("not JSON")),
     ("tools", CALLS, replace(CALLS, text="I shall look.", tool_calls=CALLS.tool_calls[::-1])),
@@ -149,7 +152,7 @@ DRIFTED = [
     ("json", reply("[1, 2]"), reply("[1]"), "$[1]: 2 → nothing"),
     ("json", reply("[null]"), reply("[]"), "$[0]: null → nothing"),
     ("json", reply("[1, 2, 3]"), reply("[4, 5, 6]"), "$[0]: 1 → 4; $[1]: 2 → 5 …"),
-    ("json", JSON, replace(JSON, text="Sure! " + JSON.text), "The text is not JSON"),
+    ("json", JSON, replace(JSON, text=JSON.text + " " + JSON.text), "The text is not JSON"),
     ("json", reply("Sure!"), JSON, "The recorded text is not JSON"),
     ("json", reply("{}"), reply("{}", CALL), "weather is called, too"),
     ("json", reply("[1]"), reply("[NaN]"), "The text is not JSON"),
@@ -171,7 +174,7 @@ DRIFTED = [
     *(
         (how, SAYS, replace(SAYS, finish_reason=reason), f"Cut off now: finish_reason {reason}, recorded stop")
         for how in ("exact", "json", "tools", "similar")
-        for reason in ("length", "content_filter")
+        for reason in ("length", "content_filter", "MAX_TOKENS", "SAFETY", "abort", "malformed_function_call")
     ),
     *((how, SAYS, reply(refusal="No."), "Refuses now: No.") for how in ("exact", "json", "tools", "similar")),
     ("tools", reply(refusal="No."), SAYS, "Refused when recorded, answers now"),
@@ -211,6 +214,60 @@ def test_beside_calls_the_recorded_text_is_expected_again(now, status):
     # Nothing was said when it was recorded: a model that says something now has not drifted.
     silent = replace(TEXT_AND_CALL, text="")
     assert compare(silent, replace(now, tool_calls=(CALL,)), default_comparator(silent)).status == "same"
+
+
+VALUE = '{"label": "spam", "score": 0.5}'
+FENCED = f"```json\n{VALUE}\n```"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VALUE,
+        FENCED,
+        f"Here is the JSON:\n\n{FENCED}",
+        f"Here is the JSON:\n{FENCED}\nLet me know if you need anything else!",
+        f"Here is the JSON: {VALUE}",
+        f"Sure! {VALUE}",
+        f"Sure!\n\n{VALUE}\n\nHope this helps.",
+        f"{VALUE}\nThe text was classified [1].",
+        f"{VALUE} Anything else?",
+        f"Hier ist das Ergebnis：{VALUE}",
+        f"Result:\n```\n{VALUE}\n```",
+        f"Result:\n~~~json\n{VALUE}\n~~~",
+        f"As in [1], the answer.\n{VALUE}",
+        'Here:\n\n{\n  "score": 5e-1,\n  "label": "spam"\n}\n',
+        f"Here it is:\r\n\r\n```JSON\r\n{VALUE}\r\n```\r\n",
+    ],
+)
+def test_json_with_a_sentence_around_it_is_json(text):
+    recorded = reply(text)
+    assert str(default_comparator(recorded)) == "json"
+    assert compare(recorded, reply(VALUE), default_comparator(recorded)).status == "same"
+    assert compare(reply(VALUE), recorded, parse_comparator("json")).status == "same"
+    other = compare(recorded, reply(text.replace("spam", "ham")), parse_comparator("json"))
+    assert (other.status, other.why) == ("drifted", '$.label: "spam" → "ham"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{VALUE}\n{VALUE}",
+        f"{FENCED}\nor\n{FENCED}",
+        f"Run this:\n```python\nprint(1)\n```\nto get\n{FENCED}",
+        "As shown in [1] and [2], it is.",
+        "[1] Smith 2020",
+        "See:\n[1] Smith 2020\n[2] Jones 2021",
+        "Use {braces} or {} in Python: {x: 1}",
+        f"{'A long explanation. ' * 40}\n{FENCED}",
+        f"{FENCED}\n{'A long explanation. ' * 40}",
+        "The dict {'a': 1} is Python.",
+        '{"a": 1',
+        "# Title\n\n- [ ] open\n- [x] done",
+    ],
+)
+def test_a_text_that_says_more_is_compared_as_a_text(text):
+    assert str(default_comparator(reply(text))) == "similar:0.8"
 
 
 # --- several runs

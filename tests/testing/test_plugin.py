@@ -9,11 +9,10 @@ from nbformat.v4 import new_output
 from amber_nb.cassettes.file import HEADER
 
 ENVIRONMENT = "import os, amber_nb; print({n: os.environ.get(n) for n in ('AMBER_MODE', 'AMBER_DISPLAY')})"
-ELSEWHERE = ENVIRONMENT.replace(", amber_nb", "")
+ELSEWHERE = ENVIRONMENT.replace(", amber_nb", "")  # its cells do not name it, and still a module of theirs may
 SIMULATE = "{'AMBER_MODE': 'simulate', 'AMBER_DISPLAY': 'static'}\n"
 CASSETTE = "import os, amber_nb; print(os.environ['AMBER_MODE'], os.path.relpath(os.environ['AMBER_CASSETTE'], '..'))"
 REPLAY = "replay tapes/c/recorded.jsonl\n"
-NOTHING = "{'AMBER_MODE': None, 'AMBER_DISPLAY': None}\n"
 ASK = "from amber_nb import Amber\nanswer = Amber().ask('Hello!')"
 HELLO = "Hello! How can I help you today?"
 TABLE = "from IPython.display import HTML\nHTML('<table>2</table>')"
@@ -34,7 +33,7 @@ def child(tmp_path_factory):
         code(ENVIRONMENT, stream_output(SIMULATE)),
     )
     two = new_output("execute_result", {"text/plain": "2"}, execution_count=1)
-    write(folder / "b_other.ipynb", code(ELSEWHERE, stream_output(NOTHING)), code("1 + 1", two))
+    write(folder / "b_other.ipynb", code(ELSEWHERE, stream_output(SIMULATE)), code("1 + 1", two))
     write(folder / "c" / "recorded.ipynb", code(CASSETTE, stream_output(REPLAY)))
     (folder / "tapes" / "c").mkdir(parents=True)
     (folder / "tapes" / "c" / "recorded.jsonl").write_bytes(HEADER)
@@ -63,7 +62,7 @@ def test_html_of_others_is_compared(child):
     assert "<table>1</table>" in child.why["a_simulated.ipynb"]["Cell 3"]
 
 
-def test_a_notebook_that_does_not_use_amber_is_left_alone(child):
+def test_a_notebook_that_does_not_name_amber_gets_its_mode_too(child):
     assert child.cells("b_other.ipynb") == ["passed", "passed"]
 
 

@@ -134,8 +134,7 @@ def replayed(tmp_path_factory, recorded, blessed):
     book.cells[2].source = book.cells[2].source.replace("three", "four")
     nbformat.write(book, folder / "changed.ipynb")
     write(folder / "missing.ipynb", CELLS[0])
-    nothing = stream_output("[]\n")
-    write(folder / "other.ipynb", code("import os; print([n for n in os.environ if n.startswith('AMBER_')])", nothing))
+    write(folder / "other.ipynb", code("1 + 1", new_output("execute_result", {"text/plain": "2"}, execution_count=1)))
     (folder / "test_it.py").write_text(TESTS)
     return run_pytest(folder, "-n", "2", "--dist", "loadfile", "--amber-html=compare")
 
@@ -336,6 +335,7 @@ def test_without_a_cassette_a_notebook_fails_with_the_command_that_records(repla
 
 def test_a_notebook_that_does_not_use_amber_is_left_alone(replayed):
     assert replayed.cells("other.ipynb") == ["passed"]
+    assert replayed.messages("other.ipynb") == []
 
 
 def test_the_fixture_replays_and_a_test_without_a_cassette_fails_with_the_option_that_records(replayed):

@@ -79,7 +79,7 @@ def test_one_folder_for_all_cassettes_has_those_of_the_notebooks_in_it(tmp_path)
     folder = tmp_path / "tapes"
     assert mirror_folder(folder, tmp_path / "talk.ipynb", tmp_path) == folder
     assert mirror_folder(folder, tmp_path / "a" / "b" / "talk.ipynb", tmp_path) == folder / "a" / "b"
-    without = session(tmp_path).notebook_run(tmp_path / "talk.ipynb", ["import amber_nb"])
+    without = session(tmp_path).notebook_run(tmp_path / "talk.ipynb", [new_code_cell("import amber_nb")])
     assert without.cassette == tmp_path / "cassettes" / "talk.jsonl"
     outside = [mirror_folder(folder, tmp_path / name / "n" / "talk.ipynb", tmp_path / "root") for name in ("a", "b")]
     assert {path.parent for path in outside} == {folder}
