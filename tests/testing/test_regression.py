@@ -161,17 +161,17 @@ def test_workers_keep_a_notebook_together_and_record_it_whole(recorded):
     workers = set(re.findall(r"^\[(gw\d)\].* (\S+)::", recorded.out, re.MULTILINE))
     assert len(workers) == len(recorded.outcomes)  # one for each file
     assert {worker for worker, _ in workers} == {"gw0", "gw1"}
-    assert recorded.cells("b/talk.ipynb") == [*["passed"] * 7, "skipped", "passed"]
-    assert recorded.messages("b/talk.ipynb") == ["recorded: 8 exchanges in tapes/b/talk.jsonl"]
+    assert recorded.cells("b/talk.ipynb") == [*["passed"] * 8, "skipped", "passed"]
+    assert recorded.messages("b/talk.ipynb") == ["recorded: 9 exchanges in tapes/b/talk.jsonl"]
     assert late_exchange(recorded.folder / "tapes" / "b" / "talk.jsonl").how == "whole"
 
 
 def test_a_recorded_notebook_has_the_outputs_of_its_run_and_keeps_those_of_cells_left_out(recorded):
     cells = [cell for cell in nbformat.reads(recorded.after["b/talk.ipynb"].decode(), 4).cells if "outputs" in cell]
-    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5, 6, 7, 99, 8]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4, 5, 6, 7, 8, 99, 9]
     assert cells[0].outputs[0].data["text/plain"].startswith("Amber(mode='record'")
-    assert cells[6].outputs[0].data["text/plain"] == "Hello! How can I help you today?"
-    assert cells[7].outputs[0].text == "precious"
+    assert cells[7].outputs[0].data["text/plain"] == "Hello! How can I help you today?"
+    assert cells[8].outputs[0].text == "precious"
 
 
 def test_only_what_ran_whole_gets_a_cassette(recorded):
@@ -306,7 +306,7 @@ def test_bless_records_what_drifted(blessed, live):
 
 
 def test_a_notebook_of_the_project_replays_and_an_exchange_not_asked_for_is_told(replayed):
-    assert replayed.cells("streaming.ipynb") == ["passed"] * 7
+    assert replayed.cells("streaming.ipynb") == ["passed"] * 8
     line = late_exchange(replayed.folder / "cassettes" / "streaming.jsonl").line
     message = f"the recorded exchange in line {line} of its cassette was not asked for"
     assert replayed.messages("streaming.ipynb") == [message]
