@@ -215,7 +215,8 @@ class Amber:
             timeout_s: seconds to wait for a sign of life; what only keeps the connection alive is none.
             max_wait_s: seconds to wait between tries, all together; while waiting, the live view says so.
             show: None: shown in a notebook and in IPython, silent in a script; True and False decide it.
-            footer: a line with model, tokens and time under the answer.
+            footer: a line with model, tokens and time under the answer of a gateway; a simulated and a replayed answer
+                have none, so that they are the same each time.
             extra_body: fields of the request that amber_nb does not know.
             **params: the endpoint's own parameters by their names (`temperature`, `max_tokens`, `tool_choice`, …).
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -199,6 +200,8 @@ def _remedy(error: BaseException, base_url: str) -> str | None:
             "amber: the key is known, but it may not do this. Ask your amber administrator for access to the model, "
             "or see what the key may use with amber.models()."
         )
+    if status == 404 and re.search(r"\bmodel\b", text, re.IGNORECASE):
+        return "amber: there is no such model here, or not for this key. See the names with amber.models()."
     if status == 404:
         return (
             f"amber: nothing there at {base_url}, or no such model. See the names with amber.models(); the base URL is "

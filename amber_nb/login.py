@@ -19,6 +19,11 @@ from .redact import Secret
 
 __all__ = ["load", "login", "store"]
 
+_MISSING = "the package 'keyring' is not installed"
+_REMEDY = (
+    "Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN and AMBER_API_KEY in the environment "
+    "or in a .env file."
+)
 ENTRY = ("amber_nb", "login")  # service and user name
 
 
@@ -46,7 +51,7 @@ def store(*, base_url: str, api_key: str) -> str | None:
     """Store a login in place of an earlier one; return why that cannot be, None where it is done."""
     keyring = _keyring()
     if keyring is None:
-        return "the package 'keyring' is not installed"
+        return _MISSING
     try:
         keyring.set_password(*ENTRY, json.dumps({"base_url": base_url, "api_key": api_key}))
     except Exception as error:
@@ -61,6 +66,8 @@ def login() -> settings.Config:
     Raises:
         ConfigError: they are not usable, or there is no keyring to store them in.
     """
+    if _keyring() is None:
+        raise ConfigError(f"There is no place to store them: {_MISSING}. {_REMEDY}") from None
     domain = input("Domain (the part before .ambersearch.de, or the full address): ").strip()
     try:
         url = resolve_base_url(domain=domain or None, where="what was typed")
@@ -74,8 +81,5 @@ def login() -> settings.Config:
     config = settings.load_config(base_url=url, api_key=key, mode="live")
     if reason := store(base_url=url, api_key=key.reveal()):
         # Raised here, where the key is a `Secret`: a verbose traceback prints a frame's variables.
-        raise ConfigError(
-            f"Nothing was stored: {reason}. Install the extra (pip install 'amber_nb[keyring]'), or set AMBER_DOMAIN "
-            "and AMBER_API_KEY in the environment or in a .env file."
-        ) from None
+        raise ConfigError(f"Nothing was stored: {reason}. {_REMEDY}") from None
     return config

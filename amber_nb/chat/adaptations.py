@@ -116,5 +116,6 @@ def parameter_note(error: openai.APIStatusError, params: Mapping[str, Any]) -> s
         quoted = rf"['\"`]{name}['\"`]|{name}[:=]" if name.isalpha() else rf"(?<!\w){name}(?!\w)"
         if name not in _NOT_PARAMETERS and (param == name or re.search(quoted, reason)):
             other = f", or take {_RENAMED[name]}=" if name in _RENAMED else ""
-            return f"amber: the gateway or the model refuses {name}=, which this ask sends. Leave it out{other}."
+            what = f"the gateway or the model refuses {name}=, which this ask sends"
+            return f"amber: {what}. Correct it, or leave it out{other}."
     return None

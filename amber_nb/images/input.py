@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,6 +89,12 @@ class ImageInput(ImageSource):
 
     def __len__(self) -> int:
         return len(self._parts)
+
+    def __iter__(self) -> Iterator[ImagePart]:
+        return iter(self.images)
+
+    def __getitem__(self, index: int) -> ImagePart:
+        return self.images[index]
 
     def __bool__(self) -> bool:
         return True  # also an empty one is an input

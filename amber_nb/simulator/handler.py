@@ -379,8 +379,9 @@ def _pick_functions(prompt: Prompt, functions: list[dict[str, Any]]) -> list[dic
     scores = [(*_score(prompt, function), function) for function in functions]
     selection: list[dict[str, Any]] = []
     used_words: set[str] = set()
+    enough = 1 if len(functions) == 1 else 2
     for score, words, function in sorted(scores, key=lambda item: -item[0]):
-        if score >= 2 and (not selection or (words - used_words and score >= 3)):
+        if score >= enough and (not selection or (words - used_words and score >= 3)):
             selection.append(function)
         if score >= 2:
             used_words |= words
@@ -398,6 +399,11 @@ def _score(prompt: Prompt, function: dict[str, Any]) -> tuple[float, set[str]]:
     score = 3 * len(by_name) + len(by_description) + 0.5 * len(by_parameter)
     if re.search(rf"(?<!\w){re.escape(function['name'].lower())}(?!\w)", prompt.lower):
         score += 5
+    numeric = [
+        part for part in properties.values() if isinstance(part, dict) and part.get("type") in ("number", "integer")
+    ]
+    if numeric and len(numeric) == len(properties) <= len(prompt.numbers):  # "What is 3 plus 4?", and a function of two
+        score += 2
     return score, by_name or by_description
 
 

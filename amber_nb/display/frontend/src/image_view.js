@@ -130,7 +130,7 @@ export function renderImages(el, { max_side_px, most, send, listen }) {
 
   const tell = () => {
     const n = list.order.length;
-    const images = n ? `${n} ${n === 1 ? "image" : "images"}` : "";
+    const images = n ? countOf(n) : "";
     const text = silent.size ? WAITING : closing ? "finishing" : images;
     if (count.textContent !== text) count.textContent = text;
     disable(done, !n || !!jobs.length || closing);
@@ -209,7 +209,7 @@ export function renderImages(el, { max_side_px, most, send, listen }) {
     }
     const before = list.order.length;
     list.update(message.entries, buffers, finished);
-    if (list.order.length > before) say(`${list.order.length} images`);
+    if (list.order.length > before) say(countOf(list.order.length));
     tell();
   };
   const end = listen(heard);
@@ -235,4 +235,9 @@ export function renderImages(el, { max_side_px, most, send, listen }) {
     view.remove();
     if (lost) home?.focus({ preventScroll: true });
   };
+}
+
+/** @param {number} count */
+function countOf(count) {
+  return `${count} ${count === 1 ? "image" : "images"}`;
 }
