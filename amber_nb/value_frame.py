@@ -79,7 +79,7 @@ def _find_rows(value: Any, hint: Any) -> tuple[list[Any] | None, list[Any], Any]
         is_list = _is_list(items[0]) and all(_to_record(each) is not None for each in items[0])
         if known.find_fields(item_kind) and (is_list or items[0] is None):
             return None, [*items[0]] if is_list else [], item_kind
-        if is_list and items[0]:
+        if is_list and items[0] and (named or known.find_values(hint) in (None, Any)):
             return None, [*items[0]], item_kind
     if named:
         return None, [value], hint
@@ -114,7 +114,7 @@ def _to_record(value: Any) -> dict[Any, Any] | None:
         return dict(value._asdict())
     else:
         return None
-    return found | {name: getattr(value, name) for name in known.computed_fields(type(value))}
+    return found | {name: getattr(value, name) for name in known.find_computed_fields(type(value))}
 
 
 def _is_list(value: Any) -> bool:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 __all__ = [
     "SchemaNode",
-    "computed_fields",
     "find_categories",
+    "find_computed_fields",
     "find_fields",
     "find_item",
     "find_kinds",
@@ -149,17 +149,17 @@ def _own_fields(hint: Any) -> dict[str, Any] | None:
         try:
             found = typing.get_type_hints(hint)
         except Exception:  # a name that cannot be resolved
-            found = dict.fromkeys(getattr(hint, "__annotations__", {}))
+            found = dict.fromkeys(vars(hint).get("__annotations__", ()))
         if is_dataclass(hint):
             found = {each.name: found.get(each.name) for each in fields(hint)}
         elif hasattr(hint, "_fields"):
             found = {name: found.get(name) for name in hint._fields}
     else:
         return None
-    return found | {name: getattr(each.info, "return_type", None) for name, each in computed_fields(hint).items()}
+    return found | {name: getattr(each.info, "return_type", None) for name, each in find_computed_fields(hint).items()}
 
 
-def computed_fields(kind: type) -> Mapping[str, Any]:
+def find_computed_fields(kind: type) -> Mapping[str, Any]:
     """Return the `@computed_field`s of a model or a dataclass of pydantic's, by name; none of other classes."""
     return getattr(getattr(kind, "__pydantic_decorators__", None), "computed_fields", {})
 

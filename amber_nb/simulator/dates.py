@@ -28,13 +28,19 @@ _FORMS = {  # how a date is written → the groups in which year, month and day 
     r"(?<![\w/])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])": (3, 1, 2),  # the American order, unless it cannot be
     r"(?<![\w.,+-])((?:19|20)\d\d)(\d\d)(\d\d)(?!\w(?<!T)|[.,-]\d)": (1, 2, 3),
 }
-# Before dots or bare digits, which are then no date but a number of something.
-_NO_DATE = re.compile(
-    r"\b(?:v|ver|versions?|releases?|builds?|rev|revisions?|firmware|kernel|section|chapter|kapitel|abschnitt|"
-    r"invoices?|orders?|tickets?|numbers?|nr|no|ids?|sku|code|rechnung|bestellung|nummer)[.:]?\s{0,2}[#\"'`]?$|#$",
-    re.I,
-)
-_BARE = re.compile(r"[\d. ]+")
+_LABELS = {  # how a date is written → the words before it that make it the number of something
+    re.compile(r"[\d. ]*\.[\d. ]*"): (
+        "v|ver|versions?|releases?|builds?|rev|revisions?|firmware|kernel|section|chapter|kapitel|abschnitt"
+    ),
+    re.compile(r"\d{8}"): (
+        "versions?|builds?|invoices?|orders?|tickets?|cases?|customers?|accounts?|members?|users?|parts?|articles?|"
+        "numbers?|nr|no|ids?|sku|code|ref|reference|phone|tel|rechnung|bestellung|nummer|kunde|kundin|konto|artikel"
+    ),
+}
+_NO_DATES = {
+    form: re.compile(rf"(?:\b(?:{words})[.:]?\s{{0,2}}(?:[#\"'`]|no\.? |nr\.? )?|#)$", re.I)
+    for form, words in _LABELS.items()
+}
 _PATTERNS = [(re.compile(pattern, re.I), groups) for pattern, groups in _FORMS.items()]
 _TIME = re.compile(
     r"(?<![\d:.-])([01]?\d|2[0-3])(?:([:.])([0-5]\d)(?::([0-5]\d)(?:\.\d{1,9})?)?)?"
@@ -70,7 +76,8 @@ def find_moments(text: str) -> list[Moment]:
     found: dict[int, Moment] = {}
     for pattern, (year, month, day) in _PATTERNS:
         for match in pattern.finditer(text):
-            if _BARE.fullmatch(match[0]) and _NO_DATE.search(text[max(0, match.start() - 20) : match.start()]):
+            before = text[max(0, match.start() - 20) : match.start()]
+            if any(form.fullmatch(match[0]) and label.search(before) for form, label in _NO_DATES.items()):
                 continue
             date = _date(int(match[year]), _month(match[month]), int(match[day]), match[0])
             if date is not None and not any(match.start() < each < match.end() for each in found):

@@ -22,7 +22,7 @@ _UNITS = {  # the unit of ISO 8601 → how it is written
     "M": r"months?|monate?n?",
     "W": r"weeks?|wks?|wochen?",
     "D": r"days?|tage?n?",
-    "TH": r"hours?|hrs?|h|stunden?|std",
+    "TH": r"hours?|hrs?|h|stunden?|std(?! dev)",
     "TM": r"minutes?|mins?|minuten?",
     "TS": r"seconds?|secs?|sekunden?|sek",
 }
@@ -56,9 +56,10 @@ def find_durations(text: str) -> list[str]:
     parts: list[tuple[str, str]] = []  # of the duration that is being read: numbers and units
     start = end = -1
     for match in _PART.finditer(text):
-        if match["word"] and _RATE.search(text[max(0, match.start() - 20) : match.start()]):
-            continue
         unit = next(name for name in _UNITS if match[name])
+        before = text[max(0, match.start() - 20) : match.start()]
+        if match["word"] and (_RATE.search(before) or (unit == "TS" and match["word"].lower() == "a")):
+            continue  # "a second opinion"
         if not (parts and _goes_on(parts[-1], unit) and _JOINT.fullmatch(text[end : match.start()])):
             if parts:
                 found[start] = _to_iso(parts)

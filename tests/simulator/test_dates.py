@@ -53,6 +53,9 @@ from amber_nb.simulator.durations import find_durations
         ("Version: 1.2.2024, v 1.2.2024, v1.2.2024, ver. 1.2.2024", []),
         ("release 1.2.2024, build 1.2.2024, Kapitel 1.2.2024", []),
         ("version of 1.2.2024", ["2024-02-01"]),
+        ("customer 20240503, user: 20240503, ref. 20240503", []),
+        ("Rechnung 1.2.2024", ["2024-02-01"]),
+        ("Rechnung Nr. 20240503 vom 20240504", ["2024-05-04"]),
         ("the version, 1.2.2024", ["2024-02-01"]),
         ("release 2024-05-03", ["2024-05-03"]),
     ],
@@ -140,6 +143,8 @@ def test_times(text, expected):
         ("PT1H30M", ["PT1H30M"]),
         ("twice a day for 20 minutes", ["PT20M"]),
         ("20 EUR an hour, 3 times a week", []),
+        ("a second opinion, 2 std deviations", []),
+        ("one second", ["PT1S"]),
         ("the 1990s, 5 hats, 3 minty leaves, 2 monthly", []),
     ],
 )
