@@ -143,6 +143,9 @@ def _flatten(value: Any, hint: Any, path: _Path = (), above: _Path = ()) -> Iter
     """Yield the cells of one row, with what is known of their types."""
     value = _without_root(value)
     record = _to_record(value)
+    if record is None and value is not None:
+        yield path, value, hint
+        return
     hint = hint if record is None or isinstance(value, Mapping) else type(value)
     named = known.find_fields(hint) or {}
     if named and not record:
