@@ -25,7 +25,7 @@ from .chat.messages import extend, without_own_fields
 from .display import kernel as cell
 from .display.kernel import holds_real_answers
 from .errors import annotate
-from .redact import Secret
+from .redact import Secret, SecretHeaders
 from .tracebacks import short_traceback
 from .types import AskOptions, Message
 from .wire import event_loop as loop
@@ -103,11 +103,14 @@ class Amber:
         # At once, under the same name: a verbose traceback prints a frame's variables.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         unnamed = tuple(map(_hide, unnamed))
+        headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
         with short_traceback:
             if unnamed:
                 raise TypeError(_explain_unnamed(unnamed[0]))
             if unknown:
-                raise TypeError(_explain_keyword(next(iter(unknown))))
+                message = _explain_keyword(next(iter(unknown)))
+                unknown.clear()  # a key under a wrong name is a key
+                raise TypeError(message)
             notebook = settings.session_notebook() if cell.in_kernel() else None
             config = settings.load_config(
                 domain=domain,
@@ -155,7 +158,9 @@ class Amber:
         weakref.finalize(self, self._clients.close).atexit = False
 
     def __repr__(self) -> str:
-        c = self._config
+        c = getattr(self, "_config", None)  # a verbose traceback shows a client that could not be made
+        if c is None:
+            return "Amber()"
         return f"Amber(mode={c.mode!r}, base_url={c.base_url!r}, model={c.model!r}, api_key={c.api_key!r})"
 
     @property
@@ -235,9 +240,6 @@ class Amber:
             run = AskRun(self._context, prompt, schema, options)
             try:
                 return run.finish(loop.wait(loop.submit(run.run()), run.inbox))
-            except KeyboardInterrupt as interrupt:
-                run.fail(interrupt)
-                raise KeyboardInterrupt from None  # without the frames of the waiting, which say nothing to a reader
             except BaseException as error:
                 run.fail(error)
                 raise

@@ -109,8 +109,10 @@ def annotate(error: BaseException, *, base_url: str, key: str | None) -> None:
     """
     for cause in _causes(error):
         _mask_error(cause, key or "")
+    if any(note.startswith("amber:") for note in getattr(error, "__notes__", ())):
+        return  # by the client that the request went through; another one is only asked around it
     for note in (_reason_note(error, key or ""), _remedy(error, base_url)):
-        if note and note not in getattr(error, "__notes__", ()):
+        if note:
             error.add_note(note)
 
 

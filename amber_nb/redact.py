@@ -14,6 +14,7 @@ __all__ = [
     "HIDDEN",
     "MASK",
     "Secret",
+    "SecretHeaders",
     "collect_secrets",
     "is_secret",
     "redact",
@@ -61,6 +62,13 @@ class Secret:
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         raise TypeError("a key is never pickled")
+
+
+class SecretHeaders(dict[str, str]):
+    """Headers whose values no repr and no verbose traceback shows: any of them may be a key."""
+
+    def __repr__(self) -> str:
+        return repr(dict.fromkeys(self, MASK))
 
 
 def is_secret(name: str) -> bool:

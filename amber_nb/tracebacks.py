@@ -8,9 +8,11 @@ fault of amber_nb, and its report needs them. `AMBER_TRACEBACK=full` keeps every
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dis
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -44,6 +46,7 @@ _MACHINERY = {
 }
 F = TypeVar("F", bound=Callable[..., Any])
 _RAISE = dis.opmap["RAISE_VARARGS"]
+_BLANK = re.compile(r"\n(?:[ \t]*\n)+(?!The |During )")  # lines that the terse form of IPython has between its parts
 _MOST_LINES = 15  # what one sees of an output at once
 
 
@@ -76,12 +79,10 @@ short_traceback = _ShortTraceback()
 
 def _is_for_reader(error: BaseException) -> bool:
     """Return whether the message says it all: an error of ours or of the SDK, or one that the user's code raised."""
-    if isinstance(error, (AmberError, KeyboardInterrupt)) or type(error).__module__.partition(".")[0] == "openai":
+    if isinstance(error, (AmberError, KeyboardInterrupt, asyncio.CancelledError)) or _root(error) == "openai":
         return True
     if getattr(error, "_render_traceback_", None) is render_traceback:  # it came through another public function
         return True
-    if not isinstance(error, Exception):
-        return False
     entries = [*_entries(error.__traceback__)]
     return any(map(_is_users, entries)) or (bool(entries) and _is_raised_on_purpose(entries[-1]))
 
@@ -95,18 +96,21 @@ def _is_raised_on_purpose(entry: TracebackType) -> bool:
 
 def _shorten(error: BaseException) -> None:
     chain = [*_chain(error)]
+    is_machinery = [each.__traceback__ is not None and _is_machinery(each.__traceback__) for each in chain]
     change = object.__setattr__  # a class of the user's may forbid its own, as a frozen dataclass does
     for each in chain:
         change(each, "__traceback__", _from_first_users(each.__traceback__))
-    # The nearest cause stays, and whatever is the user's; causes of causes repeat it in the words of other layers.
-    last = max((at for at, each in enumerate(chain) if each.__traceback__ is not None), default=0)
-    last = max(last, 1 if error.__cause__ is not None else 0)
-    if last < len(chain):
-        change(chain[last], "__suppress_context__", True)
-        if last > 0:
-            change(chain[last], "__cause__", None)  # `__context__` still holds it
-    with contextlib.suppress(AttributeError):  # a class with slots alone
-        change(error, "_render_traceback_", render_traceback)
+    # Of an error that the user's code did not raise, the nearest cause stays: causes of causes repeat it in the words
+    # of other layers. `__context__` still holds them.
+    if is_machinery[0] or error.__traceback__ is None:
+        nearest = 1 if error.__cause__ is not None else 0
+        if nearest + 1 < len(chain) and all(is_machinery[nearest + 1 :]):
+            change(chain[nearest], "__suppress_context__", True)
+            if nearest and chain[nearest].__cause__ is chain[nearest].__context__:
+                change(chain[nearest], "__cause__", None)
+    if not hasattr(error, "_render_traceback_"):
+        with contextlib.suppress(AttributeError):  # a class with slots alone
+            change(error, "_render_traceback_", render_traceback)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -125,12 +129,21 @@ def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
         traceback = traceback.tb_next
 
 
+def _root(error: BaseException) -> str:
+    """Return the package of an error's class."""
+    return type(error).__module__.partition(".")[0]
+
+
 def _package(entry: TracebackType) -> str:
     return str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _is_users(entry: TracebackType) -> bool:
     return _package(entry) not in _MACHINERY
+
+
+def _is_machinery(traceback: TracebackType) -> bool:
+    return not any(map(_is_users, _entries(traceback)))
 
 
 def _from_first_users(traceback: TracebackType | None) -> TracebackType | None:
@@ -144,27 +157,48 @@ def render_traceback() -> list[str]:
     A function, and not a method that holds its error, so that the error still pickles.
 
     Returns:
-        The lines, in the reader's colours and mode, with as many lines around each of theirs as fit into `_MOST_LINES`;
-        `%xmode Verbose` shows as many as ever.
+        The lines, in the reader's colours and mode. In IPython's usual mode they have as many lines around each of the
+        reader's own as fit into `_MOST_LINES`; where the frames are too many for that, each is a line.
     """
-    error: Any = sys.exc_info()[1] or sys.last_value
+    errors = [error for error in (getattr(sys, "last_value", None), sys.exc_info()[1]) if error is not None]
+    error = next((each for each in errors if getattr(each, "_render_traceback_", None) is render_traceback), errors[0])
     renderer: Any = sys.modules["IPython"].get_ipython().InteractiveTB
-    traceback = _to_last_users(error.__traceback__)
-    lines: list[str] = renderer.structured_traceback(type(error), error, traceback)
-    if renderer.mode != "Verbose":
-        for context in (3, 2):
-            if "\n".join(lines).count("\n") < _MOST_LINES:
-                break
-            lines = renderer.structured_traceback(type(error), error, traceback, context=context)
+    shown = type(error), error, _users_alone(error)
+    lines: list[str] = renderer.structured_traceback(*shown)
+    if renderer.mode != "Context":
+        return lines
+    for context in (3, 2):
+        if _is_one_look(lines):
+            return lines
+        lines = renderer.structured_traceback(*shown, context=context)
+    if not _is_one_look(lines):
+        try:
+            renderer.set_mode("Plain")
+            text = "\n".join(renderer.structured_traceback(*shown))
+        finally:
+            renderer.set_mode("Context")
+        lines = [_BLANK.sub("\n", text)]
     return lines
 
 
-def _to_last_users(traceback: TracebackType | None) -> TracebackType | None:
-    """Return the traceback without what follows the last frame of the user's, such as the SDK's own frames."""
-    entries = [*_entries(traceback)]
-    while entries and not _is_users(entries[-1]):
-        entries.pop()
+def _is_one_look(lines: list[str]) -> bool:
+    return "\n".join(lines).count("\n") < _MOST_LINES
+
+
+def _users_alone(error: BaseException) -> TracebackType | None:
+    """Return the traceback of an error without the frames that are not the user's.
+
+    What follows the last of the user's frames stays where it is about a fault: in a tool of theirs, or of our own.
+    """
+    entries = [*_entries(error.__traceback__)]
+    users = [at for at, entry in enumerate(entries) if _is_users(entry)]
+    last = users[-1] if users else -1
+    tail = entries[last + 1 :]
+    is_told = isinstance(error, (AmberError, KeyboardInterrupt)) or _root(error) == "openai"
+    if is_told or not tail or _is_raised_on_purpose(tail[-1]):
+        tail = []
     result = None
-    for entry in reversed(entries):
+    # IPython leaves out the first frame, which is its own.
+    for entry in reversed([*entries[: 1 if last > 0 else 0], *(entries[at] for at in users if at), *tail]):
         result = TracebackType(result, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return result

@@ -17,7 +17,16 @@ jedi_and_ours = pytest.mark.parametrize("use_jedi", [True, False])
 def find(simulated):
     answer = simulated.ask("hello")
     simulated.models()
-    return {"amber": simulated, "answer": answer, "np": sys, "amber_nb": amber_nb}.get
+
+    class Team:
+        amber = simulated
+
+        @property
+        def risky(self):
+            raise AssertionError("a property was asked")
+
+    names = {"amber": simulated, "answer": answer, "np": sys, "amber_nb": amber_nb, "team": Team()}
+    return {**names, "clients": [simulated], "by_name": {"a": simulated}}.get
 
 
 @pytest.mark.parametrize(
@@ -31,6 +40,14 @@ def find(simulated):
         ("x = await amber.ask_async(\n    'x',\n    temp", ["temperature="]),
         ("answer.ask('x', top_p=1, temp", ["temperature="]),
         ("print(amber.ask('x', temp", ["temperature="]),
+        ("amber.ask(\n    'x',  # the question, so to say (once)\n    temp", ["temperature="]),
+        ("amber.ask('x').ask('y', temp", ["temperature="]),
+        ("amber.ask('x (').ask('y', temp", ["temperature="]),
+        ("team.amber.ask('y', temp", ["temperature="]),
+        ("clients[0].ask('y', temp", ["temperature="]),
+        ("by_name['a'].ask('y', temp", ["temperature="]),
+        ("df.q.map(lambda q: amber.ask(q, temp", ["temperature="]),
+        ("team.risky.ask('y', temp", []),
         ("amber.ask('x', temperature=0, temp", []),
         ("amber.ask('x', 'temp", []),
         ("amber.ask('x', stop=temp", []),
@@ -87,9 +104,24 @@ def test_public_names_alone(find, text, start):
     assert (fragment, alone) == (start, True)
 
 
-@pytest.mark.parametrize("text", ["from amber_nb.tools import ", "from amber_nbx import ", "other.amber_nb.i"])
-def test_other_imports_are_left_alone(find, text):
-    assert completion.complete(text, find)[0] == []
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from amber_nb.tools import ",
+        "from amber_nbx import ",
+        "other.amber_nb.i",
+        "import amber_nb.im",
+        "from amber_nb.im",
+        "from amber_nb import Amber as A",
+        "from amber_nb import Amber\nA",
+        "from amber_nb import Amber\namber = Amber(mod",
+        "from amber_nb import Amber\nx = 1\nos.getc",
+        "from amber_nb import (Amber)\nA",
+        "from amber_nb import Amber; A",
+    ],
+)
+def test_other_code_is_left_alone(find, text):
+    assert completion.complete(text, find) == ([], text[len(text) - len(completion.complete(text, find)[1]) :], False)
 
 
 @jedi_and_ours
@@ -107,10 +139,14 @@ def test_ipython_asks_the_matcher(find, monkeypatch, use_jedi):
             ("amber.ask('x', temp", ["temperature="]),
             ("amber.ask('x', model='azure/gpt-5.4-", None),
             ("from amber_nb import To", ["ToolCall", "ToolError", "ToolRun"]),
+            ("from amber_nb import Amber\namber.usage_l", ["usage_log"]),
+            ("from amber_nb import Amber\nx = 1\namber.usage_l", ["usage_log"]),
         ]:
             with completer.provisionalcompleter():
-                found = [each.text for each in shell.Completer.completions(text, len(text))]
-            assert found == (expected or [name for name in find("amber")._model_names() if "5.4-" in name])
+                found = [each.text.removeprefix("amber.") for each in shell.Completer.completions(text, len(text))]
+            assert [name.lstrip(".") for name in found] == (
+                expected or [name for name in find("amber")._model_names() if "5.4-" in name]
+            )
     finally:
         shell.restore_sys_module_state()
 

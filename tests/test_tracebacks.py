@@ -8,8 +8,8 @@ import inspect
 import pickle
 import pydoc
 import sys
-import traceback
 from pathlib import Path
+from traceback import walk_tb as walk
 
 import openai
 import pytest
@@ -21,11 +21,11 @@ import tracebacks as bench
 from scripted import calling
 
 from amber_nb import Amber, AmberError, ImageError, SchemaError, image_part, tool
+from amber_nb import tracebacks as tracebacks_module
 from amber_nb.chat import ask as ask_module
 
 MOST_LINES = 15
-# One of the user's own frames stands in each half of it.
-LONGER = {"the user's validator": 18}
+LONGER: dict[str, int] = {}
 # In plain Python the SDK's own frames stay, above the one that sends.
 OF_THE_SDK = {"gateway down, streamed by .openai": 20}
 
@@ -55,11 +55,11 @@ def test_an_error_is_one_look(shown, name):
 
 
 def frames(error):
-    return [frame.f_globals["__name__"].partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [frame.f_globals["__name__"].partition(".")[0] for frame, _ in walk(error.__traceback__)]
 
 
 def names(error):
-    return [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return [frame.f_code.co_name for frame, _ in walk(error.__traceback__)]
 
 
 def test_the_nearest_cause_stays_without_its_frames(amber):
@@ -73,6 +73,58 @@ def test_the_nearest_cause_stays_without_its_frames(amber):
     # What the other layers said is still there for a program, and no longer printed.
     assert cause.__context__ is not None
     assert cause.__suppress_context__
+
+
+CALLS = {
+    "a frame's column": "__import__('pandas').Series(['401']).map(lambda text: gateway.ask(text).text)",
+    "a thread pool": "list(__import__('concurrent.futures').futures.ThreadPoolExecutor(2).map(down.ask, ['a', 'b']))",
+    "functions within functions": "deep(2)",
+    "several at once": "await __import__('asyncio').gather(down.ask_async('a'), down.ask_async('b'))",
+    "an ask within a policy": "gateway.ask('call', tools=weather, require_approval=lambda call: down.ask('x'))",
+    "an interrupt in a policy": "gateway.ask('call', tools=weather, require_approval=interrupt)",
+}
+MORE = """
+def deep(count):
+    return deep(count - 1) if count else down.ask("x")
+
+def interrupt(call):
+    raise KeyboardInterrupt
+"""
+
+
+@pytest.fixture(scope="module")
+def shown_in_notebook(tmp_path_factory):
+    """The tracebacks of calls in a kernel, and the lines of the first in other modes of IPython."""
+    folder = tmp_path_factory.mktemp("calls")
+    (folder / "team.py").write_text(bench.TEAM + MORE, encoding="utf-8")
+    (folder / "empty.jsonl").write_text("", encoding="utf-8")
+    modes = [f"%xmode {mode}" for mode in ("Plain", "Minimal", "Verbose")]
+    cells = ["from team import *", *CALLS.values()]
+    cells += [cell for mode in modes for cell in (mode, "down.ask('hello')")]
+    with bench.serve(lambda text: bench.reply(text, bench.threading.Event())) as url:
+        texts = bench.in_notebook(cells, folder, {"TABLE_URL": url, "TABLE_CASSETTE": str(folder / "empty.jsonl")})
+    shown = dict(zip(CALLS, texts, strict=False))
+    return shown | dict(zip(modes, texts[len(CALLS) + 1 :: 2], strict=True))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_frame_stands_between_the_readers_own(shown_in_notebook, name):
+    text = shown_in_notebook[name]
+    assert 4 < len(text.strip().splitlines()) <= MOST_LINES + 1, text
+    assert CALLS[name] in text
+    assert "site-packages" not in text
+    assert "amber_nb/" not in text
+    if name == "functions within functions":
+        assert text.count("team.py") == 3
+    if name == "an ask within a policy":
+        assert text.count("amber: http") == 1  # the remedy of the client that failed
+
+
+@pytest.mark.parametrize("mode", ["%xmode Plain", "%xmode Minimal", "%xmode Verbose"])
+def test_each_mode_of_ipython_shows_the_message(shown_in_notebook, mode):
+    text = shown_in_notebook[mode]
+    assert "APIConnectionError: Connection error." in text
+    assert "Unexpected exception" not in text
 
 
 def test_an_awaited_error_is_short_too(simulated):
@@ -106,6 +158,62 @@ def test_a_fault_of_ours_keeps_its_frames(simulated, monkeypatch):
     with pytest.raises(KeyError) as caught:
         simulated.ask("hello")
     assert names(caught.value)[-3:] == ["ask", "__init__", "fail"]
+
+
+def test_what_the_users_code_chained_stays(script):
+    def policy(call):
+        failure = OSError("503")
+        failure.__cause__ = ValueError("root")
+        raise RuntimeError("service down") from failure
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    with pytest.raises(RuntimeError) as caught:
+        script(calling(("add", {"a": 1, "b": 2}))).ask("?", tools=add, require_approval=policy)
+    assert str(caught.value.__cause__.__cause__) == "root"
+
+
+def test_an_error_with_a_rendering_of_its_own_keeps_it(script):
+    class Drawn(Exception):
+        def _render_traceback_(self):
+            return ["drawn"]
+
+    def policy(call):
+        raise Drawn
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    with pytest.raises(Drawn) as caught:
+        script(calling(("add", {"a": 1, "b": 2}))).ask("?", tools=add, require_approval=policy)
+    assert caught.value._render_traceback_() == ["drawn"]
+
+
+def test_a_fault_of_ours_below_a_policy_keeps_its_frames(script, simulated, monkeypatch):
+    ours = {"__name__": "amber_nb.chat.messages"}
+    exec("def fail(*_): return {}['a fault']", ours)
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    def policy(call):
+        return ours["fail"]()
+
+    with pytest.raises(KeyError) as caught:
+        script(calling(("add", {"a": 1, "b": 2}))).ask("?", tools=add, require_approval=policy)
+    traceback = tracebacks_module._users_alone(caught.value)
+    kept = [frame.f_code.co_name for frame, _ in walk(traceback)]
+    assert kept[-2:] == ["policy", "fail"]
+
+
+def test_the_key_stands_in_no_frame(monkeypatch):
+    monkeypatch.setenv("AMBER_TRACEBACK", "full")
+    with pytest.raises(TypeError) as caught:
+        Amber(token="ambrs-secret", headers={"Authorization": "Bearer ambrs-secret"})
+    ours = [frame for frame, _ in walk(caught.value.__traceback__) if frame.f_globals["__name__"] != __name__]
+    assert ours
+    assert "ambrs-secret" not in repr([frame.f_locals for frame in ours])
 
 
 def test_frames_of_a_policy_and_what_it_calls_stay(script):

@@ -18,7 +18,7 @@ import openai
 
 from .. import clock, simulator
 from ..config import Config, network_problem
-from ..errors import ConfigError
+from ..errors import ConfigError, annotate
 from ..tracebacks import short_traceback
 from . import event_loop
 from .usage import UsageLog
@@ -73,7 +73,7 @@ class Clients:
         self._after_fork()
         if self._sync is None or self._sync.is_closed():
             self._sync = openai.OpenAI(http_client=self._http(is_async=False), **_settings(self._config))
-            _shorten_tracebacks(self._sync)
+            _shorten_tracebacks(self._sync, self._config)
         return self._sync
 
     def for_running_loop(self) -> openai.AsyncOpenAI:
@@ -117,7 +117,7 @@ class Clients:
 
     def _new_async(self) -> openai.AsyncOpenAI:
         client = openai.AsyncOpenAI(http_client=self._http(is_async=True), **_settings(self._config))
-        _shorten_tracebacks(client)
+        _shorten_tracebacks(client, self._config)
         return client
 
     def _http(self, *, is_async: bool) -> Any:
@@ -145,20 +145,29 @@ class Clients:
         return http
 
 
-def _shorten_tracebacks(client: Any) -> None:
-    """Have a client raise its errors without the frames of the SDK's inside.
+def _shorten_tracebacks(client: Any, config: Config) -> None:
+    """Have a client raise its errors with a remedy and without the frames of the SDK's inside.
 
     The method is replaced on the object, since the client is to stay of the SDK's own class; it refers to the client
-    weakly, since a circle would keep the connections of a client that is no longer used.
+    weakly, since a circle would keep the connections of a client that is no longer used. Copies have the SDK's own.
     """
     owner, request = weakref.ref(client), type(client).request
 
+    @contextlib.contextmanager
+    def annotated() -> Iterator[None]:
+        try:
+            yield
+        except openai.OpenAIError as error:
+            annotate(error, base_url=config.base_url, key=config.api_key.reveal())
+            raise
+
     @short_traceback
     def send(*args: Any, **kwargs: Any) -> Any:
-        return request(owner(), *args, **kwargs)
+        with annotated():
+            return request(owner(), *args, **kwargs)
 
     async def send_async(*args: Any, **kwargs: Any) -> Any:
-        with short_traceback:
+        with short_traceback, annotated():
             return await request(owner(), *args, **kwargs)
 
     client.request = send_async if isinstance(client, openai.AsyncOpenAI) else send
