@@ -126,7 +126,8 @@ class Answer(Generic[T]):
         Returns:
             A column for each field: `str`, `Int64`, `Float64`, `boolean`, datetimes; a `Literal` or an `Enum` of texts
             is a category. A record whose only field is a list of records stands for that list; a record within a record
-            becomes columns such as `address.city`; plain values stand in the column `value`.
+            becomes columns such as `address.city`; plain values stand in the column `value`. The columns are those of
+            the type, also where the model left all of them out; what it wrote beside them follows.
 
         Raises:
             TypeError: no schema was asked for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import re
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -75,7 +76,7 @@ class Amber:
         ConfigError: nothing is set and nobody is there, half is set, or settings disagree; the cassette is damaged;
             a price is none.
         CassetteMiss: replay without a cassette.
-        TypeError: there is no such keyword; the message names the one that was meant.
+        TypeError: there is no such keyword, or a value has none; the message names the one that was meant.
 
     Example:
         >>> amber = Amber()
@@ -84,7 +85,7 @@ class Amber:
 
     def __init__(
         self,
-        *,
+        *unnamed: Never,
         domain: str | None = None,
         base_url: str | None = None,
         api_key: str | Secret | None = None,
@@ -101,8 +102,11 @@ class Amber:
     ) -> None:
         # At once, under the same name: a verbose traceback prints a frame's variables.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
+        unnamed = tuple(map(_hide, unnamed))
         headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
         with short_traceback:
+            if unnamed:
+                raise TypeError(_explain_unnamed(unnamed[0]))
             if unknown:
                 message = _explain_keyword(next(iter(unknown)))
                 unknown.clear()  # a key under a wrong name is a key
@@ -337,20 +341,62 @@ class Amber:
 _KEYWORDS = [
     each for each in inspect.signature(Amber).parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY
 ]
-# Help and completion show the keywords alone; an unknown one is taken for the sake of its message.
+# Help and completion show the keywords alone; whatever else is taken for the sake of its message.
 Amber.__signature__ = inspect.Signature(_KEYWORDS)  # type: ignore[attr-defined]
+Amber.__init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *_KEYWORDS]
+)
+_ASK_NAMES = ("prompt", "schema", *AskOptions.__annotations__)
+_MEANT = {
+    **dict.fromkeys(("system_prompt", "system_message", "instructions"), "system"),
+    "default_headers": "headers",
+}
+_PREFIX = re.compile(r"^(?:amber|openai|azure_openai)_")  # of variables in the environment
+_KEY_STARTS = ("ambrs", "sk-")
+_MAX_NAME = 16  # characters of a company's name; what is longer may be a key
+_MAX_ECHO = 60  # characters of a name in a message
 
 
 def _explain_keyword(name: str) -> str:
     """Return the message for a keyword that `Amber` does not have."""
     names = [each.name for each in _KEYWORDS]
-    setting = (settings.meant_setting(f"AMBER_{name.upper()}") or "").removeprefix("AMBER_").lower()
-    near = get_close_matches(name, names, n=1)
-    meant = near[0] if near else setting if setting in names else None
+    said = f"Amber() takes no {name if len(name) <= _MAX_ECHO else name[: _MAX_ECHO - 1] + '…'!r}"
+    bare = _PREFIX.sub("", name.lower())
+    setting = (settings.meant_setting(f"AMBER_{bare.upper()}") or "").removeprefix("AMBER_").lower()
+    near = get_close_matches(bare, [*names, *_ASK_NAMES], n=1, cutoff=0.75) or get_close_matches(bare, names, n=1)
+    # What is written as it should be goes before what is only alike, here and there.
+    exact = next((each for each in (bare, _MEANT.get(bare)) if each in names or each in _ASK_NAMES), None)
+    meant = exact or (setting if setting in names else near[0] if near and not setting else None)
+    if meant in names:
+        return f"{said}. Did you mean {meant}=?"
     if meant is not None:
-        return f"Amber() takes no {name!r}. Did you mean {meant}=?"
-    if name in AskOptions.__annotations__:
-        return f"Amber() takes no {name!r}: it belongs to one question, amber.ask(…, {name}=…)."
+        return f"{said}: it belongs to one question, amber.ask(…, {meant}=…)."
     if setting:
-        return f"Amber() takes no {name!r}: set AMBER_{setting.upper()} in the environment or in .env."
-    return f"Amber() takes no {name!r}. Its keywords are {', '.join(names)}."
+        return f"{said}: set AMBER_{setting.upper()} in the environment or in .env."
+    return f"{said}. Its keywords are {', '.join(names)}."
+
+
+def _hide(value: Any) -> Any:
+    """Return a text as a secret: it may be a key, and a verbose traceback prints a frame's variables."""
+    return Secret(value) if isinstance(value, str) else value
+
+
+def _explain_unnamed(value: Any) -> str:
+    """Return the message for a value without a keyword; one that may be a secret is not repeated."""
+    text = value.reveal() if isinstance(value, Secret) else ""
+    is_short = len(text) <= _MAX_ECHO and text.isprintable()
+    if "://" in text:
+        meant = "base_url=…"
+    elif text.endswith(".jsonl"):
+        meant = "cassette=…"
+    elif is_short and text in settings.MODES:
+        meant = f"mode={text!r}"
+    elif is_short and re.fullmatch(r"[\w.-]+/[\w.:-]+", text):
+        meant = f"model={text!r}"
+    elif text.lower().startswith(_KEY_STARTS) or (len(text) > _MAX_NAME and re.fullmatch(r"[\w-]+", text)):
+        meant = "api_key=…"
+    elif is_short and re.fullmatch(r"[A-Za-z0-9-]+(?:(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]+)?", text):
+        meant = f"domain={text!r}"
+    else:
+        meant = "domain='acme'"
+    return f"Amber() takes keywords alone: Amber({meant})."

@@ -409,9 +409,11 @@ def _unknown_names(sources: list[_Source]) -> list[str]:
 
 def meant_setting(name: str) -> str | None:
     """Return the setting that a name seems to mean, or None; compared without the prefix, which all share."""
+    if name in _MEANT:
+        return _MEANT[name]
     bare = {setting.removeprefix("AMBER_"): setting for setting in VARIABLES}
     near = get_close_matches(name.removeprefix("AMBER_").upper(), bare, n=1, cutoff=0.75)
-    return bare[near[0]] if near else _MEANT.get(name)
+    return bare[near[0]] if near else None
 
 
 def _find_host(sources: list[_Source]) -> tuple[str, _Source] | None:

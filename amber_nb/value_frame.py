@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import types
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from . import value_types as known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,9 @@ __all__ = ["value_frame"]
 _VALUE = "value"  # the column of what has no fields of its own
 _MAX_DEPTH = 5  # of records within records that become columns
 _INT64 = range(-(2**63), 2**63)
+_AS_TEXT = ("UUID", "Url", "Path", "Dsn", "SecretStr", "SecretBytes")  # classes of plain values whose names end so
+
+_Path = tuple[Any, ...]  # the names that lead to a column: () for the value itself
 
 
 def value_frame(value: Any, hint: Any = None) -> pd.DataFrame:
@@ -26,185 +30,245 @@ def value_frame(value: Any, hint: Any = None) -> pd.DataFrame:
 
     Args:
         value: a record (a pydantic model, a dataclass, a named tuple, a dict), a list of records, or a plain value.
-        hint: its type, where it is known: a `Literal` or an `Enum` of texts becomes a category with all its values.
+        hint: its type or its JSON schema, where it is known: it decides on the columns, and a `Literal` or an `Enum`
+            of texts becomes a category with all its values.
 
     Returns:
         A row for each record of a list, one for a single record. A record whose only field is a list of records stands
         for that list; a dict of records has its keys as the index. A record within a record becomes columns such as
-        `address.city`; lists stay lists. Dtypes: `str`, `Int64`, `Float64`, `boolean`, categories and datetimes.
+        `address.city`; lists stay lists, of plain values and dicts. The columns of the type come first, also those that
+        no row fills; two that would have the same name are told apart by a number. Dtypes: `str`, `Int64`, `Float64`
+        (a NaN is missing), `boolean`, categories and datetimes; `object` where a number would be rounded.
     """
     pandas = import_module("pandas")
-    index, rows, hint = _rows(value, hint)
-    hints: dict[str, Any] = {}
-    flat = [dict(_flatten(row, hint, hints)) for row in rows]
-    names = dict.fromkeys(name for row in flat for name in row)
-    frame: pd.DataFrame = pandas.DataFrame(index=index if index is not None else range(len(flat)))
-    for name in names or [name for name, _ in _fields_of_hint(hint)]:
-        hints.setdefault(name, dict(_fields_of_hint(hint)).get(name))
-        frame[name] = _column(pandas, [row.get(name) for row in flat], hints[name], frame.index)
+    index, rows, hint = _find_rows(_without_root(value), hint)
+    hints: dict[_Path, Any] = {}
+    for kind in [hint] if known.find_fields(hint) else dict.fromkeys(type(_without_root(row)) for row in rows):
+        for path, each in _layout(kind) if known.find_fields(kind) else ():
+            hints.setdefault(path, each)
+    if not hints and not rows and hint is not None and not known.is_dict_type(hint):
+        hints[()] = hint  # an empty list of plain values
+    cells = [{path: (cell, each) for path, cell, each in _flatten(row, hint)} for row in rows]
+    for path, each in ((path, each) for row in cells for path, (_, each) in row.items()):
+        hints[path] = hints.get(path) or each
+    columns = {path: [row[path][0] if path in row else None for row in cells] for path in hints}
+    paths = [path for path in hints if not _is_replaced(path, columns)]
+    labels = range(len(rows)) if index is None else pandas.Index(map(_to_plain, index), tupleize_cols=False)
+    series = {
+        name: _to_column(pandas, columns[path], hints[path], labels)
+        for name, path in zip(_to_names(paths), paths, strict=True)
+    }
+    frame: pd.DataFrame = pandas.DataFrame(series, index=labels)
     return frame
 
 
-def _rows(value: Any, hint: Any) -> tuple[list[Any] | None, list[Any], Any]:
-    """Return the index (None: numbers), the rows, and the hint of each."""
-    hint = _plain_hint(hint)
-    record = _record(value)
+# --- rows
+
+
+def _find_rows(value: Any, hint: Any) -> tuple[list[Any] | None, list[Any], Any]:
+    """Return the index (None: numbers), the rows, and the type of each."""
+    record = _to_record(value)
     if record is None:
-        return None, [*value] if _is_list(value) else [value], _item_hint(hint) if _is_list(value) else hint
-    items = [*record.values()]
-    if len(items) == 1 and _is_list(items[0]) and all(_record(each) is not None for each in items[0]):
-        item_hint = next((_item_hint(_plain_hint(each)) for _, each in _record_hints(value, hint)), None)
-        if items[0] or [*_fields_of_hint(item_hint)]:
-            return None, [*items[0]], item_hint
-    is_mapping = isinstance(value, Mapping) and not [*_fields_of_hint(hint)]  # and no record whose fields are records
-    if is_mapping and items and all(_record(each) is not None for each in items):
-        arguments = typing.get_args(hint)
-        return [*record], items, arguments[1] if len(arguments) == 2 else None
+        return None, [*value] if _is_list(value) else [value], known.find_item(hint) if _is_list(value) else hint
+    hint = hint if isinstance(value, Mapping) else type(value)
+    named = known.find_fields(hint)
+    items = [_without_root(each) for each in record.values()]
+    if len(items) == 1:  # with nothing beside it
+        kind = next(iter(named.values()), None) if named else None
+        item_kind = known.find_item(kind)
+        is_list = _is_list(items[0]) and all(_to_record(each) is not None for each in items[0])
+        if known.find_fields(item_kind) and (is_list or items[0] is None):
+            return None, [*items[0]] if is_list else [], item_kind
+        if is_list and items[0] and (named or known.find_values(hint) in (None, Any)):
+            return None, [*items[0]], item_kind
+    if named:
+        return None, [value], hint
+    value_kind = known.find_values(hint)
+    if known.find_fields(value_kind):
+        return [*record], items, value_kind
+    records = [each for each in map(_to_record, items) if each is not None]
+    if items and len(records) == len(items):
+        is_alike = bool(records[0]) and all(each.keys() == records[0].keys() for each in records)
+        if is_alike or known.is_dict_type(value_kind):
+            return [*record], items, value_kind
     return None, [value], hint
 
 
-def _record(value: Any) -> dict[Any, Any] | None:
-    """Return the fields of a record; None for what is none."""
+def _without_root(value: Any) -> Any:
+    """Return what RootModels hold, as they would be written in JSON."""
+    while getattr(type(value), "__pydantic_root_model__", False):
+        value = value.root
+    return value
+
+
+def _to_record(value: Any) -> dict[Any, Any] | None:
+    """Return the fields of a record, computed ones too; None for what is none."""
+    value = _without_root(value)
     if isinstance(value, Mapping):
         return dict(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: getattr(value, each.name) for each in fields(value)}
     if hasattr(type(value), "model_fields"):
-        return {**{name: getattr(value, name) for name in type(value).model_fields}, **(value.model_extra or {})}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        found = {**{name: getattr(value, name) for name in type(value).model_fields}, **(value.model_extra or {})}
+    elif is_dataclass(value) and not isinstance(value, type):
+        found = {each.name: getattr(value, each.name) for each in fields(value)}
+    elif isinstance(value, tuple) and hasattr(value, "_asdict"):
         return dict(value._asdict())
-    return None
+    else:
+        return None
+    return found | {name: getattr(value, name) for name in known.find_computed_fields(type(value))}
 
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple, set, frozenset)) and not hasattr(value, "_asdict")
 
 
-def _flatten(
-    value: Any, hint: Any, hints: dict[str, Any], prefix: str = "", depth: int = 0
-) -> Iterator[tuple[str, Any]]:
-    """Yield the columns of one row; `hints` gets what is known of their types."""
-    record = _record(value)
-    if record is None or depth > _MAX_DEPTH or (prefix and not record):
-        name = prefix.removesuffix(".") or _VALUE
-        hints[name] = hints.get(name) or hint
-        yield name, value
+# --- the columns' places
+
+
+def _layout(hint: Any, path: _Path = (), above: _Path = ()) -> Iterator[tuple[_Path, Any]]:
+    """Yield the columns that a type promises, with their types."""
+    inner = _find_open_fields(hint, above)
+    if not inner:
+        yield path, hint
+    for name, each in (inner or {}).items():
+        yield from _layout(each, (*path, name), (*above, known.to_plain_type(hint)))
+
+
+def _find_open_fields(hint: Any, above: _Path) -> dict[str, Any] | None:
+    """Return the fields that become columns; not of a record within itself, which stays in a cell."""
+    is_cell = len(above) > _MAX_DEPTH or known.to_plain_type(hint) in above
+    return None if is_cell else known.find_fields(hint)
+
+
+def _flatten(value: Any, hint: Any, path: _Path = (), above: _Path = ()) -> Iterator[tuple[_Path, Any, Any]]:
+    """Yield the cells of one row, with what is known of their types."""
+    value = _without_root(value)
+    record = _to_record(value)
+    if record is None and value is not None:
+        yield path, value, hint
         return
-    known = dict(_record_hints(value, hint))
+    hint = hint if record is None or isinstance(value, Mapping) else type(value)
+    named = known.find_fields(hint) or {}
+    if named and not record:
+        return  # nothing is there: the columns are those of the type
+    if not record or len(above) > _MAX_DEPTH or (named and _find_open_fields(hint, above) is None):
+        yield path, value, hint
+        return
     for name, item in record.items():
-        item_hint = known.get(str(name))
-        if item is None and [*_fields_of_hint(_plain_hint(item_hint))]:
-            continue  # an optional record that is missing: its columns are those of the other rows
-        yield from _flatten(item, item_hint, hints, f"{prefix}{name}.", depth + 1)
+        inner = named[str(name)] if str(name) in named else known.find_values(hint)
+        yield from _flatten(item, inner, (*path, name), (*above, known.to_plain_type(hint)))
 
 
-# --- what is known of types
+def _is_replaced(path: _Path, columns: Mapping[_Path, Sequence[Any]]) -> bool:
+    """Return whether a column is empty, and stands for a record that has columns of its own."""
+    is_empty = all(each is None or (isinstance(each, Mapping) and not each) for each in columns[path])
+    return is_empty and any(len(each) > len(path) and each[: len(path)] == path for each in columns)
 
 
-def _record_hints(value: Any, hint: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a record and their types, by its own class, else by the hint."""
-    return _fields_of_hint(_plain_hint(hint) if isinstance(value, Mapping) else type(value))
+def _to_names(paths: Iterable[_Path]) -> list[str]:
+    """Return the columns' names; what would have the same one gets a number: `a.b`, `a.b_2`."""
+    wanted = [".".join(str(_to_plain(each)) for each in path) if path else _VALUE for path in paths]
+    names: dict[str, None] = {}
+    for name in wanted:
+        number, unique = 1, name
+        while unique in names or (number > 1 and unique in wanted):
+            number += 1
+            unique = f"{name}_{number}"
+        names[unique] = None
+    return [*names]
 
 
-def _fields_of_hint(hint: Any) -> Iterator[tuple[str, Any]]:
-    hint = _plain_hint(hint)
-    if hasattr(hint, "model_fields"):
-        yield from ((name, each.annotation) for name, each in hint.model_fields.items())
-    elif isinstance(hint, type) and (is_dataclass(hint) or hasattr(hint, "_fields") or hasattr(hint, "__total__")):
-        try:
-            found = typing.get_type_hints(hint)
-        except Exception:  # a name that cannot be resolved
-            found = {}
-        yield from found.items()
+# --- what stands in them
 
 
-def _plain_hint(hint: Any) -> Any:
-    """Return a hint without what surrounds it: `Annotated`, `Required`, an alias, `| None`."""
-    for _ in range(_MAX_DEPTH):
-        origin = typing.get_origin(hint)
-        if isinstance(hint, typing.TypeAliasType) if hasattr(typing, "TypeAliasType") else False:
-            hint = hint.__value__
-        elif origin in (typing.Annotated, typing.Required, typing.NotRequired):
-            hint = typing.get_args(hint)[0]
-        elif origin in (typing.Union, types.UnionType):
-            options = [each for each in typing.get_args(hint) if each is not type(None)]
-            if len(options) != 1:
-                return None
-            hint = options[0]
-        else:
-            break
-    return hint
+def _to_plain(value: Any) -> Any:
+    """Return a value as a cell holds it: Enums as their values, URLs and ids as texts, records as dicts."""
+    value = _without_root(value)
+    if isinstance(value, enum.Enum):
+        return _to_plain(value.value)
+    if (record := _to_record(value)) is not None:
+        return {_to_plain(name): _to_plain(item) for name, item in record.items()}
+    if type(value).__name__.endswith(_AS_TEXT):
+        return str(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_to_plain, value), key=str)
+    return [*map(_to_plain, value)] if _is_list(value) else value
 
 
-def _item_hint(hint: Any) -> Any:
-    arguments = typing.get_args(hint)
-    return arguments[0] if arguments else None
+def _to_scalar(pandas: Any, value: Any) -> Any:
+    """Return Python's own number, text or date for one of numpy's, and None for what is missing."""
+    if type(value).__module__.partition(".")[0] == "numpy" and getattr(value, "shape", None) == ():
+        kind = value.dtype.kind
+        value = (pandas.Timestamp if kind == "M" else pandas.Timedelta)(value) if kind in "Mm" else value.item()
+    is_missing = value is pandas.NaT or value is pandas.NA or (isinstance(value, float) and math.isnan(value))
+    return None if is_missing else value
 
 
-def _categories(hint: Any) -> list[str] | None:
-    """Return the values that a hint permits, where it names them and they are texts: with numbers people calculate."""
-    hint = _plain_hint(hint)
-    if typing.get_origin(hint) is Literal:
-        values = [each for each in typing.get_args(hint) if each is not None]
-    elif isinstance(hint, type) and issubclass(hint, enum.Enum):
-        values = [*hint]
-    else:
-        return None
-    values = [each.value if isinstance(each, enum.Enum) else each for each in values]
-    return values if all(isinstance(each, str) for each in values) else None
-
-
-# --- columns
-
-
-def _column(pandas: Any, values: Sequence[Any], hint: Any, index: Any) -> Any:
-    values = [_plain_value(value) for value in values]
+def _to_column(pandas: Any, values: Sequence[Any], hint: Any, index: Any) -> Any:
+    values = [_to_scalar(pandas, _to_plain(value)) for value in values]
     present = [value for value in values if value is not None]
-    categories = _categories(hint)
-    if categories is not None and all(value in categories for value in present):
+    categories = known.find_categories(hint)
+    if categories is not None and all(isinstance(value, str) and value in categories for value in present):
         return pandas.Series(pandas.Categorical(values, categories=categories), index=index)
-    kinds = {type(value) for value in present}
-    dtype = _dtype(kinds, present) if present else _dtype({_plain_hint(hint)}, ())
-    if dtype == "Int64" and _plain_hint(hint) is float:  # a default such as 0
+    kinds = known.find_kinds(hint)
+    if present and kinds <= {dt.date, dt.datetime} and all(isinstance(value, str) for value in present):
+        values = _read_dates(values)  # of a JSON schema, which has no dates
+        present = [value for value in values if value is not None]
+    dtype = _find_dtype({type(value) for value in present} if present else kinds, present)
+    if dtype == "Int64" and float in kinds and _are_exact(present):  # a default such as 0
         dtype = "Float64"
-    if dtype == "datetime":
-        aware = {value.tzinfo is not None for value in present if isinstance(value, dt.datetime)}
-        if aware == {True, False} or len({getattr(value, "tzinfo", None) for value in present}) > 1:
-            return pandas.Series(values, index=index, dtype="object")
-        return pandas.Series(pandas.to_datetime(values), index=index)
-    if dtype == "timedelta":
-        return pandas.Series(pandas.to_timedelta(values), index=index)
+    try:
+        if dtype == "datetime":
+            return pandas.Series(_to_datetimes(pandas, values, hint), index=index)
+        if dtype == "timedelta":
+            return pandas.Series(pandas.to_timedelta(values), index=index)
+    except (ValueError, OverflowError):  # a year that pandas cannot count
+        dtype = "object"
     if dtype == "object":
-        column = pandas.Series(index=index, dtype="object")
+        cells = pandas.Series([None] * len(values), index=range(len(values)), dtype="object")
         for at, value in enumerate(values):  # lists and arrays, each in a cell of its own
-            column.iat[at] = value
-        return column
+            cells.iat[at] = value
+        return cells.set_axis(index)
     column = pandas.Series(values, index=index, dtype="object").astype(dtype)
     if dtype == "str" and values:  # pandas 2 makes the text 'None' of what is missing
         column = column.mask([value is None for value in values], None)
     return column
 
 
-def _plain_value(value: Any) -> Any:
-    """Return a value as a cell holds it: an Enum's own value, the text of a URL, a path or an id."""
-    if isinstance(value, enum.Enum):
-        value = value.value
-    if type(value).__name__ in ("UUID", "SecretStr", "SecretBytes") or type(value).__name__.endswith(("Url", "Path")):
-        return str(value)
-    return value
+def _read_dates(values: Sequence[Any]) -> list[Any]:
+    """Return the datetimes of texts as JSON has them; the texts, if one of them is none."""
+    try:
+        return [None if value is None else dt.datetime.fromisoformat(value) for value in values]
+    except ValueError:
+        return [*values]
 
 
-def _dtype(kinds: set[Any], values: Sequence[Any]) -> str:
+def _to_datetimes(pandas: Any, values: Sequence[Any], hint: Any) -> Any:
+    zones = {value.tzinfo for value in values if getattr(value, "tzinfo", None) is not None}
+    is_utc = len(zones) > 1 or any(zone.utcoffset(None) == dt.timedelta(0) for zone in zones)
+    is_utc = is_utc or (all(value is None for value in values) and "Aware" in getattr(hint, "__name__", ""))
+    return pandas.to_datetime(values, utc=is_utc)
+
+
+def _are_exact(numbers: Iterable[Any]) -> bool:
+    """Return whether whole numbers stay what they are beside ones with a point."""
+    try:
+        return all(float(number) == number for number in numbers)
+    except OverflowError:
+        return False
+
+
+def _find_dtype(kinds: set[Any], values: Sequence[Any]) -> str:
+    if not kinds or not all(isinstance(kind, type) for kind in kinds):
+        return "object"
     if kinds == {bool}:
         return "boolean"
     if kinds == {int}:
         return "Int64" if all(value in _INT64 for value in values) else "object"
-    if kinds and kinds <= {int, float}:
-        return "Float64"
-    if kinds and all(isinstance(kind, type) and issubclass(kind, str) for kind in kinds):
+    if kinds <= {int, float}:
+        return "Float64" if _are_exact(values) else "object"
+    if all(issubclass(kind, str) for kind in kinds):
         return "str"
-    if kinds and all(isinstance(kind, type) and issubclass(kind, dt.date) for kind in kinds):
-        return "datetime"
-    if kinds == {dt.timedelta}:
-        return "timedelta"
-    return "object"
+    if all(issubclass(kind, dt.date) for kind in kinds):
+        is_aware = {getattr(value, "tzinfo", None) is not None for value in values}
+        return "object" if len(is_aware) > 1 else "datetime"
+    return "timedelta" if all(issubclass(kind, dt.timedelta) for kind in kinds) else "object"

@@ -16,6 +16,7 @@ FLOORS = [
     {"tools", "answer"},
     {"reply_parts"},
     {"images", "log_frames", "value_frame"},
+    {"value_types"},
     {"cassettes"},
     {"wire", "display"},
     {"login", "tracebacks"},

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import inspect
 import pickle
+import pydoc
 import sys
 from pathlib import Path
 from traceback import walk_tb as walk
@@ -279,12 +280,61 @@ def test_other_functions_raise_short_errors(call):
         ("temperature", r"amber.ask\(…, temperature=…\)"),
         ("display", "set AMBER_DISPLAY in the environment"),
         ("xyzzy", "Its keywords are domain, base_url, api_key"),
+        ("max_tokens", r"belongs to one question, amber.ask\(…, max_tokens=…\)"),
+        ("system", r"amber.ask\(…, system=…\)"),
+        ("system_prompt", r"amber.ask\(…, system=…\)"),
+        ("schema", r"amber.ask\(…, schema=…\)"),
+        ("Temperature", r"amber.ask\(…, temperature=…\)"),
+        ("temprature", r"amber.ask\(…, temperature=…\)"),
+        ("image", r"amber.ask\(…, images=…\)"),
+        ("extra_headers", r"amber.ask\(…, extra_headers=…\)"),
+        ("AMBER_API_KEY", "Did you mean api_key=?"),
+        ("OPENAI_API_KEY", "Did you mean api_key=?"),
+        ("openai_base_url", "Did you mean base_url=?"),
+        ("Api_Key", "Did you mean api_key=?"),
+        ("AMBER_MODE", "Did you mean mode=?"),
+        ("AMBER_DISPLAY", "set AMBER_DISPLAY in the environment"),
+        ("api_base", "Did you mean base_url=?"),
+        ("default_headers", "Did you mean headers=?"),
+        ("organization", "Its keywords are"),
+        ("max_retry", "Did you mean max_retries=?"),
+        ("x" * 300, f"takes no '{'x' * 59}…'"),
     ],
 )
 def test_a_wrong_keyword_of_amber_gets_its_hint(keyword, hint):
-    with pytest.raises(TypeError, match=hint):
+    with pytest.raises(TypeError, match=hint) as caught:
         Amber(**{keyword: "ambrs-secret"})
+    assert "ambrs-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("acme", "Amber(domain='acme')"),
+        ("my-company", "Amber(domain='my-company')"),
+        ("acme.ambersearch.de", "Amber(domain='acme.ambersearch.de')"),
+        ("https://user:pass@acme.example/v1", "Amber(base_url=…)"),
+        ("ambrs-1234567890", "Amber(api_key=…)"),
+        ("sk-1234", "Amber(api_key=…)"),
+        ("aB3dE5f7G9h1J2k3L4m5", "Amber(api_key=…)"),
+        ("azure/gpt-5.4", "Amber(model='azure/gpt-5.4')"),
+        ("replay", "Amber(mode='replay')"),
+        ("runs/one.jsonl", "Amber(cassette=…)"),
+        ("x" * 300, "Amber(api_key=…)"),
+        ("Tell me a joke.", "Amber(domain='acme')"),
+        (3, "Amber(domain='acme')"),
+        (None, "Amber(domain='acme')"),
+    ],
+)
+def test_a_value_without_a_keyword_gets_its_hint(value, hint):
+    with pytest.raises(TypeError) as caught:
+        Amber(value)
+    assert str(caught.value) == f"Amber() takes keywords alone: {hint}."
+    assert set(frames(caught.value)) == {__name__}
 
 
 def test_help_shows_no_catch_all():
     assert [each.kind for each in inspect.signature(Amber).parameters.values()] == [inspect.Parameter.KEYWORD_ONLY] * 12
+    help_text = pydoc.render_doc(Amber, renderer=pydoc.plaintext)
+    assert "unnamed" not in help_text
+    assert "unknown:" not in help_text

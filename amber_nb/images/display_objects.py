@@ -13,6 +13,7 @@ from ..errors import ImageError
 from .codec import svg_message
 from .figures import is_figure
 from .file_bytes import MIME_TYPES, display_bytes
+from .wording import describe_error, with_article
 
 __all__ = ["ACCEPTED", "find_shown"]
 
@@ -49,26 +50,53 @@ def find_shown(source: Any) -> Any:
     package, kind = str(type(source).__module__).partition(".")[0], type(source).__name__
     if package in ("IPython", "ipywidgets") and kind == "Image" and (held := _find_held(source)) is not None:
         return held
-    for method in ("_repr_png_", "_repr_jpeg_"):
-        if not _has_method(source, method):
-            continue
-        try:
-            data = display_bytes(getattr(source, method)())
-        except Exception as error:
-            raise ImageError(f"This {kind} could not show itself ({type(error).__name__}).") from error
-        if data is not None:
-            return data
-    bundle = _mime_bundle(source)
+    shown: dict[str, Any] = {}
+    for mime_type, method in (("image/png", "_repr_png_"), ("image/jpeg", "_repr_jpeg_")):
+        if _has_method(source, method):
+            try:
+                shown[method] = mime_type, getattr(source, method)()
+            except Exception as error:
+                raise ImageError(f"This {kind} could not show itself ({describe_error(error)}).") from error
+            if (data := _read_shown(shown[method][1])) is not None:
+                return data
+    failures: list[Exception] = []
+    bundle = _mime_bundle(source, failures)
     for mime_type in MIME_TYPES:
-        if mime_type in bundle and (data := display_bytes(bundle[mime_type])) is not None:
-            return data
+        if mime_type in bundle:
+            shown["mime bundle"] = mime_type, bundle[mime_type]
+            if (data := _read_shown(bundle[mime_type])) is not None:
+                return data
     figure = getattr(source, "figure", None)  # seaborn's grids
     if is_figure(figure):
         return figure
-    bundle = bundle or _mime_bundle(source, is_whole=True)
+    for origin, (mime_type, data) in shown.items():
+        if (data[0] if isinstance(data, tuple) and data else data) is not None:
+            raise ImageError(
+                f"What this {kind} shows as {mime_type} is broken: its {origin} has {_describe_shown(data)} that does "
+                "not decode. The bytes of the file, or their base64, is what it should be."
+            )
+    bundle = bundle or _mime_bundle(source, failures, is_whole=True)
     if "image/svg+xml" in bundle or _has_method(source, "_repr_svg_"):
         raise ImageError(svg_message(f"This {kind} shows itself as SVG"))
-    raise ImageError(f"A {kind} is no image{_hint(source, package, kind, bundle) or f': {ACCEPTED} is.'}")
+    hint = _hint(source, package, kind, bundle) or f": {ACCEPTED} is."
+    cause = failures[0] if failures else None
+    hint += f" It could not show itself ({describe_error(cause)})." if cause is not None else ""
+    raise ImageError(f"{with_article(kind)} is no image{hint}") from cause
+
+
+def _read_shown(data: Any) -> bytes | None:
+    try:
+        return display_bytes(data)
+    except ImageError:  # of a data URL that is broken
+        return None
+
+
+def _describe_shown(data: Any) -> str:
+    data = data[0] if isinstance(data, tuple) and data else data
+    if isinstance(data, str):
+        return f"a text of {len(data):,} characters"
+    name = type(data).__name__
+    return "a list of lines" if isinstance(data, list) else with_article(name)[0].lower() + with_article(name)[1:]
 
 
 def _find_held(image: Any) -> bytes | str | None:
@@ -109,12 +137,13 @@ def _has_method(source: Any, name: str) -> bool:
     return callable(getattr(type(source), name, None))
 
 
-def _mime_bundle(source: Any, *, is_whole: bool = False) -> Mapping[str, Any]:
+def _mime_bundle(source: Any, failures: list[Exception], *, is_whole: bool = False) -> Mapping[str, Any]:
     if not _has_method(source, "_repr_mimebundle_"):
         return {}
     try:
         bundle = source._repr_mimebundle_() if is_whole else source._repr_mimebundle_(include=MIME_TYPES)
-    except Exception:  # charts raise here where nothing can draw them
+    except Exception as error:  # charts raise here where nothing can draw them
+        failures.append(error)
         return {}
     bundle = bundle[0] if isinstance(bundle, tuple) and bundle else bundle
     return bundle if isinstance(bundle, Mapping) else {}

@@ -9,7 +9,7 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import ImageError
 from .codec import MAX_PIXELS, MAX_SIDE_PX, ignore_warnings
+from .wording import describe_error
 
 __all__ = ["Picture", "find_pictures", "is_artist", "is_figure", "render_picture"]
 
@@ -35,6 +36,8 @@ _EMPTY = (
     "This figure is empty: no axes and no text of it are visible. After plt.show(), and in a new cell of a notebook, "
     "plt.gcf() is a new figure: keep the one that was drawn on (fig, ax = plt.subplots()), and give fig."
 )
+_MATHS = "What stands between two dollars is a formula: mend it, or write \\$ for a dollar that is none."
+_BROKEN = "Mend or remove what raises this: fig.savefig('figure.png') does so, too, and shows where."
 _matplotlib_lock = threading.RLock()  # matplotlib draws in one thread at a time
 
 
@@ -101,6 +104,10 @@ def _find(source: Any, depth: int) -> list[Picture] | None:
             return None
         items = source.flat if package == "numpy" else source
         return _merge(_find_each(items, depth, skip_missing=True))
+    if package == "matplotlib" and isinstance(source, Sequence):  # ax.lines, ax.patches
+        if not len(source):
+            raise ImageError(_empty_container(source))
+        return _find_each(source, depth)
     if package in ("matplotlib", "mpl_toolkits") and not isinstance(source, type):
         for name in _ARTIST_ATTRIBUTES:
             if (pictures := _find(getattr(source, name, None), depth + 1)) is not None:
@@ -128,7 +135,7 @@ def _find_in_tuple(source: tuple[Any, ...], depth: int) -> list[Picture] | None:
     if container is not None and isinstance(source, container.Container):  # of bars, of lines with their errors
         pictures = _find_each(_leaves(source), depth)
         if pictures is None:
-            raise ImageError(f"This {type(source).__name__} is empty: it holds nothing that is drawn. Give its figure.")
+            raise ImageError(_empty_container(source))
         return pictures
     if len(source) > _MAX_RESULT:
         return _find_each(source, depth)
@@ -146,6 +153,10 @@ def _find_in_tuple(source: tuple[Any, ...], depth: int) -> list[Picture] | None:
         map(_is_numeric, others)
     )
     return pictures if is_result else None
+
+
+def _empty_container(source: Any) -> str:
+    return f"This {type(source).__name__} is empty: it holds nothing that is drawn. Give its figure."
 
 
 def _is_numeric(value: Any) -> bool:
@@ -251,8 +262,10 @@ def render_picture(picture: Picture) -> tuple[bytes, str, list[str]]:
             notes = [] if not axes or any(map(_shows_something, axes)) else ["the axes hold no data"]
     except ImageError:
         raise
-    except Exception as error:  # a text with broken maths, a closed canvas
-        raise ImageError(f"matplotlib could not draw this figure: {type(error).__name__}.") from error
+    except Exception as error:  # a text with broken maths, an artist of the user's, a closed canvas
+        reason = describe_error(error)
+        remedy = _MATHS if "Parse" in reason and "Exception" in reason else _BROKEN
+        raise ImageError(f"matplotlib could not draw this figure: {reason}. {remedy}") from error
     return out.getvalue(), "axes" if parts else "figure", notes
 
 

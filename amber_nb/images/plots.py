@@ -17,6 +17,7 @@ from PIL import Image
 from ..errors import ImageError
 from .codec import MAX_PIXELS
 from .depth import depth_note, find_depth, scale_to_8bit
+from .wording import describe_error, with_article
 
 __all__ = [
     "image_from_array",
@@ -93,9 +94,9 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
     try:
         pixels = np.asarray(source)
     except Exception as error:
+        hint = "" if type(source).__module__.partition(".")[0] != "torch" else " Give .detach().cpu().numpy()."
         raise ImageError(
-            f"This {type(source).__name__} cannot be read as an array ({type(error).__name__}); for a tensor give "
-            ".detach().cpu().numpy()."
+            f"This {type(source).__name__} cannot be read as an array ({describe_error(error)}).{hint}"
         ) from error
     if isinstance(source, np.ma.MaskedArray) and source.mask.any():
         pixels = source.filled(0)
@@ -117,16 +118,14 @@ def image_from_array(source: Any) -> tuple[Image.Image, list[str]]:
         hint = ""
         if np.issubdtype(pixels.dtype, np.integer):
             low, high = pixels.min(), pixels.max()
-            hint = f" Its values go from {low} to {high}: scale them to 0..1 first."
             if low >= 0 and high <= 255:
                 hint = " If it is 0..255: array.astype('uint8')."
             elif low >= 0 and high <= 65_535:
                 hint = (
                     f" Its values go from {low} to {high}: array.astype('uint16') is taken by the bits that they use."
                 )
-            elif low < high:
-                span = "(array - array.min()) / (array.max() - array.min())"
-                hint = f" Its values go from {low} to {high}: {span} brings them to 0..1."
+            else:
+                hint = f" Its values go from {low} to {high}: {_scaling_hint(pixels)}"
         raise ImageError(f"{subject} is no image: uint8, uint16, bool, or float in 0..1 is.{hint}")
     if 0 < (brightest := int(pixels.max())) <= _DARK:
         notes.append(f"nearly black: no value is above {brightest} of 255")
@@ -141,7 +140,7 @@ def _import_library(module: str, source: Any, needs: str, command: str) -> Itera
     try:
         library = importlib.import_module(module)
     except ImportError:
-        raise ImageError(f"A {kind} as a picture needs {needs}: {command}.") from None
+        raise ImageError(f"{with_article(kind)} as a picture needs {needs}: {command}.") from None
     try:
         yield library
     except ImageError:
@@ -182,13 +181,40 @@ def _scale_floats(pixels: np.ndarray[Any, Any], subject: str) -> np.ndarray[Any,
     low, high = float(pixels.min()), float(pixels.max())  # NaN where there is one
     if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
         if np.isnan(low):
-            hint = "np.nan_to_num(array) takes them for 0."
-            raise ImageError(f"{subject} holds NaN, which has no brightness; {hint}")
-        if low >= 0 and high <= 255:
-            hint = "array / 255 brings it there, if it is 0..255."
-        else:
-            hint = "(array - array.min()) / (array.max() - array.min()) brings it there."
-        raise ImageError(f"{subject} has values from {low:.4g} to {high:.4g}, and float must be in 0..1: {hint}")
+            raise ImageError(f"{subject} holds NaN, which has no brightness: {_scaling_hint(pixels)}")
+        raise ImageError(
+            f"{subject} has values from {low:.4g} to {high:.4g}, and float must be in 0..1: {_scaling_hint(pixels)}"
+        )
     scaled = pixels * np.float32(255) if pixels.dtype.itemsize <= 4 else pixels * 255.0
     np.clip(scaled, 0, 255, out=scaled)
     return np.rint(scaled, out=scaled).astype(np.uint8)
+
+
+def _scaling_hint(pixels: np.ndarray[Any, Any]) -> str:
+    """Return what brings numbers to 0..1, as the rest of a sentence; tried with infinite, missing and equal ones."""
+    is_float = np.issubdtype(pixels.dtype, np.floating)
+    finite = pixels[np.isfinite(pixels)] if is_float else pixels
+    if not finite.size:
+        return "no value of it is a finite number. np.isnan(array) is a picture of where it is missing."
+    to_number = float if is_float else int
+    limit = to_number((np.finfo if is_float else np.iinfo)(pixels.dtype).max)
+    low, high = to_number(finite.min()), to_number(finite.max())
+    if is_float and low >= -_ROUNDING and high <= 1 + _ROUNDING:
+        formula = "np.clip(array, 0, 1)" if np.isinf(pixels).any() else "array"
+    elif is_float and low >= 0 and high <= 255 and not np.isinf(pixels).any():
+        formula = "array / 255"
+    elif low == high:
+        if finite.size < pixels.size:
+            return (
+                f"all values that are finite are equal ({low:.6g}). np.isfinite(array) is a picture of where they are."
+            )
+        return f"all values are equal ({low:.6g}), so there is nothing to see but np.full(array.shape, 0.5), a grey."
+    elif finite.size == pixels.size and high - low <= limit:
+        formula = "(array - array.min()) / (array.max() - array.min())"
+    elif np.isfinite(float(high) - float(low)):  # also with infinite numbers, and where the dtype is too small
+        formula = f"np.interp(array, ({low!r}, {high!r}), (0, 1))"
+    else:  # the difference is too large for a number
+        formula = f"np.clip(array / {max(high, -low)!r} / 2 + 0.5, 0, 1)"
+    is_missing = is_float and bool(np.isnan(pixels).any())
+    whole = f"np.nan_to_num({formula})" if is_missing else formula
+    return f"{whole} brings it there" + (", if it is 0..255." if formula == "array / 255" else ".")

@@ -24,6 +24,7 @@ from .codec import MAX_BYTES, OpenedImage, open_bytes, svg_message
 from .display_objects import ACCEPTED, find_shown
 from .figures import Picture, find_pictures, is_figure, render_picture
 from .file_bytes import decode_base64, decode_data_url, find_file_in_array, find_file_in_bundle, is_image_file
+from .wording import with_article
 
 __all__ = ["Link", "download", "iter_sources", "join_pictures", "open_source"]
 
@@ -67,7 +68,7 @@ def iter_sources(images: Any) -> Iterable[Any] | None:
     if _is_from_package(images, "pandas"):
         return None if type(images).__name__ in ("DataFrame", "Styler") else list(images)
     if plots.is_array(images):
-        return list(images) if getattr(images.dtype, "kind", "") in "OU" and images.ndim == 1 else None
+        return _list_objects(images)
     is_iterator = isinstance(images, Iterator) and not hasattr(type(images), "read")
     return images if is_iterator or isinstance(images, (Sequence, Set, ValuesView, deque)) else None
 
@@ -200,7 +201,24 @@ def _is_unturned(image: Image.Image) -> bool:
         return False
 
 
-def _open_array(source: Any, name: str) -> OpenedImage:
+def _list_objects(array: Any) -> list[Any] | None:
+    """Return what an array of paths, bytes or images holds; None for one of numbers."""
+    kind = getattr(array.dtype, "kind", "")
+    is_of_objects = kind == "O" or (kind == "S" and array.dtype.itemsize > 1) or (kind == "U" and array.ndim == 1)
+    items = list(np.asarray(array).flat) if is_of_objects and array.ndim else []
+    is_of_numbers = all(isinstance(item, (int, float, complex, np.generic, type(None))) for item in items)
+    return None if not items or (is_of_numbers and kind == "O") else items
+
+
+def _open_array(source: Any, name: str) -> OpenedImage | Link:
+    items = [source.item()] if isinstance(source, np.ndarray) and source.dtype.kind in "OSU" and not source.ndim else []
+    if items := items or _list_objects(source) or []:
+        if len(items) > 1:
+            raise ImageError(
+                f"This array holds {len(items)} objects, and one image is taken here: give one of them, or "
+                "ask(images=…) all."
+            )
+        return _open(items[0], name)
     is_row = isinstance(source, np.ndarray) or getattr(source, "ndim", 0) == 1  # a tensor may hold a file as well
     if is_row and (data := find_file_in_array(np.asarray(source))) is not None:
         return open_bytes(data, name)
@@ -215,7 +233,7 @@ def _is_from_package(source: Any, package: str) -> bool:
 
 def _open_table(source: Any) -> OpenedImage:
     if type(source).__name__ not in ("DataFrame", "Styler"):
-        raise ImageError(f"A {type(source).__name__} is no image: {ACCEPTED} is.")
+        raise ImageError(f"{with_article(type(source).__name__)} is no image: {ACCEPTED} is.")
     frame = source if type(source).__name__ == "DataFrame" else source.data
     return open_bytes(plots.render_table(source), f"table of {_count(len(frame), 'row')}", is_drawing=True)
 
@@ -259,8 +277,8 @@ def _open_text(text: str, name: str) -> OpenedImage | Link:
     scheme, colon, _ = text[:40].partition("://")
     if colon and _SCHEME.fullmatch(scheme):
         raise ImageError(
-            f"A {scheme}:// address is nothing that the gateway fetches: only http and https are. Read it yourself and "
-            "give its bytes."
+            f"{with_article(scheme)}:// address is nothing that the gateway fetches: only http and https are. Read it "
+            "yourself and give its bytes."
         )
     if text.startswith(("<svg", "<?xml")):
         raise ImageError(svg_message("This str is an SVG"))

@@ -1,4 +1,4 @@
-"""Find dates, times and durations in a text, in the ways that people write them in English and German."""
+"""Find dates and times of day in a text, in the ways that people write them in English and German."""
 
 from __future__ import annotations
 
@@ -7,46 +7,48 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Moment", "find_durations", "find_moments", "find_times"]
+__all__ = ["Moment", "find_moments", "find_times"]
 
 _MONTHS = (
-    "jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz?|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?|"
-    "sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?"
+    "jan(?:uary|uar)?|jän(?:ner)?|feb(?:ruary|ruar|r|er)?|mar(?:ch)?|märz?|apr(?:il)?|may|mai|june?|juni|july?|juli|"
+    "aug(?:ust)?|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?"
 )
-_MONTH_STARTS = ("jan", "feb", "mar|mär", "apr", "may|mai", "jun", "jul", "aug", "sep", "oct|okt", "nov", "dec|dez")
+_MONTH_STARTS = (
+    *("jan|jän", "feb", "mar|mär", "apr", "may|mai", "jun", "jul", "aug", "sep", "oct|okt", "nov", "dec|dez"),
+)
 _DAY = r"(\d{1,2})(?:st|nd|rd|th|\.)?"
 _FORMS = {  # how a date is written → the groups in which year, month and day stand
     r"(?<![\w-])(\d{4})-(\d\d)-(\d\d)": (1, 2, 3),
     r"(?<![\w/.])(\d{4})/(\d{1,2})/(\d{1,2})(?![\w/])": (1, 2, 3),
     rf"(?<!\w){_DAY}(?: of)? ({_MONTHS})\.?,? (\d{{4}})(?!\d)": (3, 2, 1),
-    rf"(?<!\w)({_MONTHS})\.? {_DAY},? (\d{{4}})(?!\d)": (3, 1, 2),
+    rf"(?<!\w)(\d{{1,2}})(?:\.|([-/])) ?({_MONTHS})(?:\2|\.? )(\d{{4}})(?!\d)": (4, 3, 1),
+    rf"(?<![\w-])(\d{{4}})-({_MONTHS})-(\d{{1,2}})(?!\w)": (1, 2, 3),
+    rf"(?<!\w)({_MONTHS})\.? {_DAY}(?:, ?| )(\d{{4}})(?!\d)": (3, 1, 2),
     r"(?<![\w.])(\d{1,2})\. ?(\d{1,2})\. ?(\d{4})(?!\d)": (3, 2, 1),
     r"(?<![\w/])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])": (3, 1, 2),  # the American order, unless it cannot be
+    r"(?<![\w.,+-])((?:19|20)\d\d)(\d\d)(\d\d)(?!\w(?<!T)|[.,-]\d)": (1, 2, 3),
+}
+_LABELS = {  # how a date is written → the words before it that make it the number of something
+    re.compile(r"[\d. ]*\.[\d. ]*"): (
+        "v|ver|versions?|releases?|builds?|rev|revisions?|firmware|kernel|section|chapter|kapitel|abschnitt"
+    ),
+    re.compile(r"\d{8}"): (
+        "versions?|builds?|invoices?|orders?|tickets?|cases?|customers?|accounts?|members?|users?|parts?|articles?|"
+        "numbers?|nr|no|ids?|sku|code|ref|reference|phone|tel|rechnung|bestellung|nummer|kunde|kundin|konto|artikel"
+    ),
+}
+_NO_DATES = {
+    form: re.compile(rf"(?:\b(?:{words})[.:]?\s{{0,2}}(?:[#\"'`]|no\.? |nr\.? )?|#)$", re.I)
+    for form, words in _LABELS.items()
 }
 _PATTERNS = [(re.compile(pattern, re.I), groups) for pattern, groups in _FORMS.items()]
 _TIME = re.compile(
-    r"(?<![\d:.-])([01]?\d|2[0-3])(?::([0-5]\d)(?::([0-5]\d)(?:\.\d{1,9})?)?)?"
-    r"(?:\s?(am|pm|a\.m\.|p\.m\.|uhr|o['’]clock)(?!\w))?(?![\d:])",
+    r"(?<![\d:.-])([01]?\d|2[0-3])(?:([:.])([0-5]\d)(?::([0-5]\d)(?:\.\d{1,9})?)?)?"
+    r"(?:\s?(am|pm|a\.m\.|p\.m\.|uhr|o['’]clock)(?!\w)(?:(?<=uhr) ([0-5]\d)(?![\w.:]))?)?(?![\d:])",
     re.I,
 )
 _GAP = re.compile(r"T|,?\s+(?:(?:at|um|from|ab)\s+)?|,", re.I)  # between a date and its time
 _ZONE = re.compile(r"\s?(z|utc|gmt|[+-]\d\d:?\d\d)(?![\w:])", re.I)
-_DURATION = re.compile(
-    r"(?<![\w.])(\d{1,6}(?:\.\d{1,3})?)[\s-]?(sec|second|sekunde|min|minute|h|hr|hour|stunde|day|tag|week|woche)"
-    r"(?:s|n|en|e)?\b",
-    re.I,
-)
-_UNITS = {
-    "sec": "TS",
-    "sek": "TS",
-    "min": "TM",
-    "h": "TH",
-    "hr": "TH",
-    "hou": "TH",
-    "stu": "TH",
-    "day": "D",
-    "tag": "D",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,13 @@ class Moment:
 
 def find_moments(text: str) -> list[Moment]:
     """Return the dates of a text in their order; what is no day of the calendar is none."""
+    text = text.replace("\u00a0", " ").replace("\u202f", " ")
     found: dict[int, Moment] = {}
     for pattern, (year, month, day) in _PATTERNS:
         for match in pattern.finditer(text):
+            before = text[max(0, match.start() - 20) : match.start()]
+            if any(form.fullmatch(match[0]) and label.search(before) for form, label in _NO_DATES.items()):
+                continue
             date = _date(int(match[year]), _month(match[month]), int(match[day]), match[0])
             if date is not None and not any(match.start() < each < match.end() for each in found):
                 time, zone = _time_after(text, match.end())
@@ -85,15 +91,6 @@ def find_times(text: str) -> Iterator[tuple[int, str]]:
     for match in _TIME.finditer(text):
         if time := _time(match):
             yield match.start(), time
-
-
-def find_durations(text: str) -> list[str]:
-    """Return the durations of a text as ISO 8601 writes them, such as `PT90M`."""
-    durations = []
-    for match in _DURATION.finditer(text):
-        unit = _UNITS.get(match[2][:3].lower(), "W")
-        durations.append(f"P{unit[:-1]}{match[1]}{unit[-1]}")
-    return durations
 
 
 def _month(text: str) -> int:
@@ -125,9 +122,10 @@ def _time_after(text: str, end: int) -> tuple[str | None, str]:
 
 def _time(match: re.Match[str]) -> str | None:
     """Return a time of day; None for a number alone, which may be anything."""
-    hour, minute, second, word = match.groups()
-    if minute is None and word is None:
+    hour, sign, minute, second, word, behind = match.groups()
+    if word is None and sign != ":":  # a number, or one with a point
         return None
+    minute = minute or behind
     number = int(hour)
     if word is not None and word[0].lower() in "ap":
         if not 1 <= number <= 12:

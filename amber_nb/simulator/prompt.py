@@ -11,7 +11,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from .dates import Moment, find_durations, find_moments, find_times
+from .dates import Moment, find_moments, find_times
+from .described import fit_moments, move_example
+from .durations import find_durations
 
 __all__ = ["Hint", "Prompt", "likely_types", "stems"]
 
@@ -211,6 +213,7 @@ _FORMATS = {
     "date": "2026-01-{day:02d}",
     "time": "{hour:02d}:30:00Z",
     "date-time": "2026-01-{day:02d}T09:30:00Z",
+    "local-date-time": "2026-01-{day:02d}T09:30:00",
     "duration": "P{n}D",
     "ipv4": "192.0.2.{octet}",
     "ipv6": "2001:db8::{n}",
@@ -296,12 +299,13 @@ class Hint:
 
     def strings(self, schema: dict[str, Any]) -> Iterator[str]:
         """Yield strings to try, the most plausible first; the last ones are cut or padded to the schema's bounds."""
-        mentioned = [text for text in self._mentioned_strings(schema) if text]
+        mentioned = [text for text in fit_moments(self._mentioned_strings(schema), schema) if text]
         known = [*mentioned, schema.get("default"), *self.turn(schema.get("examples") or [])]
         yield from (text for text in known if isinstance(text, str))
         n = self.index + 1
         if schema.get("format") in _FORMATS:
-            yield _FORMATS[schema["format"]].format(n=n, day=n % 28 + 1, hour=n % 24, octet=n % 254 + 1)
+            text = _FORMATS[schema["format"]].format(n=n, day=n % 28 + 1, hour=n % 24, octet=n % 254 + 1)
+            yield move_example(text, schema)
             return  # how strictly a format is checked depends on what is installed; other texts pass only here or there
         generic = [text for text in self._generic_strings() if text]
         yield from generic
@@ -331,10 +335,11 @@ class Hint:
         """Return what the prompt itself says for a property; empty if it says nothing."""
         kind = schema.get("format", "")
         words = self.words
-        if kind == "date-time":
+        if kind in ("date-time", "local-date-time"):
             times = [time for _, time in self.prompt.times]
             return [
-                f"{moment.date}T{moment.time or next(iter(times), '09:00:00')}{moment.zone or 'Z'}"
+                f"{moment.date}T{moment.time or next(iter(times), '09:00:00')}"
+                + ("" if kind == "local-date-time" else moment.zone or "Z")
                 for moment in self._near(self.prompt.moments, [moment.start for moment in self.prompt.moments])
             ]
         if kind == "date" or (not kind and words & _DATE_NAMES):

@@ -199,6 +199,7 @@ class ExampleBuilder:
         self._optional = optional
         self._chars_left = max_chars
         self._steps_left = MAX_STEPS
+        self._reads_descriptions = True
         registry: Registry[Any] = Registry()  # empty, so that nothing is fetched
         self._resolver = registry.resolver_with_root(DRAFT202012.create_resource(self._root))
         keywords = {
@@ -216,8 +217,15 @@ class ExampleBuilder:
         Raises:
             Unsatisfiable: no example was found, the schema is not supported, or it is too large.
         """
+        budget = self._chars_left, self._steps_left
         try:
-            return self._build(self._root, Hint(self._prompt, index=index))
+            try:
+                return self._build(self._root, Hint(self._prompt, index=index))
+            except (_NoExample, Unsatisfiable):
+                # A description may state what nobody can keep to; it is only a text.
+                self._reads_descriptions = False
+                self._chars_left, self._steps_left = budget
+                return self._build(self._root, Hint(self._prompt, index=index))
         except _NoExample as error:
             raise Unsatisfiable("no instance of the schema was found") from error
         except RecursionError as error:
@@ -276,7 +284,14 @@ class ExampleBuilder:
         flat = self._flatten(schema)
         if flat is False:
             return
-        flat = add_described(flat) if isinstance(flat, dict) else {}
+        flat = flat if isinstance(flat, dict) else {}
+        described = add_described(flat) if self._reads_descriptions else flat
+        stated = {key: described[key] for key in described.keys() - flat.keys() - {"format"}}
+        for value in self._likely_values(schema, described, hint):
+            if not stated or self._is_valid(stated, value):
+                yield value
+
+    def _likely_values(self, schema: Any, flat: dict[str, Any], hint: Hint) -> Iterator[Any]:
         follows = isinstance(schema, dict) and "$ref" in schema
         hint = replace(hint.with_schema(flat), references=hint.references + follows)
         choice = next((key for key in ("anyOf", "oneOf") if key in flat), None)

@@ -20,6 +20,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import to_jsonable_python
 
 __all__ = [
+    "TIME_COMMENTS",
+    "AnswerSchemaGenerator",
     "SchemaGenerator",
     "build_adapter",
     "iter_subschemas",
@@ -46,6 +48,7 @@ _OLD_DEFS = "#/definitions/"  # of drafts before 2019-09
 _MAX_INLINED = 2_000  # definitions within definitions double at every level
 # What OpenAI and Azure both take. The other constraints are checked here when a call comes.
 _STRICT_KEYWORDS = ("type", "description", "enum", "const", "anyOf", "properties", "items", "$ref")
+TIME_COMMENTS = ("in the past", "in the future", "without an offset")
 _SCALARS = ("string", "number", "integer", "boolean")
 _NULL = {"type": "null"}
 
@@ -60,6 +63,24 @@ class SchemaGenerator(GenerateJsonSchema):
         "skipped-choice",
         "non-serializable-default",
     }
+
+
+class AnswerSchemaGenerator(SchemaGenerator):
+    """The generator for answers, with a comment on what JSON schemas cannot say of dates; `TIME_COMMENTS` has them."""
+
+    def date_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of a date, such as pydantic's `FutureDate`."""
+        return _comment_on_time(super().date_schema(schema), schema)
+
+    def datetime_schema(self, schema: Any) -> dict[str, Any]:
+        """Return the schema of a datetime, such as pydantic's `NaiveDatetime`."""
+        return _comment_on_time(super().datetime_schema(schema), schema)
+
+
+def _comment_on_time(json_schema: dict[str, Any], schema: Any) -> dict[str, Any]:
+    side, is_naive = schema.get("now_op"), schema.get("tz_constraint") == "naive"
+    comment = f"in the {side}" if side else "without an offset" if is_naive else None
+    return {**json_schema, "$comment": comment} if comment else json_schema
 
 
 def resolve_annotation(

@@ -28,7 +28,8 @@ from referencing.jsonschema import DRAFT202012
 
 from .arguments import ArgumentsError, Path, describe_unknown, format_actual, format_path, preview
 from .schema import (
-    SchemaGenerator,
+    TIME_COMMENTS,
+    AnswerSchemaGenerator,
     iter_subschemas,
     replace_subschemas,
     simplify_schema,
@@ -48,6 +49,7 @@ _NOT_STRICT = (
     *("format", "pattern", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     *("minLength", "maxLength", "minItems", "maxItems"),
 )
+_MAX_KIND = 190  # characters on a value in a tuple
 _MAX_LINES = 8  # of one mismatch
 _MAX_COST = 50_000  # references followed in one check, and what costs as much
 _MAX_DEPTH = 200
@@ -134,7 +136,7 @@ def response_format_of(schema: Any) -> ResponseFormat:
     name = getattr(schema, "__name__", "") or "answer"
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(tighten_hint(schema))
-        json_schema = adapter.json_schema(schema_generator=SchemaGenerator)
+        json_schema = adapter.json_schema(schema_generator=AnswerSchemaGenerator)
     except (PydanticUserError, AttributeError) as error:  # the last: of BaseModel itself
         raise TypeError(
             f"schema must be a type that pydantic knows, or a JSON schema; {name!r} is neither: "
@@ -202,7 +204,7 @@ def _describe_constraints(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     described = replace_subschemas(schema, _describe_constraints)
-    constraints = [f"{key}: {schema[key]}" for key in _NOT_STRICT if isinstance(schema.get(key), (str, int, float))]
+    constraints = _constraints(schema)
     if isinstance(items := schema.get("prefixItems"), list) and items:
         constraints.append(f"in this order: {', '.join(map(_kind, items))}")
     if constraints:
@@ -212,11 +214,21 @@ def _describe_constraints(schema: Any) -> Any:
     return described
 
 
+def _constraints(schema: dict[str, Any]) -> list[str]:
+    stated = [f"{key}: {schema[key]}" for key in _NOT_STRICT if isinstance(schema.get(key), (str, int, float))]
+    return [*stated, comment] if (comment := schema.get("$comment")) in TIME_COMMENTS else stated
+
+
 def _kind(schema: Any) -> str:
-    """Return the type of a schema in words."""
+    """Return the type of a schema in words, with what is asked of its values: "string (format: date)"."""
     kind = schema.get("type") if isinstance(schema, dict) else None
     if isinstance(kind, str):
-        return kind
+        stated = [each for each in _constraints(schema) if not each.startswith("pattern")]
+        if members := schema.get("enum", [schema["const"]] if "const" in schema else None):
+            stated.append(f"one of: {json.dumps(members, ensure_ascii=False)}")
+        text = ", ".join(stated)
+        is_short = 0 < len(text) < _MAX_KIND and not {*"()"} & {*text}
+        return f"{kind} ({text})" if is_short and kind not in ("array", "object") else kind
     options = schema.get("anyOf") if isinstance(schema, dict) else None
     return " or ".join(dict.fromkeys(map(_kind, options))) if isinstance(options, list) and options else "any"
 

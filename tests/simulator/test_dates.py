@@ -6,9 +6,10 @@ import datetime as dt
 from typing import Literal, NamedTuple
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
-from amber_nb.simulator.dates import find_durations, find_moments, find_times
+from amber_nb.simulator.dates import find_moments, find_times
+from amber_nb.simulator.durations import find_durations
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,31 @@ from amber_nb.simulator.dates import find_durations, find_moments, find_times
         ("version 2026-03", []),
         ("May 5 people come in 2026?", []),
         ("10.0.0.1 and 1.2.2026.3", ["2026-02-01"]),
+        ("May 3,2024", ["2024-05-03"]),
+        ("May 3rd,2024 or May 32024", ["2024-05-03"]),
+        ("3-May-2024", ["2024-05-03"]),
+        ("03-DEC-2024, 4/Jan/2025", ["2024-12-03", "2025-01-04"]),
+        ("2024-May-03", ["2024-05-03"]),
+        ("on 20240503.", ["2024-05-03"]),
+        ("20240503T193000", ["2024-05-03"]),
+        ("19991231 to 20000101", ["1999-12-31", "2000-01-01"]),
+        ("20241301, 18240503, 21240503, 202405031, 20240230", []),
+        ("20240503.5, 1.20240503, a20240503, 20240503x", []),
+        ("invoice 20240503, order no. 20240503, #20240503", []),
+        ("am 5. Jänner 2024", ["2024-01-05"]),
+        ("am 3. Febr. 2024, 4. Feber 2024", ["2024-02-03", "2024-02-04"]),
+        ("am 5.März 2024", ["2024-03-05"]),
+        ("am 5. Mai\u00a02024", ["2024-05-05"]),
+        ("5th of Sept., 2024", ["2024-09-05"]),
+        ("version 1.2.2024", []),
+        ("Version: 1.2.2024, v 1.2.2024, v1.2.2024, ver. 1.2.2024", []),
+        ("release 1.2.2024, build 1.2.2024, Kapitel 1.2.2024", []),
+        ("version of 1.2.2024", ["2024-02-01"]),
+        ("customer 20240503, user: 20240503, ref. 20240503", []),
+        ("Rechnung 1.2.2024", ["2024-02-01"]),
+        ("Rechnung Nr. 20240503 vom 20240504", ["2024-05-04"]),
+        ("the version, 1.2.2024", ["2024-02-01"]),
+        ("release 2024-05-03", ["2024-05-03"]),
     ],
 )
 def test_dates(text, expected):
@@ -48,6 +74,10 @@ def test_dates(text, expected):
         ("5 March 2026, 12:15 am", "00:15:00", ""),
         ("5. März 2026 um 9 Uhr", "09:00:00", ""),
         ("2026-03-05, 12 guests", None, ""),
+        ("am 5.3.2026 um 19.30 Uhr", "19:30:00", ""),
+        ("am 5. März 2026, 19 Uhr 30", "19:30:00", ""),
+        ("3-May-2024 7.30 pm", "19:30:00", ""),
+        ("20240503 14:00", "14:00:00", ""),
         ("2026-03-05", None, ""),
     ],
 )
@@ -64,14 +94,64 @@ def test_a_time_that_follows_a_date(text, time, zone):
         ("13 pm", []),
         ("25:00 or 12:75", []),
         ("9 lives", []),
+        ("um 19.30 Uhr", ["19:30:00"]),
+        ("von 8.00 Uhr bis 9.15 Uhr", ["08:00:00", "09:15:00"]),
+        ("19 Uhr 30 und 7 Uhr", ["19:30:00", "07:00:00"]),
+        ("7.30pm", ["19:30:00"]),
+        ("7.30 litres, 19.30 EUR", []),
+        ("25.30 Uhr", []),
     ],
 )
 def test_times(text, expected):
     assert [time for _, time in find_times(text)] == expected
 
 
-def test_durations():
-    assert find_durations("90 minutes, 2 hours, 3 Tage, 1 week, 5 s") == ["PT90M", "PT2H", "P3D", "P1W"]
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90 minutes, 2 hours, 3 Tage, 1 week, 5 s", ["PT90M", "PT2H", "P3D", "P1W"]),
+        ("1,5 Stunden", ["PT1.5H"]),
+        ("1.5 hours", ["PT1.5H"]),
+        ("0,25 Std.", ["PT0.25H"]),
+        ("1,500 hours", ["PT1500H"]),
+        ("1.500 Stunden", ["PT1500H"]),
+        ("1h 30min", ["PT1H30M"]),
+        ("1h30min", ["PT1H30M"]),
+        ("1h 30m", ["PT1H30M"]),
+        ("1 hour and 30 minutes", ["PT1H30M"]),
+        ("1 Stunde und 30 Minuten", ["PT1H30M"]),
+        ("2 days, 3 hours and 4 minutes", ["P2DT3H4M"]),
+        ("1 week 3 days", ["P10D"]),
+        ("1 year and 2 months", ["P1Y2M"]),
+        ("1:30 h", ["PT1H30M"]),
+        ("30 minutes or 1 hour", ["PT30M", "PT1H"]),
+        ("2 hours or 30 minutes", ["PT2H", "PT30M"]),
+        ("1.5 hours 10 minutes", ["PT1.5H", "PT10M"]),
+        ("an hour", ["PT1H"]),
+        ("a week", ["P1W"]),
+        ("an hour and a half", ["PT1.5H"]),
+        ("half an hour", ["PT30M"]),
+        ("eine halbe Stunde", ["PT30M"]),
+        ("anderthalb Stunden", ["PT1.5H"]),
+        ("two hours and ten minutes", ["PT2H10M"]),
+        ("eine Stunde", ["PT1H"]),
+        ("2 months", ["P2M"]),
+        ("3 Monate", ["P3M"]),
+        ("2 years", ["P2Y"]),
+        ("a 90-minute talk", ["PT90M"]),
+        ("45 sec", ["PT45S"]),
+        ("PT1H30M", ["PT1H30M"]),
+        ("twice a day for 20 minutes", ["PT20M"]),
+        ("20 EUR an hour, 3 times a week", []),
+        ("a second opinion, 2 std deviations", []),
+        ("one second", ["PT1S"]),
+        ("the 1990s, 5 hats, 3 minty leaves, 2 monthly", []),
+    ],
+)
+def test_durations(text, expected):
+    assert find_durations(text) == expected
+    for duration in expected:  # each is one that pydantic and the format's checker take
+        assert TypeAdapter(dt.timedelta).validate_python(duration) > dt.timedelta(0)
 
 
 class Event(BaseModel):
