@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import re
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 __all__ = ["Amber"]
 
 T = TypeVar("T")
+_SIMULATED_ANYWAY = (
+    "amber: AMBER_MODE=simulate is set, so that this client answers from the simulator; Amber(…, mode='live') asks "
+    "your gateway."
+)
 
 
 class Amber:
@@ -131,6 +136,9 @@ class Amber:
                 holds_real_answers=lambda: notebook is not None and holds_real_answers(notebook),
                 stored_login=login.load,
             )
+            is_told = any(given is not None for given in (domain, base_url, api_key))
+            if config.mode == "simulate" and mode is None and is_told and cell.has_front_end():
+                warnings.warn(_SIMULATED_ANYWAY, stacklevel=2)
             self._last: Answer[Any] | None = None
             self._listed_models: list[str] = []
             self._log = UsageLog(config.mode)

@@ -23,6 +23,7 @@ _MODULE = re.compile(rf"(?<![\w.]){_PACKAGE}\.(\w*)\Z")
 _STATEMENT = re.compile(r"^[ \t]*(?:from|import)\b[^\n]*\Z", re.M)
 _KEYWORD = re.compile(r"[(,]\s*(\w*)\Z")
 _MODEL = re.compile(r"[(,]\s*model\s*=\s*[rR]?([\"'])([^\"'\n]*)\Z")
+_MODE = re.compile(r"[(,]\s*mode\s*=\s*[\"']([^\"'\n]*)\Z")
 _SKIPPED = re.compile(  # strings and comments, whole or up to the cursor
     r"#[^\n]*|\'\'\'.*?(?:\'\'\'|\Z)|\"\"\".*?(?:\"\"\"|\Z)|\'(?:\\.|[^\'\\\n])*(?:\'|\Z)|\"(?:\\.|[^\"\\\n])*(?:\"|\Z)",
     re.S,
@@ -78,6 +79,8 @@ def complete(text: str, find: Callable[[str], Any]) -> tuple[list[str], str, boo
     if (match := _MODULE.search(text)) and find(_PACKAGE) is package and not _STATEMENT.search(text):
         return _starting(package.__all__, match[1]), match[1], True
     call = _open_call(text)
+    if call and call[0] == "Amber" and (match := _MODE.search(call[1])):
+        return _starting(sys.modules[f"{_PACKAGE}.config"].MODES, match[1]), match[1], True
     client = call and _client(call[0], find)
     if not call or client is None:
         return [], "", False

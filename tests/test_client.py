@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 
 import openai
 import pytest
@@ -509,6 +510,20 @@ def test_login(monkeypatch, elsewhere, typed, url):
     assert (simulated.last, len(simulated.usage_log)) == (last, 1)
     fresh = Amber()
     assert (fresh.mode, fresh.base_url) == (simulated.mode, simulated.base_url)
+
+
+def test_a_simulated_client_that_was_given_a_gateway_says_so(monkeypatch, elsewhere):
+    monkeypatch.setenv("AMBER_MODE", "simulate")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nobody is looking: a run in CI is meant to be simulated
+        Amber(domain="acme", api_key=KEY)
+        monkeypatch.setattr("amber_nb.display.kernel.has_front_end", lambda: True)
+        Amber()
+        Amber(mode="simulate", domain="acme", api_key=KEY)
+    with pytest.warns(UserWarning, match="mode='live'") as caught:
+        Amber(domain="acme", api_key=KEY)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert KEY not in str(caught[0].message)
 
 
 @pytest.mark.parametrize("broken", [None, "raises"])

@@ -81,6 +81,10 @@ def test_models_are_those_that_were_seen(find, text, start):
     assert names
 
 
+def test_modes(find):
+    assert completion.complete("Amber(domain='a', mode='re", find) == (["record", "replay"], "re", True)
+
+
 def test_no_request_is_sent_for_a_model(simulated):
     before = len(simulated.usage_log)
     assert completion.complete("amber.ask('x', model='", {"amber": simulated}.get)[0] == [simulated.model]
