@@ -27,6 +27,7 @@ _FULL_STOP = re.compile("(?<=[a-z0-9])\u3002(?=[a-z0-9])")  # of Chinese: browse
 _NAMES_A_HOST = re.compile(r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.[^\W\d_]{2,24}")
 _LONGEST_URL = 8_000
 _PORTS = {"http": 80, "https": 443}
+_LABELS = re.compile(r"[\w.-]+")  # without combining marks, which parsers judge differently
 _NUMBER = re.compile(r"(?:\d+|0x[0-9a-f]*)\.?")  # the end of what browsers take for the number of a machine
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]+")
 
@@ -94,11 +95,9 @@ def _ascii_host(host: str) -> str:
     if host.isascii():
         return host if _is_plain(host) else ""
     labels = host.removesuffix(".").split(".")
-    if normalize("NFKC", host) != host or any(
-        label.startswith("xn--") or category(label[0])[0] == "M" or any(category(c)[0] not in "LNM" for c in marks)
-        for label in labels
-        for marks in [label.replace("-", "").replace("_", "")]
-    ):
+    if normalize("NFKC", host) != host or not _LABELS.fullmatch(host) or _NUMBER.fullmatch(labels[-1]):
+        return ""
+    if any(label.startswith("xn--") for label in labels):
         return ""
     if _RIGHT_TO_LEFT.search(host) and not all(
         (label.isascii() and label.isalpha()) or (label.isalpha() and _RIGHT_TO_LEFT.fullmatch(label))
@@ -123,6 +122,8 @@ def _is_plain(host: str) -> bool:
             return str(IPv4Address(host)) == host
         foreign = [label[4:] for label in host.split(".") if label.startswith("xn--")]
         letters = "".join(label.encode().decode("punycode") for label in foreign)
+        if any(label.encode().decode("punycode").isascii() for label in foreign):
+            return False
         return normalize("NFKC", letters) == letters.lower() and all(
             c == "-" or category(c)[0] in "LNM" for c in letters
         )

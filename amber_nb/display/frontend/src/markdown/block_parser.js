@@ -107,7 +107,8 @@ function goesOnCode(outline, code, rest, whole, blank) {
       outline.closeLeaf();
       return false;
     }
-    outline.grow(code.nextLine(code.inner.nest()));
+    const fence = code.inner.nest();
+    outline.grow(code.nextLine(unindent(fence, Math.min(code.indent, indentOf(fence)))));
   }
   if (code.fence) {
     if (whole && (code.inner ? code.inner.ends(rest, indent, code.above) : closesFence(rest, code.fence))) outline.closeLeaf();

@@ -1,7 +1,7 @@
 // @ts-check
 /** Where a link leads: which addresses a reader may click, and whose label misleads, as ../../../escape.py has it. Pure: no DOM. */
 
-const HOST = "[\\p{L}\\p{N}\\p{M}_\\-]{1,63}(?:\\.[\\p{L}\\p{N}\\p{M}_\\-]{1,63}){0,20}\\.?";
+const HOST = "[\\p{L}\\p{N}_\\-]{1,63}(?:\\.[\\p{L}\\p{N}_\\-]{1,63}){0,20}\\.?";
 const WEB = RegExp(`^https?:\\/\\/(${HOST}|\\[[\\dA-Fa-f:.]{2,45}\\])(?::\\d{1,5})?(?:[\\/?#]|$)`, "iu");
 const MAIL = RegExp(`^mailto:[\\p{L}\\p{N}_.+\\-]{1,64}@(${HOST})(?:\\?|$)`, "iu");
 const ASCII_HOST = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.?|\[[\da-f:.]{2,45}\])$/;
@@ -40,8 +40,8 @@ export function safeHref(raw) {
 
 /** Whether every parser reads the same host from these letters. @param {string} host in small letters */
 function isPlain(host) {
-  if (!/[^\0-\x7f]/.test(host)) return true;
-  if (host.normalize("NFKC") !== host || /[\u00df\u03c2]|(?:^|\.)\p{M}|(?:^|\.)xn--/u.test(host)) return false;
+  if (!/[^\0-\x7f]/.test(host)) return !/(?:^|\.)xn--[^.]*-(?:\.|$)/.test(host); // no foreign letter in it
+  if (host.normalize("NFKC") !== host || /[\u00df\u03c2]|\p{M}|(?:^|\.)xn--/u.test(host)) return false;
   if (!RIGHT_TO_LEFT.test(host)) return true;
   return host.split(".").every((label) => /^[a-z]*$/.test(label) || (/^\p{L}+$/u.test(label) && [...label].every((c) => RIGHT_TO_LEFT.test(c))));
 }
