@@ -10,6 +10,7 @@ from itertools import groupby
 
 from markdown_it.token import Token
 
+from .addresses import find_addresses
 from .cards import QUIET_STYLE, SMALL_STYLE, format_arguments
 from .escape import escape_code, escape_text, host_hint, link_target, shorten
 from .highlight import CODE_STYLE, MOST_COLOURED, code_block, code_html, colouring_cost, theme_colours
@@ -40,9 +41,6 @@ _TABLE_STYLE = "white-space:nowrap"
 _LONG_CELL = ";white-space:normal;min-width:12em"
 _MUCH = 1.5  # times the lines that are shown: what is little longer than those is not folded
 _SHORT = 24  # characters of a cell's Markdown, whose lines are not broken
-_BARE_URL = re.compile(
-    r"(?:https?://|(?<![^\s*_~(\[（「])www\.(?=[\w-]{1,63}\.[a-z]))[^\s<>\"'`]{1,2000}", re.IGNORECASE
-)
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
 # What begins on the side of its own letters; what stands within a list or a table begins where that does.
 _DIRECTED = {"p", "ul", "ol", "table", "h3", "h4", "h5", "h6"}
@@ -353,8 +351,8 @@ class _Renderer:
                 self.output.append(f"<br>\n{indent}")
             case "softbreak":
                 self.output.append("\n")
-        if self._links and token.content.strip():
-            self._links[-1][2].append(token.content)
+        if self._links and token.type != "image":
+            self._links[-1][2].append(token.content if token.content.strip() else "\n")
 
     def _code_block(self, token: Token) -> None:
         language, file = language_of(unescape(token.info))
@@ -380,13 +378,11 @@ class _Renderer:
         if self._links:
             self._links[-1][2].append(text)
         else:
-            for match in _BARE_URL.finditer(text):
-                url = _without_punctuation(match[0])
-                if target := link_target(url if url[:4].lower() == "http" else f"http://{url}"):
-                    self.output.append_text(text[done : match.start()], escape_text)
-                    hint = f" ({escape_text(target[1])})" if "xn--" in target[1] else ""
-                    self.output.append(f"<a{link_attributes(target[0])}>{escape_text(url)}</a>{hint}")
-                    done = match.start() + len(url)
+            for start, end, (href, host) in find_addresses(text):
+                self.output.append_text(text[done:start], escape_text)
+                hint = f" ({escape_text(host)})" if "xn--" in host else ""
+                self.output.append(f"<a{link_attributes(href)}>{escape_text(text[start:end])}</a>{hint}")
+                done = end
         self.output.append_text(text[done:], escape_text)
 
     def _math(self, token: Token) -> str:
@@ -402,19 +398,13 @@ class _Renderer:
         source, alt = str(token.attrGet("src") or ""), shorten(token.content, _SHOWN_TARGET)
         target = link_target(source)
         where = target[1] if target else shorten(source, _SHOWN_TARGET)
-        html = escape_text(f"Image: {alt} ({where})" if alt else f"Image: {where}")
-        if target and not self._links:
+        words = f"Image: {alt} ({where})" if alt else f"Image: {where}"
+        html = escape_text(words)
+        if self._links:
+            self._links[-1][2].append(words)
+        elif target:
             html = f"<a{link_attributes(target[0])}>{html}</a>"
         self.output.append(html)
-
-
-def _without_punctuation(url: str) -> str:
-    """Return an address as it stands in a sentence without what ends that, or a bracket around it."""
-    end, surplus = len(url), url.count(")") - url.count("(")
-    while end and (url[end - 1] in ".,;:!?*_]}" or (url[end - 1] == ")" and surplus > 0)):
-        end -= 1
-        surplus -= url[end] == ")"
-    return url[:end]
 
 
 def link_attributes(href: str) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import normalizeReference
-from markdown_it.rules_block import StateBlock, reference
+from markdown_it.rules_block import StateBlock, paragraph, reference
 from markdown_it.utils import EnvType
 
 from .markdown_math import find_formula, math_block
@@ -36,6 +36,7 @@ def use_block_rules(md: MarkdownIt) -> None:
     md.block.ruler.before("reference", "footnote", _footnote, {"alt": starts})
     md.block.ruler.at("reference", _reference)
     md.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+    md.block.ruler.at("paragraph", _paragraph)
     md.block.ruler.before("table", "limit", _limit)
 
 
@@ -61,12 +62,15 @@ def language_of(info: str) -> tuple[str, str]:
     first = text.split()[0] if text else ""
     braced = re.match(r"([^{]+)\{", first)  # as in js{1,3}, whose lines are to be marked
     first = braced[1] if braced else first
+    lines = re.fullmatch(r"\d+:\d+:(\S+)", first)  # as in 12:15:src/app.py
+    first = lines[1] if lines else first
+    is_path = bool(lines or re.match(r"[a-zA-Z]:[\\/]", first))
     language, colon, name = first.partition(":")
-    if colon and language and name:
+    if colon and language and name and not is_path:
         return language, file or name
-    suffix = re.fullmatch(r"[\w./\\-]*[\w/\\-]\.([a-zA-Z]\w{0,7})", first)
-    if suffix:
-        return suffix[1], file or first
+    suffix = re.fullmatch(r"(?:[a-zA-Z]:)?[\w./\\-]*[\w/\\-]\.([a-zA-Z]\w{0,7})", first)
+    if suffix or is_path:
+        return suffix[1] if suffix else "", file or first
     return language, file
 
 
@@ -80,6 +84,13 @@ def _limit(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
     return True
 
 
+def _paragraph(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
+    """Parse a paragraph; the wide blanks that Chinese and Japanese begin one with stay."""
+    paragraph(state, first, stop, silent)
+    state.tokens[-2].content = state.getLines(first, state.line, state.blkIndent, False).strip(" \t\n")
+    return True
+
+
 def _markdown_fence(state: StateBlock, first: int, stop: int, silent: bool) -> bool:
     """Parse a block of Markdown as code: the fences within it that name a language are part of it, with their ends."""
     if state.is_code_block(first):
@@ -90,7 +101,31 @@ def _markdown_fence(state: StateBlock, first: int, stop: int, silent: bool) -> b
         return False
     if silent:
         return True
-    fences, line = [opened[1]], first + 1
+    line, fences, is_nested = _end_of_markdown(state, first, stop, opened[1], nests=state.env["bare"])
+    if len(fences) > 1 and is_nested and not state.level:  # an odd number of bare fences: they are no pairs
+        state.env["bare"] = False
+        line, fences, _ = _end_of_markdown(state, first, stop, opened[1], nests=False)
+    token = state.push("fence", "code", 0)
+    token.info = state.src[begin + len(opened[1]) : state.eMarks[first]]
+    token.content = state.getLines(first + 1, line - (0 if fences else 1), state.sCount[first], True)
+    token.markup, token.map = opened[1], [first, line]
+    state.line = line
+    return True
+
+
+def _end_of_markdown(
+    state: StateBlock, first: int, stop: int, mark: str, *, nests: bool
+) -> tuple[int, list[str], bool]:
+    """Return the line behind a block of Markdown, the fences still open there, and whether a bare one was opened in it.
+
+    Args:
+        state: of the parser.
+        first: the line of its fence.
+        stop: the line behind its container.
+        mark: its fence.
+        nests: whether a bare fence may open code: below a blank line, a heading or a colon, and above a line of text.
+    """
+    fences, line, is_nested = [mark], first + 1, False
     while line < stop and fences:
         left, right = state.bMarks[line] + state.tShift[line], state.eMarks[line]
         if left < right and state.sCount[line] < state.blkIndent:
@@ -104,13 +139,15 @@ def _markdown_fence(state: StateBlock, first: int, stop: int, silent: bool) -> b
             if re.match(r"[\w{.+#-]", info):
                 fences.append(mark)
         elif mark[0] == fences[-1][0] and len(mark) >= len(fences[-1]):
-            fences.pop()
-    token = state.push("fence", "code", 0)
-    token.info = state.src[begin + len(opened[1]) : state.eMarks[first]]
-    token.content = state.getLines(first + 1, line - (0 if fences else 1), state.sCount[first], True)
-    token.markup, token.map = opened[1], [first, line]
-    state.line = line
-    return True
+            above = _line(state, line - 2)
+            opens = line - 2 > first and (not above or above[0] == "#" or above[-1] in ":：")
+            goes_on = line < stop and not state.isEmpty(line) and state.sCount[line] >= state.blkIndent
+            if nests and len(fences) == 1 and opens and goes_on:
+                fences.append(mark)
+                is_nested = True
+            else:
+                fences.pop()
+    return line, fences, is_nested
 
 
 def _reference(state: StateBlock, first: int, stop: int, silent: bool) -> bool:

@@ -4,8 +4,10 @@ frontend/src/markdown/inline.js reads it alike.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from html.entities import name2codepoint
+from typing import cast
 from unicodedata import category
 
 from markdown_it import MarkdownIt
@@ -15,41 +17,36 @@ from markdown_it.rules_inline.state_inline import Scanned
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
 
+from .markdown_lines import CJK, flowing_ends, literal_signs
 from .markdown_math import math_inline
 
-__all__ = ["InlineParser", "columns_of", "use_inline_rules"]
+__all__ = ["InlineParser", "use_inline_rules"]
 
 _LONGEST_PARAGRAPH = 40_000  # characters; the inline rules are super-linear on hostile text
 _MOST_BRACKETS = 20_000  # in all: each one may start a link, and costs 15 to 30 µs
-_LONG_LINE = 60  # columns; a line of that length is taken for one that was broken because it was full
-# Characters as wide as two, and as many more as are written without spaces between their words.
-_IDEOGRAPHS = (
-    "\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19"
-    "\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\U00016fe0-\U0001b2ff\U0001f200-\U0001f265\U00020000-\U0003fffd"
-)
-_WIDE = re.compile(f"[{_IDEOGRAPHS}\U0001f300-\U0001f64f\U0001f680-\U0001f6ff\U0001f900-\U0001faff]")
-_CJK = re.compile(f"[{_IDEOGRAPHS}\u1160-\u11ff\u20a9\u3131-\u318e\ud7b0-\ud7fb\uff61-\uffdc\uffe8-\uffee]")
 _SELECTORS = re.compile("[\ufe00-\ufe0e]")
-_LIST_SIGN = re.compile(
-    r"[ \t]*(?:[-+*•‣⁃◦▪▫▸▹►▶●○■□◆◇·–—→⇒➔➜➤✓✔✗✘✅❌❗⚠☐☑☒★☆|>│├└┌┬┼─═║╔╚╠#{}\[\]<]"
-    r"|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,5})[.)](?=\s))"
-)
-_INDENT = re.compile(r"(?:[│┃║]?[ \t]+)*")  # with the lines of a tree
+_INDENT = re.compile(r"(?:[│┃║]?[ \t]+|\|[ \t]{2,})*")  # with the lines of a tree
 # How JSON begins: what stands in it is no emphasis, no escape and no formula.
 _DATA = re.compile(r"\{[ \t]*(?:\n|[\"}{\[])|\[[ \t]*(?:\n|\{)")
-_TAG = re.compile(r"<(?:br[ \t]*/?|(sub|sup|kbd))>", re.IGNORECASE)
+_TAG = re.compile(r"<(?:/?br[ \t]*/?|(sub|sup|kbd))>", re.IGNORECASE)
+_KEY = re.compile(r"<kbd>((?:[\w+ -]{0,20}\+ ?)?[!-/:-@\[-`{-~])</kbd>", re.IGNORECASE)  # a sign is itself there
+_TICKS = re.compile("`+")
 _ENTITY = re.compile(r"&(?:#(?:x([0-9a-f]{1,6})|([0-9]{1,7}))|([a-z][a-z0-9]{1,7}));", re.IGNORECASE)
 _NAMED = {name: chr(code) for name, code in name2codepoint.items()} | {"apos": "'"}
 _NOTE = re.compile(r"\[\^([^\s\[\]^]{1,40})\]")
 
 
-def columns_of(line: str) -> int:
-    """Return how many columns a line takes; a wide character takes two."""
-    return len(line) + (0 if line.isascii() else len(_WIDE.findall(line)))
-
-
 class _State(StateInline):
     """The state of a line, in which marks beside Chinese, Japanese and Korean are read as it is written there."""
+
+    def __init__(self, src: str, md: MarkdownIt, env: EnvType, outTokens: list[Token]) -> None:
+        super().__init__(src, md, env, outTokens)
+        self.flowing = flowing_ends(src) if "\n" in src else {}
+        self.literal = literal_signs(src)
+        self.ticks: dict[int, list[int]] = {}  # where runs of them begin, by their length
+        for run in _TICKS.finditer(src):
+            if run.start() not in self.literal:
+                self.ticks.setdefault(len(run[0]), []).append(run.start())
 
     def scanDelims(self, start: int, canSplitWord: bool) -> Scanned:
         """Return whether a run of marks opens, and closes, emphasis: CommonMark's rule, amended for CJK."""
@@ -61,7 +58,7 @@ class _State(StateInline):
             before = source[start - 2]
         space_before, space_after = _is_space(before), _is_space(after)
         mark_before, mark_after = _is_mark(before), _is_mark(after)
-        cjk_before, cjk_after = bool(_CJK.match(before)), bool(_CJK.match(after))
+        cjk_before, cjk_after = bool(CJK.match(before)), bool(CJK.match(after))
         plain_before, plain_after = mark_before and not cjk_before, mark_after and not cjk_after
         left = not space_after and (not plain_after or space_before or plain_before or cjk_before)
         right = not space_before and (not plain_before or space_after or plain_after or cjk_after)
@@ -115,13 +112,50 @@ def use_inline_rules(md: MarkdownIt) -> InlineParser:
     inline = InlineParser()
     inline.ruler, inline.ruler2 = md.inline.ruler, md.inline.ruler2
     md.inline = inline
+    md.inline.ruler.before("escape", "literal", _literal)
     md.inline.ruler.before("escape", "math_inline", math_inline)
+    md.inline.ruler.at("backticks", _code)
     md.inline.ruler.before("link", "footnote", _footnote)
     md.inline.ruler.before("autolink", "tag", _tag)
     md.inline.ruler.before("strikethrough", "tildes", _tildes)
     md.inline.ruler.at("newline", _newline)
     md.inline.ruler.at("entity", _entity)
     return inline
+
+
+def _of(state: StateInline) -> _State:
+    return cast(_State, state)
+
+
+def _literal(state: StateInline, silent: bool) -> bool:
+    """Parse a sign of a tree or of a path as text."""
+    end = _of(state).literal.get(state.pos)
+    if end is None or end > state.posMax:
+        return False
+    if not silent:
+        state.pending += state.src[state.pos : end]
+    state.pos = end
+    return True
+
+
+def _code(state: StateInline, silent: bool) -> bool:
+    """Parse code; a tick that is a tree's sign does not end it."""
+    found = _TICKS.match(state.src, state.pos, state.posMax)
+    if not found:
+        return False
+    state.pos = found.end()
+    starts = _of(state).ticks.get(len(found[0]), [])
+    number = bisect_left(starts, found.end())
+    if number < len(starts) and starts[number] + len(found[0]) <= state.posMax:
+        if not silent:
+            code = state.src[found.end() : starts[number]].replace("\n", " ")
+            padded = code[:1] == code[-1:] == " " and code.strip(" ")
+            token = state.push("code_inline", "code", 0)
+            token.markup, token.content = found[0], code[1:-1] if padded else code
+        state.pos = starts[number] + len(found[0])
+    elif not silent:
+        state.pending += found[0]
+    return True
 
 
 def _newline(state: StateInline, silent: bool) -> bool:
@@ -131,12 +165,13 @@ def _newline(state: StateInline, silent: bool) -> bool:
         return False
     end = _INDENT.match(source, position + 1, state.posMax).end()  # type: ignore[union-attr]
     if not silent:
-        line = source[source.rfind("\n", 0, position) + 1 : position].strip(" \t")
         hard = state.pending.endswith("  ")
         state.pending = state.pending.rstrip(" ")
-        flows = not hard and columns_of(line) >= _LONG_LINE and not _LIST_SIGN.match(source, position + 1)
-        token = state.push("softbreak" if flows else "hardbreak", "br", 0)
-        if not flows:
+        joint = None if hard else _of(state).flowing.get(position)
+        if joint:
+            state.push("softbreak", "br", 0)
+        elif joint is None:
+            token = state.push("hardbreak", "br", 0)
             token.content = source[position + 1 : end].replace("\t", "    ")
     state.pos = end
     return True
@@ -198,6 +233,14 @@ def _tag(state: StateInline, silent: bool) -> bool:
         if not silent:
             state.push("hardbreak", "br", 0)
         state.pos = found.end()
+        return True
+    key = _KEY.match(source, start, state.posMax)
+    if key:
+        if not silent:
+            state.push("kbd_open", "kbd", 1)
+            state.push("text", "", 0).content = key[1]
+            state.push("kbd_close", "kbd", -1)
+        state.pos = key.end()
         return True
     tag, stop = found[1].lower(), state.posMax
     closing = f"</{tag}>"

@@ -44,6 +44,7 @@ def parse_blocks(text: str) -> Iterator[list[Token]]:
     """
     budget = 4 * len(text) + 20_000
     env: EnvType = {"maths": budget, "brackets": 0, "footnotes": set(), "references": {}, "used": used_labels(text)}
+    env["bare"] = True  # bare fences within a block of Markdown may be pairs
     tokens: list[Token] = []
     _MD.block.parse(text, _MD, env, tokens)
     block: list[Token] = []

@@ -52,7 +52,7 @@ A = 'target="_blank" rel="noopener noreferrer"'
         ("![alt](https://x.org/i.png)", f'<p><a href="https://x.org/i.png" {A}>Image: alt (x.org)</a></p>'),
         ("![](https://x.org/i.png)", f'<p><a href="https://x.org/i.png" {A}>Image: x.org</a></p>'),
         ("![a](data:image/png;base64,A)", "<p>Image: a (data:image/png;base64,A)</p>"),
-        ("[![a](https://x.org/i)](https://y.org)", f'<p><a href="https://y.org" {A}>Image: a (x.org)</a></p>'),
+        ("[![a](https://x.org/i)](https://y.org)", f'<p><a href="https://y.org" {A}>Image: a (x.org)</a> (y.org)</p>'),
         ("a\u202eb `\u2066`", "<p>a[U+202E]b <code>[U+2066]</code></p>"),
         ("a\x00b\ud800 \x1b", "<p>a\ufffdb\ufffd ␛</p>"),
         ("a\r\nb", "<p>a<br>b</p>"),

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from allowed import read
@@ -10,10 +11,11 @@ from canonical import canonical
 
 from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.markdown_blocks import language_of
-from amber_nb.display.markdown_inline import columns_of
+from amber_nb.display.markdown_lines import columns_of
 
 HERE = Path(__file__).parent
 CASES = json.loads((HERE / "markdown_cases.json").read_text(encoding="utf-8"))
+LINKS = json.loads((HERE / "link_cases.json").read_text(encoding="utf-8"))
 SHOWN = json.loads((HERE / "spec" / "shown.json").read_text(encoding="utf-8"))
 EXAMPLES = {
     f"{suite} {number}": (markdown, html)
@@ -44,6 +46,12 @@ def test_no_letter_is_lost(kind):
         wanted = re.findall(r"\w+", re.sub(hidden, " ", markdown, flags=re.MULTILINE))
         missing = [word for word in wanted if word not in text and word.strip("_") not in text]
         assert not missing, (markdown, missing)
+
+
+def test_each_link_leads_where_both_views_say():
+    """The table of cases leaves addresses out; here are the hosts of all links of a text."""
+    addresses = {text: re.findall('href="([^"]*)"', markdown_html(text)) for text, _ in LINKS}
+    assert {text: [urlsplit(url).netloc or url for url in urls] for text, urls in addresses.items()} == dict(LINKS)
 
 
 # --- CommonMark's and GFM's own examples
@@ -93,6 +101,11 @@ def test_each_difference_is_explained_and_is_one():
         ("sh filename=run.sh", "sh", "run.sh"),
         ("js{1,3}", "js", ""),
         ("c++", "c++", ""),
+        ("12:15:src/app.py", "py", "src/app.py"),
+        ("1:2:Makefile", "", "Makefile"),
+        (r"C:\x\y.py", "py", r"C:\x\y.py"),
+        ("C:/x/Dockerfile", "", "C:/x/Dockerfile"),
+        (r"python:C:\x\y.py", "python", r"C:\x\y.py"),
         ("lang:", "lang", ""),
         ("", "", ""),
     ],

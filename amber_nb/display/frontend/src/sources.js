@@ -2,7 +2,7 @@
 /** The sources of an answer, as a quiet list below its text: as ../sources.py shows them in the settled form. */
 
 import { attributes, make } from "./dom.js";
-import { safeHref } from "./markdown/links.js";
+import { safeHref } from "./markdown/targets.js";
 
 /**
  * @param {HTMLElement} el gets the list in the place of the one before

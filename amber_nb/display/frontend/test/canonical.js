@@ -1,6 +1,6 @@
 // What a reader sees of HTML, whoever wrote it: the same as tests/display/canonical.py.
 
-const LINES = /\s*<(\/?)(p|div|h\d|ul|li|blockquote|pre|hr|br|table|tr|th|td|ol(?: start="\d+")?)>\s*/g;
+const LINES = /[ \t\n]*<(\/?)(p|div|h\d|ul|li|blockquote|pre|hr|br|table|tr|th|td|ol(?: start="\d+")?)>[ \t\n]*/g;
 
 /** @param {string} html */
 export function canonical(html) {
@@ -13,7 +13,7 @@ export function canonical(html) {
     .replace(/<span class="amber-math">(.*?)<\/span>/gs, (_, formula) => `<math>${formula}</math>`)
     .replace(/<span class="amber-indent">(.*?)<\/span>/g, (_, blanks) => blanks.replaceAll(" ", "⇥"))
     .replace(/<\/?(?:span|thead|tbody)[^>]*>/g, "")
-    .replace(/<(\w+)(?: [^>]*?)??( start="\d+")?(?: [^>]*)?>/g, "<$1$2>")
+    .replace(/<(\w+)(?=[^>]*?( start="\d+")|)[^>]*>/g, "<$1$2>")
     .replace(/<(\/?)p>/g, "<$1div>")
     .replace(LINES, "<$1$2>")
     .replace(/[ \t\n]+/g, " ")
@@ -22,5 +22,5 @@ export function canonical(html) {
   return text
     .replace(/<pre>(\d+)<\/pre>/g, (_, n) => blocks[n])
     .replace(/&quot;/g, '"')
-    .trim();
+    .replace(/^[ \t\n]+|[ \t\n]+$/g, "");
 }

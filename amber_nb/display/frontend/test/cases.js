@@ -36,7 +36,7 @@ export const CASES = {
   "**never closed": "<p>**never closed</p>",
   "`` a`b `` and `c": "<p><code>a`b</code> and `c</p>",
   "[t](https://a.b/c_d_e \"x\") [u](<https://a.b/c d>) <https://x.y> <me@x.y>":
-    '<p><a href="https://a.b/c_d_e">t</a> <a href="https://a.b/cd">u</a> <a href="https://x.y/">https://x.y</a> <a href="mailto:me@x.y">me@x.y</a></p>',
+    '<p><a href="https://a.b/c_d_e">t</a> <a href="https://a.b/c%20d">u</a> <a href="https://x.y/">https://x.y</a> <a href="mailto:me@x.y">me@x.y</a></p>',
   "[t](javascript:alert(1)) [t](JaVa&#115;cript&colon;x) [r](/relative)": "<p>t (javascript:alert(1)) t (JaVascript&amp;colon;x) r (/relative)</p>",
   "![alt *x*](https://evil.example/p.png)":
     '<p><a href="https://evil.example/p.png">Image: alt *x* (evil.example)</a></p>',

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Painter } from "../src/markdown/painter.js";
-import { safeHref } from "../src/markdown/links.js";
+import { safeHref } from "../src/markdown/targets.js";
 import { CASES } from "./cases.js";
 import { doc, html } from "./dom.js";
 

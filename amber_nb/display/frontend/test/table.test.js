@@ -11,7 +11,9 @@ const tests = new URL("../../../../tests/display/", import.meta.url);
 const read = (name) => JSON.parse(readFileSync(new URL(name, tests), "utf8"));
 const shown = read("spec/shown.json");
 
-function paint(chunks) {
+const paint = (chunks) => canonical(painted(chunks));
+
+function painted(chunks) {
   const root = doc.createElement("root");
   const painter = new Painter(root, {});
   for (const chunk of chunks) {
@@ -19,7 +21,7 @@ function paint(chunks) {
     painter.paint();
   }
   painter.end();
-  return canonical(html(root));
+  return html(root);
 }
 
 for (const [kind, rows] of Object.entries(read("markdown_cases.json"))) {
@@ -30,6 +32,14 @@ for (const [kind, rows] of Object.entries(read("markdown_cases.json"))) {
     }
   });
 }
+
+test("live as settled: the hosts of links", () => {
+  const hosts = (page) =>
+    [...page.matchAll(/href="([^"]*)"/g)].map(([, url]) => new URL(url.replaceAll("&amp;", "&")).host || url);
+  for (const [source, wanted] of read("link_cases.json")) {
+    for (const live of [painted([source]), painted(source)]) assert.deepEqual(hosts(live), wanted, JSON.stringify(source));
+  }
+});
 
 /** What a reader reads, whatever it stands in. */
 const words = (text) => text.replace(/<\/?(?:a|code|del|em|kbd|s|strong|sub|sup|math)>/g, "").replace(/<[^>]*>|\s+/g, " ").replace(/ +/g, " ").trim();
@@ -51,6 +61,6 @@ test("live as settled: CommonMark's and GFM's own examples", () => {
 });
 
 test("the language of a fence, and its file", () => {
-  const cases = { "{python}": ["python", ""], "python:src/app.py": ["python", "src/app.py"], "{code-cell} ipython3": ["python", ""], "src/app.py": ["py", "src/app.py"], 'js title="a.js"': ["js", "a.js"], "": ["", ""] };
+  const cases = { "{python}": ["python", ""], "python:src/app.py": ["python", "src/app.py"], "{code-cell} ipython3": ["python", ""], "src/app.py": ["py", "src/app.py"], "12:15:src/app.py": ["py", "src/app.py"], "1:2:Makefile": ["", "Makefile"], "C:\\x\\y.py": ["py", "C:\\x\\y.py"], 'js title="a.js"': ["js", "a.js"], "": ["", ""] };
   for (const [info, [language, file]] of Object.entries(cases)) assert.deepEqual(languageOf(info), { language, file });
 });

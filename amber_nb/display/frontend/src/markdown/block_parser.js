@@ -10,7 +10,7 @@ import { alignsOf, cellsOf } from "./cells.js";
 import { Formula, mayOpenFormula } from "./formulas.js";
 import { CodeLeaf, FormulaLeaf, Table, TextLeaf } from "./leaf_blocks.js";
 import { FENCE, HEADING, ITEM, NOTE, QUOTE, RULE, UNDERLINE } from "./lines.js";
-import { closesFence, expandTabs, indentOf, interrupts, unindent } from "./lines.js";
+import { closesFence, expandTabs, indentOf, interrupts, isBlank, trimStart, unindent } from "./lines.js";
 
 /** @typedef {import("./open_blocks.js").OpenBlocks} OpenBlocks */
 
@@ -26,7 +26,7 @@ const MAY_BE_NOTE = /^ {0,3}\[(?:\^(?:[^\s[\]^]{0,40}(?:\](?::[ \t]*)?)?)?)?$/;
 export function telling(outline, line) {
   if (!/[^\s>]/.test(line)) return false;
   const { rest, depth } = match(outline, line);
-  if (!rest.trim() || outline.leaf instanceof FormulaLeaf) return false;
+  if (isBlank(rest) || outline.leaf instanceof FormulaLeaf) return false;
   if (depth === outline.stack.length && outline.leaf instanceof CodeLeaf) {
     if (outline.leaf.inner) return !/^\s*(?:[`~]|$)/.test(rest);
     if (outline.leaf.fence) return !/^\s*[`~]*\s*$/.test(rest);
@@ -47,15 +47,15 @@ export function telling(outline, line) {
 export function place(outline, line, whole) {
   const { rest, depth } = match(outline, line);
   const all = depth === outline.stack.length;
-  const isBlank = whole && !rest.trim();
+  const blank = whole && isBlank(rest);
   if (outline.leaf instanceof FormulaLeaf) {
     if (depth >= outline.leaf.depth && whole && goesOnFormula(outline, outline.leaf, line, rest)) return;
     abandonFormula(outline);
     place(outline, line, whole);
     return;
   }
-  if (all && outline.leaf instanceof CodeLeaf && goesOnCode(outline, outline.leaf, rest, whole, isBlank)) return;
-  if (isBlank) {
+  if (all && outline.leaf instanceof CodeLeaf && goesOnCode(outline, outline.leaf, rest, whole, blank)) return;
+  if (blank) {
     // A blank line ends quotes, paragraphs and tables; items wait for what comes next.
     if (!all && !["list", "note"].includes(outline.stack[depth].kind)) outline.closeTo(depth);
     else outline.closeLeaf();
@@ -81,7 +81,7 @@ function match({ stack, leaf, blank }, line) {
       if (!quote) break;
       rest = rest.slice(quote[0].length);
     } else if (container.kind === "item" || container.kind === "note") {
-      if (!rest.trim()) rest = unindent(rest, Math.min(container.offset, indentOf(rest)));
+      if (isBlank(rest)) rest = unindent(rest, Math.min(container.offset, indentOf(rest)));
       else if (blank && !container.kids.length && container.kind === "item") break;
       else if (indentOf(rest) >= container.offset) rest = unindent(rest, container.offset);
       else break;
@@ -98,14 +98,22 @@ function match({ stack, leaf, blank }, line) {
  * @param {CodeLeaf} code
  * @param {string} rest
  * @param {boolean} whole
- * @param {boolean} isBlank
+ * @param {boolean} blank
  */
-function goesOnCode(outline, code, rest, whole, isBlank) {
+function goesOnCode(outline, code, rest, whole, blank) {
   const indent = indentOf(rest);
+  if (code.inner?.waiting) {
+    if (blank) {
+      outline.closeLeaf();
+      return false;
+    }
+    const fence = code.inner.nest();
+    outline.grow(code.nextLine(unindent(fence, Math.min(code.indent, indentOf(fence)))));
+  }
   if (code.fence) {
-    if (whole && (code.inner ? code.inner.ends(rest, indent) : closesFence(rest, code.fence))) outline.closeLeaf();
-    else outline.grow(code.nextLine(unindent(rest, Math.min(code.indent, indent))));
-  } else if (isBlank) {
+    if (whole && (code.inner ? code.inner.ends(rest, indent, code.above) : closesFence(rest, code.fence))) outline.closeLeaf();
+    else if (!code.inner?.waiting) outline.grow(code.nextLine(unindent(rest, Math.min(code.indent, indent))));
+  } else if (blank) {
     code.skipLine(unindent(rest, 4));
   } else if (indent >= 4) {
     outline.grow(code.nextLine(unindent(rest, 4)));
@@ -155,6 +163,19 @@ export function abandonFormula(outline) {
 }
 
 /**
+ * Read a block of Markdown again whose bare fences are no pairs.
+ * @param {OpenBlocks} outline
+ */
+export function rereadCode(outline) {
+  const { leaf } = outline;
+  if (!(leaf instanceof CodeLeaf) || !leaf.inner?.isTorn || outline.stack.length > 1) return;
+  outline.bare = false;
+  leaf.drop();
+  outline.leaf = null;
+  for (const line of [leaf.fence + leaf.info, ...leaf.source.join("").split("\n")]) place(outline, line, true);
+}
+
+/**
  * Open what a line opens: containers, one inside the other, then a leaf.
  * @param {OpenBlocks} outline
  * @param {string} rest the line without the marks of the containers that it continues
@@ -191,13 +212,13 @@ function begin(outline, rest, depth, whole) {
     } else {
       break;
     }
-    if (!rest.trim()) return;
+    if (isBlank(rest)) return;
     depth = outline.stack.length;
     paragraph = table = null;
   }
   if (paragraph) {
     const kept = outline.stack.slice(depth).every(({ kind }) => kind === "quote");
-    outline.grow(`\n${kept ? rest : rest.trimStart()}`); // also the lazy line that forgot its marks
+    outline.grow(`\n${kept ? rest : trimStart(rest)}`); // also the lazy line that forgot its marks
     return;
   }
   if (table) {
@@ -206,7 +227,7 @@ function begin(outline, rest, depth, whole) {
     outline.enter(depth);
     outline.openText("p");
   }
-  outline.grow(rest.trimStart());
+  outline.grow(trimStart(rest));
 }
 
 /**
@@ -264,7 +285,7 @@ function openItem(outline, found, rest, depth) {
   const width = found[0].length;
   const after = rest.slice(width);
   const gap = indentOf(after);
-  const offset = width + (gap > 4 || !after.trim() ? 1 : gap);
+  const offset = width + (gap > 4 || isBlank(after) ? 1 : gap);
   outline.openItem(offset);
   return unindent(after, offset - width);
 }

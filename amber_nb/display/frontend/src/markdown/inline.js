@@ -8,12 +8,12 @@
  */
 
 import { Definitions } from "./definitions.js";
-import { flows } from "./columns.js";
+import { ALONE, flowingEnds } from "./columns.js";
 import { pair, run } from "./emphasis.js";
 import { ENTITY, entity } from "./entities.js";
 import { Budget, formulaEnd } from "./formulas.js";
 import { autolink, linkNodes, readTarget, withAddresses } from "./links.js";
-import { closingTicks, runLength } from "./spans.js";
+import { closingTicks, literalSigns, runLength } from "./spans.js";
 
 /** @typedef {{ tag: string, kids: Inline[], href?: string }} Node of the tag `math` is a formula's source, of `indent` the blanks that a line begins with */
 /** @typedef {string | Node} Inline */
@@ -29,19 +29,20 @@ import { closingTicks, runLength } from "./spans.js";
 const NONE = new Definitions();
 // How JSON begins: what stands in it is no emphasis, no escape and no formula.
 const DATA = /^(?:\{[ \t]*(?:\n|["}{[])|\[[ \t]*(?:\n|\{))/;
-const TAG = /<(?:(br)[ \t]*\/?|(\/?)(sub|sup|kbd))>/iy;
-const INDENT = /(?:[│┃║]?[ \t]+)*/y; // with the lines of a tree
+const TAG = /<(?:(\/?br)[ \t]*\/?|(\/?)(sub|sup|kbd))>/iy;
+const KEY = /<kbd>((?:[\p{L}\p{N}_+ -]{0,20}\+ ?)?[!-/:-@[-`{-~])<\/kbd>/iuy; // a sign is itself there
+const INDENT = /(?:[│┃║]?[ \t]+|\|[ \t]{2,})*/y; // with the lines of a tree
 const NOTE = /\[\^([^\s[\]^]{1,40})\]/y;
 
 /**
  * @param {string} text
  * @param {boolean} [open]
  * @param {Definitions} [known] the links and footnotes that the text has defined
- * @param {string} [before] what stands on the first line before the text
+ * @param {typeof ALONE} [around] what stands around the text
  * @param {boolean} [data] whether it is JSON, and stays as it is written
  * @returns {Inline[]}
  */
-export function inline(text, open = false, known = NONE, before = "", data = isData(text)) {
+export function inline(text, open = false, known = NONE, around = ALONE, data = isData(text)) {
   if (data) return withAddresses(lines(text), open);
   // Marks at the growing end may still become anything: they wait for the next character.
   const s = open ? text.replace(/(?:[*_~`[\]!\\&]|<\/?(?:br?|s(?:u[bp]?)?|k(?:bd?)?)?\/?)+$/i, "") : text;
@@ -50,6 +51,8 @@ export function inline(text, open = false, known = NONE, before = "", data = isD
   /** @type {Opener[]} */
   const openers = [];
   const budget = new Budget(s.length);
+  const flowing = s.includes("\n") ? flowingEnds(s, around).ends : null;
+  const literal = literalSigns(s, around.before, open);
   let plain = "";
   const flush = () => {
     if (plain) out.push(plain);
@@ -70,7 +73,11 @@ export function inline(text, open = false, known = NONE, before = "", data = isD
 
   for (let i = 0; i < s.length; ) {
     const c = s[i];
-    if (c === "\\" || c === "$") {
+    const sign = literal.get(i);
+    if (sign) {
+      plain += s.slice(i, sign);
+      i = sign;
+    } else if (c === "\\" || c === "$") {
       const end = formulaEnd(s, i, budget);
       const next = s[i + 1] ?? "";
       if (end > 0) {
@@ -95,7 +102,7 @@ export function inline(text, open = false, known = NONE, before = "", data = isD
       }
     } else if (c === "`") {
       const n = runLength(s, i);
-      const end = lonely.has(n) ? -1 : closingTicks(s, i + n, n);
+      const end = lonely.has(n) ? -1 : closingTicks(s, i + n, n, literal);
       if (end < 0 && !open) {
         lonely.add(n);
         plain += s.slice(i, i + n);
@@ -136,8 +143,13 @@ export function inline(text, open = false, known = NONE, before = "", data = isD
     } else if (c === "<") {
       TAG.lastIndex = i;
       const tag = TAG.exec(s);
+      KEY.lastIndex = i;
+      const key = tag && KEY.exec(s);
       const link = tag ? null : autolink(s, i);
-      if (tag?.[1]) {
+      if (key) {
+        push({ tag: "kbd", kids: [key[1]] });
+        i += key[0].length - tag[0].length;
+      } else if (tag?.[1]) {
         push({ tag: "br", kids: [] });
       } else if (tag && !tag[2]) {
         push(tag[0]);
@@ -167,12 +179,12 @@ export function inline(text, open = false, known = NONE, before = "", data = isD
       const hard = plain.endsWith("  ");
       plain = plain.replace(/ +$/, "");
       const from = i + 1;
-      const flowing = !hard && flows(s, i, before);
+      const joint = hard ? undefined : flowing?.get(i);
       INDENT.lastIndex = from;
       i += 1 + (INDENT.exec(s)?.[0].length ?? 0);
-      if (flowing) plain += "\n";
-      else push({ tag: "br", kids: [] });
-      if (!flowing && i > from) push({ tag: "indent", kids: [s.slice(from, i).replace(/\t/g, "    ")] });
+      if (joint === undefined) push({ tag: "br", kids: [] });
+      else plain += joint;
+      if (joint === undefined && i > from) push({ tag: "indent", kids: [s.slice(from, i).replace(/\t/g, "    ")] });
     } else {
       plain += c;
       i++;

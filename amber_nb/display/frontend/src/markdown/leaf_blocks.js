@@ -7,6 +7,7 @@
 import { Block, Container, makeDirected } from "./block_tree.js";
 import { make, patch } from "../dom.js";
 import { cellsOf } from "./cells.js";
+import { AHEAD, ALONE, flowingEnds } from "./columns.js";
 import { decode } from "./entities.js";
 import { InnerFences, languageOf } from "./fences.js";
 import { inline, isData } from "./inline.js";
@@ -40,8 +41,8 @@ export class TextLeaf extends Block {
     this.underline = "";
     /** Whether it is JSON. */
     this.data = false;
-    /** What stands before the piece on its first line. */
-    this.before = "";
+    /** What stands around the piece. */
+    this.around = ALONE;
     /** The source of the piece that is still repainted, and what is painted of it. */
     this.raw = "";
     /** @type {Inline[]} */
@@ -63,8 +64,8 @@ export class TextLeaf extends Block {
   grow(text, most) {
     this.resize(text.length);
     this.raw += text;
-    if (this.raw.length <= PIECE) return false;
-    while (this.raw.length > PIECE) this.freeze();
+    if (this.raw.length <= PIECE + 2 * AHEAD) return false;
+    while (this.raw.length > PIECE + 2 * AHEAD) this.freeze();
     if (this.size <= most * 1.5) return false;
     while (this.kids[0] && this.size > most) this.kids[0].drop();
     return true;
@@ -78,9 +79,12 @@ export class TextLeaf extends Block {
     if (cut < PIECE / 2) cut = PIECE;
     if (/[\ud800-\udbff]/.test(raw[cut - 1])) cut--;
     const text = raw.slice(0, cut);
+    this.around = { ...this.around, after: raw.slice(cut, cut + 2 * AHEAD) };
     this.show(this.task(text, false), false);
     this.renewLater(text);
-    this.before = (text.includes("\n") ? "" : this.before) + text.slice(text.lastIndexOf("\n") + 1);
+    const { width } = flowingEnds(text, this.around);
+    const before = (text.includes("\n") ? "" : this.around.before) + text.slice(text.lastIndexOf("\n") + 1);
+    this.around = { before, after: "", width };
     const piece = new Block(this.into, this);
     piece.size = cut;
     piece.open = false;
@@ -114,7 +118,7 @@ export class TextLeaf extends Block {
   /** @param {string} raw @param {boolean} growing */
   show(raw, growing) {
     if (!this.kids.length) this.data = isData(raw);
-    const now = inline(raw, growing, this.known, this.before, this.data);
+    const now = inline(raw, growing, this.known, this.around, this.data);
     if (this.note && !this.kids.length) now.unshift({ tag: "sup", kids: [this.note] }, " ");
     patch(this.into, this.shown, now);
     this.shown = now;
@@ -134,7 +138,7 @@ export class TextLeaf extends Block {
   /** Paint a piece again when what it names is defined. @param {string} raw */
   renewLater(raw) {
     if (!raw.includes("[") || this.data) return;
-    const { into, before, kids } = this;
+    const { into, around, kids } = this;
     let { shown } = this;
     const first = !kids.length;
     const note = first ? this.note : "";
@@ -144,7 +148,7 @@ export class TextLeaf extends Block {
         if (this.parent?.kids.includes(this)) this.drop();
         return;
       }
-      const now = inline(this.task(rest, false), false, this.known, before);
+      const now = inline(this.task(rest, false), false, this.known, around);
       if (note) now.unshift({ tag: "sup", kids: [note] }, " ");
       patch(into, shown, now);
       shown = now;
@@ -212,8 +216,9 @@ export class CodeLeaf extends Block {
    * @param {number} indent columns before the fence, which its lines are spared, too
    * @param {string} info what stands behind the fence
    * @param {Block} parent
+   * @param {boolean} nests whether bare fences may open code within a block of Markdown
    */
-  constructor(fence, indent, info, parent) {
+  constructor(fence, indent, info, parent, nests) {
     const { language, file } = languageOf(decode(info));
     const pre = make(parent.el, "pre");
     super(file ? make(parent.el, "div") : pre, parent);
@@ -221,7 +226,11 @@ export class CodeLeaf extends Block {
     this.fence = fence;
     this.indent = indent;
     this.language = language;
-    this.inner = fence ? InnerFences.of(fence, info) : null;
+    this.inner = fence ? InnerFences.of(fence, info, nests) : null;
+    this.info = info;
+    /** @type {string[]} pieces of its text, where it may have to be read again */
+    this.source = [];
+    this.last = ""; // line of it
     if (file) {
       const name = make(parent.el, "div", "amber-file");
       name.textContent = shorten(file);
@@ -247,6 +256,11 @@ export class CodeLeaf extends Block {
   grow(text, most) {
     const node = /** @type {Text} */ (this.into.firstChild);
     node.appendData(text);
+    if (this.inner?.nests) {
+      this.source.push(text);
+      const cut = text.lastIndexOf("\n") + 1;
+      this.last = cut ? text.slice(cut) : this.last + text;
+    }
     this.resize(text.length);
     if (node.length <= most * 1.5) return false;
     const from = node.length - most;
@@ -266,6 +280,11 @@ export class CodeLeaf extends Block {
     const lines = this.blanks ? ["", ...this.blanks, text] : [text];
     this.blanks = [];
     return lines.join("\n");
+  }
+
+  /** The line above the next one; null before the first. */
+  get above() {
+    return this.blanks && this.last;
   }
 
   /** Keep a blank line until more code follows. @param {string} blank */

@@ -28,6 +28,16 @@ function visible(char) {
   return code < 32 ? String.fromCharCode(0x2400 + code) : `[U+${code.toString(16).toUpperCase().padStart(4, "0")}]`;
 }
 
+/** Whether a line is one without text; wide blanks are text. @param {string} line */
+export function isBlank(line) {
+  return !/[^ \t]/.test(line);
+}
+
+/** @param {string} line */
+export function trimStart(line) {
+  return line.replace(/^[ \t]+/, "");
+}
+
 /**
  * Columns of white space a line begins with.
  * @param {string} line

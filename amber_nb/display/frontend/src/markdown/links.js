@@ -1,8 +1,10 @@
 // @ts-check
-/** Links: where they end, which addresses a reader may click, and what has to be said beside them. Pure: no DOM. */
+/** Links: where they end, and what has to be said beside them. Pure: no DOM. */
 
+import { findAddresses } from "./addresses.js";
 import { normalized } from "./definitions.js";
 import { decode } from "./entities.js";
+import { hostOf, misleads, safeHref } from "./targets.js";
 
 /** @typedef {import("./inline.js").Inline} Inline */
 /** @typedef {import("./definitions.js").Definitions} Definitions */
@@ -11,28 +13,7 @@ const AUTOLINK =
   /<(?:([a-z][a-z0-9+.-]{1,31}:[^\s<>\u0000-\u001f]*)|([\w.!#$%&'*+/=?^`{|}~-]+@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*))>/iy;
 const TITLE = /[ \t\n]+(?:"(?:[^"\\]|\\[^])*"|'(?:[^'\\]|\\[^])*'|\((?:[^()\\]|\\[^])*\))/y;
 const REFERENCE = /\[((?:[^[\]\\]|\\[^]){0,999})\]/y;
-const ADDRESS = /(?:https?:\/\/|(?<![^\s*_~([（「])www\.(?=[\p{L}\p{N}_-]{1,63}\.[a-z]))[^\s<>"'`]{1,2000}/giu;
-const HOST = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.?|\[[\da-f:.]{2,45}\])$/;
 const SHOWN = 200; // characters of an address that is no link
-
-/**
- * The address of a link, if it is one we let a reader click: http, https or mailto, judged by the browser's own parser,
- * and handed on as that parser wrote it.
- * @param {string} raw its escapes and character references decoded
- * @returns {string | undefined}
- */
-export function safeHref(raw) {
-  const text = raw.replace(/[\u0000-\u0020\u007f-\u00a0]+/g, "");
-  if (!/^(https?:\/\/|mailto:)/i.test(text)) return undefined;
-  try {
-    const url = new URL(text);
-    if (url.protocol === "mailto:") return url.href;
-    // A user name before the host is there to look like the host.
-    return HOST.test(url.hostname) && !url.username && !url.password ? url.href : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * The address in angle brackets, if one stands there; one that is not let through is its text.
@@ -168,13 +149,10 @@ function linked(text, open) {
   /** @type {Inline[]} */
   const out = [];
   let done = 0;
-  for (const { 0: found, index } of text.matchAll(ADDRESS)) {
-    const url = withoutPunctuation(found);
-    const href = safeHref(/^http/i.test(url) ? url : `http://${url}`);
-    if (!href || (open && index + found.length === text.length)) continue;
+  for (const { index, end, href, address } of findAddresses(text, open)) {
     if (index > done) out.push(text.slice(done, index));
-    out.push(...addressNodes(href, url));
-    done = index + url.length;
+    out.push(...addressNodes(href, address));
+    done = end;
   }
   if (done < text.length) out.push(text.slice(done));
   return out;
@@ -185,30 +163,4 @@ function addressNodes(href, label) {
   const host = hostOf(href);
   const link = { tag: "a", href, kids: [label] };
   return host.includes("xn--") ? [link, ` (${host})`] : [link];
-}
-
-/** An address as it stands in a sentence, without what ends that, or a bracket around it. @param {string} url */
-function withoutPunctuation(url) {
-  let end = url.length;
-  let surplus = url.split(")").length - url.split("(").length;
-  for (; end && (".,;:!?*_]}".includes(url[end - 1]) || (url[end - 1] === ")" && surplus > 0)); end--) {
-    if (url[end - 1] === ")") surplus--;
-  }
-  return url.slice(0, end);
-}
-
-/** @param {string} href */
-export function hostOf(href) {
-  const url = new URL(href);
-  return url.host || (url.pathname.split("@").pop() ?? "");
-}
-
-/**
- * Whether a link's label names another host than the link leads to, or the host has foreign letters.
- * @param {string} label
- * @param {string} host
- */
-export function misleads(label, host) {
-  const named = label.toLowerCase().match(/[\w-]{1,63}(?:\.[\w-]{1,63}){0,20}\.[a-z]{2,24}/g) ?? [];
-  return host.includes("xn--") || named.some((name) => !`.${host}`.endsWith(`.${name.replace(/^www\./, "")}`));
 }

@@ -32,6 +32,7 @@ export class OpenBlocks {
     this.blank = false; // a blank line has come since the last block
     this.known = new Definitions();
     this.budget = new Budget(); // for formulas on lines of their own
+    this.bare = true; // bare fences within a block of Markdown may be pairs
     this.dirty = false; // the leaf has grown since it was painted
   }
 
@@ -105,7 +106,7 @@ export class OpenBlocks {
 
   /** @param {string} fence @param {number} indent @param {string} info what stands behind the fence */
   openCode(fence, indent, info) {
-    this.leaf = this.attach(new CodeLeaf(fence, indent, info, this.top()));
+    this.leaf = this.attach(new CodeLeaf(fence, indent, info, this.top(), this.bare));
   }
 
   /**

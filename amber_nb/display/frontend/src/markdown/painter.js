@@ -12,7 +12,7 @@ import { make } from "../dom.js";
 import { FormulaLeaf, RowLeaf } from "./leaf_blocks.js";
 import { plainly } from "./lines.js";
 import { OpenBlocks } from "./open_blocks.js";
-import { abandonFormula, place, telling } from "./block_parser.js";
+import { abandonFormula, place, rereadCode, telling } from "./block_parser.js";
 
 /** @typedef {import("./leaf_blocks.js").Leaf} Leaf */
 /** @typedef {import("./leaf_blocks.js").Table} Table */
@@ -113,6 +113,7 @@ export class Painter {
     this.readLine();
     if (!this.flowing && this.held) this.release(true);
     this.flowing = false;
+    rereadCode(this.outline);
     while (this.outline.leaf instanceof FormulaLeaf) abandonFormula(this.outline);
     this.outline.closeLeaf();
     this.ghost?.remove();
