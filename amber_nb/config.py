@@ -55,6 +55,13 @@ SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted mode
 MAX_RETRIES = 2
 MAX_WAIT_S = 60.0
 
+# As the process began, where a test run set them: a cell may delete them before it makes a client.
+_OF_RUN = {
+    name: os.environ.get(name)
+    for name in ("AMBER_JOURNAL", "AMBER_MODE", "AMBER_CASSETTE")
+    if os.environ.get("AMBER_JOURNAL")
+}
+
 _TRACE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 MODES = ("live", "record", "replay", "cache", "simulate")
@@ -187,6 +194,7 @@ def load_config(
     sources = [
         _Source("the arguments", arguments),
         _Source("the environment", os.environ),
+        _Source("the test run", _OF_RUN),
         _Source(".env", _dotenv(), trusted=False),
     ]
     unknown = _unknown_names(sources)
@@ -198,12 +206,13 @@ def load_config(
     path = _find_cassette(sources, notebook)
     chosen = check_choice("AMBER_MODE", texts.get("AMBER_MODE"), MODES)
     # From the environment alone: a project's .env may not have files written.
-    journal = Path(name) if (name := os.environ.get("AMBER_JOURNAL")) else None
+    journal = Path(name) if (name := os.environ.get("AMBER_JOURNAL") or _OF_RUN.get("AMBER_JOURNAL")) else None
     run = read_run(journal)
-    if run.get("mode") and cassette is None and chosen not in ("simulate", "replay"):
-        chosen = run["mode"]  # whoever runs the test decides whether the gateway is asked, and no line of the notebook
-    is_of_run = path is not None and run.get("cassette") == str(path)
-    command = run.get("command", "") if is_of_run else (path and record_command(path)) or ""
+    if run.get("mode") and chosen not in ("simulate", "replay"):
+        chosen, path = _choose_in_run(chosen, path, run)
+    # What the run records, unless the code itself says that it replays what something else has recorded.
+    is_of_run = path is not None and (run.get("cassette") == str(path) or mode != "replay")
+    command = (is_of_run and run.get("command")) or (path and record_command(path)) or ""
     login = None
     if chosen not in ("simulate", "replay"):
         login = _find_login(sources, stored_login, unknown, optional=chosen is None and newcomer)
@@ -330,6 +339,19 @@ def _find_login(
             "sent in a header: copy it again, whole and alone."
         )
     return url, key_source.key
+
+
+def _choose_in_run(chosen: str | None, path: Path | None, run: Mapping[str, str]) -> tuple[str, Path | None]:
+    """Choose mode and cassette of a client in a test run: whoever runs it decides whether the gateway is asked."""
+    cassette, fresh = run.get("cassette", ""), run.get("fresh", "")
+    is_of_run = path is None or str(path) in (cassette, fresh)
+    if run["mode"] not in ("live", "record"):
+        return run["mode"], path or Path(cassette)
+    if is_of_run:
+        return "record", Path(fresh)  # which is kept, or compared with the recording
+    if run["mode"] == "live":
+        return "live", path  # a cassette that the code names is not compared, and so it is left as it is
+    return chosen if chosen == "cache" else "record", path
 
 
 def _check_cassette(path: Path | None, mode: str, command: str) -> None:

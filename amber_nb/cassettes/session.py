@@ -144,7 +144,7 @@ class CassetteSession:
         key = fingerprint(request.method, path, content, None if self.mode == "replay" else self._pixels)
         if self.mode != "record" and (found := self._find(key, cell, attempt, content)):
             self._used.add(found.line)
-            self._write_journal({"used": found.line})
+            self._write_journal({"used": found.line, "cassette": str(self._shared.cassette.path)})
             return self._shared.cassette.with_body(found)
         if self.mode == "replay":
             raise CassetteMiss(mask(self._miss_message(key).encode(), secrets).decode())
@@ -298,6 +298,7 @@ class CassetteSession:
             shared.written[kept.slot] = occurrence.cell
             occurrence.n = kept.n  # another number, where another process had used ours
             occurrence.in_file.add(done.attempt)
+            self._write_journal({"recorded": True, "cassette": str(shared.cassette.path)})
         except Exception as error:  # the caller's answer must not be lost for it
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             self.warn(f"A reply was not recorded in {shared.cassette.name}: {reason}")
