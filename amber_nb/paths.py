@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -17,9 +18,14 @@ def cassette_path(notebook: Path, folder: Path | None = None) -> Path:
     return (folder or notebook.parent / CASSETTE_FOLDER) / f"{notebook.stem}{CASSETTE_SUFFIX}"
 
 
-def display_path(path: Path) -> str:
-    """Return a path as a message may show it: relative to the working directory, else its last two parts."""
+def display_path(path: Path, folder: str = "") -> str:
+    """Return a path as a message may show it: relative to the working directory, else its last two parts.
+
+    `folder` is where a test run was started, whose commands are typed there: the path is relative to it.
+    """
     try:
+        if folder:
+            return Path(os.path.relpath(path, folder)).as_posix()
         return path.resolve().relative_to(Path.cwd()).as_posix()
     except (OSError, ValueError):
         return "/".join(path.parts[-2:])
@@ -34,7 +40,7 @@ def record_command(cassette: Path) -> str:
 
 
 def read_run(journal: Path | None) -> dict[str, str]:
-    """Read what a test run has written at the head of its journal: its mode and cassette, and the command to record."""
+    """Read what a test run has written at the head of its journal: mode, cassettes, command and so on."""
     try:
         with journal.open(encoding="utf-8") as file:  # type: ignore[union-attr]
             head = json.loads(file.readline())["run"]

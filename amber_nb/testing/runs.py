@@ -94,19 +94,28 @@ class CassetteRun:
         fresh: cassette for what is asked anew.
         exchanges: fresh ones, each with the number of the cell that asked.
         expected: it is known to ask a model; else it may not.
+        folder: where the command is typed; messages show paths from there.
     """
 
     def __init__(
-        self, name: str, cassette: Path, mode: str, work: Path, command: str = "", *, expected: bool = True
+        self,
+        name: str,
+        cassette: Path,
+        mode: str,
+        work: Path,
+        command: str = "",
+        *,
+        expected: bool = True,
+        folder: Path | None = None,
     ) -> None:
         self.name, self.cassette, self.mode, self.work = name, cassette, mode, work
-        self.expected = expected
+        self.expected, self.folder = expected, folder or Path.cwd()
         self.result = Result(name=name)
         slug = re.sub(r"\W+", "-", name)[-80:]
         number = sum(1 for _ in work.iterdir())
         self.journal = work / f"{number}-{slug}.journal"
         self.fresh = work / f"{number}-{slug}{CASSETTE_SUFFIX}"
-        head = {"mode": mode, "command": command}
+        head = {"mode": mode, "command": command, "folder": str(self.folder)}
         head |= {"cassette": str(cassette.absolute()), "fresh": str(self.fresh.absolute())}
         self.journal.write_text(json.dumps({"run": head}) + "\n", encoding="utf-8")
         self.exchanges: list[CellExchange] = []

@@ -115,13 +115,27 @@ def test_a_client_of_the_teams_own_never_asks_in_a_replay(tmp_path):
     assert done.messages("plain.ipynb") == []
 
 
+def test_the_cassette_is_shown_as_the_command_has_the_notebook(tmp_path):
+    write(tmp_path / "my notes" / "n w.ipynb", "from amber_nb import Amber", "Amber().ask('Hello!')")
+    done = run_pytest(tmp_path)
+    why = done.why["my notes/n w.ipynb"]["Cell 1"]
+    assert "There is no cassette my notes/cassettes/n w.jsonl" in why
+    assert "`amber-nb record 'my notes/n w.ipynb'`" in why
+    with Server() as server:
+        done = run_amber_nb(tmp_path, "record", "my notes/n w.ipynb", **gateway(server))
+    assert done.returncode == 0, done.stderr
+    write(tmp_path / "my notes" / "n w.ipynb", "from amber_nb import Amber", "Amber().ask('Bye!')")
+    why = run_pytest(tmp_path).why["my notes/n w.ipynb"]["Cell 1"]
+    assert "is not recorded in my notes/cassettes/n w.jsonl" in why
+
+
 NAMED = {  # how code names its own cassette
     "live": "amber = Amber(mode='live', cassette='own/live.jsonl')",
     "record": "amber = Amber(mode='record', cassette='own/record.jsonl')",
     "cache": "amber = Amber(mode='cache', cassette='own/cache.jsonl')",
     "alone": "amber = Amber(cassette='own/alone.jsonl')",
     "path": "import pathlib\namber = Amber(mode='live', cassette=pathlib.Path('own').resolve() / 'path.jsonl')",
-    "variable": "import os\nos.environ |= {'AMBER_CASSETTE': 'own/variable.jsonl', 'AMBER_MODE': 'cache'}\namber = Amber()",
+    "variable": "import os\nos.environ['AMBER_CASSETTE'] = 'own/variable.jsonl'\namber = Amber()",
 }
 WITHOUT = [  # nor does it help to unset what the run has set
     "amber = Amber(mode='live')",
