@@ -19,7 +19,7 @@ from .. import testing
 from ..config import cassette_path
 from ..errors import AmberError, ConfigError
 from .cells import blank_copy, is_left_out
-from .outputs import mask_output, show_widgets, widget_states
+from .outputs import describe_times, mask_output, show_widgets, widget_states
 from .renamed import OrphanCassettes
 from .runs import (
     FRESH,
@@ -236,7 +236,8 @@ class NotebookUnderTest:
         then = show_widgets(reference, widget_states(self.collector.nb.metadata))
         if now is not None and then is not None:  # else the file does not tell what the widgets showed
             test, reference = now, then
-        both = ([mask_output(output, html=html) for output in outputs] for outputs in (test, reference))
+        source = cell.cell.source
+        both = ([mask_output(output, html=html, source=source) for output in outputs] for outputs in (test, reference))
         return bool(compare(*both, skip_compare))
 
     @contextlib.contextmanager
@@ -289,6 +290,9 @@ class NotebookUnderTest:
             if run.mode == "live":
                 tags = {number: cell.metadata.get("tags", []) for number, cell in enumerate(self._cells, 1)}
                 testing.compare_run(run, self._repeat(run), self._session.compare, tags)
+            if run.mode == "record":
+                ran = ((number, self._outputs.nb.cells[number]) for number in sorted(self._ran))
+                run.result.notes += describe_times(ran)
             run.close(
                 complete=passed and set(range(len(self._cells))) - skipped <= set(self._ran),
                 files=lambda: {self.path: self._with_outputs(before)},

@@ -19,6 +19,7 @@ from .cells import is_left_out
 from .comparison import judge_exchanges
 from .execution import NotebookExecution
 from .kernels import make_kernel_manager
+from .outputs import describe_times
 from .runs import CassetteRun, Result, dump_notebook
 
 __all__ = ["NotRecorded", "bless", "list_drifted", "record"]
@@ -74,6 +75,8 @@ def record(
             raise NotRecorded(f"{run.name}: a cell failed within an Output; nothing was changed.\n{why}")
         if notebook.read_bytes() != before:
             raise NotRecorded(f"{run.name}: the file was changed while it ran; nothing was changed by us.")
+        code = (cell for cell in book.cells if cell.cell_type == "code")
+        run.result.notes += describe_times((at, cell) for at, cell in enumerate(code) if not is_left_out(cell))
         try:
             run.close(complete=True, files=lambda: {notebook: dump_notebook(book)})
         except OSError as error:
