@@ -213,9 +213,11 @@ def load_config(
     if run.get("mode") and chosen not in ("simulate", "replay"):
         chosen, path = _choose_in_run(chosen, path, run)
     # What the run records, unless the code itself says that it replays what something else has recorded.
-    is_of_run = path is not None and (run.get("cassette") == str(path) or mode != "replay")
-    command = (is_of_run and run.get("command")) or (path and record_command(path)) or ""
-    name = display_path(path, run.get("folder", "")) if path else ""
+    is_of_run = path is not None and run.get("cassette") == str(path)
+    is_recorded_by_run = path is not None and (is_of_run or mode != "replay")
+    command = (is_recorded_by_run and run.get("command")) or (path and record_command(path)) or ""
+    # As it is typed where the command is: this may be another folder than that of the kernel.
+    name = (is_of_run and run.get("shown")) or (path and display_path(path)) or ""
     login = None
     if chosen not in ("simulate", "replay"):
         login = _find_login(sources, stored_login, unknown, optional=chosen is None and newcomer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 
@@ -18,14 +17,9 @@ def cassette_path(notebook: Path, folder: Path | None = None) -> Path:
     return (folder or notebook.parent / CASSETTE_FOLDER) / f"{notebook.stem}{CASSETTE_SUFFIX}"
 
 
-def display_path(path: Path, folder: str = "") -> str:
-    """Return a path as a message may show it: relative to the working directory, else its last two parts.
-
-    `folder` is where a test run was started, whose commands are typed there: the path is relative to it.
-    """
+def display_path(path: Path) -> str:
+    """Return a path as a message may show it: relative to the working directory, else its last two parts."""
     try:
-        if folder:
-            return Path(os.path.relpath(path, folder)).as_posix()
         return path.resolve().relative_to(Path.cwd()).as_posix()
     except (OSError, ValueError):
         return "/".join(path.parts[-2:])

@@ -120,7 +120,8 @@ class PytestSession:
         mode = self._mode or self._ini_mode or "replay"
         if not self._mode and mode == "simulate" and cassette.exists():
             mode = "replay"  # the ini setting `simulate` is for what has no cassette
-        return CassetteRun(name, cassette, mode, self._work, command, expected=expected, folder=self._here)
+        shown = self._from_here(cassette)
+        return CassetteRun(name, cassette, mode, self._work, command, expected=expected, shown=shown)
 
     def _cassette_folder(self, path: Path) -> Path | None:
         return self._cassettes and mirror_folder(self._cassettes, path, self._base)
@@ -173,6 +174,7 @@ class NotebookUnderTest:
         self.collector: Any = item.parent
         self.environment = pytest.MonkeyPatch()
         self._ran: list[int] = []
+        self._is_told = False  # its kernel
         self._undecided: dict[int, Callable[[], bool]] = {}  # cells whose outputs a later cell may still change
         # Follows all outputs; nbval knows neither cleared and updated ones nor what a widget catches.
         self._outputs: Any = None
@@ -204,6 +206,9 @@ class NotebookUnderTest:
         if self._outputs is None:
             yield
             return
+        if self._run.expected and not self._is_told:
+            tell_kernel(self.collector.kernel)
+            self._is_told = True
         if self._run.mode in FRESH and self._run.expected:
             cell.options["check"] = False  # a model does not say the same twice: the comparators decide
         compare = cell.compare_outputs
@@ -332,6 +337,13 @@ class NotebookUnderTest:
             run.collect(number)
         flush_kernel(kernel)
         run.collect(number)
+
+
+def tell_kernel(kernel: Any) -> None:
+    """Have a kernel read what its run says, before a cell deletes the variables that say it."""
+    with contextlib.suppress(Exception):
+        sent = kernel.kc.execute("import amber_nb.config", silent=True, allow_stdin=False, stop_on_error=False)
+        kernel.await_reply(sent, timeout=_FLUSH_S)
 
 
 def flush_kernel(kernel: Any) -> None:

@@ -94,7 +94,7 @@ class CassetteRun:
         fresh: cassette for what is asked anew.
         exchanges: fresh ones, each with the number of the cell that asked.
         expected: it is known to ask a model; else it may not.
-        folder: where the command is typed; messages show paths from there.
+        shown: the cassette's path from where the command is typed.
     """
 
     def __init__(
@@ -106,16 +106,16 @@ class CassetteRun:
         command: str = "",
         *,
         expected: bool = True,
-        folder: Path | None = None,
+        shown: str = "",
     ) -> None:
         self.name, self.cassette, self.mode, self.work = name, cassette, mode, work
-        self.expected, self.folder = expected, folder or Path.cwd()
+        self.expected, self.shown = expected, shown or display_path(cassette)
         self.result = Result(name=name)
         slug = re.sub(r"\W+", "-", name)[-80:]
         number = sum(1 for _ in work.iterdir())
         self.journal = work / f"{number}-{slug}.journal"
         self.fresh = work / f"{number}-{slug}{CASSETTE_SUFFIX}"
-        head = {"mode": mode, "command": command, "folder": str(self.folder)}
+        head = {"mode": mode, "command": command, "shown": self.shown}
         head |= {"cassette": str(cassette.absolute()), "fresh": str(self.fresh.absolute())}
         self.journal.write_text(json.dumps({"run": head}) + "\n", encoding="utf-8")
         self.exchanges: list[CellExchange] = []

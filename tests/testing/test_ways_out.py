@@ -161,10 +161,12 @@ def test_a_replay_asks_nothing_wherever_the_code_has_its_cassette(tmp_path):
     with Server(log=seen.append) as server:
         write_clients(tmp_path / "named.ipynb", list(NAMED.values()))
         write_clients(tmp_path / "without.ipynb", [cell.replace("{url!r}", repr(server.base_url)) for cell in WITHOUT])
+        client = f"from amber_nb import Amber\namber = Amber(base_url={server.base_url!r}, api_key={KEY!r})"
+        write(tmp_path / "first.ipynb", f"import os\n{WITHOUT[4]}", client, "amber.ask('Hello!')")
         done = run_pytest(tmp_path, **gateway(server))
     assert seen == []
     assert not (tmp_path / "own").exists()
-    for name, count in (("named.ipynb", len(NAMED)), ("without.ipynb", len(WITHOUT) - 1)):
+    for name, count in (("named.ipynb", len(NAMED)), ("without.ipynb", len(WITHOUT) - 1), ("first.ipynb", 1)):
         missed = [why for why in done.why[name].values() if "CassetteMiss" in why]
         assert len(missed) == count, done.why[name]
         assert all(f"amber-nb record {name}" in why for why in missed)
