@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     record.add_argument("notebook", nargs="+", type=Path)
     _add_kernel_options(record)
-    record.set_defaults(run=lambda options: _each(options, options.notebook, testing.record))
+    record.set_defaults(run=lambda options: _each(options, lambda: options.notebook, "record"))
 
     bless = commands.add_parser("bless", help="record again what has drifted: what comes now is right from now on")
     bless.add_argument("notebook", nargs="+", type=Path, help="or the .json of a drift report, for all it found")
@@ -216,13 +216,21 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _bless(options: argparse.Namespace) -> int:
-    named = [[path] if path.suffix != ".json" else testing.list_drifted(path) for path in options.notebook]
-    return _each(options, [path for paths in named for path in paths], testing.bless)
+    def find() -> list[Path]:
+        named = [[path] if path.suffix != ".json" else testing.list_drifted(path) for path in options.notebook]
+        return [path for paths in named for path in paths]
+
+    return _each(options, find, "bless")
 
 
-def _each(options: argparse.Namespace, notebooks: Sequence[Path], work: Callable[..., testing.Result]) -> int:
-    if find_spec("nbclient") is None:
-        print("amber-nb: nbclient is missing. Install the extra: pip install 'amber_nb[lab]'", file=sys.stderr)
+def _each(options: argparse.Namespace, find: Callable[[], Sequence[Path]], name: str) -> int:
+    try:
+        work: Callable[..., testing.Result] = getattr(testing, name)
+        notebooks = find()
+    except ModuleNotFoundError as error:
+        print(
+            f"amber-nb: this needs {(error.name or '').partition('.')[0]}: pip install 'amber_nb[lab]'", file=sys.stderr
+        )
         return 1
     failed = 0
     for notebook in notebooks:

@@ -55,6 +55,13 @@ SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted mode
 MAX_RETRIES = 2
 MAX_WAIT_S = 60.0
 
+# As the process began, where a test run set them: a cell may delete them before it makes a client.
+_OF_RUN = {
+    name: os.environ.get(name)
+    for name in ("AMBER_JOURNAL", "AMBER_MODE", "AMBER_CASSETTE")
+    if os.environ.get("AMBER_JOURNAL")
+}
+
 _TRACE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 MODES = ("live", "record", "replay", "cache", "simulate")
@@ -111,6 +118,7 @@ class Config:
     replay_speed: float = 0.0  # 1: as recorded; 0: without waiting
     replay_tools: str = "recorded"  # "run": run the tools, and compare their results with the recorded ones
     journal: Path | None = None  # the file in which a test run reads which recordings were used
+    cassette_name: str = ""  # its path as messages show it
     record_command: str = ""  # the command that records its cassette anew, for messages
     ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, not to be sent
     prices: PriceTable | None = field(default=None, repr=False)  # the customer's own
@@ -187,6 +195,7 @@ def load_config(
     sources = [
         _Source("the arguments", arguments),
         _Source("the environment", os.environ),
+        _Source("the test run", _OF_RUN),
         _Source(".env", _dotenv(), trusted=False),
     ]
     unknown = _unknown_names(sources)
@@ -198,12 +207,17 @@ def load_config(
     path = _find_cassette(sources, notebook)
     chosen = check_choice("AMBER_MODE", texts.get("AMBER_MODE"), MODES)
     # From the environment alone: a project's .env may not have files written.
-    journal = Path(name) if (name := os.environ.get("AMBER_JOURNAL")) else None
+    journal_name = os.environ.get("AMBER_JOURNAL") or _OF_RUN.get("AMBER_JOURNAL")
+    journal = Path(journal_name) if journal_name else None
     run = read_run(journal)
-    if run.get("mode") and cassette is None and chosen not in ("simulate", "replay"):
-        chosen = run["mode"]  # whoever runs the test decides whether the gateway is asked, and no line of the notebook
+    if run.get("mode") and chosen not in ("simulate", "replay"):
+        chosen, path = _choose_in_run(chosen, path, run)
+    # What the run records, unless the code itself says that it replays what something else has recorded.
     is_of_run = path is not None and run.get("cassette") == str(path)
-    command = run.get("command", "") if is_of_run else (path and record_command(path)) or ""
+    is_recorded_by_run = path is not None and (is_of_run or mode != "replay")
+    command = (is_recorded_by_run and run.get("command")) or (path and record_command(path)) or ""
+    # As it is typed where the command is: this may be another folder than that of the kernel.
+    name = (is_of_run and run.get("shown")) or (path and display_path(path)) or ""
     login = None
     if chosen not in ("simulate", "replay"):
         login = _find_login(sources, stored_login, unknown, optional=chosen is None and newcomer)
@@ -216,7 +230,7 @@ def load_config(
         host = _find_host(sources)
         url, key = host[0] if host is not None else REPLAY_URL, Secret(REPLAY_KEY)
     if chosen in ("record", "replay", "cache"):
-        _check_cassette(path, chosen, command)
+        _check_cassette(path, chosen, command, name)
     check_choice("AMBER_TRACEBACK", texts.get("AMBER_TRACEBACK"), TRACEBACKS)  # read when there is an error
     if not all(isinstance(text, str) for pair in (headers or {}).items() for text in pair):
         raise TypeError("headers must map str to str")
@@ -240,6 +254,7 @@ def load_config(
         replay_tools=check_choice("AMBER_REPLAY_TOOLS", texts.get("AMBER_REPLAY_TOOLS"), TOOLS) or "recorded",
         replay_speed=parse_number("AMBER_REPLAY_SPEED", texts.get("AMBER_REPLAY_SPEED"), 0.0),
         journal=journal,
+        cassette_name=name,
         record_command=command,
         ambient_headers=tuple(
             line.partition(":")[0].strip()
@@ -332,7 +347,20 @@ def _find_login(
     return url, key_source.key
 
 
-def _check_cassette(path: Path | None, mode: str, command: str) -> None:
+def _choose_in_run(chosen: str | None, path: Path | None, run: Mapping[str, str]) -> tuple[str, Path | None]:
+    """Choose mode and cassette of a client in a test run: whoever runs it decides whether the gateway is asked."""
+    cassette, fresh = run.get("cassette", ""), run.get("fresh", "")
+    is_of_run = path is None or str(path) in (cassette, fresh)
+    if run["mode"] not in ("live", "record"):
+        return run["mode"], path or Path(cassette)
+    if is_of_run:
+        return "record", Path(fresh)  # which is kept, or compared with the recording
+    if run["mode"] == "live":
+        return "live", path  # a cassette that the code names is not compared, and so it is left as it is
+    return chosen if chosen == "cache" else "record", path
+
+
+def _check_cassette(path: Path | None, mode: str, command: str, name: str) -> None:
     if path is None:
         raise ConfigError(
             f"Mode {mode!r} needs a cassette, and nothing names one: this is no notebook whose file is known. "
@@ -340,8 +368,7 @@ def _check_cassette(path: Path | None, mode: str, command: str) -> None:
         )
     if mode == "replay" and not path.exists():
         raise CassetteMiss(
-            f"There is no cassette {display_path(path)}, and in mode 'replay' nothing is asked. "
-            f"To record one: {command}"
+            f"There is no cassette {name}, and in mode 'replay' nothing is asked. To record one: {command}"
         )
 
 

@@ -34,7 +34,7 @@ def record_command(cassette: Path) -> str:
 
 
 def read_run(journal: Path | None) -> dict[str, str]:
-    """Read what a test run has written at the head of its journal: its mode and cassette, and the command to record."""
+    """Read what a test run has written at the head of its journal: mode, cassettes, command and so on."""
     try:
         with journal.open(encoding="utf-8") as file:  # type: ignore[union-attr]
             head = json.loads(file.readline())["run"]

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from .. import clock
-from ..config import Config
+from ..config import Config, display_path
 from ..errors import CassetteMiss
 from .file import Cassette, Interaction, dumps, mask
 from .match import (
@@ -117,6 +117,7 @@ class CassetteSession:
         self._run_tools = config.replay_tools == "run"
         self._journal = config.journal
         self._record_command = config.record_command
+        self._name = config.cassette_name or display_path(path)
         self._current_cell = current_cell
         self._pixels = pixels
         self._used: set[int] = set()
@@ -144,7 +145,7 @@ class CassetteSession:
         key = fingerprint(request.method, path, content, None if self.mode == "replay" else self._pixels)
         if self.mode != "record" and (found := self._find(key, cell, attempt, content)):
             self._used.add(found.line)
-            self._write_journal({"used": found.line})
+            self._write_journal({"used": found.line, "cassette": str(self._shared.cassette.path)})
             return self._shared.cassette.with_body(found)
         if self.mode == "replay":
             raise CassetteMiss(mask(self._miss_message(key).encode(), secrets).decode())
@@ -179,9 +180,8 @@ class CassetteSession:
 
     def missing_results(self) -> CassetteMiss:
         """Build the CassetteMiss for tool calls whose results are not in the cassette."""
-        cassette = self._shared.cassette
         return CassetteMiss(
-            f"What the tools told is not recorded in {cassette.name}: they did not run then, or the answer was stopped "
+            f"What the tools told is not recorded in {self._name}: they did not run then, or the answer was stopped "
             f"while they did. With AMBER_REPLAY_TOOLS=run they run. To record again: {self._record_command}"
         )
 
@@ -230,7 +230,7 @@ class CassetteSession:
         found = self._next(key.by_pixels, cell, attempt, similar)
         if found is not None:
             self.warn(
-                f"{self._shared.cassette.name}, line {found.line}: an image is encoded otherwise than when this was "
+                f"{self._name}, line {found.line}: an image is encoded otherwise than when this was "
                 "recorded, with the same pixels (another release of a plotting library, perhaps); it is used."
             )
         return found
@@ -247,17 +247,17 @@ class CassetteSession:
         recorded = cassette.interactions
         again = f"To record again: {self._record_command}"
         if not recorded:
-            return f"Nothing is recorded in {cassette.name}, and in mode 'replay' nothing is asked. {again}"
+            return f"Nothing is recorded in {self._name}, and in mode 'replay' nothing is asked. {again}"
         same = [old for old in recorded if old.request.exact == key.exact]
         if same:
             times = "once" if len(same) == 1 else f"{len(same)} times"
             return (
-                f"This request is recorded {times} in {cassette.name} (line {same[0].line}), and it is asked once "
+                f"This request is recorded {times} in {self._name} (line {same[0].line}), and it is asked once "
                 f"more than that. {again}"
             )
         nearest = recorded[find_nearest([old.request for old in recorded], key)]
         return (
-            f"This request is not recorded in {cassette.name}. The nearest recording (line {nearest.line}) differs:\n\n"
+            f"This request is not recorded in {self._name}. The nearest recording (line {nearest.line}) differs:\n\n"
             f"{difference(nearest.request, key)}\n\n{again}"
         )
 
@@ -298,9 +298,10 @@ class CassetteSession:
             shared.written[kept.slot] = occurrence.cell
             occurrence.n = kept.n  # another number, where another process had used ours
             occurrence.in_file.add(done.attempt)
+            self._write_journal({"recorded": True, "cassette": str(shared.cassette.path)})
         except Exception as error:  # the caller's answer must not be lost for it
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.warn(f"A reply was not recorded in {shared.cassette.name}: {reason}")
+            self.warn(f"A reply was not recorded in {self._name}: {reason}")
 
     def _write_journal(self, line: dict[str, object]) -> None:
         if self._journal is not None:

@@ -1,7 +1,9 @@
+from .comparison import compare_run
 from .drift import parse_comparator
-from .execution import NotebookExecution, UnknownKernel, find_other_kernels
+from .execution import NotebookExecution
+from .kernels import UnknownKernel, find_other_kernels
 from .notebooks import NotebookUnderTest, PytestSession, load_results
-from .recording import bless, compare_run, list_drifted, record
+from .recording import bless, list_drifted, record
 from .report import write_report
 from .runs import Result, format_result
 

@@ -7,16 +7,22 @@ from typing import Any
 
 import nbformat
 
-__all__ = ["FAILS_TAG", "blank_copy", "is_left_out", "may_fail", "read_tags"]
+__all__ = ["FAILS_TAG", "blank_copy", "is_compared", "is_left_out", "may_fail", "read_tags"]
 
 FAILS_TAG = "raises-exception"
 _SKIP = "NBVAL_SKIP"
+_IGNORED = ("NBVAL_IGNORE_OUTPUT", "PYTEST_VALIDATE_IGNORE_OUTPUT")
 _FAILS = "NBVAL_RAISES_EXCEPTION"
 
 
 def is_left_out(cell: Mapping[str, Any]) -> bool:
     """Return whether nbval does not run a cell: its tags or a comment in it say so."""
     return _is_marked(cell, _SKIP)
+
+
+def is_compared(cell: Mapping[str, Any]) -> bool:
+    """Return whether nbval compares a cell's outputs: neither its tags nor a comment in it say that it does not."""
+    return not any(_is_marked(cell, mark) for mark in _IGNORED)
 
 
 def may_fail(cell: Mapping[str, Any]) -> bool:

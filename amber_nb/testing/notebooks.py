@@ -19,7 +19,7 @@ from .. import testing
 from ..config import cassette_path
 from ..errors import AmberError, ConfigError
 from .cells import blank_copy, is_left_out
-from .outputs import mask_output, show_widgets, widget_states
+from .outputs import describe_times, mask_output, show_widgets, widget_states
 from .renamed import OrphanCassettes
 from .runs import (
     FRESH,
@@ -84,11 +84,12 @@ class PytestSession:
 
     def missing_kernel(self, path: Path, book: Any) -> str | None:
         """Return why the kernel of a notebook cannot be started, with the way out; None where it is installed."""
-        name = book.metadata.get("kernelspec", {}).get("name")
-        if not name or self._option.nbval_current_env or self._option.nbval_kernel_name:
+        wanted = self._option.nbval_kernel_name
+        name = wanted or book.metadata.get("kernelspec", {}).get("name")
+        if not name or self._option.nbval_current_env or not (installed := testing.find_other_kernels(name)):
             return None
-        if not (installed := testing.find_other_kernels(name)):
-            return None
+        if wanted:
+            return f"No kernel {name!r} is installed here (--nbval-kernel-name). There are: {', '.join(installed)}."
         return (
             f"{self._from_here(path)} wants the kernel {name!r}, which is not installed here. Take this environment "
             f"with --nbval-current-env, or another kernel with --nbval-kernel-name=NAME. There are: "
@@ -119,7 +120,8 @@ class PytestSession:
         mode = self._mode or self._ini_mode or "replay"
         if not self._mode and mode == "simulate" and cassette.exists():
             mode = "replay"  # the ini setting `simulate` is for what has no cassette
-        return CassetteRun(name, cassette, mode, self._work, command, expected=expected)
+        shown = self._from_here(cassette)
+        return CassetteRun(name, cassette, mode, self._work, command, expected=expected, shown=shown)
 
     def _cassette_folder(self, path: Path) -> Path | None:
         return self._cassettes and mirror_folder(self._cassettes, path, self._base)
@@ -172,11 +174,19 @@ class NotebookUnderTest:
         self.collector: Any = item.parent
         self.environment = pytest.MonkeyPatch()
         self._ran: list[int] = []
+        self._is_told = False  # its kernel
         self._undecided: dict[int, Callable[[], bool]] = {}  # cells whose outputs a later cell may still change
         # Follows all outputs; nbval knows neither cleared and updated ones nor what a widget catches.
-        self._outputs = testing.NotebookExecution(blank_copy(self._cells))
+        self._outputs: Any = None
         self._run = session.notebook_run(item.path, self._cells)
         self.refusal = self._run.refusal()
+        try:
+            self._outputs = testing.NotebookExecution(blank_copy(self._cells))
+        except ModuleNotFoundError as error:  # nbval alone does for notebooks that ask no model
+            package = (error.name or "").partition(".")[0]
+            self._missing = f"{self._run.name} asks a model, and this needs {package}: pip install 'amber_nb[lab]'"
+            if self._run.expected:
+                self.refusal = self.refusal or self._missing
         if self.refusal is None:
             for variable, value in self._run.environment.items():
                 self.environment.setenv(variable, value)
@@ -193,6 +203,12 @@ class NotebookUnderTest:
     @contextlib.contextmanager
     def running(self, cell: Any, *, html: bool) -> Iterator[None]:
         """Adapt how nbval compares an item, with the HTML of answers or without it; collect what comes of it."""
+        if self._outputs is None:
+            yield
+            return
+        if self._run.expected and not self._is_told:
+            tell_kernel(self.collector.kernel)
+            self._is_told = True
         if self._run.mode in FRESH and self._run.expected:
             cell.options["check"] = False  # a model does not say the same twice: the comparators decide
         compare = cell.compare_outputs
@@ -225,7 +241,8 @@ class NotebookUnderTest:
         then = show_widgets(reference, widget_states(self.collector.nb.metadata))
         if now is not None and then is not None:  # else the file does not tell what the widgets showed
             test, reference = now, then
-        both = ([mask_output(output, html=html) for output in outputs] for outputs in (test, reference))
+        source = cell.cell.source
+        both = ([mask_output(output, html=html, source=source) for output in outputs] for outputs in (test, reference))
         return bool(compare(*both, skip_compare))
 
     @contextlib.contextmanager
@@ -264,6 +281,10 @@ class NotebookUnderTest:
         run = self._run
         if self.refusal is not None or not self._is_ours:
             return
+        if self._outputs is None:  # no cell names amber_nb, but a module of the team's has asked
+            with self._session.closing(run):
+                run.result.problems.append(self._missing)
+            return
         with self._session.closing(run):
             run.collect(max(self._ran, default=-1) + 1 or None)  # asked after the last cell, while the kernel went
             for number, is_same in self._undecided.items():
@@ -274,6 +295,9 @@ class NotebookUnderTest:
             if run.mode == "live":
                 tags = {number: cell.metadata.get("tags", []) for number, cell in enumerate(self._cells, 1)}
                 testing.compare_run(run, self._repeat(run), self._session.compare, tags)
+            if run.mode == "record":
+                ran = ((number, self._outputs.nb.cells[number]) for number in sorted(self._ran))
+                run.result.notes += describe_times(ran)
             run.close(
                 complete=passed and set(range(len(self._cells))) - skipped <= set(self._ran),
                 files=lambda: {self.path: self._with_outputs(before)},
@@ -313,6 +337,13 @@ class NotebookUnderTest:
             run.collect(number)
         flush_kernel(kernel)
         run.collect(number)
+
+
+def tell_kernel(kernel: Any) -> None:
+    """Have a kernel read what its run says, before a cell deletes the variables that say it."""
+    with contextlib.suppress(Exception):
+        sent = kernel.kc.execute("import amber_nb.config", silent=True, allow_stdin=False, stop_on_error=False)
+        kernel.await_reply(sent, timeout=_FLUSH_S)
 
 
 def flush_kernel(kernel: Any) -> None:

@@ -1,7 +1,8 @@
 """Make outputs of a recording and of its replay comparable: without what differs though nothing has changed.
 
 A client says in which mode it is and where it asks; a usage log has times; a progress bar has seconds; what a widget
-`Output` shows stands in the widget's state. Everything else is compared as it is.
+`Output` shows stands in the widget's state; an object tells its address, a warning the process. Everything else is
+compared as it is: what can be any figure, such as a bare number of seconds, is for the author to leave out.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 import nbformat
 
 from ..display.kernel import is_answer
+from .cells import is_compared
 
-__all__ = ["mask_output", "show_widgets"]
+__all__ = ["describe_times", "mask_output", "show_widgets", "widget_states"]
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -29,6 +31,34 @@ _DURATION = re.compile(r"\b(duration_s|total_s|first_token_s|latency_s)(=|': |\"
 _RESULT = re.compile(r"(\bToolRun\(name=.*?, result=).*?(, sent=')", re.DOTALL)
 # As tqdm writes it: [00:03<00:12, 1.20it/s] and 3it [00:00, 8.1it/s]
 _PROGRESS = re.compile(r"\[(?:\d+:)+\d\d(?:<(?:(?:\d+:)+\d\d|\?))?, +(?:[\d.]+[kMG]?|\?) ?[^\s\],]*/[^\s\],]+")
+# As `%time` and `%timeit` write it. A line that says how the runs differed comes or not.
+_TOOK = r"(?:\d[\d.]*(?:e[-+]?\d+)? ?(?:ns|[µμu]s|ms|s|min|h|d)\b ?)+"
+_CPU = re.compile(rf"^(CPU times: )(?:(?:user|sys:|total:) {_TOOK}(?:, )?)+$|^(Wall time: ){_TOOK}$", re.MULTILINE)
+_LOOPS = re.compile(rf"{_TOOK}± {_TOOK}per loop (\(mean ± std\. dev\. of \d+ runs?), [\d,]+ loops? each\)")
+_SLOWEST = re.compile(
+    r"^(?:The slowest run took [\d.]+ times longer than the fastest\..*|(?:Compiler|Parser) +: .*)\n(?:This could mean "
+    r"that an intermediate result is being cached\.?\n)?",
+    re.MULTILINE,
+)
+# Where an object lies, which process and thread it is, where packages are, when it was logged.
+_NATURE = (
+    (re.compile(r"\bat 0x[0-9a-fA-F]+(?:\.\.\.)?"), "at 0x…"),
+    (re.compile(r"(Thread\([^()\n]*(?:\([^()\n]*\))?[^()\n]*, started(?: daemon)?) \d+\)"), r"\1 …)"),
+    (re.compile(r"[^\s\"'<>(]*[/\\]ipykernel_\d+[/\\]"), "ipykernel/"),
+    (re.compile(r"[^\s\"'<>(]*[/\\](?=(?:site|dist)-packages[/\\])"), ""),
+    (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\b"), "…"),
+)
+# Ids that pandas' styles and plotting libraries draw for an element of a page.
+_ELEMENT = re.compile(
+    r"(?<=[\"'#])T_[0-9a-f]{5}(?![0-9a-z])|\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"
+)
+_MODE = re.compile(r"\b(?:record|replay|cache)\b")
+_NAMES_MODE = re.compile(r"(?<!\w)mode(?!\w)")  # in a cell's source
+_NAMES_TIME = re.compile(
+    r"\b(?:first_token_s|total_s|latency_s|duration_s|perf_counter(?:_ns)?|process_time|monotonic|time\.time|asctime"
+    r"|strftime|datetime\.now|utcnow|today|Timestamp\.now|uuid[14])\b"
+)
+_TIME = re.compile(r"\d\.\d|\de[-+]\d|\d:\d\d|\d{4}-\d\d|[0-9a-f]{8}-?[0-9a-f]{4}|\d{6}")
 _CAUGHT = re.compile(r"\boutputs=\(.*", re.DOTALL)  # of the text of a widget, which may have caught them by now or not
 # Columns of the usage log and of the tool runs that tell times, and such that tell them only in company.
 _TIMES = ("latency_s", "first_token_s", "duration_s")
@@ -42,10 +72,18 @@ _FIGURE = re.compile(
 )
 
 
-def mask_output(output: Mapping[str, Any], *, html: bool) -> Any:
-    """Return an output without what differs between equal runs; `html`: the HTML of answers is compared, too."""
-    if "text" in output:
-        return nbformat.from_dict({**output, "text": _mask_text(_join(output["text"]))})
+def mask_output(output: Mapping[str, Any], *, html: bool, source: str = "") -> Any:
+    """Return an output without what differs between equal runs.
+
+    Args:
+        output: of a cell.
+        html: the HTML of answers is compared, too.
+        source: of the cell; where it asks for the mode, the mode's name is none of the output.
+    """
+    names_mode = bool(_NAMES_MODE.search(source))
+    for name in ("text", "evalue"):
+        if name in output:
+            return nbformat.from_dict({**output, name: _mask_text(_join(output[name]), names_mode=names_mode)})
     data = output.get("data")
     if not data:
         return output
@@ -53,13 +91,14 @@ def mask_output(output: Mapping[str, Any], *, html: bool) -> Any:
     if is_answer(data) and not html:
         del data["text/html"]
     elif "text/html" in data:
-        html_text = _CLIENT.sub("Amber(", _ANSWER.sub(r"\1)", _join(data["text/html"])))
+        html_text = _mask_nature(_CLIENT.sub("Amber(", _ANSWER.sub(r"\1)", _join(data["text/html"]))))
+        html_text = _ELEMENT.sub("…", html_text)
         masked = _mask_table(html_text)
         data["text/html"] = masked or html_text
         if masked:
             del data["text/plain"]  # the same in columns whose width follows from the figures
     if "text/plain" in data:
-        text = _mask_text(_join(data["text/plain"]))
+        text = _mask_text(_join(data["text/plain"]), names_mode=names_mode)
         data["text/plain"] = _CAUGHT.sub("outputs=…", text) if VIEW in data else text
     return nbformat.from_dict({**output, "data": data})
 
@@ -68,9 +107,40 @@ def _join(text: Any) -> str:
     return "".join(text) if isinstance(text, list) else str(text)
 
 
-def _mask_text(text: str) -> str:
+def describe_times(cells: Iterable[tuple[int, Any]]) -> Iterator[str]:
+    """Yield a line for each cell that shows a time which nothing tells from the figures that count.
+
+    `cells` are pairs of (number as nbval counts, cell).
+    """
+    for number, cell in cells:
+        named = _NAMES_TIME.search(cell.source)
+        if named and is_compared(cell) and any(map(_shows_figure, cell.outputs)):
+            yield (
+                f"Cell {number} shows {named[0]}, which is another each time: its replay will not compare. Tag it "
+                "nbval-ignore-output, or leave the figure out"
+            )
+
+
+def _shows_figure(output: Mapping[str, Any]) -> bool:
+    masked = mask_output(output, html=False)
+    data = masked.get("data", {})
+    text = _join(masked.get("text") or data.get("text/plain") or "")
+    return bool(_TIME.search(text))
+
+
+def _mask_nature(text: str) -> str:
+    for pattern, instead in _NATURE:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def _mask_text(text: str, *, names_mode: bool = False) -> str:
+    text = _mask_nature(_SLOWEST.sub("", text))
+    text = _LOOPS.sub(r"… per loop \1)", _CPU.sub(r"\1\2…", text))
     text = _CLIENT.sub("Amber(", _ANSWER.sub(r"\1)", text))
     text = _PROGRESS.sub("[…", _DURATION.sub(r"\1\2…", _RESULT.sub(r"\1…\2", text)))
+    if names_mode:
+        text = _MODE.sub("…", text)
     if header := _HEADER.search(text):  # a table of pandas: what stands before it is something else
         table = _FIGURE.sub("…", text[header.start() :])
         text = text[: header.start()] + re.sub(r"[ \t]+", " ", table)

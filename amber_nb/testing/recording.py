@@ -1,41 +1,30 @@
-"""Record notebooks and compare fresh exchanges with recorded ones: `amber-nb record`, `bless`, `--amber=live`."""
+"""Record notebooks, and record again what has drifted: `amber-nb record` and `bless`."""
 
 from __future__ import annotations
 
 import json
 import re
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import nbformat
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from ..cassettes.file import Cassette, Interaction
+from ..cassettes.file import Cassette
 from ..config import cassette_path, display_path
 from ..display.escape import shorten
-from ..error_body import error_message, summarize
 from ..errors import AmberError, ConfigError
-from ..types import TextDelta, read_tokens
-from ..wire.accumulator import CompletionAccumulator, GatewayError, IncompleteStream
-from ..wire.stream import MalformedEvent, SSEDecoder
 from .cells import is_left_out
-from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
-from .execution import NotebookExecution, UnknownKernel, make_kernel_manager
-from .renamed import last_prompt
-from .runs import CassetteRun, CellExchange, Result, dump_notebook
+from .comparison import judge_exchanges
+from .execution import NotebookExecution
+from .kernels import make_kernel_manager
+from .outputs import describe_times
+from .runs import CassetteRun, Result, dump_notebook
 
-__all__ = ["NotRecorded", "UnknownKernel", "bless", "compare_run", "list_drifted", "record"]
+__all__ = ["NotRecorded", "bless", "list_drifted", "record"]
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_PROMPT = 400  # characters of a prompt that a report repeats
-
-Runs: TypeAlias = Sequence[Sequence[CellExchange]]  # what each run asked, in its order
-_Choice: TypeAlias = Callable[[int | None], str | None]  # a cell → the comparator wanted for it, or None
-# A recorded exchange, or None, and its counterparts by the number of their run, in order.
-_Pair: TypeAlias = tuple[Interaction | None, dict[int, CellExchange]]
 
 
 class NotRecorded(AmberError):
@@ -69,7 +58,8 @@ def record(
         client = NotebookExecution(book, km=kernels, timeout=None, resources=where)
         client.owns_km = True  # it is to end the kernel, too
         try:
-            client.execute(env={**environment, **run.environment})
+            with (Path(folder) / "kernel.log").open("w") as log:  # its warnings tell the reader nothing
+                client.execute(env={**environment, **run.environment}, stderr=log)
         except CellExecutionError as error:
             # What failed, not how it got there.
             end = "\n".join(_COLOURS.sub("", str(error)).rstrip().splitlines()[-12:])
@@ -77,12 +67,16 @@ def record(
             hint = f" Not run, as in the test: {left_out} cells marked to be skipped." if left_out else ""
             raise NotRecorded(f"{run.name}: a cell failed; nothing was changed.{hint}\n{end}") from None
         except (DeadKernelError, RuntimeError) as error:
-            raise NotRecorded(f"{run.name}: the kernel died ({error}); nothing was changed.") from None
+            last = (Path(folder) / "kernel.log").read_text(errors="replace").strip().splitlines()[-12:]
+            end = "".join(f"\n{line}" for line in last)
+            raise NotRecorded(f"{run.name}: the kernel died ({error}); nothing was changed.{end}") from None
         for _, name, message in client.hidden_errors:
             why = f"{name}: {shorten(_COLOURS.sub('', message), 300)}"
             raise NotRecorded(f"{run.name}: a cell failed within an Output; nothing was changed.\n{why}")
         if notebook.read_bytes() != before:
             raise NotRecorded(f"{run.name}: the file was changed while it ran; nothing was changed by us.")
+        code = (cell for cell in book.cells if cell.cell_type == "code")
+        run.result.notes += describe_times((at, cell) for at, cell in enumerate(code) if not is_left_out(cell))
         try:
             run.close(complete=True, files=lambda: {notebook: dump_notebook(book)})
         except OSError as error:
@@ -108,7 +102,7 @@ def bless(
     old = Cassette(cassette).interactions
     result = record(notebook, environment, kernel, current_env=current_env)
     fresh = [(None, exchange) for exchange in Cassette(cassette).interactions]
-    result.rows = _judge_exchanges(result.name, old, [fresh], lambda cell: None)
+    result.rows = judge_exchanges(result.name, old, [fresh], lambda cell: None)
     return result
 
 
@@ -134,163 +128,3 @@ def _read_notebook(notebook: Path) -> tuple[bytes, nbformat.NotebookNode]:
         raise ConfigError(f"{display_path(notebook)} cannot be read ({error.strerror}).") from None
     except Exception:  # whatever nbformat makes of a file that is none
         raise ConfigError(f"{display_path(notebook)} is no notebook.") from None
-
-
-def compare_run(run: CassetteRun, runs: Runs, default: str | None, tags: Mapping[int, Iterable[str]]) -> None:
-    """Judge a live run against its cassette, and put the rows into its result.
-
-    Args:
-        run: in live mode.
-        runs: what was asked in each run of the notebook or test, this one included.
-        default: comparator where no tag names one.
-        tags: of the code cells, by their number from 1; a wrong one is a problem of the run.
-    """
-    comparators: dict[int | None, str | None] = {}
-    for number, cell_tags in tags.items():
-        try:
-            comparators[number] = parse_tags(cell_tags)
-        except ValueError as error:
-            run.result.problems.append(f"cell {number}: {error}")
-    if run.cassette.exists():
-        recorded = Cassette(run.cassette).interactions
-        run.result.rows = _judge_exchanges(run.name, recorded, runs, lambda cell: comparators.get(cell) or default)
-    else:
-        run.result.notes.append(f"nothing to compare with: there is no {display_path(run.cassette)}")
-
-
-def _judge_exchanges(notebook: str, recorded: Iterable[Interaction], runs: Runs, how: _Choice) -> list[Row]:
-    """Judge every chat completion."""
-    pairs: list[_Pair] = [(exchange, {}) for exchange in recorded if _is_completion(exchange)]
-    for number, run in enumerate(runs):
-        _match(pairs, number, [item for item in run if _is_completion(item[1])])
-    rows = [_judge_pair(notebook, pair, len(runs), how) for pair in pairs]
-    calls: Counter[int | None] = Counter()
-    for row in rows:
-        calls[row.cell] += 1
-        row.call = calls[row.cell]
-    return sorted(rows, key=lambda row: (row.cell is None, row.cell or 0))  # stable: within a cell as recorded
-
-
-def _is_completion(exchange: Interaction) -> bool:
-    return exchange.request.path.partition("?")[0] == "/chat/completions"
-
-
-def _match(pairs: list[_Pair], number: int, fresh: Iterable[CellExchange]) -> None:
-    """Add the exchanges of a run to their pairs: the same request first, then, in order, what is left.
-
-    A prompt that holds an earlier answer is another one now, and still the same question of the notebook.
-    """
-    by_request = {}
-    for index, (recorded, counterparts) in enumerate(pairs):
-        exchange = recorded or next(iter(counterparts.values()))[1]
-        by_request[exchange.slot] = index
-    free = dict(enumerate(counterparts for _, counterparts in pairs))
-    left = []
-    for item in fresh:
-        index = by_request.get(item[1].slot, -1)
-        if index in free:
-            free.pop(index)[number] = item
-        else:
-            left.append(item)
-    for counterparts, item in zip(free.values(), left, strict=False):
-        counterparts[number] = item
-    pairs += [(None, {number: item}) for item in left[len(free) :]]
-
-
-def _judge_pair(notebook: str, pair: _Pair, n_runs: int, how: _Choice) -> Row:
-    exchange, counterparts = pair
-    cell = next((cell for cell, _ in counterparts.values()), None)
-    recorded = _summarize(exchange) if exchange is not None else None
-    replies = {number: _summarize(fresh) for number, (_, fresh) in counterparts.items()}
-    if recorded is not None and replies:
-        missing = ReplySummary(text="", error="NotAsked: this run did not come so far as to ask it")
-        replies = {number: replies.get(number, missing) for number in range(n_runs)}
-    runs = tuple(replies.values())
-    name = how(cell)
-    comparator = parse_comparator(name) if name else default_comparator(recorded)
-    return Row(
-        notebook=notebook,
-        cell=cell,
-        call=0,
-        prompt=last_prompt((exchange or next(iter(counterparts.values()))[1]).request.body)[:_PROMPT],
-        how=str(comparator),
-        verdict=judge(recorded, runs, comparator),
-        recorded=recorded,
-        runs=runs,
-    )
-
-
-def _summarize(exchange: Interaction) -> ReplySummary:
-    """Summarize the reply of an exchange, whole or as far as it came."""
-    body = b"".join(piece for _, piece in exchange.steps)
-    if exchange.status is None:
-        return _failure(exchange, f"{(exchange.error or ('Closed', ''))[0]}: no response came")
-    if exchange.status >= 400:
-        return _failure(exchange, f"HTTP {exchange.status}: {_error_text(body)}")
-    if "json" in (exchange.headers or {}).get("content-type", ""):
-        return _summarize_json(exchange, body)
-    fold, decoder = CompletionAccumulator(), SSEDecoder()
-    error = first_token_s = None
-    try:
-        for t, piece in exchange.steps:
-            for event in decoder.feed(piece):
-                adds_text = any(isinstance(delta, TextDelta) for delta in fold.feed(event))
-                if adds_text and first_token_s is None:
-                    first_token_s = t
-        if last := decoder.close():
-            fold.feed(last)
-        if exchange.how == "failed":
-            raise IncompleteStream(f"the connection broke ({(exchange.error or ('', ''))[0]})")
-        if exchange.how == "whole":
-            fold.close()
-    except (GatewayError, IncompleteStream) as problem:
-        error = f"StreamCut: {problem}"
-    except MalformedEvent as problem:
-        error = f"BadReply: {problem}"
-    completion = fold.completion()
-    usage = completion.usage.to_dict(warnings=False) if completion.usage is not None else {}
-    prompt_tokens, completion_tokens, _ = read_tokens(usage)
-    return ReplySummary(
-        text=fold.text,
-        tool_calls=tuple(fold.calls),
-        refusal=fold.refusal,
-        finish_reason=fold.finish_reason,
-        model=completion.model or "",
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        first_token_s=first_token_s,
-        total_s=exchange.took_s,
-        error=error,
-    )
-
-
-def _summarize_json(exchange: Interaction, body: bytes) -> ReplySummary:
-    try:
-        completion = json.loads(body)
-        choice = completion["choices"][0]
-        reply = choice["message"]
-        functions = [call["function"] for call in reply.get("tool_calls") or ()]
-        prompt_tokens, completion_tokens, _ = read_tokens(completion.get("usage") or {})
-        return ReplySummary(
-            text=reply.get("content") or "",
-            tool_calls=tuple((function["name"], function["arguments"]) for function in functions),
-            refusal=reply.get("refusal"),
-            finish_reason=choice.get("finish_reason"),
-            model=completion.get("model") or "",
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
-            total_s=exchange.took_s,
-        )
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        return _failure(exchange, f"BadReply: {_error_text(body)}")
-
-
-def _failure(exchange: Interaction, error: str) -> ReplySummary:
-    return ReplySummary(text="", error=error, total_s=exchange.took_s)
-
-
-def _error_text(body: bytes) -> str:
-    try:
-        return error_message(json.loads(body)) or summarize(body)
-    except (ValueError, RecursionError):
-        return summarize(body)

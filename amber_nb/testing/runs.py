@@ -94,19 +94,29 @@ class CassetteRun:
         fresh: cassette for what is asked anew.
         exchanges: fresh ones, each with the number of the cell that asked.
         expected: it is known to ask a model; else it may not.
+        shown: the cassette's path from where the command is typed.
     """
 
     def __init__(
-        self, name: str, cassette: Path, mode: str, work: Path, command: str = "", *, expected: bool = True
+        self,
+        name: str,
+        cassette: Path,
+        mode: str,
+        work: Path,
+        command: str = "",
+        *,
+        expected: bool = True,
+        shown: str = "",
     ) -> None:
         self.name, self.cassette, self.mode, self.work = name, cassette, mode, work
-        self.expected = expected
+        self.expected, self.shown = expected, shown or display_path(cassette)
         self.result = Result(name=name)
         slug = re.sub(r"\W+", "-", name)[-80:]
         number = sum(1 for _ in work.iterdir())
         self.journal = work / f"{number}-{slug}.journal"
         self.fresh = work / f"{number}-{slug}{CASSETTE_SUFFIX}"
-        head = {"mode": "record" if mode in FRESH else mode, "cassette": str(cassette.absolute()), "command": command}
+        head = {"mode": mode, "command": command, "shown": self.shown}
+        head |= {"cassette": str(cassette.absolute()), "fresh": str(self.fresh.absolute())}
         self.journal.write_text(json.dumps({"run": head}) + "\n", encoding="utf-8")
         self.exchanges: list[CellExchange] = []
         self._seen: set[tuple[str, int, int]] = set()
@@ -170,7 +180,8 @@ class CassetteRun:
         entries = [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines()]
         self.result.warnings += [str(entry["warning"]) for entry in entries if entry.get("warning")]
         if self.mode == "replay" and complete:
-            used = {entry["used"] for entry in entries if "used" in entry}
+            own = str(self.cassette.absolute())
+            used = {entry["used"] for entry in entries if "used" in entry and entry.get("cassette", own) == own}
             lines = [exchange.line for exchange in Cassette(self.cassette).interactions]
             self.result.unused = [line for line in lines if line not in used]
         if self.mode != "record":
@@ -178,15 +189,24 @@ class CassetteRun:
         if not complete or self.result.warnings:
             why = next(iter(self.result.warnings), "not all of it ran and passed")
             self.result.problems.append(f"not recorded, and nothing changed: {why}")
-        elif not self.fresh.exists():
-            self.result.notes.append("nothing was asked: there is nothing to record")
-        else:
+            return
+        # What code records to a cassette that it names itself is there already.
+        counts = Counter(Path(entry["cassette"]) for entry in entries if entry.get("recorded"))
+        others = {Path(entry["cassette"]) for entry in entries if "cassette" in entry} - {self.fresh.absolute()}
+        counts = Counter({path: counts[path] for path in sorted(others)})
+        contents: dict[Path, bytes] = {}
+        if self.fresh.exists():
             Cassette(self.cassette)  # nothing is recorded over one that is damaged
-            count = len(Cassette(self.fresh).interactions)
-            replace_files({self.cassette: self.fresh.read_bytes(), **files()})
-            self.result.recorded = count
+            counts[self.cassette] = len(Cassette(self.fresh).interactions)
+            contents[self.cassette] = self.fresh.read_bytes()
+        if not counts:
+            self.result.notes.append("nothing was asked: there is nothing to record")
+            return
+        replace_files({**contents, **files()})
+        self.result.recorded = counts.total()
+        for path, count in counts.items():
             noun = "exchange" if count == 1 else "exchanges"
-            self.result.notes.append(f"recorded: {count} {noun} in {display_path(self.cassette)}")
+            self.result.notes.append(f"recorded: {count} {noun} in {display_path(path)}")
 
 
 def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> Path:

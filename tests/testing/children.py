@@ -73,11 +73,15 @@ class Child:
         return [line.removeprefix(f"{name}: ") for line in self.section() if line.startswith(f"{name}: ")]
 
 
-def run_pytest(folder: Path, *arguments: str, **environment: str) -> Child:
-    """Run `pytest --nbval`, with these variables beside those of this process."""
+def run_pytest(folder: Path, *arguments: str, current_env: bool = True, **environment: str) -> Child:
+    """Run `pytest --nbval`, with these variables beside those of this process.
+
+    `current_env`: in the Python that runs here, whatever kernel a notebook names.
+    """
     report = folder / "junit.xml"
     before = files(folder)
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider"]
+    command += ["--nbval-current-env"] if current_env else []
     command += ["-p", "no:hypothesispytest", "-p", "no:anyio"]  # take longer to import than all others together
     command += [f"--junitxml={report}", "-o", "junit_family=xunit1", *arguments]
     done = _run(command, folder, environment)

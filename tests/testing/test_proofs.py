@@ -89,6 +89,33 @@ PASSES = {
         "",
         "amber.ask('Hello!')",
     ],
+    "objects": [
+        "import warnings\nwarnings.warn('This is old.')",
+        "import numpy as np\nnp.log(np.array([0.0, 1.0]))",
+        "import pandas as pd\nframe = pd.DataFrame({'n': [1, 2]})\nframe[frame.n > 1]['n'] = 3",
+        "import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()",
+        "frame.style.highlight_max()",
+        "frame.style.format('{:.1f}').set_caption('T_1 stays')",
+        "object(), lambda: 0, (n for n in [])",
+        "print(object, [object()], len)",
+        "import threading\nthreading.current_thread()",
+        "import logging\nlogging.basicConfig(format='%(asctime)s %(message)s')\nlogging.warning('once')",
+        code("raise ValueError(object())", tags=("raises-exception",)),
+    ],
+    "durations": [
+        "%%time\nsum(range(1000))",
+        "%time print('x')",
+        "%timeit -n 10 -r 3 sum(range(10))",
+        "%timeit -n 1 -r 1 -o pass",
+        f"%%time\n{ASK}",
+        "answer.mode",
+        "amber.mode",
+        "print(amber.mode, answer.mode)",
+        "{'mode': amber.mode, 'seconds': {'total_s': answer.total_s, 'first_token_s': answer.first_token_s}}",
+        "f'mode: {answer.mode}, tokens: {answer.usage.total_tokens}'",
+        code("answer.total_s", tags=("nbval-ignore-output",)),
+        "# NBVAL_IGNORE_OUTPUT\nprint(answer.first_token_s)",
+    ],
     "modes": [
         "import os\nos.environ['AMBER_MODE'] = 'live'",
         "%env AMBER_MODE=cache\nAmber().ask('Magic.')",
@@ -105,17 +132,28 @@ def make(folder, names=PASSES):
 
 
 WAYS = ("command", "plugin")
+QUICK = {
+    "command": ("reprs", "logs", "clear_output", "widgets", "handles", "durations"),
+    "plugin": ("clear_output",),
+}
 MAY_COUNT = {"command": [None, 5], "plugin": [5, 6]}  # nbval runs an empty cell, too
 
 
+def each(names=PASSES, ways=WAYS):
+    """The pairs of way and name, those that are not quick marked as slow."""
+    pairs = [(way, name) for way in ways for name in names]
+    return [pair if pair[1] in QUICK[pair[0]] else pytest.param(*pair, marks=pytest.mark.slow) for pair in pairs]
+
+
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    """The folder of the notebooks, which were recorded in both ways."""
+def recorded(request, tmp_path_factory):
+    """The folder of the notebooks, which were recorded in both ways; without `--slow` the quick ones."""
     folder = tmp_path_factory.mktemp("recorded")
+    chosen = dict.fromkeys(WAYS, tuple(PASSES)) if request.config.getoption("--slow") else QUICK
     for way in WAYS:
-        make(folder / way)
+        make(folder / way, chosen[way])
     with Server() as server:
-        names = (f"command/{name}.ipynb" for name in PASSES)
+        names = (f"command/{name}.ipynb" for name in chosen["command"])
         done = run_amber_nb(folder, "record", *names, **gateway(server))
         assert done.returncode == 0, done.stdout + done.stderr
         done = run_pytest(folder, "--amber=record", "-n", "2", "plugin", **gateway(server))
@@ -133,8 +171,7 @@ def replayed(recorded):
     return done, seen
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", PASSES)
+@pytest.mark.parametrize(("way", "name"), each())
 def test_what_was_recorded_passes_its_own_replay(replayed, way, name):
     done, seen = replayed
     name = f"{way}/{name}.ipynb"
@@ -156,23 +193,35 @@ def notebook_of(folder, way, name):
     return nbformat.read(folder / way / f"{name}.ipynb", 4)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_is_written_is_what_a_front_end_shows(recorded, way):
-    shown = outputs_of(notebook_of(recorded, way, "clear_output"))
+@pytest.mark.parametrize(("way", "name"), each(["clear_output"]))
+def test_what_is_written_is_what_a_front_end_shows(recorded, way, name):
+    shown = outputs_of(notebook_of(recorded, way, name))
     assert [kind for kind, *_ in shown] == ["display_data", "stream", "stream"]
     assert [text for _, text, _ in shown[1:]] == ["stays\n", "1\n"]
-    assert outputs_of(notebook_of(recorded, way, "handles"))[1][2] == "'second'"
-    book = notebook_of(recorded, way, "marks")
+
+
+@pytest.mark.parametrize(("way", "name"), each(["handles"]))
+def test_what_is_updated_is_written_where_it_stands(recorded, way, name):
+    assert outputs_of(notebook_of(recorded, way, name))[1][2] == "'second'"
+
+
+@pytest.mark.parametrize(("way", "name"), each(["reprs"]))
+def test_what_is_written_of_an_answer_names_no_mode(recorded, way, name):
+    assert "mode=" not in outputs_of(notebook_of(recorded, way, name))[0][2]
+
+
+@pytest.mark.parametrize(("way", "name"), each(["marks"]))
+def test_what_is_left_out_is_not_recorded(recorded, way, name):
+    book = notebook_of(recorded, way, name)
     assert [cell.execution_count for cell in book.cells] == [1, None, None, 2, 3, 4, *MAY_COUNT[way]]
     cassette = (recorded / way / "cassettes" / "marks.jsonl").read_text()
     assert "Not in the test" not in cassette
     assert "whatever papermill does" in cassette
-    assert "mode=" not in outputs_of(notebook_of(recorded, way, "reprs"))[0][2]
 
 
-@pytest.mark.parametrize("name", ["clear_output", "marks", "handles", "progress"])
-def test_both_ways_of_recording_agree(recorded, name):
-    one, other = (outputs_of(notebook_of(recorded, way, name)) for way in WAYS)
+@pytest.mark.parametrize(("way", "name"), each(["clear_output", "marks", "handles", "progress"], ["plugin"]))
+def test_both_ways_of_recording_agree(recorded, way, name):
+    one, other = (outputs_of(notebook_of(recorded, each_way, name)) for each_way in ("command", way))
     assert [(kind, plain) for kind, _, plain in one] == [(kind, plain) for kind, _, plain in other]
     if name != "progress":  # which has seconds
         assert one == other

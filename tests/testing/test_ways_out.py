@@ -4,7 +4,7 @@ import json
 
 import nbformat
 import pytest
-from children import KEY, gateway, run_pytest, write
+from children import KEY, files, gateway, run_amber_nb, run_pytest, write
 from nbformat.v4 import new_code_cell
 from test_runs import session
 
@@ -113,3 +113,88 @@ def test_a_client_of_the_teams_own_never_asks_in_a_replay(tmp_path):
             assert f"amber-nb record {name}.ipynb" in done.why[f"{name}.ipynb"]["Cell 0"]
     assert done.cells("plain.ipynb") == ["passed", "passed"]
     assert done.messages("plain.ipynb") == []
+
+
+def test_the_cassette_is_shown_as_the_command_has_the_notebook(tmp_path):
+    write(tmp_path / "my notes" / "n w.ipynb", "from amber_nb import Amber", "Amber().ask('Hello!')")
+    done = run_pytest(tmp_path)
+    why = done.why["my notes/n w.ipynb"]["Cell 1"]
+    assert "There is no cassette my notes/cassettes/n w.jsonl" in why
+    assert "`amber-nb record 'my notes/n w.ipynb'`" in why
+    with Server() as server:
+        done = run_amber_nb(tmp_path, "record", "my notes/n w.ipynb", **gateway(server))
+    assert done.returncode == 0, done.stderr
+    write(tmp_path / "my notes" / "n w.ipynb", "from amber_nb import Amber", "Amber().ask('Bye!')")
+    why = run_pytest(tmp_path).why["my notes/n w.ipynb"]["Cell 1"]
+    assert "is not recorded in my notes/cassettes/n w.jsonl" in why
+
+
+NAMED = {  # how code names its own cassette
+    "live": "amber = Amber(mode='live', cassette='own/live.jsonl')",
+    "record": "amber = Amber(mode='record', cassette='own/record.jsonl')",
+    "cache": "amber = Amber(mode='cache', cassette='own/cache.jsonl')",
+    "alone": "amber = Amber(cassette='own/alone.jsonl')",
+    "path": "import pathlib\namber = Amber(mode='live', cassette=pathlib.Path('own').resolve() / 'path.jsonl')",
+    "variable": "import os\nos.environ['AMBER_CASSETTE'] = 'own/variable.jsonl'\namber = Amber()",
+}
+WITHOUT = [  # nor does it help to unset what the run has set
+    "amber = Amber(mode='live')",
+    "amber = Amber(mode='cache')",
+    "import os\nos.environ.pop('AMBER_MODE')\namber = Amber()",
+    "os.environ.pop('AMBER_CASSETTE')\namber = Amber(mode='cache', cassette='own/u.jsonl')",
+    "for name in [each for each in os.environ if each.startswith('AMBER_')]:\n    del os.environ[name]",
+    f"URL = {{url!r}}\namber = Amber(base_url=URL, api_key={KEY!r})",
+    f"amber = Amber(mode='live', base_url=URL, api_key={KEY!r})",
+    f"amber = Amber(mode='cache', cassette='own/v.jsonl', base_url=URL, api_key={KEY!r})",
+]
+
+
+def write_clients(path, clients):
+    asking = ("amber.ask('Hello!')" if "amber =" in client else "" for client in clients)
+    pairs = zip(clients, asking, strict=True)
+    write(path, "from amber_nb import Amber", *(cell for pair in pairs for cell in pair))
+
+
+@pytest.mark.timeout(300)
+def test_a_replay_asks_nothing_wherever_the_code_has_its_cassette(tmp_path):
+    seen = []
+    with Server(log=seen.append) as server:
+        write_clients(tmp_path / "named.ipynb", list(NAMED.values()))
+        write_clients(tmp_path / "without.ipynb", [cell.replace("{url!r}", repr(server.base_url)) for cell in WITHOUT])
+        client = f"from amber_nb import Amber\namber = Amber(base_url={server.base_url!r}, api_key={KEY!r})"
+        write(tmp_path / "first.ipynb", f"import os\n{WITHOUT[4]}", client, "amber.ask('Hello!')")
+        done = run_pytest(tmp_path, **gateway(server))
+    assert seen == []
+    assert not (tmp_path / "own").exists()
+    for name, count in (("named.ipynb", len(NAMED)), ("without.ipynb", len(WITHOUT) - 1), ("first.ipynb", 1)):
+        missed = [why for why in done.why[name].values() if "CassetteMiss" in why]
+        assert len(missed) == count, done.why[name]
+        assert all(f"amber-nb record {name}" in why for why in missed)
+    assert all(f"own/{name}.jsonl" in done.out for name in NAMED)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", ["command", pytest.param("plugin", marks=pytest.mark.slow)])
+def test_what_the_code_records_to_its_own_cassette_is_replayed(tmp_path, way):
+    write_clients(tmp_path / "n.ipynb", ["amber = Amber(mode='live', cassette='cassettes/n.jsonl')", *NAMED.values()])
+    with Server() as server:
+        if way == "command":
+            done = run_amber_nb(tmp_path, "record", "n.ipynb", **gateway(server))
+            assert done.returncode == 0, done.stderr
+            said = done.stdout
+        else:
+            done = run_pytest(tmp_path, "--amber=record", **gateway(server))
+            assert done.ret == pytest.ExitCode.OK, done.out
+            said = done.out
+    for name in ("cassettes/n", *(f"own/{name}" for name in NAMED)):
+        assert f"n.ipynb: recorded: 1 exchange in {name}.jsonl" in said
+    kept = files(tmp_path / "own")
+    seen = []
+    with Server(log=seen.append) as server:
+        done = run_pytest(tmp_path, **gateway(server))
+        assert done.ret == pytest.ExitCode.OK, done.out
+        assert seen == []
+        done = run_pytest(tmp_path, "--amber=live", **gateway(server))
+        assert seen
+        assert "n.ipynb: 1 same" in done.out
+    assert files(tmp_path / "own") == kept  # a comparison changes no recording
