@@ -185,8 +185,7 @@ class _Plugin:
         failed = any(result.failed for result in results)
         if (page := self._config.option.amber_report) is not None:
             rows = [row for result in results for row in result.rows]
-            books = len({row.notebook for row in rows})
-            subtitle = f"amber_nb {amber_nb.__version__} · {len(rows)} replies of {books} notebooks, asked again"
+            subtitle = f"asked again with amber_nb {amber_nb.__version__}"
             try:
                 testing.write_report(page, rows, title="Drift of recorded replies", subtitle=subtitle)
                 self._summary.append(f"report: {page}")

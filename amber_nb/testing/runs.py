@@ -75,7 +75,9 @@ def format_result(result: Result) -> Iterator[str]:
     yield from (f"{result.name}: {text}" for text in (*dict.fromkeys(result.warnings), *result.notes, *result.problems))
     if result.rows:
         counts = Counter(row.verdict.status for row in result.rows)
-        yield f"{result.name}: " + ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+        before = "" if result.recorded is None else "against the recording before: "  # as after `bless`
+        told = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+        yield f"{result.name}: {before}{told}"
     for row in result.rows:
         if row.verdict.status != "same":
             cell = "" if row.cell is None else f"cell {row.cell}, "
