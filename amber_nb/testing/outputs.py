@@ -55,6 +55,10 @@ _ELEMENT = re.compile(
 _MODE = re.compile(r"\b(?:record|replay|cache)\b")
 _NAMES_MODE = re.compile(r"(?<!\w)mode(?!\w)")  # in a cell's source
 _NAMES_TIME = re.compile(
+    r"\.(?:first_token_s|total_s|latency_s|duration_s)\b|\b(?:perf_counter(?:_ns)?|process_time|monotonic|time\.time"
+    r"|asctime|strftime|(?:\w+\.)?(?:now|utcnow|today)|uuid[14])(?=\()"
+)
+_TIME = re.compile(
     r"\b(?:first_token_s|total_s|latency_s|duration_s|perf_counter(?:_ns)?|process_time|monotonic|time\.time|asctime"
     r"|strftime|datetime\.now|utcnow|today|Timestamp\.now|uuid[14])\b"
 )
@@ -115,8 +119,9 @@ def describe_times(cells: Iterable[tuple[int, Any]]) -> Iterator[str]:
     for number, cell in cells:
         named = _NAMES_TIME.search(cell.source)
         if named and is_compared(cell) and any(map(_shows_figure, cell.outputs)):
+            name = named[0].lstrip(".")
             yield (
-                f"Cell {number} shows {named[0]}, which is another each time: its replay will not compare. Tag it "
+                f"Cell {number} shows {name}, which is another each time: its replay will not compare. Tag it "
                 "nbval-ignore-output, or leave the figure out"
             )
 

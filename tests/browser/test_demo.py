@@ -7,12 +7,21 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 from patience import until
 from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def opens(address):
+    try:
+        urllib.request.urlopen(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_demo_asks_nothing(tmp_path, browser):
@@ -29,6 +38,7 @@ def test_demo_asks_nothing(tmp_path, browser):
         )
     try:
         address = until(lambda: re.search(r"http://127\.0\.0\.1:\d+/lab\S+", log.read_text(encoding="utf-8")))
+        until(lambda: opens(address[0]))  # the address is printed before anybody listens there
         page.goto(address[0])
         expect(page.get_by_text("01_hello.ipynb").first).to_be_visible(timeout=60_000)
         # Lab asks once it knows its settings; the status bar's bell comes with the same plugin.

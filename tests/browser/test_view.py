@@ -276,7 +276,7 @@ def test_nothing_a_model_writes_runs_or_is_fetched(view: StaticPage) -> None:
         """el => [...el.querySelectorAll('*:not(.amber-copy)')].flatMap(
             node => [...node.attributes].map(a => [node.tagName, a.name, a.value]))"""
     )
-    allowed = {"class", "href", "title", "target", "rel", "style", "start"}
+    allowed = {"class", "dir", "href", "title", "target", "rel", "style", "start"}
     assert {name for _, name, _ in found} <= allowed
     assert all(re.match(r"https?://|mailto:", value) for _, name, value in found if name == "href")
     assert not text.locator("img, script, style, svg, iframe, base, link, input").count()

@@ -17,7 +17,7 @@ from amber_nb import Amber
 amber = Amber()
 def look_up(name: str) -> str:
     "Look up what is known of a tea."
-    return " ".join(f"number{i}" for i in range(150))
+    return " ".join(f"number{i}" for i in range(300))
 def delete_folder(path: str) -> str:
     "Delete a folder and all that is in it."
     return "deleted " + path

@@ -118,6 +118,7 @@ def test_the_mode_is_masked_where_a_cell_asks_for_it(source, text, is_masked):
         (code("1 / 4", result("0.25")), None),
         (code("answer.total_s", result("1.25"), tags=("nbval-ignore-output",)), None),
         (code("# NBVAL_IGNORE_OUTPUT\nanswer.total_s", result("1.25")), None),
+        (code("amber.ask('When is sunset today, and now?')", result("16:38")), None),
     ],
 )
 def test_a_recording_tells_which_cell_will_not_compare(cell, named):
