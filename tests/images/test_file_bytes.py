@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects
 import pytest
 from IPython.utils.capture import CapturedIO, RichOutput
+from PIL import features
 from samples import BLUE, decode_part, file, image_reports, near, photo, quarters
 
 from amber_nb import ImageError, image_part
@@ -232,5 +233,6 @@ def test_base64_of_any_length_comes_back():
 
 
 def test_heads_of_files():
-    assert all(map(is_image_file, (PNG, JPEG, WEBP, GIF, BMP, file(quarters(), "TIFF"), file(quarters(), "AVIF"))))
+    formats = ["TIFF", "AVIF"] if "avif" in features.get_supported() else ["TIFF"]
+    assert all(map(is_image_file, (PNG, JPEG, WEBP, GIF, BMP, *(file(quarters(), each) for each in formats))))
     assert not any(map(is_image_file, (b"", b"BM", b"RIFF....WAVE", b"hello", b"%PDF")))
