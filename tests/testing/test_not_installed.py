@@ -71,6 +71,7 @@ def test_a_kernel_that_is_not_installed_is_one_line_of_the_first_cell(tmp_path, 
     assert f"{'nope' if option else 'gone'}'" in done.why["n.ipynb"]["Cell 0"]
 
 
+@pytest.mark.slow
 def test_a_recording_says_nothing_of_the_kernels_own_log(tmp_path):
     write(tmp_path / "n.ipynb", "from amber_nb import Amber\nimport os\nos.write(2, b'noise of the kernel')", "1")
     write(tmp_path / "dies.ipynb", "import os\nos.write(2, b'last words')\nos._exit(3)")

@@ -115,6 +115,7 @@ def test_a_client_of_the_teams_own_never_asks_in_a_replay(tmp_path):
     assert done.messages("plain.ipynb") == []
 
 
+@pytest.mark.slow
 def test_the_cassette_is_shown_as_the_command_has_the_notebook(tmp_path):
     write(tmp_path / "my notes" / "n w.ipynb", "from amber_nb import Amber", "Amber().ask('Hello!')")
     done = run_pytest(tmp_path)
