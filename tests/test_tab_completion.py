@@ -6,6 +6,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
 
 import amber_nb
 from amber_nb import completion
@@ -130,9 +132,7 @@ def test_other_code_is_left_alone(find, text):
 
 @jedi_and_ours
 def test_ipython_asks_the_matcher(find, monkeypatch, use_jedi):
-    core = pytest.importorskip("IPython.core.interactiveshell")
-    completer = pytest.importorskip("IPython.core.completer")
-    shell = core.InteractiveShell()
+    shell = InteractiveShell()
     try:
         shell.user_ns.update(amber=find("amber"))
         shell.Completer.use_jedi = use_jedi
@@ -146,7 +146,7 @@ def test_ipython_asks_the_matcher(find, monkeypatch, use_jedi):
             ("from amber_nb import Amber\namber.usage_l", ["usage_log"]),
             ("from amber_nb import Amber\nx = 1\namber.usage_l", ["usage_log"]),
         ]:
-            with completer.provisionalcompleter():
+            with provisionalcompleter():
                 found = [each.text.removeprefix("amber.") for each in shell.Completer.completions(text, len(text))]
             assert [name.lstrip(".") for name in found] == (
                 expected or [name for name in find("amber")._model_names() if "5.4-" in name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import enum
 import json
 import uuid
 from dataclasses import dataclass
@@ -17,18 +16,9 @@ import pandas as pd
 import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, HttpUrl, RootModel, TypeAdapter, computed_field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from test_value_frame import Address, Mood
 
 from amber_nb.value_frame import value_frame
-
-
-class Mood(enum.Enum):
-    GOOD = "good"
-    BAD = "bad"
-
-
-class Address(BaseModel):
-    city: str
-    zip: int | None = None
 
 
 class Person(BaseModel):

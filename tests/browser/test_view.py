@@ -279,6 +279,7 @@ def test_nothing_a_model_writes_runs_or_is_fetched(view: StaticPage) -> None:
     allowed = {"class", "dir", "href", "title", "target", "rel", "style", "start"}
     assert {name for _, name, _ in found} <= allowed
     assert all(re.match(r"https?://|mailto:", value) for _, name, value in found if name == "href")
+    assert {value for _, name, value in found if name == "dir"} == {"auto"}
     assert not text.locator("img, script, style, svg, iframe, base, link, input").count()
     links = text.locator("a").evaluate_all("links => links.map(link => link.rel)")
     assert links
