@@ -210,15 +210,20 @@ def _entity(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _push_element(state: StateInline, tag: str, text: str) -> None:
+    """Add an element that holds text alone."""
+    state.push(f"{tag}_open", tag, 1)
+    state.push("text", "", 0).content = text
+    state.push(f"{tag}_close", tag, -1)
+
+
 def _footnote(state: StateInline, silent: bool) -> bool:
     """Parse the mark of a footnote that stands somewhere in the text."""
     found = _NOTE.match(state.src, state.pos, state.posMax) if state.src.startswith("[^", state.pos) else None
     if not found or found[1] not in state.env["footnotes"]:
         return False
     if not silent:
-        state.push("sup_open", "sup", 1)
-        state.push("text", "", 0).content = found[1]
-        state.push("sup_close", "sup", -1)
+        _push_element(state, "sup", found[1])
     state.pos = found.end()
     return True
 
@@ -237,9 +242,7 @@ def _tag(state: StateInline, silent: bool) -> bool:
     key = _KEY.match(source, start, state.posMax)
     if key:
         if not silent:
-            state.push("kbd_open", "kbd", 1)
-            state.push("text", "", 0).content = key[1]
-            state.push("kbd_close", "kbd", -1)
+            _push_element(state, "kbd", key[1])
         state.pos = key.end()
         return True
     tag, stop = found[1].lower(), state.posMax
