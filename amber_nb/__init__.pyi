@@ -12,6 +12,7 @@ from .errors import (
     ToolError,
 )
 from .images import ImageInput, image_part
+from .map.compare import compare
 from .tools import tool
 from .types import Allow, Deny, ToolCall, ToolRun
 
@@ -35,6 +36,7 @@ __all__ = [
     "ToolError",
     "ToolRun",
     "__version__",
+    "compare",
     "image_part",
     "tool",
 ]

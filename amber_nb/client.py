@@ -8,7 +8,7 @@ import os
 import re
 import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Never, TypeVar, Unpack, overload
@@ -25,10 +25,12 @@ from .chat.ask import AskContext, AskRun, current_cell, show_parameters
 from .chat.messages import extend, without_own_fields
 from .display import kernel as cell
 from .display.kernel import holds_real_answers
-from .errors import annotate
+from .errors import ConfigError, annotate
+from .map import accessor
+from .map.run import MapRun, show_map_parameters, split_arguments
 from .redact import Secret, SecretHeaders
 from .tracebacks import short_traceback
-from .types import AskOptions, Message
+from .types import AskOptions, MapArguments, Message
 from .wire import event_loop as loop
 from .wire.clients import Clients
 from .wire.models import read_models
@@ -140,9 +142,11 @@ class Amber:
             if config.mode == "simulate" and mode is None and is_told and cell.has_front_end():
                 warnings.warn(_SIMULATED_ANYWAY, stacklevel=2)
             self._last: Answer[Any] | None = None
+            self._last_map: Any = None
             self._listed_models: list[str] = []
             self._log = UsageLog(config.mode)
             self._use(config)
+            accessor.register(self)
 
     def _use(self, config: settings.Config) -> None:
         self._config = config
@@ -273,6 +277,110 @@ class Amber:
             except BaseException as error:
                 run.fail(error)
                 raise
+
+    @show_map_parameters
+    def map(
+        self, frame: Any, prompt: str | Callable[[Any], str | list[Message]], **options: Unpack[MapArguments]
+    ) -> Any:
+        """Ask about each row of a table, many at once, and return the answers as a DataFrame.
+
+        Each finished row is kept in a ledger on disk before it counts: the same call again goes on where the last one
+        was, also after a kernel's end, and sends nothing twice. A row that fails is data, and no exception.
+
+        Args:
+            frame: a pandas or Polars DataFrame or Series, or a Dask DataFrame, of which the result is lazy, too.
+            prompt: a format string over columns, such as `"Classify: {text}"`, or a function of a row that returns a
+                prompt or messages.
+            schema: what each answer must look like, as of `ask`; its fields become columns.
+            images: the name of the column that holds a row's images: anything that `ask(images=…)` takes.
+            system: instructions, the same for all rows.
+            model: another model than the client's.
+            mode: `"simulate"` asks the simulator, which a map never does unasked; None: the client's.
+            na: what is done where a column of the prompt has no value: `"raise"` before anything is sent, or
+                `"skip"` the row.
+            prefix: of the result's columns, where one collides with the table's.
+            distinct: False asks again for each row that asks the same as another; True sends such a request once.
+            concurrency: requests at once, at most; fewer where the gateway asks to slow down.
+            requests_per_minute: at most; None: as many as the gateway takes.
+            tokens_per_minute: at most, of prompts and answers together.
+            budget: the most that this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`.
+            preview: True sends nothing, and returns the first prompts, the requests, tokens and cost to be expected.
+            ledger: the file that keeps finished rows; True: in the user's cache folder; None: none.
+            resume: False asks anew, also what the ledger holds.
+            retain_days: for how many days the ledger keeps a row.
+            timeout_s: seconds of silence, after which a request has failed.
+            max_retries: how often a request that failed is sent again; None: the client's.
+            max_wait_s: seconds that a row may wait between its tries; None: the client's, at least 600.
+            show: None: a live view in a notebook, a bar in a terminal; True and False decide it.
+            extra_body: fields of the request that amber_nb does not know.
+            **params: the endpoint's own parameters by their names (`temperature`, `max_tokens`, …).
+
+        Returns:
+            A frame with the index of the table: `answer`, or the schema's columns; `status` (`ok`, `error`,
+            `stopped`, `skipped`), `error`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `cost`, `latency_s`.
+            Its `attrs` hold `totals`, `mode`, `run` (the ledger's key) and `ended` (why it ended early). Where an
+            interrupt ends it, `amber.last_map` is the frame.
+
+        Raises:
+            TypeError: the table, the prompt or an argument has the wrong type; nothing was sent.
+            ValueError: a column or a value is missing, or a name collides; nothing was sent.
+            ConfigError: no gateway is configured; the ledger cannot be used; a budget, and the price is unknown.
+            CassetteMiss: replay, and a row is not recorded.
+
+        Example:
+            >>> labels = amber.map(reviews, "Classify the review: {text}", schema=Label)
+            >>> reviews.join(labels)
+        """
+        with short_traceback:
+            return self._run_map(frame, prompt, options, None)
+
+    @show_map_parameters
+    async def map_async(
+        self, frame: Any, prompt: str | Callable[[Any], str | list[Message]], **options: Unpack[MapArguments]
+    ) -> Any:
+        """Ask about each row as `map` does, without blocking the event loop."""
+        with short_traceback:
+            return await self._run_map(frame, prompt, options, asyncio.get_running_loop())
+
+    def _run_map(
+        self, frame: Any, prompt: Any, arguments: Mapping[str, Any], caller_loop: asyncio.AbstractEventLoop | None
+    ) -> Any:
+        options, params = split_arguments(arguments)
+        run = MapRun(
+            self._map_context(options.mode),
+            frame,
+            prompt,
+            options,
+            params,
+            remember=self._remember_map,
+            log=self._log.rows.append,
+            caller_loop=caller_loop,
+        )
+        return run.wait() if caller_loop is None else run.wait_async()
+
+    def _map_context(self, mode: str | None) -> AskContext:
+        """Return what a map is lent: the client's own, or that of the simulator where it was asked for."""
+        config = self._config
+        if mode == "simulate" and config.mode != "simulate":
+            config = settings.simulated(config)
+            return replace(self._context, config=config, clients=Clients(config, self._log), session=None)
+        if mode not in (None, config.mode):
+            raise ConfigError(f"mode={mode!r}: this client is in mode {config.mode!r}. Amber(mode={mode!r}).map(…) is.")
+        if config.is_fallback and mode is None:
+            raise ConfigError(
+                "No gateway is configured, and a map never asks the simulator by itself: its answers would look like "
+                "data. Set AMBER_DOMAIN and AMBER_API_KEY (or run `amber-nb login` once); or ask for the simulator: "
+                "map(…, mode='simulate')."
+            )
+        return self._context
+
+    def _remember_map(self, frame: Any) -> None:
+        self._last_map = frame
+
+    @property
+    def last_map(self) -> Any:
+        """The frame of the newest map, also of one that was stopped or interrupted; None before the first."""
+        return self._last_map
 
     @short_traceback
     def models(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import re
 import ssl
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ __all__ = [
     "read_simulator_pace",
     "record_command",
     "session_notebook",
+    "simulated",
     "wants_full_traceback",
 ]
 
@@ -103,6 +104,7 @@ class Config:
     mode: str
     base_url: str
     api_key: Secret
+    is_fallback: bool = False  # whether nothing was set, and so nobody has chosen the simulator
     model: str = DEFAULT_MODEL
     display: str = "auto"
     fold_lines: int = 0  # of a settled answer that are shown before the rest is folded; 0: all
@@ -218,9 +220,10 @@ def load_config(
     command = (is_recorded_by_run and run.get("command")) or (path and record_command(path)) or ""
     # As it is typed where the command is: this may be another folder than that of the kernel.
     name = (is_of_run and run.get("shown")) or (path and display_path(path)) or ""
-    login = None
+    login, is_fallback = None, False
     if chosen not in ("simulate", "replay"):
         login = _find_login(sources, stored_login, unknown, optional=chosen is None and newcomer)
+        is_fallback = chosen is None and login is None
         chosen = chosen or ("live" if login is not None else _mode_without_settings(path, holds_real_answers))
     if login is not None:
         url, key = login
@@ -239,6 +242,7 @@ def load_config(
         mode=chosen,
         base_url=url,
         api_key=key,
+        is_fallback=is_fallback and chosen == "simulate",
         model=texts.get("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
         fold_lines=parse_count("AMBER_FOLD", texts.get("AMBER_FOLD"), "0 for answers that are never folded"),
@@ -265,6 +269,12 @@ def load_config(
         # From the environment alone: a project's .env may not have prompts sent to another service.
         trace_content=os.environ.get(_TRACE_CONTENT, "").strip().lower() in ("true", "span_only", "span_and_event"),
     )
+
+
+def simulated(config: Config) -> Config:
+    """Return the settings of a client that asks the simulator instead."""
+    key = Secret(SIMULATOR_KEY)
+    return replace(config, mode="simulate", base_url=SIMULATOR_URL, api_key=key, is_fallback=False)
 
 
 def child_environment(**changes: str) -> dict[str, str]:

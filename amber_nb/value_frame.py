@@ -15,9 +15,9 @@ from . import value_types as known
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["value_frame"]
+__all__ = ["VALUE", "rows_frame", "value_frame"]
 
-_VALUE = "value"  # the column of what has no fields of its own
+VALUE = "value"  # the column of what has no fields of its own
 _MAX_DEPTH = 5  # of records within records that become columns
 _INT64 = range(-(2**63), 2**63)
 _AS_TEXT = ("UUID", "Url", "Path", "Dsn", "SecretStr", "SecretBytes")  # classes of plain values whose names end so
@@ -40,15 +40,35 @@ def value_frame(value: Any, hint: Any = None) -> pd.DataFrame:
         no row fills; two that would have the same name are told apart by a number. Dtypes: `str`, `Int64`, `Float64`
         (a NaN is missing), `boolean`, categories and datetimes; `object` where a number would be rounded.
     """
-    pandas = import_module("pandas")
     index, rows, hint = _find_rows(_without_root(value), hint)
+    return _make_frame(index, rows, hint)
+
+
+def rows_frame(values: Sequence[Any], hint: Any = None) -> pd.DataFrame:
+    """Return a frame with a row for each value; None is a row without one.
+
+    Args:
+        values: records, or plain values, which get the column `VALUE`; lists stay in their cells.
+        hint: their type or JSON schema.
+
+    Returns:
+        A frame as `value_frame` makes it of a list.
+    """
+    return _make_frame(None, values, hint)
+
+
+def _make_frame(index: list[Any] | None, rows: Sequence[Any], hint: Any) -> pd.DataFrame:
+    pandas = import_module("pandas")
     hints: dict[_Path, Any] = {}
-    for kind in [hint] if known.find_fields(hint) else dict.fromkeys(type(_without_root(row)) for row in rows):
+    present = [_without_root(row) for row in rows if row is not None]
+    for kind in [hint] if known.find_fields(hint) else dict.fromkeys(map(type, present)):
         for path, each in _layout(kind) if known.find_fields(kind) else ():
             hints.setdefault(path, each)
-    if not hints and not rows and hint is not None and not known.is_dict_type(hint):
-        hints[()] = hint  # an empty list of plain values
-    cells = [{path: (cell, each) for path, cell, each in _flatten(row, hint)} for row in rows]
+    if not hints and not present and hint is not None and not known.is_dict_type(hint):
+        hints[()] = hint  # no plain value is there
+    cells = [
+        {path: (cell, each) for path, cell, each in _flatten(row, hint)} if row is not None else {} for row in rows
+    ]
     for path, each in ((path, each) for row in cells for path, (_, each) in row.items()):
         hints[path] = hints.get(path) or each
     columns = {path: [row[path][0] if path in row else None for row in cells] for path in hints}
@@ -166,7 +186,7 @@ def _is_replaced(path: _Path, columns: Mapping[_Path, Sequence[Any]]) -> bool:
 
 def _to_names(paths: Iterable[_Path]) -> list[str]:
     """Return the columns' names; what would have the same one gets a number: `a.b`, `a.b_2`."""
-    wanted = [".".join(str(_to_plain(each)) for each in path) if path else _VALUE for path in paths]
+    wanted = [".".join(str(_to_plain(each)) for each in path) if path else VALUE for path in paths]
     names: dict[str, None] = {}
     for name in wanted:
         number, unique = 1, name

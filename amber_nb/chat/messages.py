@@ -49,8 +49,8 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout")
 # Parameters that `ask` names differently, or decides.
 RENAMED = {
-    "messages": "the prompt (a string or a list of messages) is the first argument",
-    "stream": "ask always streams; for chunks of your own use amber.openai",
+    "messages": "give them as the prompt (a string or a list of messages)",
+    "stream": "amber decides that; for chunks of your own use amber.openai",
     "timeout": "the name is timeout_s, in seconds",
 }
 
@@ -98,8 +98,8 @@ def add_images(messages: list[dict[str, Any]], parts: Sequence[Mapping[str, Any]
     return [*messages[:-1], {**last, "content": [*content, *map(dict, parts)]}]
 
 
-def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide keyword arguments of `ask` into the endpoint's parameters and the SDK's options.
+def split_params(params: Mapping[str, Any], caller: str = "ask") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide keyword arguments of `ask` or `map` into the endpoint's parameters and the SDK's options.
 
     Raises:
         TypeError: the endpoint has no such parameter; the message names the nearest.
@@ -107,14 +107,14 @@ def split_params(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
     known = _endpoint_parameters()
     for name in params:
         if name in RENAMED:
-            raise TypeError(f"ask() takes no {name!r}: {RENAMED[name]}")
+            raise TypeError(f"{caller}() takes no {name!r}: {RENAMED[name]}")
         if name not in known:
             near = get_close_matches(
                 name, [*known, "system", "timeout_s", "footer", "show", "model", "images", "thumbnails"], n=1
             )
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise TypeError(
-                f"ask() got an unknown parameter {name!r}.{hint} What amber_nb does not know goes into extra_body."
+                f"{caller}() got an unknown parameter {name!r}.{hint} What amber_nb does not know goes into extra_body."
             )
     options = {name: value for name, value in params.items() if name in OPTIONS}
     return {name: value for name, value in params.items() if name not in OPTIONS}, options

@@ -12,7 +12,7 @@ import openai
 from .. import clock
 from ..errors import is_out_of_quota
 
-__all__ = ["RetryDelay", "RetryPolicy"]
+__all__ = ["RetryDelay", "RetryPolicy", "retry_after_s"]
 
 _RETRY_STATUSES = (408, 409, 429)
 _FIRST_BACKOFF_S = 0.5
@@ -55,18 +55,18 @@ class RetryPolicy:
         """
         if self.retries >= self.max_retries or not _may_pass(error):
             return None
-        retry_after_s = _retry_after_s(error)
-        seconds = retry_after_s if retry_after_s is not None else _backoff_s(self.retries)
+        asked_s = retry_after_s(error)
+        seconds = asked_s if asked_s is not None else _backoff_s(self.retries)
         if self.waited_s + seconds > self.max_wait_s:
-            if retry_after_s is not None:
+            if asked_s is not None:
                 already = f" after {self.waited_s:.0f} s of waiting" if self.waited_s >= 1 else ""
-                wait = f"{math.ceil(retry_after_s):,} s" if math.isfinite(retry_after_s) else "for ever"
+                wait = f"{math.ceil(asked_s):,} s" if math.isfinite(asked_s) else "for ever"
                 limit = f"longer than max_wait_s ({self.max_wait_s:g} s)"
                 error.add_note(f"amber: the gateway asks to wait {wait}{already}, {limit}")
             return None
         self.retries += 1
         self.waited_s += seconds
-        return RetryDelay(seconds, _reason(error, retry_after_s is not None))
+        return RetryDelay(seconds, _reason(error, asked_s is not None))
 
 
 def _may_pass(error: openai.APIError) -> bool:
@@ -81,7 +81,7 @@ def _may_pass(error: openai.APIError) -> bool:
     return error.status_code in _RETRY_STATUSES or error.status_code >= 500
 
 
-def _retry_after_s(error: openai.APIError) -> float | None:
+def retry_after_s(error: openai.APIError) -> float | None:
     """Return the seconds that the gateway asks to wait; None where it names no time in the future."""
     if not isinstance(error, openai.APIStatusError):
         return None

@@ -1,0 +1,95 @@
+"""Read a budget, in money or in tokens, and decide whether it allows one request more."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from ..errors import ConfigError
+from ..prices import DEFAULT_CURRENCY, PriceTable, cost_of
+from ..types import Charge
+from .tally import Tally
+
+__all__ = ["Budget", "read_budget"]
+
+_FORMS = "a number of money such as 2.50, '2.50 EUR', or '200_000 tokens'"
+_TEXT = re.compile(r"\s*(?P<number>[\d_,]*\.?\d+)\s*(?P<scale>[kKmM]?)\s*(?P<unit>[A-Za-z]*)\s*")
+_SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may cost: an amount of money, or a number of tokens.
+
+    Attributes:
+        amount: in the currency, or in tokens.
+        currency: None for tokens.
+    """
+
+    amount: Decimal
+    currency: str | None = None
+
+    def __str__(self) -> str:
+        if self.currency is None:
+            return f"{int(self.amount):,} tokens"
+        places = max(2, -int(self.amount.as_tuple().exponent))  # type: ignore[operator]
+        return f"{self.amount:,.{places}f} {self.currency}"
+
+    def allows(self, tally: Tally, requests: int) -> bool:
+        """Return whether so many requests, those under way included, are surely within it.
+
+        A request is expected to cost as much as the mean of those before it.
+        """
+        spent = tally.spent_tokens if self.currency is None else tally.spent
+        count = tally.replies
+        if not count:
+            return requests <= 1 or not self.amount  # the first one shows what they cost
+        return Decimal(spent) * (1 + Decimal(requests) / count) <= self.amount
+
+
+def read_budget(budget: Any, model: str, prices: PriceTable | None) -> Budget | None:
+    """Read `map(budget=…)`.
+
+    Args:
+        budget: a number of money, a text such as `"2.50 EUR"` or `"200_000 tokens"`, or None.
+        model: that is asked.
+        prices: the customer's, or None for the makers' list prices.
+
+    Raises:
+        TypeError: it is neither a number nor a text.
+        ConfigError: it cannot be read, is in another currency than the prices, or the model's price is unknown.
+    """
+    if budget is None:
+        return None
+    if isinstance(budget, bool) or not isinstance(budget, (int, float, Decimal, str)):
+        raise TypeError(f"budget must be {_FORMS}, not {type(budget).__name__}.")
+    currency = prices.currency if prices is not None else DEFAULT_CURRENCY
+    unit = ""
+    try:
+        if isinstance(budget, str):
+            found = _TEXT.fullmatch(budget)
+            if found is None:
+                raise InvalidOperation
+            amount = Decimal(found["number"].replace("_", "").replace(",", "")) * _SCALES[found["scale"].lower()]
+            unit = found["unit"]
+        else:
+            amount = Decimal(str(budget))
+    except InvalidOperation:
+        raise ConfigError(f"budget={budget!r} cannot be read: it is {_FORMS}.") from None
+    if not amount.is_finite() or amount < 0:
+        raise ConfigError(f"budget={budget!r} cannot be read: it is {_FORMS}.")
+    if unit.lower() in ("token", "tokens", "tok"):
+        return Budget(amount)
+    if unit and unit.upper() != currency.upper():
+        raise ConfigError(
+            f"budget={budget!r} is in {unit}, and the prices are in {currency}: give it in {currency} or in tokens."
+        )
+    probe = {"prompt_tokens": 1_000, "completion_tokens": 1_000, "total_tokens": 2_000}
+    if cost_of([Charge(models=(model,), usage=probe)], prices) is None:
+        raise ConfigError(
+            f"budget={budget!r} needs the price of {model}, which is unknown. Tell it, for a million tokens: "
+            f"Amber(prices={{{model!r}: (input, output)}}); or give the budget in tokens: budget='200_000 tokens'."
+        )
+    return Budget(amount, currency)

@@ -1,0 +1,149 @@
+"""Compare the results of two maps over the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..display.escape import escape_text
+from .results import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Comparison", "compare"]
+
+_MAX_LABELS = 50  # of a column that is compared as labels
+_MISSING = "(none)"
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """How two results differ; shown as HTML with plain text beside it.
+
+    Attributes:
+        rows: that both have.
+        changed: the rows whose answers differ, with the columns `<name>_a` and `<name>_b`.
+        shares: of the rows that are the same, by column.
+        confusion: for each column with few values, how often which value of `a` (rows) became which of `b` (columns).
+        costs: of `a` and of `b`, None where it is unknown.
+        currency: of the costs.
+        failed: rows without an answer, of `a` and of `b`.
+    """
+
+    rows: int
+    changed: pd.DataFrame
+    shares: dict[str, float]
+    confusion: dict[str, pd.DataFrame]
+    costs: tuple[float | None, float | None]
+    currency: str
+    failed: tuple[int, int]
+
+    def _lines(self) -> list[str]:
+        lines = [f"{len(self.changed):,} of {self.rows:,} rows changed"]
+        lines += [f"{name}: {share:.1%} the same" for name, share in self.shares.items()]
+        if any(self.failed):
+            lines.append(f"without an answer: {self.failed[0]:,} and {self.failed[1]:,}")
+        if None not in self.costs:
+            lines.append("cost: " + " and ".join(f"{cost:,.4g} {self.currency}" for cost in self.costs))
+        return lines
+
+    def __repr__(self) -> str:
+        tables = [f"\n{name}\n{table}" for name, table in self.confusion.items()]
+        return "\n".join([*self._lines(), *tables])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<div>{escape_text(line)}</div>" for line in self._lines())
+        tables = [f"<div><b>{escape_text(name)}</b></div>{table.to_html()}" for name, table in self.confusion.items()]
+        return f'<div class="amber-comparison">{head}{"".join(tables)}</div>'
+
+
+def compare(a: Any, b: Any) -> Comparison:
+    """Compare two results of `map` over the same rows, such as of two prompts or two models.
+
+    Args:
+        a: a result.
+        b: another one, with the same index.
+
+    Raises:
+        TypeError: one of them is no pandas DataFrame.
+        ValueError: they have other rows, or no column of answers in common.
+
+    Example:
+        >>> compare(amber.map(frame, "Classify: {text}"), amber.map(frame, "Which topic? {text}"))
+    """
+    pandas = import_module("pandas")
+    for frame in (a, b):
+        if not isinstance(frame, pandas.DataFrame):
+            raise TypeError(f"compare takes two results of map, not a {type(frame).__name__}")
+    if not a.index.equals(b.index):
+        raise ValueError("The results have different rows: compare two maps over the same table.")
+    left, right = _answers(a), _answers(b)
+    names = [name for name in left if name in right]
+    if not names:
+        raise ValueError(f"No column of answers is in both: {', '.join(left)} and {', '.join(right)}.")
+    differs = {name: _differs(left[name], right[name]) for name in names}
+    any_differs = pandas.concat(differs, axis=1).any(axis=1).to_numpy()
+    changed = pandas.DataFrame(
+        {f"{name}_{side}": frame[name].array for name in names for side, frame in (("a", left), ("b", right))},
+        index=a.index,
+    )[any_differs]
+    confusion = {name: table for name in names if (table := _confusion(left[name], right[name])) is not None}
+    return Comparison(
+        rows=len(a),
+        changed=changed,
+        shares={name: float(1 - differs[name].mean()) if len(a) else 1.0 for name in names},
+        confusion=confusion,
+        costs=(_cost(a), _cost(b)),
+        currency=str(a.attrs.get("currency", "")),
+        failed=(_failed(a), _failed(b)),
+    )
+
+
+def _answers(frame: Any) -> dict[str, Any]:
+    """Return the columns of answers, by their names without the prefix."""
+    prefix = frame.attrs.get("prefix", "")
+    own = {f"{prefix}{name}" for name in COLUMNS}
+    return {str(name).removeprefix(prefix): frame[name] for name in frame.columns if name not in own}
+
+
+def _differs(left: Any, right: Any) -> Any:
+    pandas = import_module("pandas")
+    pairs = zip(_plain(left), _plain(right), strict=True)
+    return pandas.Series([one != other for one, other in pairs], dtype="bool")
+
+
+def _plain(column: Any) -> list[Any]:
+    missing = column.isna().tolist()
+    return [None if empty else value for value, empty in zip(column.tolist(), missing, strict=True)]
+
+
+def _confusion(left: Any, right: Any) -> Any:
+    """Return how often which label became which; None where a column holds no labels."""
+    pandas = import_module("pandas")
+    columns = []
+    for column in (left, right):
+        values = _plain(column)
+        if any(isinstance(value, (list, dict, float)) for value in values):
+            return None
+        columns.append([_MISSING if value is None else str(value) for value in values])
+    labels = sorted({*columns[0], *columns[1]})
+    few = len(labels) <= _MAX_LABELS and (len(labels) < len(left) / 2 or len(labels) <= 10)
+    if not few or not labels or max(map(len, labels)) > 60:
+        return None
+    table = pandas.crosstab(
+        pandas.Series(columns[0], name="a", dtype="object"), pandas.Series(columns[1], name="b", dtype="object")
+    )
+    return table.reindex(index=labels, columns=labels, fill_value=0)
+
+
+def _cost(frame: Any) -> float | None:
+    cost = frame.attrs.get("totals", {}).get("cost")
+    return None if cost is None else float(cost)
+
+
+def _failed(frame: Any) -> int:
+    prefix = frame.attrs.get("prefix", "")
+    name = f"{prefix}status"
+    return int((frame[name] != "ok").sum()) if name in frame.columns else 0

@@ -1,0 +1,164 @@
+"""Decide when the next request of a map may go out: how many at once, how many a minute, and what the gateway says.
+
+Three things hold a request back. A number of requests at once, which falls by half when the gateway refuses one as too
+many and grows by one for as many as succeed (additive increase, multiplicative decrease, as TCP does it). Requests and
+tokens a minute, as the caller wants it, evenly over the minute (the generic cell rate algorithm of ATM). And a pause
+for all, which the gateway asks for: by `Retry-After`, or by headers that say that nothing remains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+
+from .. import clock
+
+__all__ = ["RequestLimits", "read_reset_s"]
+
+_BURST_S = 0.5  # of a rate that may be made up for, where the loop was late
+_FIRST_PAUSE_S = 1.0  # where a refusal names no time; it doubles
+_MAX_PAUSE_S = 30.0
+_MAX_RESET_S = 120.0  # a longer one is the limit of a day or a month: what remains of it says nothing about now
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class RequestLimits:
+    """The limits of one run; used on one event loop.
+
+    Args:
+        concurrency: requests at once, at most.
+        requests_per_minute: None for no limit of one's own.
+        tokens_per_minute: of prompts and replies together; None for no limit.
+
+    Attributes:
+        in_flight: requests that are under way.
+        at_once: how many may be, now.
+    """
+
+    def __init__(
+        self, concurrency: int, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
+    ) -> None:
+        self._concurrency = concurrency
+        self.at_once = float(concurrency)
+        self.in_flight = 0
+        self._request_s = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._token_s = 60.0 / tokens_per_minute if tokens_per_minute else 0.0
+        self._request_at = self._token_at = clock.monotonic()  # when the next one would be due
+        self._paused_until = float("-inf")
+        self._refusals = 0  # in a row
+        self._number = 0  # of the newest request
+        self._lowered_at = 0  # the number of the newest request when the limit was lowered
+        self._turn = asyncio.Lock()  # those that wait go in their order
+        self._changed = asyncio.Event()
+
+    @property
+    def pause_s(self) -> float:
+        """For how many seconds all requests pause; 0 where they do not."""
+        return max(0.0, self._paused_until - clock.monotonic())
+
+    async def acquire(self, tokens: int = 0) -> int:
+        """Wait until a request may go out, and count it; return its number.
+
+        Args:
+            tokens: that it is expected to use; `settle` says how many it were.
+        """
+        if self._turn.locked() or self._wait_s() != 0:
+            async with self._turn:
+                while (wait := self._wait_s()) != 0:
+                    self._changed.clear()
+                    if wait is None:
+                        await self._changed.wait()
+                    else:
+                        await clock.sleep_async(wait)
+        now = clock.monotonic()
+        if self._request_s:
+            self._request_at = max(self._request_at, now - _BURST_S) + self._request_s
+        if self._token_s:
+            self._token_at = max(self._token_at, now - _BURST_S) + tokens * self._token_s
+        self.in_flight += 1
+        self._number += 1
+        return self._number
+
+    def _wait_s(self) -> float | None:
+        """Return the seconds until the next request may go out; None: when another one has ended."""
+        if self.in_flight >= max(1, int(self.at_once)):
+            return None
+        now = clock.monotonic()
+        due = max(self._paused_until, self._request_at if self._request_s else now, self._token_at)
+        return max(0.0, due - now)
+
+    def release(self) -> None:
+        """Count a request as ended."""
+        self.in_flight -= 1
+        self._changed.set()
+
+    def settle(self, expected: int, used: int | None) -> None:
+        """Correct the tokens of a request by what it has used."""
+        if self._token_s and used is not None:
+            self._token_at += (used - expected) * self._token_s
+
+    def succeed(self) -> None:
+        """Take note that a request was answered: a little more may be tried."""
+        self._refusals = 0
+        if self.at_once < self._concurrency:
+            self.at_once = min(self._concurrency, self.at_once + 1 / self.at_once)
+            self._changed.set()
+
+    def refuse(self, number: int, retry_after_s: float | None) -> float:
+        """Take note that the gateway refused a request as one too many, and pause all; return the pause in seconds.
+
+        Args:
+            number: of the request: of many that were refused at once, the first one counts.
+            retry_after_s: as the gateway asks, or None.
+        """
+        is_first = number > self._lowered_at
+        if is_first:
+            self._lowered_at = self._number
+            self.at_once = max(1.0, self.at_once / 2)
+            self._refusals += 1
+        pause_s = retry_after_s
+        if pause_s is None:
+            pause_s = min(_FIRST_PAUSE_S * 2.0 ** max(0, self._refusals - 1), _MAX_PAUSE_S)
+        if is_first or retry_after_s is not None:
+            self.pause(pause_s)
+        return pause_s
+
+    def pause(self, seconds: float) -> None:
+        """Let no request out for so many seconds."""
+        self._paused_until = max(self._paused_until, clock.monotonic() + seconds)
+
+    def read_headers(self, headers: Mapping[str, str]) -> None:
+        """Pause where the gateway says that nothing remains of a limit until it is filled again.
+
+        Args:
+            headers: of a reply, their names in lower case.
+        """
+        for kind in ("requests", "tokens"):
+            remaining = headers.get(f"x-ratelimit-remaining-{kind}")
+            if remaining is not None and _number(remaining) == 0:
+                reset_s = read_reset_s(headers.get(f"x-ratelimit-reset-{kind}"))
+                if reset_s is not None and 0 < reset_s <= _MAX_RESET_S:
+                    self.pause(reset_s)
+
+
+def read_reset_s(text: str | None) -> float | None:
+    """Return the seconds until a limit is filled again, as a header tells it: `1s`, `6m0s`, `120ms` or `12.5`."""
+    if not text:
+        return None
+    text = text.strip().lower()
+    if (number := _number(text)) is not None:
+        return number
+    parts = _DURATION.findall(text)
+    if not parts or "".join(map("".join, parts)) != text:
+        return None
+    return sum(float(amount) * _UNITS[unit] for amount, unit in parts)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None

@@ -1,0 +1,277 @@
+"""Make the request of each row: a format string over columns, or a function of a row, and images of a column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, Literal
+
+from .. import images
+from ..chat.messages import add_images, messages_for
+from ..errors import ImageError
+from ..types import Message, replace_surrogates
+from .rows import Rows
+
+__all__ = ["Request", "RequestBuilder", "RowProblem", "Template", "dump"]
+
+_BRACES = (
+    "Braces in a prompt name columns. Double those that are text, {{ and }}, such as those of JSON; or give a function "
+    "instead: amber.map(frame, lambda row: f\"… {row['text']}\")."
+)
+_MISSING_LABELS = 3  # rows that an error message names
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The request of a row.
+
+    Attributes:
+        row: its number, from 0.
+        messages: as they are sent.
+        content: the request's body; it also is what tells one request from another.
+        image_tokens: estimated tokens of its images.
+    """
+
+    row: int
+    messages: list[dict[str, Any]]
+    content: bytes
+    image_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """A row for which there is no request.
+
+    Attributes:
+        row: its number, from 0.
+        reason: why, in one line; None for a row that is skipped, since a value is missing.
+    """
+
+    row: int
+    reason: str | None
+
+
+class Template:
+    """A format string over columns.
+
+    A field is the whole name of a column, spaces and dots included; a conversion and a format may follow, as in
+    `{price:.2f}`. It reads nothing but columns: `{text.__class__}` is no column.
+
+    Args:
+        text: the format string.
+        rows: the table.
+
+    Attributes:
+        positions: of the columns that it names, in the order of their first use.
+
+    Raises:
+        ValueError: a brace or a field that is no column, or none at all; the message says what to write.
+    """
+
+    def __init__(self, text: str, rows: Rows) -> None:
+        self.positions: list[int] = []
+        self._parts: list[tuple[str, int | None, str, str]] = []  # text before, place among the values, conversion, …
+        try:
+            parts = list(Formatter().parse(text))
+        except ValueError as error:
+            raise ValueError(f"The prompt cannot be read as a format string ({error}). {_BRACES}") from None
+        for literal, field, form, conversion in parts:
+            place = None
+            if field is not None:
+                position = self._find(field, form or "", rows)
+                if position not in self.positions:
+                    self.positions.append(position)
+                place = self.positions.index(position)
+            if conversion not in (None, "r", "s", "a"):
+                raise ValueError(f"The prompt has a conversion !{conversion} that does not exist. {_BRACES}")
+            if "{" in (form or ""):
+                raise ValueError(f"The prompt has a format within a format, {form!r}. {_BRACES}")
+            self._parts.append((literal, place, form or "", conversion or ""))
+
+    @staticmethod
+    def _find(field: str, form: str, rows: Rows) -> int:
+        if rows.is_series and field in ("", "value"):
+            return 0
+        if not field:
+            raise ValueError(f"The prompt has {{}} without a column. {_BRACES}")
+        # A colon may be part of a column's name, too.
+        for name in (f"{field}:{form}" if form else field, field, field.strip()):
+            if name in rows.names:
+                return rows.position(name)
+        try:
+            return rows.position(field)
+        except ValueError as error:
+            raise ValueError(f"{error} {_BRACES}") from None
+
+    @property
+    def late_chars(self) -> int:
+        """How many characters of fixed text stand behind the first column."""
+        places = [number for number, (_, place, _, _) in enumerate(self._parts) if place is not None]
+        return sum(len(literal) for literal, _, _, _ in self._parts[places[0] + 1 :]) if places else 0
+
+    def render(self, values: Sequence[Any]) -> str:
+        """Return the prompt of a row.
+
+        Args:
+            values: of the columns at `positions`.
+        """
+        pieces = []
+        for literal, place, form, conversion in self._parts:
+            pieces.append(literal)
+            if place is not None:
+                value = values[place]
+                if conversion:
+                    value = {"r": repr, "s": str, "a": ascii}[conversion](value)
+                pieces.append(format(value, form) if form else str(value))
+        return "".join(pieces)
+
+
+class RequestBuilder:
+    """Make the requests of a table's rows, in windows.
+
+    Args:
+        rows: the table.
+        prompt: a format string, or a function of a row that returns a prompt or messages; its None skips the row where
+            `na` is `"skip"`.
+        images: the name of the column that holds the images of a row: anything that `image_part` takes, or a list.
+        system: instructions, the same for all rows, or None.
+        role: of those.
+        body: of each request, without its messages.
+        na: what is done with a row that lacks a value: `"raise"` or `"skip"`.
+
+    Raises:
+        TypeError: the prompt is neither a text nor a function.
+        ValueError: a column is missing, or a value is and `na` is `"raise"`; the message says what to do.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        prompt: str | Callable[[Any], str | Iterable[Message]],
+        *,
+        images: str | None = None,
+        system: str | None = None,
+        role: str = "developer",
+        body: Mapping[str, Any],
+        na: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        if not isinstance(prompt, str) and not callable(prompt):
+            raise TypeError(
+                "prompt must be a text such as 'Classify: {text}', or a function of a row, not "
+                f"{type(prompt).__name__}."
+            )
+        if na not in ("raise", "skip"):
+            raise ValueError(f"na must be 'raise' or 'skip', not {na!r}.")
+        self._rows = rows
+        self._prompt = prompt
+        self._system = system
+        self._role = role
+        self._na = na
+        self._template = Template(prompt, rows) if isinstance(prompt, str) else None
+        self._images = None if images is None else rows.position(images)
+        if self._template is not None and not self._template.positions and self._images is None:
+            raise ValueError(
+                "The prompt names no column, so that each row would ask the same. Name one in braces: "
+                f"'… {{{rows.names[0] if rows.names else 'text'}}}'."
+            )
+        self._skipped = self._check_missing()
+        # The same for all rows, and first, as gateways keep the beginning of prompts in a cache.
+        self.head = dump(dict(body))[:-1] + b', "messages": '
+
+    def _check_missing(self) -> set[int]:
+        used = list(self._template.positions) if self._template is not None else []
+        used += [self._images] if self._images is not None else []
+        skipped: set[int] = set()
+        for position in used:
+            missing = self._rows.missing(position)
+            if missing and self._na == "raise":
+                labels = ", ".join(self._rows.label(row) for row in missing[:_MISSING_LABELS])
+                more = ", …" if len(missing) > _MISSING_LABELS else ""
+                count = "1 row" if len(missing) == 1 else f"{len(missing):,} rows"
+                raise ValueError(
+                    f"The column {self._rows.names[position]!r} has no value in {count} ({labels}{more}). "
+                    "na='skip' leaves such rows out; or fill them first."
+                )
+            skipped.update(missing)
+        return skipped
+
+    def build(self, start: int, stop: int) -> list[Request | RowProblem]:
+        """Return what is asked about the rows from `start` to before `stop`, in their order."""
+        prompts = self._prompts(start, stop)
+        sources = self._rows.values([self._images], start, stop)[0] if self._images is not None else None
+        built: list[Request | RowProblem] = []
+        for number, prompt in enumerate(prompts):
+            row = start + number
+            if row in self._skipped or prompt is None:
+                built.append(RowProblem(row, None))
+            elif isinstance(prompt, RowProblem):
+                built.append(prompt)
+            else:
+                built.append(self._request(row, prompt, sources[number] if sources is not None else None))
+        return built
+
+    def _prompts(self, start: int, stop: int) -> list[Any]:
+        if self._template is not None:
+            columns = self._rows.values(self._template.positions, start, stop)
+            cells = zip(*columns, strict=True) if columns else [()] * (stop - start)
+            rendered: list[Any] = []
+            for row, values in enumerate(cells, start):
+                rendered.append(None if row in self._skipped else self._render(row, values))
+            return rendered
+        return [self._call(start + number, record) for number, record in enumerate(self._rows.records(start, stop))]
+
+    def _render(self, row: int, values: Sequence[Any]) -> str | RowProblem:
+        assert self._template is not None
+        try:
+            return self._template.render(values)
+        except (ValueError, TypeError) as error:  # a format that the value does not know
+            return RowProblem(row, f"the prompt cannot be made: {error}")
+
+    def _call(self, row: int, record: Any) -> Any:
+        if row in self._skipped:
+            return None
+        assert callable(self._prompt)
+        try:
+            prompt = self._prompt(record)
+        except Exception as error:
+            return RowProblem(row, f"the prompt's function failed: {type(error).__name__}: {error}")
+        if prompt is None and self._na == "raise":
+            return RowProblem(row, "the prompt's function returned None; na='skip' leaves such rows out")
+        return prompt
+
+    def _request(self, row: int, prompt: Any, source: Any) -> Request | RowProblem:
+        tokens = 0
+        try:
+            messages = messages_for(prompt, self._system, self._role)
+            if source is not None:
+                # By attribute: `images` loads Pillow with its first name.
+                parts = images.collect_images(source, thumbnails=False).parts
+                tokens = sum(part.sent.tokens or 0 for part in parts)
+                messages = add_images(messages, parts)
+            return Request(row, messages, self.content(messages), tokens)
+        except (TypeError, ValueError, ImageError) as error:
+            return RowProblem(row, " ".join(str(error).split()))
+
+    def content(self, messages: Sequence[Mapping[str, Any]]) -> bytes:
+        """Return the body of a request with these messages."""
+        return self.head + dump(messages) + b"}"
+
+    @property
+    def late_chars(self) -> int:
+        """How many characters of the prompt's fixed text stand behind its first column."""
+        return self._template.late_chars if self._template is not None else 0
+
+    def label(self, row: int) -> str:
+        """Return what the index calls a row, in one short line."""
+        return self._rows.label(row)
+
+
+def dump(value: Any) -> bytes:
+    """Return JSON in UTF-8; half characters, which cannot be sent, become U+FFFD."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return replace_surrogates(text).encode()

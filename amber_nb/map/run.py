@@ -1,0 +1,555 @@
+"""Run one `map`, from its arguments to its frame; the sync and the async method share all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from .. import clock, tools
+from ..cassettes.session import CURRENT_CELL
+from ..chat.ask import AskContext, current_cell
+from ..chat.messages import split_params
+from ..checks import check_retries, check_seconds
+from ..config import MAX_WAIT_S
+from ..display import kernel
+from ..display.map_progress import Failure, MapProgress, map_html, map_text
+from ..display.map_view import MapDisplay, MapTerminal
+from ..errors import ConfigError
+from ..prices import DEFAULT_CURRENCY
+from ..types import Charge, Message, RequestRow
+from ..wire import event_loop
+from ..wire.sender import open_sender
+from .budget import read_budget
+from .engine import MapEngine, MapPlan
+from .ledger import Ledger, RunFacts, RunStart
+from .preview import MapPreview, preview_run
+from .prompts import RequestBuilder
+from .results import column_names
+from .rows import Rows, open_rows
+
+__all__ = ["DEFAULT_CONCURRENCY", "MapOptions", "MapRun", "show_map_parameters", "split_arguments"]
+
+DEFAULT_CONCURRENCY = 32
+_MAX_CONCURRENCY = 1_000
+_MAX_WAIT_S = 600.0  # of a row, where the client does not say; a map may wait longer than a reader
+_PROGRESS_S = 0.25  # between two pictures of a run
+_WAKE_S = 0.25  # how long an interrupt of a cell that awaits may take
+F = TypeVar("F", bound=Callable[..., Any])
+_END_S = 10.0  # how long an interrupt waits for the last commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapOptions:
+    """The arguments of `map` beside the table, the prompt and the endpoint's parameters; `Amber.map` describes them."""
+
+    schema: Any = None
+    images: str | None = None
+    system: str | None = None
+    model: str | None = None
+    mode: str | None = None
+    na: Literal["raise", "skip"] = "raise"
+    prefix: str = ""
+    distinct: bool = True
+    concurrency: int = DEFAULT_CONCURRENCY
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    budget: float | str | None = None
+    preview: bool = False
+    ledger: str | PathLike[str] | bool | None = True
+    resume: bool = True
+    retain_days: float | None = 30.0
+    timeout_s: float | None = None
+    max_retries: int | None = None
+    max_wait_s: float | None = None
+    show: bool | None = None
+    extra_body: Mapping[str, Any] | None = None
+    tools: Any = None
+
+
+def show_map_parameters(method: F) -> F:
+    """Give a method that takes `**options: Unpack[MapArguments]` the signature that help and completion show."""
+    signature = inspect.signature(method)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            *own,
+            *(
+                inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+                for each in fields(MapOptions)
+            ),
+            inspect.Parameter("params", inspect.Parameter.VAR_KEYWORD),
+        ]
+    )
+    return method
+
+
+class MapRun:
+    """One `map`: checked when it is made, run on the private loop, finished in the caller's thread.
+
+    Args:
+        context: what the client lends, already in the mode of this run.
+        frame: a table, pandas or Polars.
+        prompt: a format string over columns, or a function of a row.
+        options: the other arguments of `map`.
+        params: the endpoint's parameters.
+        remember: keeps the frame as `amber.last_map`.
+        log: takes the run's row of the usage log.
+        caller_loop: the event loop of a caller that awaits.
+
+    Attributes:
+        inbox: what the caller's thread is to call while it waits.
+
+    Raises:
+        TypeError: the table, the prompt or an argument has the wrong type.
+        ValueError: a column is missing, a value is, or a name collides; nothing was sent.
+        ConfigError: an argument has a value that is not allowed, or the ledger cannot be used.
+    """
+
+    def __init__(
+        self,
+        context: AskContext,
+        frame: Any,
+        prompt: str | Callable[[Any], str | Iterable[Message]],
+        options: MapOptions,
+        params: Mapping[str, Any],
+        *,
+        remember: Callable[[Any], None],
+        log: Callable[[RequestRow], None],
+        caller_loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if caller_loop is None and not event_loop.can_block():
+            raise RuntimeError("This runs on amber's own event loop, which map would wait for: await amber.map_async.")
+        self._context = context
+        self._config = config = context.config
+        self._frame = frame
+        self._options = options
+        self._remember = remember
+        self._log = log
+        _check_options(options)
+        self._rows = rows = open_rows(frame)
+        _check_names(rows, options)
+        self._format = tools.response_format_of(options.schema) if options.schema is not None else None
+        self._headers, body = self._request(params)
+        role = config.system_role
+        self._builder = RequestBuilder(
+            rows,
+            prompt,
+            images=options.images,
+            system=options.system,
+            role=role or "developer",
+            body=body,
+            na=options.na,
+        )
+        wait_s = options.max_wait_s
+        if wait_s is None:
+            wait_s = _MAX_WAIT_S if config.max_wait_s == MAX_WAIT_S else config.max_wait_s
+        own = {"role": role is None and options.system is not None, "response_format": self._format is not None}
+        self.plan = MapPlan(
+            builder=self._builder,
+            count=len(rows),
+            body=body,
+            own=frozenset(name for name, is_own in own.items() if is_own),
+            base_url=config.base_url,
+            mode=config.mode,
+            response_format=self._format,
+            concurrency=options.concurrency,
+            requests_per_minute=options.requests_per_minute,
+            tokens_per_minute=options.tokens_per_minute,
+            distinct=options.distinct,
+            timeout_s=options.timeout_s,
+            max_retries=check_retries(options.max_retries, config.max_retries),
+            max_wait_s=wait_s,
+            budget=read_budget(options.budget, str(body["model"]), config.prices),
+            prices=config.prices,
+        )
+        self._facts = self._digest_facts(prompt)
+        self.ledger: Ledger | None = None
+        self._start: RunStart | None = None
+        if config.mode == "live" and options.ledger not in (None, False):
+            path = None if options.ledger is True else Path(options.ledger)  # type: ignore[arg-type]
+            self.ledger = Ledger(path, retain_days=options.retain_days)
+        self.inbox = event_loop.Inbox(wake_s=_WAKE_S if kernel.in_kernel() else None)
+        self._engine: MapEngine | None = None
+        self._display: MapDisplay | MapTerminal | None = None
+        self._stopped = False
+        self._ended = False
+        self._began = clock.time()
+        self._cell = current_cell()
+        self._visible = options.show
+        if self._visible is None:
+            self._visible = config.display != "none"
+
+    def _request(self, params: Mapping[str, Any]) -> tuple[Mapping[str, str], dict[str, Any]]:
+        """Return the headers of the caller's, and the body of each request without its messages."""
+        given, sdk_options = split_params(params, "map")
+        if sdk_options.get("extra_query"):
+            raise TypeError("map() takes no extra_query=: give the gateway's whole address as base_url instead.")
+        if given.get("n") not in (None, 1):
+            raise TypeError("map() takes no n=: there is one answer for a row. Repeat the rows, with distinct=False.")
+        body: dict[str, Any] = {"model": self._options.model or self._config.model}
+        if self._format is not None:
+            if given.get("response_format") is not None:
+                raise TypeError("schema= sends a response_format of its own: leave response_format= out.")
+            body["response_format"] = self._format.payload
+        body |= {name: value for name, value in given.items() if value is not None}
+        body |= dict(self._options.extra_body or {})
+        return sdk_options.get("extra_headers") or {}, body
+
+    def _digest_facts(self, prompt: Any) -> RunFacts:
+        """Return what tells this run from others."""
+        options, body = self._options, self.plan.body
+        parameters = {name: value for name, value in body.items() if name not in ("model", "response_format")}
+        text = prompt if isinstance(prompt, str) else _describe_function(prompt)
+        columns = self._rows.values(range(len(self._rows.names)), 0, min(1, len(self._rows)))
+        first = repr((self._rows.names, columns)).encode("utf-8", "replace")
+        parts = {
+            "prompt": text,
+            "system": options.system,
+            "schema": body.get("response_format"),
+            "model": body["model"],
+            "parameters": parameters,
+            "images": options.images,
+            "gateway": [self._config.base_url, self._config.mode],
+        }
+        encoded = {name: json.dumps(value, sort_keys=True, default=str).encode() for name, value in parts.items()}
+        return RunFacts(parts={**encoded, "data": first}, model=str(body["model"]), rows=len(self._rows))
+
+    # --- before
+
+    def preview(self) -> MapPreview:
+        """Return what would be asked, and what it would cost; nothing is sent."""
+        try:
+            return preview_run(self.plan, self._rows, self.ledger if self._options.resume else None)
+        finally:
+            if self.ledger is not None:
+                self.ledger.close()
+
+    # --- while it runs
+
+    def wait(self) -> Any:
+        """Run to the end in a sync caller, and return the frame, or the preview."""
+        if self._options.preview:
+            return self.preview()
+        try:
+            self.open_display()
+            event_loop.wait(event_loop.submit(self.run()), self.inbox)
+            return self.finish()
+        except BaseException as error:
+            self.fail(error)
+            raise
+
+    async def wait_async(self) -> Any:
+        """Run to the end as `wait` does, in an async caller."""
+        if self._options.preview:
+            return self.preview()
+        try:
+            self.open_display()
+            await event_loop.wait_async(event_loop.submit(self.run()), self.inbox)
+            return self.finish()
+        except BaseException as error:
+            self.fail(error)
+            raise
+
+    async def run(self) -> None:
+        """Ask about all rows; the async core, which runs on the private loop."""
+        CURRENT_CELL.set(self._cell)
+        context, ledger = self._context, self.ledger
+        if ledger is not None:
+            self._start = await asyncio.to_thread(ledger.begin_run, self._facts)
+        sender = open_sender(
+            context.clients, self._config, connections=self._options.concurrency, headers=self._headers
+        )
+        known = context.adaptations.of(self.plan.body["model"])
+        run_key = self._start.key if self._start is not None else ""
+        self._engine = engine = MapEngine(
+            self.plan,
+            sender,
+            context.clients,
+            context.annotate,
+            known,
+            ledger,
+            run_key,
+            resume=self._options.resume,
+        )
+        if self._stopped:
+            engine.stop()
+        reporter = asyncio.create_task(self._report())
+        try:
+            await engine.run()
+        finally:
+            reporter.cancel()
+
+    async def _report(self) -> None:
+        while True:
+            self._show()
+            await clock.sleep_async(_PROGRESS_S)
+
+    def _show(self) -> None:
+        if self._display is not None:
+            progress = self.progress()
+            if isinstance(self._display, MapTerminal):
+                display = self._display
+                self.inbox.put(lambda: display.update(progress))
+            else:
+                self._display.update(progress)
+
+    def open_display(self) -> None:
+        """Show the run in the caller's thread, where somebody is to see it."""
+        setting = self._config.display
+        if not self._visible or setting == "none":
+            return
+        if kernel.in_kernel():
+            if setting == "live" or (setting == "auto" and kernel.has_front_end()):
+                self._display = display = MapDisplay(self.progress(), self.stop)
+                if display.poll_s:
+                    self.inbox.poll(display.listen, display.poll_s)
+        elif self._options.show or (sys.stderr is not None and sys.stderr.isatty()):
+            self._display = MapTerminal(self.progress())
+
+    def stop(self) -> None:
+        """End the run for the reader; from any thread."""
+        self._stopped = True
+        if self._engine is not None:
+            self._engine.stop()
+
+    def progress(self) -> MapProgress:
+        """Return a picture of the run as it is now."""
+        config, engine = self._config, self._engine
+        badge = {"simulate": "simulated", "replay": "replayed"}.get(config.mode)
+        base = MapProgress(title=str(self.plan.body["model"]), badge=badge, rows=self.plan.count, timed=badge is None)
+        if engine is None:
+            return base
+        tally = engine.tally
+        projected = tally.projected_cost()
+        cost = tally.cost
+        return replace(
+            base,
+            ok=tally.ok,
+            failed=tally.failed,
+            skipped=tally.skipped,
+            stopped=tally.rows - tally.done if self._ended else 0,
+            from_ledger=tally.from_ledger,
+            requests=tally.requests,
+            in_flight=tally.in_flight,
+            elapsed_s=tally.elapsed_s,
+            rows_per_s=tally.rows_per_s(),
+            left_s=tally.left_s(),
+            prompt_tokens=tally.prompt_tokens,
+            completion_tokens=tally.completion_tokens,
+            cached_tokens=tally.cached_tokens,
+            cost=str(replace(cost, amount=tally.spent)) if cost is not None and not tally.unpriced else None,
+            projected_cost=str(replace(cost, amount=projected)) if cost is not None and projected is not None else None,
+            note=self._note(engine),
+            newest=tuple(reversed(tally.newest)),
+            failures=tuple(
+                Failure(reason=reason, count=failure.count, labels=tuple(failure.labels))
+                for reason, failure in sorted(tally.failures.items(), key=lambda item: -item[1].count)
+            ),
+            remarks=(*self._ledger_remarks(engine), *engine.remarks),
+            end=(engine.end_reason or "") if self._ended else None,
+        )
+
+    def _note(self, engine: MapEngine) -> str:
+        limits = engine.limits
+        if limits.pause_s >= 1:
+            return f"waiting {limits.pause_s:.0f} s, as the gateway asks"
+        if limits.at_once < self.plan.concurrency * 0.9:
+            return f"slowed down to {int(limits.at_once)} at once"
+        return ""
+
+    def _ledger_remarks(self, engine: MapEngine) -> list[str]:
+        if self.ledger is None or self._start is None:
+            return []
+        stored, name = engine.tally.from_ledger, self.ledger.name
+        if self._start.changes:
+            return [f"{_join(self._start.changes)} changed since the last run, so this is another one; ledger: {name}"]
+        if stored and not engine.tally.requests and self._ended:
+            return [f"all from the ledger {name}: nothing was sent"]
+        if stored:
+            return [f"{stored:,} rows were in the ledger {name}, and were not sent again"]
+        return [f"finished rows are kept in the ledger {name}"]
+
+    # --- after
+
+    def finish(self) -> Any:
+        """Make the frame, remember it and show the summary.
+
+        Raises:
+            CassetteMiss: a row is not recorded.
+        """
+        engine = self._engine
+        assert engine is not None
+        frame = self._end(engine)
+        if engine.error is not None:
+            raise engine.error
+        return frame
+
+    def fail(self, error: BaseException) -> None:
+        """End with an error, such as an interrupt: what has come is `amber.last_map`."""
+        if self._ended:
+            return
+        engine = self._engine
+        if engine is None:
+            if self.ledger is not None:
+                self.ledger.close()
+            self._ended = True
+            if self._display is not None:
+                self._display.settle(replace(self.progress(), end=type(error).__name__))
+            return
+        clock.wait(engine.ended, _END_S)
+        if engine.end_reason is None:
+            engine.end_reason = "interrupted" if not isinstance(error, Exception) else type(error).__name__
+        self._end(engine)
+
+    def _end(self, engine: MapEngine) -> Any:
+        self._ended = True
+        progress = self.progress()
+        attrs = self._attrs(engine)
+        options = self._options
+        frame: Any
+        if self._rows.library == "polars":
+            frame = engine.results.polars_frame(options.schema, options.prefix)
+        else:
+            frame = engine.results.frame(self._frame.index, options.schema, options.prefix, attrs)
+        self._remember(frame)
+        self._note_usage(engine)
+        if self._display is None or not self._display.settle(progress):
+            self._show_summary(progress)
+        return frame
+
+    def _show_summary(self, progress: MapProgress) -> None:
+        if not self._visible:
+            return
+        if kernel.in_kernel():
+            kernel.show_bundle({"text/html": map_html(progress), "text/plain": map_text(progress)})
+        elif progress.end and self._display is None and sys.stderr is not None:
+            print(f"amber: {map_text(progress)}", file=sys.stderr)
+
+    def _attrs(self, engine: MapEngine) -> dict[str, Any]:
+        """Return the attrs of the frame, in plain values: files keep them as JSON."""
+        tally, counts = engine.tally, engine.results.counts()
+        prompt = tally.prompt_tokens
+        known = tally.cost is not None and not tally.unpriced
+        totals = {
+            "rows": self.plan.count,
+            **counts,
+            "from_ledger": tally.from_ledger,
+            "requests": tally.requests,
+            "prompt_tokens": prompt,
+            "completion_tokens": tally.completion_tokens,
+            "cached_tokens": tally.cached_tokens,
+            "cached_share": round(tally.cached_tokens / prompt, 4) if prompt else None,
+            "cost": float(tally.spent) if known else None if tally.replies else 0.0,
+            "elapsed_s": round(tally.elapsed_s, 3),
+        }
+        prices = self._config.prices
+        return {
+            "prefix": self._options.prefix,
+            "run": self._start.key if self._start is not None else _run_key(self._facts),
+            "mode": self._config.mode,
+            "model": str(self.plan.body["model"]),
+            "totals": totals,
+            "currency": prices.currency if prices is not None else DEFAULT_CURRENCY,
+            "ended": engine.end_reason,
+            "ledger": self.ledger.name if self.ledger is not None else None,
+        }
+
+    def _note_usage(self, engine: MapEngine) -> None:
+        """Add one row for the whole run to the usage log."""
+        tally = engine.tally
+        if not tally.requests:
+            return
+        usage = {"prompt_tokens": tally.prompt_tokens, "completion_tokens": tally.completion_tokens}
+        if tally.cached_tokens:
+            usage["prompt_tokens_details"] = {"cached_tokens": tally.cached_tokens}  # type: ignore[assignment]
+        model = str(self.plan.body["model"])
+        self._log(
+            RequestRow(
+                time=self._began,
+                mode=self._config.mode,
+                model=model,
+                asked_model=model,
+                prompt_tokens=tally.prompt_tokens,
+                completion_tokens=tally.completion_tokens,
+                total_tokens=tally.spent_tokens,
+                cached_tokens=tally.cached_tokens,
+                latency_s=tally.elapsed_s,
+                status=200 if tally.replies else None,
+                charge=Charge(models=(model,), usage=usage) if tally.replies else None,
+            )
+        )
+
+
+def split_arguments(arguments: Mapping[str, Any]) -> tuple[MapOptions, dict[str, Any]]:
+    """Divide the keyword arguments of `map` into its own and the endpoint's parameters."""
+    own = {each.name for each in fields(MapOptions)}
+    options = {name: value for name, value in arguments.items() if name in own}
+    return MapOptions(**options), {name: value for name, value in arguments.items() if name not in own}
+
+
+def _check_options(options: MapOptions) -> None:
+    """Refuse what can be seen to be wrong before anything begins."""
+    if options.tools is not None:
+        raise TypeError(
+            "map() takes no tools= yet: a row is one question and one answer. amber.ask(…, tools=…) has them."
+        )
+    count = options.concurrency
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MAX_CONCURRENCY:
+        raise ConfigError(f"concurrency must be a whole number from 1 to {_MAX_CONCURRENCY:,}.")
+    for name in ("requests_per_minute", "tokens_per_minute", "retain_days"):
+        value = getattr(options, name)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < value < float("inf")):
+            raise ConfigError(f"{name} must be a number above 0, or None.")
+    if not isinstance(options.prefix, str):
+        raise TypeError(f"prefix must be a str, not {type(options.prefix).__name__}")
+    if options.images is not None and not isinstance(options.images, str):
+        raise TypeError(f"images must be the name of a column, not {type(options.images).__name__}")
+    if options.ledger is not None and not isinstance(options.ledger, (str, PathLike, bool)):
+        raise TypeError(f"ledger must be a path, or None for no ledger, not {type(options.ledger).__name__}")
+    if options.extra_body is not None and not isinstance(options.extra_body, Mapping):
+        raise TypeError(f"extra_body must be a dict, not {type(options.extra_body).__name__}")
+    check_seconds("timeout_s", options.timeout_s)
+    check_seconds("max_wait_s", options.max_wait_s, zero=True)
+
+
+def _check_names(rows: Rows, options: MapOptions) -> None:
+    """Refuse names of result columns that the table has, or that stand twice: a join would fail after the run."""
+    names = column_names(options.schema, options.prefix)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    taken = [name for name in names if name in rows.names and not rows.is_series]
+    if twice:
+        raise ValueError(
+            f"The schema has a field {twice[0]!r}, and map adds a column of that name. Rename the field: prefix= goes "
+            "before the names of both."
+        )
+    if taken:
+        listed = ", ".join(map(repr, taken[:3])) + (", …" if len(taken) > 3 else "")
+        raise ValueError(
+            f"The table has a column {listed} already, and the result would have another one. Give the result's "
+            "columns a prefix: amber.map(…, prefix='llm_')."
+        )
+
+
+def _describe_function(function: Any) -> str:
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return f"{name} {code.co_code.hex()} {code.co_consts!r} {code.co_names!r}" if code is not None else name
+
+
+def _run_key(facts: RunFacts) -> str:
+    parts = [f"{name}={value.hex()}" for name, value in sorted(facts.parts.items()) if name != "data"]
+    return blake2b("\n".join(parts).encode(), digest_size=6).hexdigest()
+
+
+def _join(words: list[str]) -> str:
+    words = [f"the {word}" for word in words]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
