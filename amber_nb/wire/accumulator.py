@@ -207,18 +207,25 @@ class CompletionAccumulator:
             return next(iter(self._choices.values()))
         return self._choices.get(0) or _Choice(0, ())
 
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        """The usage so far, without the counts that are null."""
+        # Some tell it in a choice, or in a field of their own.
+        inner = self._head.get("x_groq")
+        first = self._choices[min(self._choices)] if self._choices else None
+        others = (first and first.usage, inner.get("usage") if isinstance(inner, dict) else None)
+        return self._usage or next((other for other in others if isinstance(other, dict)), {}) or None
+
+    def label(self, field: str) -> str | None:
+        """Return a text that stands beside the choices, as the model's name; None where it is none, or empty."""
+        value = self._head.get(field)
+        return value if isinstance(value, str) and value else None
+
     def completion(self) -> ChatCompletion:
         """Build the completion as the SDK builds it from a reply that is not streamed."""
         choices = [choice.build() for _, choice in sorted(self._choices.items())]
         fields: dict[str, Any] = {"id": "", "created": 0, "model": "", **self._head}
-        # Some tell the usage in a choice, or in a field of their own.
-        inner = self._head.get("x_groq")
-        others: tuple[Any, ...] = (
-            *(choice.get("usage") for choice in choices[:1]),
-            inner.get("usage") if isinstance(inner, dict) else None,
-        )
-        usage = self._usage or next((other for other in others if isinstance(other, dict)), {}) or None
-        fields |= {"object": "chat.completion", "choices": choices, "usage": usage}
+        fields |= {"object": "chat.completion", "choices": choices, "usage": self.usage}
         return ChatCompletion.model_construct(None, **fields)
 
 
@@ -348,6 +355,10 @@ class _Choice:
                 known[field].extend(tokens)
             else:
                 known[field] = list(tokens)
+
+    @property
+    def usage(self) -> Any:
+        return self._fields.get("usage")
 
     def content_text(self) -> str:
         return join_text(self.texts.get("content", ()))

@@ -23,7 +23,7 @@ from ..tracebacks import short_traceback
 from . import event_loop
 from .usage import UsageLog
 
-__all__ = ["Clients", "SimulatorTransport", "Transports"]
+__all__ = ["Clients", "SimulatorTransport", "Transports", "naming_network_problems", "sdk_settings"]
 
 _PARENTS_CLIENTS: list[Any] = []
 _NO_TIMEOUT_S = 86_400.0  # stands for a silence without end where no timeout is set
@@ -72,7 +72,7 @@ class Clients:
         """Return the sync client."""
         self._after_fork()
         if self._sync is None or self._sync.is_closed():
-            self._sync = openai.OpenAI(http_client=self._http(is_async=False), **_settings(self._config))
+            self._sync = openai.OpenAI(http_client=self._http(is_async=False), **sdk_settings(self._config))
             _shorten_tracebacks(self._sync, self._config)
         return self._sync
 
@@ -98,6 +98,15 @@ class Clients:
             event_loop.close_at_exit(self._private)
         return self._private
 
+    def open_http(self, **options: Any) -> httpx2.AsyncClient:
+        """Return an async HTTP client on the mode's transport, whose requests are not logged; the caller closes it.
+
+        Args:
+            options: of `httpx2.AsyncClient`, for its own transports: `limits`, `verify`.
+        """
+        http: httpx2.AsyncClient = self._http(is_async=True, is_logged=False, **options)
+        return http
+
     def close(self) -> None:
         """Close the idle connections of `ask`; the next `ask` opens new ones.
 
@@ -116,15 +125,15 @@ class Clients:
             self._sync = self._private = self._without_loop = None
 
     def _new_async(self) -> openai.AsyncOpenAI:
-        client = openai.AsyncOpenAI(http_client=self._http(is_async=True), **_settings(self._config))
+        client = openai.AsyncOpenAI(http_client=self._http(is_async=True), **sdk_settings(self._config))
         _shorten_tracebacks(client, self._config)
         return client
 
-    def _http(self, *, is_async: bool) -> Any:
+    def _http(self, *, is_async: bool, is_logged: bool = True, **options: Any) -> Any:
         """Return an HTTP client on the mode's transport."""
         config, transports = self._config, self._transports
         plain: Any = httpx2.AsyncClient if is_async else httpx2.Client
-        hooks = self._log.async_hooks() if is_async else self._log.hooks()
+        hooks = {} if not is_logged else self._log.async_hooks() if is_async else self._log.hooks()
         if config.mode == "simulate":
             simulated = SimulatorTransport(chunks_per_s=config.sim_chunks_per_s, drift=config.sim_drift)
             return plain(transport=simulated, event_hooks=hooks)
@@ -133,16 +142,23 @@ class Clients:
             return plain(transport=wrap(None), event_hooks=hooks, trust_env=False)
         # Redirects are refused: a POST would become a GET, and the key would travel on.
         default: Any = openai.DefaultAsyncHttpxClient if is_async else _HttpClient
-        try:
-            http = default(event_hooks=hooks, follow_redirects=False)
-        except (OSError, ValueError, ImportError) as error:
-            if (problem := network_problem(error)) is None:
-                raise
-            raise ConfigError(problem) from error
+        with naming_network_problems():
+            http = default(event_hooks=hooks, follow_redirects=False, **options)
         if transports is not None:  # its own transports stay, with the environment's proxies and certificates
             http._transport = wrap(http._transport)
             http._mounts = {url: inner and wrap(inner) for url, inner in http._mounts.items()}
         return http
+
+
+@contextlib.contextmanager
+def naming_network_problems() -> Iterator[None]:
+    """Raise a ConfigError where a client cannot be made since a variable of the network's settings is wrong."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as error:
+        if (problem := network_problem(error)) is None:
+            raise
+        raise ConfigError(problem) from error
 
 
 def _shorten_tracebacks(client: Any, config: Config) -> None:
@@ -180,7 +196,8 @@ def _unwrap(method: Any) -> Any:
     return method
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def sdk_settings(config: Config) -> dict[str, Any]:
+    """Return the arguments of the SDK's clients, which leave nothing for `OPENAI_*` variables to fill in."""
     key = config.api_key.reveal()
     # The SDK fills what it is not given from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS. An explicit
     # header wins over those, also in copies made by `with_options`, and `omit` leaves it out.

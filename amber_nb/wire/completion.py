@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import httpx2
 import openai
-from openai.types.chat import ChatCompletion
 
 from .. import clock
-from ..error_body import error_message, summarize
 from ..errors import BadReply, StreamCut
 from ..types import ChatEvent, Delta, Reply, RequestSent, SourcesFound, TextDelta, Waiting
 from .accumulator import CompletionAccumulator, GatewayError, IncompleteStream, read_tool_names
 from .retry import RetryDelay, RetryPolicy
-from .stream import Event, MalformedEvent, SSEDecoder, parse_json
+from .stream import MalformedEvent
+from .whole import ReplyReader
 
 __all__ = ["CLOSE_REASON", "ReaderClosed", "StreamedCompletion"]
 
-_BLANK = b"\xef\xbb\xbf \t\r\n"
-_STREAM_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:")
-_HEAD_PIECES = 10  # of a body, in which one of these stands, if each is a byte
-_STREAM_END = re.compile(rb"\s+data: ?\[DONE\]\s*\Z")
 _RETRY_COUNT = "x-stainless-retry-count"
-_QUOTED_CHARS = 200  # of a body, in an error message
 _BROKEN_REFUSAL = "Connection error: the gateway refused, and its reason cannot be read."
 _BUSY_CHARS = 300  # characters between two rests, from which on the rests are short
 _DRAINED_S = 0.001  # a read that waited longer had nothing to read at first: all that had arrived has been read
@@ -83,7 +75,7 @@ class StreamedCompletion:
         self._started = clock.monotonic()
         self._first_token_s: float | None = None
         self._total_s: float | None = None
-        self._completion: ChatCompletion | None = None
+        self._reader: ReplyReader | None = None
         self._complete = False
 
     async def run(self) -> Reply:
@@ -127,7 +119,8 @@ class StreamedCompletion:
     def reply(self, *, cancelled: bool = False) -> Reply:
         """Return what has arrived; `cancelled` where the reader stopped it."""
         accumulator = self._accumulator
-        completion = self._completion or accumulator.completion()
+        read_whole = self._reader and self._reader.completion
+        completion = read_whole or accumulator.completion()
         return Reply(
             completion=completion,
             text=accumulator.text,
@@ -174,11 +167,10 @@ class StreamedCompletion:
 
     async def _read_body(self, response: openai.AsyncAPIResponse[Any]) -> None:
         """Read a stream, or a reply in one piece: which it is, the label says, and the first byte where it is wrong."""
-        decoder, accumulator, idle_s = SSEDecoder(), self._accumulator, self._idle_s
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        # The pieces of a reply that is labelled as JSON; None once it is known to be a stream.
-        whole: list[bytes] | None = [] if content_type == "application/json" else None
-        whole_bytes = 0
+        idle_s = self._idle_s
+        reader = self._reader = ReplyReader(
+            response.headers.get("content-type", ""), self._accumulator, self._body.get("n") or 1, self._emit_all
+        )
         slack_s = min(0.1, idle_s / 10) if idle_s is not None else 0.0
         activity, renew_at, pinged = 0, 0.0, False
 
@@ -193,16 +185,8 @@ class StreamedCompletion:
                 async for chunk in response.iter_bytes():
                     now = clock.monotonic()
                     drained = now - read_at > _DRAINED_S
-                    if whole is not None:
-                        whole_bytes += len(chunk)
-                        if whole or (chunk := chunk.lstrip(_BLANK)):
-                            whole.append(chunk)
-                        if len(whole) <= _HEAD_PIECES and b"".join(whole).startswith(_STREAM_STARTS):
-                            chunk, whole = b"".join(whole), None  # labelled as JSON, and a stream all the same
-                    if whole is None:
-                        for event in decoder.feed(chunk):
-                            chars += self._add(event)
-                    alive = decoder.activity + accumulator.activity + whole_bytes
+                    chars += reader.feed(chunk)
+                    alive = reader.activity
                     pinged = alive == activity
                     if idle_s is not None and not pinged:
                         activity = alive
@@ -216,31 +200,7 @@ class StreamedCompletion:
                     read_at = clock.monotonic()
         except TimeoutError:
             raise IncompleteStream(silence()) from None
-        if whole is not None:
-            return self._read_whole(b"".join(whole))
-        # What no blank line follows: a last event, a piece of an event, or a body that is no stream at all.
-        if last := decoder.close():
-            started = accumulator.started
-            try:
-                self._add(last)
-            except MalformedEvent:
-                if started:
-                    raise IncompleteStream("it breaks off in the middle of an event") from None
-                raise
-        if self._completion is None:
-            accumulator.close(self._body.get("n") or 1)
-
-    def _add(self, event: Event) -> int:
-        if event.foreign and not self._accumulator.started and event.data.startswith(b"{"):
-            self._read_whole(event.data)
-            return 0
-        try:
-            deltas = self._accumulator.feed(event)
-        except MalformedEvent:
-            if b"\n" in event.data:
-                self._salvage(event)
-            raise
-        return self._emit_all(deltas)
+        reader.close()
 
     def _emit_all(self, deltas: list[Delta]) -> int:
         """Emit deltas, and return how many characters of text they add."""
@@ -254,56 +214,6 @@ class StreamedCompletion:
                     self._first_token_s = clock.monotonic() - self._started
             self._emit(delta)
         return chars
-
-    def _salvage(self, event: Event) -> None:
-        """Keep the text of several events that no blank line separates, as far as they can be read."""
-        with contextlib.suppress(IncompleteStream, MalformedEvent, GatewayError):
-            for line in event.data.split(b"\n"):
-                self._emit_all(self._accumulator.feed(Event(line, event.name)))
-        if self._accumulator.started:
-            raise MalformedEvent("events that no blank line separates") from None
-
-    def _read_whole(self, body: bytes) -> None:
-        """Read a reply that is no stream: some gateways do not stream for some models."""
-        # Behind it may stand what ends a stream.
-        body = _STREAM_END.sub(b"", body.removeprefix(b"\xef\xbb\xbf"))
-        try:
-            reply = parse_json(body) if body.strip() else None
-        except MalformedEvent:
-            if not self._read_lines(body):
-                raise
-            return
-        if isinstance(reply, list) and len(reply) == 1:
-            reply = reply[0]
-        for wrapper in ("result", "data", "response"):
-            if isinstance(reply, dict) and "choices" not in reply and isinstance(reply.get(wrapper), dict):
-                reply = reply[wrapper]
-        choices = reply.get("choices") if isinstance(reply, dict) else None
-        if not choices and (reported := error_message(reply)) is not None:
-            raise MalformedEvent(reported)
-        # Values that nobody knows do no harm; what is not there at all does.
-        if not isinstance(reply, dict) or not _are_messages(choices):
-            what = "JSON with no message in its choices, " if isinstance(reply, dict) else ""
-            raise MalformedEvent(f"{what}{summarize(body, _QUOTED_CHARS)}" if body.strip() else "nothing")
-        if not isinstance(reply.get("usage"), dict):
-            reply = {**reply, "usage": None}
-        numbered = [{"index": place, **choice, "message": _message(choice)} for place, choice in enumerate(choices)]
-        whole = {**reply, "choices": numbered}
-        self._accumulator.feed(
-            Event(json.dumps({**whole, "choices": [_as_delta(choice) for choice in numbered]}).encode())
-        )
-        self._accumulator.close(self._body.get("n") or 1)
-        self._completion = ChatCompletion.model_construct(None, **{"object": "chat.completion", **whole})
-
-    def _read_lines(self, body: bytes) -> bool:
-        """Read chunks that come as lines of JSON; return whether it is that."""
-        lines = [line for line in body.split(b"\n") if line.strip()]
-        if len(lines) < 2 or not all(line.lstrip().startswith(b"{") and b'"choices"' in line for line in lines):
-            return False
-        for line in lines:
-            self._emit_all(self._accumulator.feed(Event(line)))
-        self._accumulator.close(self._body.get("n") or 1)
-        return True
 
     def _stream_cut(self, cause: str) -> StreamCut:
         return StreamCut(
@@ -326,23 +236,3 @@ def _break_reason(error: httpx2.RequestError) -> str:
     if isinstance(error, httpx2.RemoteProtocolError):
         return "the connection was closed in the middle of it"
     return "its compression is broken" if isinstance(error, httpx2.DecodingError) else "the connection broke"
-
-
-def _are_messages(choices: Any) -> TypeGuard[list[dict[str, Any]]]:
-    if not isinstance(choices, list) or not choices:
-        return False
-    return all(isinstance(choice, dict) and isinstance(_message(choice), dict) for choice in choices)
-
-
-def _message(choice: dict[str, Any]) -> Any:
-    """Return the message of a choice, by whatever name it came."""
-    text = choice.get("text")
-    return choice.get("message") or choice.get("delta") or ({"content": text} if isinstance(text, str) else None)
-
-
-def _as_delta(choice: dict[str, Any]) -> dict[str, Any]:
-    message = _message(choice)
-    calls = message.get("tool_calls")
-    if isinstance(calls, list):
-        calls = [{**call, "index": place} if isinstance(call, dict) else call for place, call in enumerate(calls)]
-    return {**choice, "delta": {**message, "tool_calls": calls}}

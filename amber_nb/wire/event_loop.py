@@ -18,10 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+from typing import Any, Protocol, TypeVar
 
 __all__ = ["Inbox", "call_soon", "can_block", "close_at_exit", "submit", "submit_user_code", "wait", "wait_async"]
 
@@ -29,11 +26,15 @@ T = TypeVar("T")
 CLOSE_TIMEOUT_S = 1.0  # how long the end of the process waits for connections to be closed
 
 
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
 _lock = threading.RLock()  # reentrant: the collector may close a client while it is held
 _PRIVATE, _USER_CODE = "amber-loop", "amber-tools"  # the loops by the names of their threads
 _loops: dict[str, asyncio.AbstractEventLoop] = {}
 _pid: int | None = None
-_clients: weakref.WeakSet[AsyncOpenAI] = weakref.WeakSet()
+_clients: weakref.WeakSet[_Closable] = weakref.WeakSet()
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -161,7 +162,7 @@ def call_soon(callback: Callable[[], object]) -> None:
     _running_loop(_PRIVATE).call_soon_threadsafe(callback)
 
 
-def close_at_exit(client: AsyncOpenAI) -> None:
+def close_at_exit(client: _Closable) -> None:
     """Close a client of the private loop at interpreter exit; it is held by a weak reference."""
     _clients.add(client)
 
