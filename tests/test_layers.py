@@ -12,6 +12,7 @@ ROOT = Path(amber_nb.__file__).parent
 FLOORS = [
     {"cli", "testing"},
     {"client"},
+    {"map"},
     {"chat"},
     {"tools", "answer"},
     {"reply_parts"},

@@ -1,0 +1,1 @@
+"""Tables: one request a row, and the ledger of the answers."""
