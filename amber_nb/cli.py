@@ -19,6 +19,7 @@ import amber_nb
 
 from . import clock, config, login, simulator, testing
 from .errors import AmberError
+from .map.command import add_ledger_command
 
 __all__ = ["main"]
 
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
     login = commands.add_parser("login", help="store domain and key in the system's keyring")
     login.set_defaults(run=_login)
+    add_ledger_command(commands)
     return parser
 
 
