@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import ConfigError
 
@@ -22,12 +22,7 @@ __all__ = ["MapAccessor", "register"]
 NAME = "amber"
 
 
-class _Mapper(Protocol):
-    def map(self, frame: Any, prompt: Any, **options: Any) -> Any: ...
-    def map_async(self, frame: Any, prompt: Any, **options: Any) -> Any: ...
-
-
-_newest: weakref.ref[_Mapper] | None = None
+_newest: weakref.ref[Any] | None = None
 
 
 class MapAccessor:
@@ -36,7 +31,7 @@ class MapAccessor:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
 
-    def map(self, prompt: Any, *, amber: _Mapper | None = None, **options: Any) -> Any:
+    def map(self, prompt: Any, *, amber: Any = None, **options: Any) -> Any:
         """Ask about each row, as `Amber.map` does.
 
         Args:
@@ -49,19 +44,19 @@ class MapAccessor:
         """
         return _find_client(amber).map(self._frame, prompt, **options)
 
-    def map_async(self, prompt: Any, *, amber: _Mapper | None = None, **options: Any) -> Any:
+    def map_async(self, prompt: Any, *, amber: Any = None, **options: Any) -> Any:
         """Ask as `map` does, without blocking the event loop."""
         return _find_client(amber).map_async(self._frame, prompt, **options)
 
 
-def _find_client(amber: _Mapper | None) -> _Mapper:
+def _find_client(amber: Any) -> Any:
     client = amber if amber is not None else _newest() if _newest is not None else None
     if client is None:
         raise ConfigError("There is no client: make one first, amber = Amber(), or pass it as amber=.")
     return client
 
 
-def register(client: _Mapper) -> None:
+def register(client: Any) -> None:
     """Have the accessor use this client from now on, and pandas know the accessor."""
     global _newest
     _newest = weakref.ref(client)

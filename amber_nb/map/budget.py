@@ -34,7 +34,7 @@ class Budget:
     def __str__(self) -> str:
         if self.currency is None:
             return f"{int(self.amount):,} tokens"
-        places = max(2, -int(self.amount.as_tuple().exponent))  # type: ignore[operator]
+        places = max(2, -int(self.amount.as_tuple().exponent))
         return f"{self.amount:,.{places}f} {self.currency}"
 
     def allows(self, tally: Tally, requests: int) -> bool:

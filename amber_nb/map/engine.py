@@ -25,8 +25,9 @@ from ..wire.sender import RequestSender, status_error
 from ..wire.stream import MalformedEvent
 from ..wire.whole import WholeReply, read_reply
 from .budget import Budget
-from .failures import describe_failure, ends_run
-from .ledger import Ledger, LedgerWriter
+from .failures import ends_run
+from .ledger import Ledger
+from .ledger_writer import LedgerWriter
 from .limits import RequestLimits
 from .outcomes import Unusable, add_usage, price_reply, read_record, read_value, write_record
 from .prompts import Request, RequestBuilder, RowProblem, dump
@@ -114,7 +115,7 @@ class MapEngine:
         plan: what it is to do.
         sender: sends the requests.
         clients: the SDK's clients, for its errors.
-        annotate: masks the key in an error, and adds the remedy.
+        describe: returns why a row failed, in one line, without the key.
         known: names of what the model is known to refuse, see `Adaptations.of`; what is learnt is added.
         ledger: where finished rows are kept, or None.
         run: the ledger's key of this run.
@@ -134,7 +135,7 @@ class MapEngine:
         plan: MapPlan,
         sender: RequestSender,
         clients: Any,
-        annotate: Callable[[BaseException], None],
+        describe: Callable[[Exception], str],
         known: set[str],
         ledger: Ledger | None = None,
         run: str = "",
@@ -144,7 +145,7 @@ class MapEngine:
         self._plan = plan
         self._sender = sender
         self._clients = clients
-        self._annotate = annotate
+        self._describe = describe
         self._known = known
         self._ledger = ledger
         self._run = run
@@ -511,8 +512,7 @@ class MapEngine:
 
     def _fail(self, job: _Job, error: Exception) -> Outcome:
         """Return the outcome of a row that failed, and end the run where all others would fail, too."""
-        self._annotate(error)
-        reason = describe_failure(error)
+        reason = self._describe(error)
         if ends_run(error, self._plan.max_wait_s):
             self.end(reason)
         elif not self.tally.is_answered:

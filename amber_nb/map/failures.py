@@ -16,10 +16,15 @@ _PARAMETER_NOTE = "amber: the gateway or the model refuses "
 _MODEL_SIGNS = ("invalid model name", "model_not_found", "no connected db", "unknown model", "model does not exist")
 
 
-def describe_failure(error: Exception) -> str:
-    """Return why a row failed, in one line; the key must have been masked."""
+def describe_failure(error: Exception, key: str) -> str:
+    """Return why a row failed, in one line.
+
+    Args:
+        error: the exception, of which the remedies were noted, and in which the key was masked.
+        key: to be masked in what the gateway says, too.
+    """
     if isinstance(error, openai.APIStatusError):
-        said = gateway_reason(error) or str(error)
+        said = gateway_reason(error, key) or str(error)
         text = f"{type(error).__name__} ({error.status_code}): {said}"
     else:
         text = f"{type(error).__name__}: {error}"

@@ -218,7 +218,8 @@ def _reply_tokens(plan: MapPlan) -> tuple[int, ...]:
     if plan.response_format is None:
         tokens = _TEXT_TOKENS
     else:
-        schema = plan.response_format.payload["json_schema"]["schema"]
+        payload: Any = plan.response_format.payload
+        schema = payload["json_schema"]["schema"]
         count = max(1, len(find_fields(schema) or ()))
         low, expected, high = _FIELD_TOKENS
         tokens = (low * count, expected * count, high * count)

@@ -20,6 +20,7 @@ _BRACES = (
     "Braces in a prompt name columns. Double those that are text, {{ and }}, such as those of JSON; or give a function "
     "instead: amber.map(frame, lambda row: f\"… {row['text']}\")."
 )
+_CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
 _MISSING_LABELS = 3  # rows that an error message names
 
 
@@ -84,7 +85,7 @@ class Template:
                 if position not in self.positions:
                     self.positions.append(position)
                 place = self.positions.index(position)
-            if conversion not in (None, "r", "s", "a"):
+            if conversion is not None and conversion not in _CONVERSIONS:
                 raise ValueError(f"The prompt has a conversion !{conversion} that does not exist. {_BRACES}")
             if "{" in (form or ""):
                 raise ValueError(f"The prompt has a format within a format, {form!r}. {_BRACES}")
@@ -123,7 +124,7 @@ class Template:
             if place is not None:
                 value = values[place]
                 if conversion:
-                    value = {"r": repr, "s": str, "a": ascii}[conversion](value)
+                    value = _CONVERSIONS[conversion](value)
                 pieces.append(format(value, form) if form else str(value))
         return "".join(pieces)
 
@@ -232,9 +233,9 @@ class RequestBuilder:
     def _call(self, row: int, record: Any) -> Any:
         if row in self._skipped:
             return None
-        assert callable(self._prompt)
+        function: Any = self._prompt
         try:
-            prompt = self._prompt(record)
+            prompt = function(record)
         except Exception as error:
             return RowProblem(row, f"the prompt's function failed: {type(error).__name__}: {error}")
         if prompt is None and self._na == "raise":

@@ -18,8 +18,9 @@ __all__ = ["COLUMNS", "Outcome", "Results", "column_names"]
 ANSWER = "answer"
 # Beside the answer, in this order.
 COLUMNS = ("status", "error", "finish_reason", "prompt_tokens", "completion_tokens", "cost", "latency_s")
-STOPPED, OK, ERROR, SKIPPED = range(4)  # a row is stopped until something has come of it
-STATUSES = ("stopped", "ok", "error", "skipped")
+STATUSES = ("ok", "error", "stopped", "skipped")
+STOPPED, OK, ERROR, SKIPPED = range(4)  # as they are kept: a row is stopped until something has come of it
+_CODES = bytes.maketrans(bytes([OK, ERROR, STOPPED, SKIPPED]), bytes(range(4)))
 _UNKNOWN = -1  # tokens
 
 
@@ -118,7 +119,7 @@ class Results:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows have each status."""
-        return {status: self._status.count(code) for code, status in enumerate(STATUSES)}
+        return {status: self._status.translate(_CODES).count(code) for code, status in enumerate(STATUSES)}
 
     def frame(self, index: Any, schema: Any = None, prefix: str = "", attrs: Mapping[str, Any] | None = None) -> Any:
         """Return the rows as a pandas DataFrame.
@@ -136,7 +137,7 @@ class Results:
         else:
             typed = value_frame.rows_frame(self._values, schema)
             columns = {str(name) if name != value_frame.VALUE else ANSWER: typed[name].array for name in typed.columns}
-        status = numpy.frombuffer(self._status, dtype="int8")
+        status = numpy.frombuffer(bytes(self._status.translate(_CODES)), dtype="int8")
         columns["status"] = pandas.Categorical.from_codes(status, categories=STATUSES)
         columns["error"] = _texts(pandas, [self._errors.get(row) for row in range(self._count)])
         columns["finish_reason"] = _texts(pandas, self._finish)

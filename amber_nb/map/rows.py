@@ -152,7 +152,8 @@ class _PolarsRows(Rows):
 
     def records(self, start: int, stop: int) -> list[Any]:
         window = self._frame.slice(start, stop - start)
-        return window.to_series(0).to_list() if self.is_series else window.to_dicts()
+        found: list[Any] = window.to_series(0).to_list() if self.is_series else window.to_dicts()
+        return found
 
     def label(self, row: int) -> str:
         return str(row)

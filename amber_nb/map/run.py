@@ -29,6 +29,7 @@ from ..wire import event_loop
 from ..wire.sender import open_sender
 from .budget import read_budget
 from .engine import MapEngine, MapPlan
+from .failures import describe_failure
 from .ledger import Ledger, RunFacts, RunStart
 from .preview import MapPreview, preview_run
 from .prompts import RequestBuilder
@@ -273,7 +274,7 @@ class MapRun:
             self.plan,
             sender,
             context.clients,
-            context.annotate,
+            self._describe,
             known,
             ledger,
             run_key,
@@ -281,11 +282,16 @@ class MapRun:
         )
         if self._stopped:
             engine.stop()
-        reporter = asyncio.create_task(self._report())
+        reporter = asyncio.create_task(self._report()) if self._display is not None else None
         try:
             await engine.run()
         finally:
-            reporter.cancel()
+            if reporter is not None:
+                reporter.cancel()
+
+    def _describe(self, error: Exception) -> str:
+        self._context.annotate(error)
+        return describe_failure(error, self._config.api_key.reveal())
 
     async def _report(self) -> None:
         while True:
