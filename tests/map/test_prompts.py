@@ -1,0 +1,151 @@
+"""Prompts of rows: format strings over columns, functions of rows, and what is refused before anything is sent."""
+
+import json
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from amber_nb.map.prompts import Request, RequestBuilder, RowProblem
+from amber_nb.map.rows import open_rows
+
+FRAME = pd.DataFrame(
+    {"text": ["good", "bad"], "price": [1.5, 2.25], "product name": ["phone", "lamp"], 7: ["x", "y"], "a:b": [1, 2]},
+    index=["r1", "r2"],
+)
+
+
+def build(frame, prompt, **options):
+    rows = open_rows(frame)
+    return RequestBuilder(rows, prompt, body={"model": "m"}, **options).build(0, len(rows))
+
+
+def texts(frame, prompt, **options):
+    return [each.messages[-1]["content"] if isinstance(each, Request) else each.reason
+            for each in build(frame, prompt, **options)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "first"),
+    [
+        ("Classify: {text}", "Classify: good"),
+        ("{text} costs {price:.2f}", "good costs 1.50"),
+        ("{product name}!", "phone!"),
+        ("{7}{text!r}", "x'good'"),
+        ("{a:b}", "1"),
+        ('Give {{"label": …}} for {text}', 'Give {"label": …} for good'),
+        ("{text:>6}|{text}", "  good|good"),
+        (lambda row: f"{row['text']} {row.price} {row.name}", "good 1.5 r1"),
+        (lambda row: [{"role": "user", "content": row["text"]}], "good"),
+    ],
+)
+def test_a_prompt_takes_its_values_from_the_row(prompt, first):
+    assert texts(FRAME, prompt)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("Classify: {txt}", ["no column 'txt'", "Did you mean 'text'?", "{{ and }}"]),
+        ('Give {"label": 1} for {text}', ["no column", "{{ and }}", "lambda row"]),
+        ("{text} and }", ["format string", "{{ and }}"]),
+        ("{}", ["without a column", "{{ and }}"]),
+        ("{text.__class__}", ["no column 'text.__class__'"]),
+        ("{text[0]}", ["no column 'text[0]'"]),
+        ("{text!x}", ["conversion !x"]),
+        ("{text:{price}}", ["format within a format"]),
+        ("no column at all", ["names no column", "{text}"]),
+    ],
+)
+def test_a_prompt_that_cannot_be_filled_names_the_remedy(prompt, words):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  – the words below say which
+        build(FRAME, prompt)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("frame", [["a"], {"text": ["a"]}, "text", 3, None])
+def test_what_is_no_table_is_refused(frame):
+    with pytest.raises(TypeError, match="DataFrame or a Series"):
+        open_rows(frame)
+
+
+def test_a_lazy_frame_is_to_be_collected():
+    with pytest.raises(TypeError, match="collect"):
+        open_rows(pl.LazyFrame({"text": ["a"]}))
+
+
+def test_two_columns_of_one_name_are_refused():
+    frame = pd.DataFrame([["a", "b"]], columns=["text", "text"])
+    with pytest.raises(ValueError, match="2 columns are called 'text'"):
+        build(frame, "{text}")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"text": ["a", None, "c"]}),
+        pd.DataFrame({"text": ["a", float("nan"), "c"]}),
+        pd.DataFrame({"text": pd.array(["a", pd.NA, "c"])}),
+        pd.Series(["a", None, "c"], name="text"),
+        pl.DataFrame({"text": ["a", None, "c"]}),
+    ],
+)
+def test_a_missing_value_is_named_or_skipped(frame):
+    with pytest.raises(ValueError, match=r"'text' has no value in 1 row \(1\)\. na='skip'"):
+        build(frame, "{text}")
+    assert texts(frame, "{text}", na="skip") == ["a", None, "c"]
+
+
+def test_whole_numbers_stay_whole_beside_others():
+    frame = pd.DataFrame({"n": [1, 2], "x": [0.5, 1.5]})
+    assert texts(frame, lambda row: f"{row['n']} {row['x']}") == ["1 0.5", "2 1.5"]
+    assert texts(frame, "{n} {x}") == ["1 0.5", "2 1.5"]
+
+
+def test_a_series_gives_its_values():
+    assert texts(pd.Series(["a", "b"]), "say {}") == ["say a", "say b"]
+    assert texts(pd.Series(["a", "b"], name="text"), "say {text} {value}") == ["say a a", "say b b"]
+    assert texts(pd.Series(["a", "b"]), lambda value: value * 2) == ["aa", "bb"]
+
+
+def test_a_function_that_fails_is_the_rows_own_error():
+    def prompt(row):
+        if row["text"] == "bad":
+            raise KeyError("nope")
+        return row["text"]
+
+    assert texts(FRAME, prompt) == ["good", "the prompt's function failed: KeyError: 'nope'"]
+    assert "returned None" in texts(FRAME, lambda row: None)[0]
+    assert build(FRAME, lambda row: None, na="skip")[0] == RowProblem(0, None)
+    assert "prompt must be" in texts(FRAME, lambda row: 3)[0]
+
+
+def test_the_body_begins_with_what_all_rows_share():
+    rows = open_rows(FRAME)
+    builder = RequestBuilder(rows, "{text}", system="Be brief.", body={"model": "m", "temperature": 0})
+    first, second = builder.build(0, 2)
+    assert json.loads(first.content) == {
+        "model": "m",
+        "temperature": 0,
+        "messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "good"}],
+    }
+    assert first.content.startswith(builder.head)
+    assert second.content.startswith(builder.head)
+
+
+def test_half_characters_do_not_stop_a_run():
+    (request,) = build(pd.DataFrame({"text": ["a\ud800b"]}), "{text}")
+    assert json.loads(request.content)["messages"][0]["content"] == "a\ufffdb"
+
+
+def test_images_of_a_column_become_parts():
+    pixel = (
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
+        b"\x00\x00\x00\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\x00\x05\x00\x01\xff\x89\x99=\x1d\x00\x00\x00\x00IEND\xaeB`\x82"
+    )
+    frame = pd.DataFrame({"photo": [pixel, [pixel, pixel], b"nothing"]})
+    one, two, none = build(frame, "What is it?", images="photo")
+    assert [part["type"] for part in one.messages[0]["content"]] == ["text", "image_url"]
+    assert [part["type"] for part in two.messages[0]["content"]] == ["text", "image_url", "image_url"]
+    assert isinstance(none, RowProblem)
+    assert none.reason
