@@ -835,13 +835,16 @@ def test_a_missing_recording_is_told_as_such(elsewhere):
     asyncio.run(body())
 
 
+GZIP = {"content-encoding": "gzip"}
+
+
 def test_a_response_that_breaks_is_closed(elsewhere):
     class Broken(httpx2.AsyncByteStream):
         closed = False
 
         async def __aiter__(self):
-            yield b"{"
-            raise httpx2.ReadError("reset")
+            yield b"no gzip"
+            yield b"and more"
 
         async def aclose(self):
             Broken.closed = True
@@ -850,17 +853,17 @@ def test_a_response_that_breaks_is_closed(elsewhere):
         offline = True
 
         def wrap_async(self, inner):
-            return httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Broken()))
+            return httpx2.MockTransport(lambda _: httpx2.Response(200, headers=GZIP, stream=Broken()))
 
     async def body():
         config = load_config(base_url="http://127.0.0.1:9/v1", api_key=KEY, mode="live")
         sender = open_sender(Clients(config, UsageLog("live"), Offline()), config, connections=2)
         with pytest.raises(openai.APIConnectionError):
             await post(sender)
+        assert Broken.closed
         await sender.close()
 
     asyncio.run(body())
-    assert Broken.closed
 
 
 def test_a_header_that_http_does_not_know_is_no_request():
