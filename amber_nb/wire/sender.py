@@ -190,7 +190,7 @@ class _HttpxSender:
             response = await self._transport.handle_async_request(request)
             try:
                 content = await response.aread()
-            except BaseException:
+            except BaseException:  # httpx2 2.16 closes it by itself
                 await response.aclose()
                 raise
         except httpx2.TimeoutException as error:

@@ -273,6 +273,8 @@ COMPRESSED = {
 def test_bodies_are_decompressed(way, encoding):
     async def test(sender, gateway):
         assert (await post(sender)).content == PLAIN
+        if way == "lean":  # which knows no other
+            assert gateway.headers()["accept-encoding"] == "gzip, deflate"
 
     run(test, response(COMPRESSED[encoding], f"Content-Encoding: {encoding.strip()}"), way)
 
@@ -673,6 +675,7 @@ def test_closing_leaves_no_socket(way):
         if way == "httpx2":  # whose pool leaves a request under way to its task
             waiting.cancel()
         await sender.close()
+        assert way == "httpx2" or not sender._pool._all
         with pytest.raises((openai.APIConnectionError, asyncio.CancelledError)):
             await waiting
         await until_async(lambda: not gateway.open)
@@ -827,6 +830,37 @@ def test_a_missing_recording_is_told_as_such(elsewhere):
         sender = open_sender(Clients(config, UsageLog("replay"), Offline()), config, connections=2)
         with pytest.raises(CassetteMiss):
             await post(sender)
+        await sender.close()
+
+    asyncio.run(body())
+
+
+GZIP = {"content-encoding": "gzip"}
+
+
+def test_a_response_that_breaks_is_closed(elsewhere):
+    class Broken(httpx2.AsyncByteStream):
+        closed = False
+
+        async def __aiter__(self):
+            yield b"no gzip"
+            yield b"and more"
+
+        async def aclose(self):
+            Broken.closed = True
+
+    class Offline:
+        offline = True
+
+        def wrap_async(self, inner):
+            return httpx2.MockTransport(lambda _: httpx2.Response(200, headers=GZIP, stream=Broken()))
+
+    async def body():
+        config = load_config(base_url="http://127.0.0.1:9/v1", api_key=KEY, mode="live")
+        sender = open_sender(Clients(config, UsageLog("live"), Offline()), config, connections=2)
+        with pytest.raises(openai.APIConnectionError):
+            await post(sender)
+        assert Broken.closed
         await sender.close()
 
     asyncio.run(body())
