@@ -171,9 +171,7 @@ class MapEngine:
         self._probe_began = False
         self._gate = asyncio.Event()
         self._released = asyncio.Event()
-        self._uncommitted = 0
-        self._committed: deque[tuple[_Job, Outcome, Exception | None]] = deque()
-        self._all_committed = asyncio.Event()
+        self._committed: deque[tuple[_Job, Outcome, asyncio.Future[None], Exception | None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._first_failures: dict[str, int] = {}
 
@@ -208,9 +206,6 @@ class MapEngine:
             self._prepared.cancel()
         try:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            if self._uncommitted:
-                self._all_committed.clear()
-                await self._all_committed.wait()
         finally:
             if self._writer is not None:
                 self._writer.close()  # commits what is left
@@ -531,30 +526,26 @@ class MapEngine:
                 self._to_release.append(job.key)
             self._settle(job, outcome)
             return
-        self._uncommitted += 1
-        self._writer.put(
-            job.key, write_record(job.replies, job.latency_s), lambda error: self._note_commit(job, outcome, error)
-        )
-        while self._uncommitted > 10 * self._plan.concurrency + _MAX_WINDOW:  # a disk slower than the gateway
-            self._all_committed.clear()
-            await self._all_committed.wait()
+        is_durable = self._loop.create_future()
 
-    def _note_commit(self, job: _Job, outcome: Outcome, error: Exception | None) -> None:
-        """Take note of a commit; on the writer's thread, once for all rows of it."""
-        is_first = not self._committed
-        self._committed.append((job, outcome, error))
-        if is_first:
-            self._loop.call_soon_threadsafe(self._take_committed)
+        def note(error: Exception | None) -> None:  # on the writer's thread
+            is_first = not self._committed
+            self._committed.append((job, outcome, is_durable, error))
+            if is_first:  # once for all rows of a commit
+                self._loop.call_soon_threadsafe(self._take_committed)
+
+        self._writer.put(job.key, write_record(job.replies, job.latency_s), note)
+        # Else more rows than are in flight would be asked again after a kill.
+        await is_durable
 
     def _take_committed(self) -> None:
         while self._committed:
-            job, outcome, error = self._committed.popleft()
-            self._uncommitted -= 1
+            job, outcome, is_durable, error = self._committed.popleft()
             if error is not None:
                 self.end(str(error))
             self._settle(job, outcome)
-        if not self._uncommitted:
-            self._all_committed.set()
+            if not is_durable.done():  # the row's task may have been cancelled
+                is_durable.set_result(None)
 
     def _settle(self, job: _Job, outcome: Outcome) -> None:
         row = job.request.row

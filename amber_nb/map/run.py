@@ -465,6 +465,7 @@ class MapRun:
             "totals": totals,
             "currency": prices.currency if prices is not None else DEFAULT_CURRENCY,
             "ended": engine.end_reason,
+            "changes": list(self._start.changes) if self._start is not None else [],
             "ledger": self.ledger.name if self.ledger is not None else None,
         }
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from amber_nb import Amber
+from amber_nb.map.run import MapRun
 
 KEY = "ambrs-exampletoken"
 PRICES = {"azure/gpt-5.4": (1.0, 2.0), "m": (1.0, 2.0)}
@@ -35,3 +36,17 @@ def client():
 def reviews():
     """A table with an index that is neither a range nor unique."""
     return pd.DataFrame({"text": [f"review {number}" for number in range(12)]}, index=[7, 7, *range(10)])
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """The `MapRun` objects that come to be, in their order."""
+    seen = []
+    begin = MapRun.__init__
+
+    def note(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        seen.append(self)
+
+    monkeypatch.setattr(MapRun, "__init__", note)
+    return seen
