@@ -12,7 +12,7 @@ from .errors import (
     ToolError,
 )
 from .images import ImageInput, image_part
-from .map.compare import compare
+from .map.compare import Comparison, compare
 from .tools import tool
 from .types import Allow, Deny, ToolCall, ToolRun
 
@@ -25,6 +25,7 @@ __all__ = [
     "Answer",
     "BadReply",
     "CassetteMiss",
+    "Comparison",
     "ConfigError",
     "Deny",
     "ImageError",

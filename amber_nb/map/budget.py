@@ -37,6 +37,10 @@ class Budget:
         places = max(2, -int(self.amount.as_tuple().exponent))
         return f"{self.amount:,.{places}f} {self.currency}"
 
+    def is_blind(self, tally: Tally) -> bool:
+        """Return whether it is not known what a reply has cost."""
+        return bool(tally.unmeasured if self.currency is None else tally.unpriced)
+
     def allows(self, tally: Tally, requests: int) -> bool:
         """Return whether so many requests, those under way included, are surely within it.
 

@@ -388,6 +388,9 @@ class MapEngine:
     async def _is_affordable(self) -> bool:
         """Wait until the budget surely allows one request more; return False where it does not."""
         budget = self._plan.budget
+        if budget is not None and budget.is_blind(self.tally):
+            self.end(f"the gateway tells no usage or no price is known, so that the budget of {budget} cannot be kept")
+            return False
         while budget is not None and not budget.allows(self.tally, self.tally.in_flight + 1):
             if not self.tally.in_flight:
                 self.end(f"the budget of {budget} is used up")

@@ -7,6 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from os import PathLike
@@ -251,11 +252,15 @@ class MapRun:
         """Run to the end as `wait` does, in an async caller."""
         if self._options.preview:
             return self.preview()
+        future: Future[None] | None = None
         try:
             self.open_display()
-            await event_loop.wait_async(event_loop.submit(self.run()), self.inbox)
+            future = event_loop.submit(self.run())
+            await event_loop.wait_async(future, self.inbox)
             return self.finish()
         except BaseException as error:
+            if future is not None:
+                future.cancel()  # by itself it would be cancelled only once the caller's loop goes on
             self.fail(error)
             raise
 

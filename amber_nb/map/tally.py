@@ -45,6 +45,7 @@ class Tally:
         in_flight: rows that are being asked about.
         spent: money, of this run.
         unpriced: replies whose cost is unknown.
+        unmeasured: replies that tell no usage.
         is_answered: whether any request was answered.
         newest: label, text and whether it is an error, of the newest rows; the newest last.
         failures: by their reasons.
@@ -56,7 +57,7 @@ class Tally:
         self.requests = self.replies = self.in_flight = 0
         self.prompt_tokens = self.completion_tokens = self.cached_tokens = 0
         self.spent = Decimal()
-        self.unpriced = 0
+        self.unpriced = self.unmeasured = 0
         self.cost: Cost | None = None
         self.is_answered = False
         self.newest: deque[tuple[str, str, bool]] = deque(maxlen=_NEWEST)
@@ -94,6 +95,7 @@ class Tally:
         usage = reply.usage or {}
         prompt, completion, _ = read_tokens(usage)
         self.replies += 1
+        self.unmeasured += prompt is None or completion is None
         self.prompt_tokens += prompt or 0
         self.completion_tokens += completion or 0
         self.cached_tokens += read_cached_tokens(usage) or 0
