@@ -269,10 +269,9 @@ class Ledger:
             return
         try:
             # Should this fail, the claims end with the owner's lock all the same.
-            with contextlib.suppress(AmberError, sqlite3.Error), self._transaction(durable=False) as connection:
+            with contextlib.suppress(AmberError):
                 if self._owner is not None:
-                    connection.execute("DELETE FROM claims WHERE owner = ?", (self._owner.name,))
-                    self._owner.close()
+                    self._disown(self._owner)
         finally:
             self._closed = True
             _open.discard(self)
@@ -395,6 +394,13 @@ class Ledger:
                 raise AmberError(f"Nothing can be claimed in the ledger {self.name}: {why}.") from None
         return self._owner.name
 
+    def _disown(self, owner: Owner) -> None:
+        with self._transaction(durable=False) as connection:
+            connection.execute("DELETE FROM claims WHERE owner = ?", (owner.name,))
+            owner.close()
+            with contextlib.suppress(OSError):  # there are others
+                self._owners.rmdir()
+
     def _run_number(self, connection: sqlite3.Connection, run: str) -> int:
         known = connection.execute("SELECT id FROM runs WHERE key = ?", (run,)).fetchone()
         if known is None:
@@ -419,7 +425,7 @@ class Ledger:
     def _shrink(self) -> None:
         """Give the disk back what was deleted; put off where another process reads."""
         with self._lock, plain_errors(self.name):
-            self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+            self._writer.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page alone
             if self.has_wal:
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

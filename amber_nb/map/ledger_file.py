@@ -208,9 +208,11 @@ def connect(path: Path, mode: str = "rw", timeout_s: float | None = None) -> sql
         timeout_s: how long another process's lock is waited for.
     """
     timeout = BUSY_S if timeout_s is None else timeout_s
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
     )
+    connection.execute("PRAGMA cache_size = -16000")  # kB, where needed: the upper pages of ten million keys
+    return connection
 
 
 def make_or_check(path: Path, name: str, *, on_network: bool) -> None:
@@ -293,22 +295,25 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _check(path: Path, name: str, on_network: bool) -> None:
-    wal, _, journal = side_files(path)
-    if on_network or wal.exists():
-        try:
-            _check_as(path, name, "ro")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY or not journal.exists():
-                raise
-            # A commit was cut off, and what it left has to be undone first, which opening for writing does.
-            _check_as(path, name, "ro&immutable=1", whole=False)
-        return
+    wal, shm, journal = side_files(path)
+    had_wal = wal.exists()
     try:
-        # So nothing comes to lie beside it. What an unfinished journal will undo may look damaged.
-        _check_as(path, name, "ro&immutable=1", whole=not journal.exists())
-    except (sqlite3.DatabaseError, ConfigError):
-        # Without locks, what another process has just begun to write may look damaged, too.
-        _check_as(path, name, "ro" if wal.exists() else "ro&immutable=1", whole=not journal.exists())
+        # Where nobody writes to a log, nothing comes to lie beside it so; what a journal will undo may look damaged.
+        if had_wal:
+            _check_as(path, name, "ro")
+        else:
+            _check_as(path, name, "ro&immutable=1", whole=not journal.exists())
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB or had_wal:
+            raise
+        # That was without locks: what another process has just begun to write may look damaged, too.
+        try:
+            _check_as(path, name, "ro" if on_network or wal.exists() else "ro&immutable=1")
+        except sqlite3.DatabaseError:
+            if on_network and wal.exists() and not _size(wal):  # made by our look
+                for file in (wal, shm):
+                    file.unlink(missing_ok=True)
+            raise
 
 
 def _check_as(path: Path, name: str, mode: str, *, whole: bool = True) -> None:
@@ -326,14 +331,20 @@ def _check_as(path: Path, name: str, mode: str, *, whole: bool = True) -> None:
             return
         tables = {row[0].decode() for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version < 1 or not tables >= TABLES:
-            raise _damaged(name)
+            raise _damage()
         secret = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
         if secret is None or len(secret[0]) != 32:
-            raise _damaged(name)
+            raise _damage()
         for table in TABLES:
             connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall()
         if _size(path) <= CHECKED_WHOLE_BYTES and connection.execute("PRAGMA quick_check(1)").fetchall() != [(b"ok",)]:
-            raise _damaged(name)
+            raise _damage()
+
+
+def _damage() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
