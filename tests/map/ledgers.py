@@ -36,7 +36,7 @@ def answer(number):
 def child(code, *arguments):
     """A Python process that has the names of this module, and `say` and `hear` for lines to and from the test."""
     begin = (
-        "import os, sys; sys.path.insert(0, sys.argv.pop(1)); from ledgers import *\n"
+        "import os, random, sys, threading; sys.path.insert(0, sys.argv.pop(1)); from ledgers import *\n"
         "from amber_nb.map.ledger import Ledger; from amber_nb.map.ledger_writer import LedgerWriter\n"
         "def say(*words): os.write(1, (' '.join(map(str, words)) + '\\n').encode())\n"
         "hear = sys.stdin.readline\n"
