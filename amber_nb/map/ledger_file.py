@@ -229,7 +229,7 @@ def make_or_check(path: Path, name: str, *, on_network: bool) -> None:
     try:
         if not path.exists():
             _make_folder(path.parent)
-            _make(path)
+            _make(path, wal=not on_network)
         elif not path.is_file():
             raise _foreign(name)
         for file in (path, *side_files(path)):  # a copy may have come with a wider mode
@@ -253,7 +253,7 @@ def _make_folder(folder: Path) -> None:
             missing.mkdir(mode=0o700, exist_ok=True)
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, *, wal: bool) -> None:
     """Make the file beside its place and move it there whole, unless another process has been faster."""
     handle, fresh_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")  # mode 0600
     os.close(handle)
@@ -270,6 +270,8 @@ def _make(path: Path) -> None:
             values = [("secret", secrets.token_bytes(32)), ("swept", clock.time())]
             connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
             connection.execute("COMMIT")
+            if wal:
+                set_journal(connection, "wal")
         try:
             os.link(fresh, path)
         except FileExistsError:
@@ -363,7 +365,8 @@ def open_writer(path: Path, *, on_network: bool) -> tuple[sqlite3.Connection, bo
 
     Args:
         path: resolved, and checked.
-        on_network: a rollback journal, since a write-ahead log needs memory that all processes share.
+        on_network: a rollback journal, since a write-ahead log needs memory that all processes share. The ledger then
+            keeps it: whoever has the folder on a disk of his own cannot know who else writes.
 
     Raises:
         sqlite3.Error: as `plain_errors` tells it.
@@ -371,7 +374,7 @@ def open_writer(path: Path, *, on_network: bool) -> tuple[sqlite3.Connection, bo
     connection = connect(path)
     try:
         connection.execute("PRAGMA secure_delete = ON")
-        wal = set_journal(connection, "delete" if on_network else "wal") == "wal"
+        wal = set_journal(connection, "delete" if on_network else None) == "wal"
         # After a power cut a deleted journal may be back, unless the folder is synced, too: EXTRA does that.
         connection.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
     except BaseException:
@@ -380,15 +383,9 @@ def open_writer(path: Path, *, on_network: bool) -> tuple[sqlite3.Connection, bo
     return connection, wal
 
 
-def set_journal(connection: sqlite3.Connection, wanted: str) -> str:
+def set_journal(connection: sqlite3.Connection, wanted: str | None) -> str:
     """Set the journal's kind, `wal` or `delete`, where it is another; returns the one that SQLite has granted."""
     now = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
-    if now == wanted:
+    if wanted in (None, now):
         return now
-    try:
-        return str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
-    except sqlite3.OperationalError as error:
-        # Another process uses it as it is. A write-ahead log that must not be is no way to go on.
-        if wanted == "wal" and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return now
-        raise
+    return str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])

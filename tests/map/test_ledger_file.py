@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledgers import DISK, NETWORK, answer, begin, facts, key, stored
 
-from amber_nb.errors import ConfigError
+from amber_nb.errors import AmberError, ConfigError
 from amber_nb.map import ledger_file
 from amber_nb.map.ledger import Ledger
 from amber_nb.map.ledger_file import is_on_network, set_journal
+from amber_nb.map.ledger_runs import delete_run
 from amber_nb.map.ledger_writer import LedgerWriter
 
 
@@ -81,6 +82,12 @@ def overwritten(path, at=None):
     path.write_bytes(content)
 
 
+def overwritten_late(path):
+    """A page that no look at the beginnings of the tables comes by."""
+    make(path, 500)
+    overwritten(path, path.stat().st_size - 3 * 4_096)
+
+
 def overwritten_with_log(path):
     """A damaged file, and a log that a killed process has left."""
     make(path, 500)
@@ -104,6 +111,7 @@ REFUSED = [
     (cut, "is damaged"),
     (cut_in_the_head, "is damaged"),
     (overwritten, "is damaged"),
+    (overwritten_late, "is damaged"),
     (overwritten_with_log, "is damaged"),
 ]
 
@@ -235,29 +243,25 @@ def test_a_log_that_sqlite_does_not_grant_is_none(tmp_path):
     connection.close()
 
 
-def test_a_ledger_may_move_to_a_network_and_back(tmp_path):
+def test_a_ledger_that_was_on_a_network_keeps_its_journal(tmp_path):
+    """Where the folder is a disk's, it may be another machine's network folder still."""
     path = tmp_path / "ledger.sqlite"
-    for number, mounts in enumerate([DISK, NETWORK, DISK]):
+    for number, (mounts, log) in enumerate([(DISK, True), (NETWORK, False), (DISK, False)]):
         with Ledger(path, mounts=mounts) as ledger:
-            assert ledger.has_wal is (mounts == DISK)
+            assert ledger.has_wal is log
             ledger.store(begin(ledger), [(key(number), answer(number))])
             beside = {file.name for file in tmp_path.iterdir()} - {"ledger.sqlite", "ledger.sqlite-owners"}
-            assert beside == ({"ledger.sqlite-wal", "ledger.sqlite-shm"} if mounts == DISK else set())
+            assert beside == ({"ledger.sqlite-wal", "ledger.sqlite-shm"} if log else set())
     assert len(stored(path)) == 3
 
 
 def test_a_log_in_use_is_not_taken_to_a_network(tmp_path, monkeypatch):
-    """The journal may not change under a process that reads; the other way round, what is there serves."""
     monkeypatch.setattr(ledger_file, "BUSY_S", 0)
     path = tmp_path / "ledger.sqlite"
-    with Ledger(path, mounts=DISK), pytest.raises(ledger_file.AmberError, match="locked"):
-        Ledger(path, mounts=NETWORK)
-    with Ledger(path, mounts=NETWORK) as ledger:
+    with Ledger(path, mounts=DISK) as ledger:
+        with pytest.raises(AmberError, match="locked"):
+            Ledger(path, mounts=NETWORK)
         begin(ledger)
-        ledger._writer.execute("BEGIN IMMEDIATE")
-        with Ledger(path, mounts=DISK) as other:
-            assert other.has_wal is False
-        ledger._writer.execute("ROLLBACK")
 
 
 def snapshot(path, into):
@@ -305,6 +309,31 @@ def test_what_was_announced_is_in_every_copy_made_since(tmp_path, mounts):
         assert set(rows) >= {key(number) for number in range(count)}
         assert set(rows) <= {key(number) for number in range(put)}
         assert all(rows[key(number)] == answer(number) * 50 for number in range(len(rows)))
+
+
+def test_a_commit_that_was_cut_off_is_undone_and_no_damage(tmp_path):
+    """Pages of an unfinished transaction are in the file already, and the journal has what was there before."""
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path, mounts=NETWORK) as ledger:
+        run = begin(ledger)
+        ledger.store(run, [(key(number), answer(number) * 9) for number in range(600)])
+        before, copies, steps = stored(path), [], []
+
+        def copy():
+            steps.append(None)
+            if path.read_bytes() != whole and len(steps) % 5 == 0:
+                copies.append(snapshot(path, tmp_path / f"copy-{len(copies)}"))
+
+        whole = path.read_bytes()
+        ledger._writer.execute("PRAGMA cache_size = 5")  # pages: what does not fit is written before the commit
+        ledger._writer.set_progress_handler(copy, 100)
+        with ledger._transaction(durable=True) as connection:
+            delete_run(connection, run)
+        ledger._writer.set_progress_handler(None, 100)
+    assert len(copies) > 5
+    assert stored(path) == {}
+    for copied in copies:
+        assert stored(copied) == before
 
 
 @pytest.fixture(scope="module")
