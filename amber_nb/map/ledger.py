@@ -113,20 +113,22 @@ class Ledger:
         self._lock = threading.Lock()
         with plain_errors(self.name):
             self._writer, self.has_wal = open_writer(self.path, on_network=on_network)
-            # With a log beside it, a lookup need not wait for a commit; without, the locks would keep them apart.
-            self._reader = connect(self.path) if self.has_wal else self._writer
-            self._reading = threading.Lock() if self.has_wal else self._lock
-            with self._reading:
-                query = "SELECT value FROM meta WHERE name = 'secret'"
-                self._secret: bytes = self._reader.execute(query).fetchone()[0]
+        # With a log beside it, a lookup need not wait for a commit; without, the locks would keep them apart.
+        self._reader = self._writer
+        self._reading = threading.Lock() if self.has_wal else self._lock
         self._place = self._look()
         _open.add(self)
-        if retain_days is not None:
-            try:
+        try:
+            with plain_errors(self.name):
+                if self.has_wal:
+                    self._reader = connect(self.path)
+                query = "SELECT value FROM meta WHERE name = 'secret'"
+                self._secret: bytes = self._reader.execute(query).fetchone()[0]
+            if retain_days is not None:
                 self._sweep_daily(retain_days)
-            except BaseException:
-                self.close()
-                raise
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
