@@ -272,14 +272,18 @@ def _make(path: Path, *, wal: bool) -> None:
             connection.execute("COMMIT")
             if wal:
                 set_journal(connection, "wal")
-        try:
-            os.link(fresh, path)
-        except FileExistsError:
-            return
-        except OSError:  # no links in this file system
-            with lock_file(path):
-                if not path.exists():
-                    os.rename(fresh, path)
+        with lock_file(path):
+            if path.exists():
+                return
+            # Of a ledger that was moved or deleted without them: SQLite would take them for those of the new one.
+            for file in side_files(path):
+                file.unlink(missing_ok=True)
+            try:
+                os.link(fresh, path)
+            except FileExistsError:  # by another machine
+                return
+            except OSError:  # no links in this file system
+                os.rename(fresh, path)
         _sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):

@@ -168,12 +168,32 @@ def test_where_files_have_no_links_the_file_is_moved(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["ledger.sqlite"]
 
 
+@pytest.mark.parametrize("mounts", [DISK, NETWORK], ids=["log", "journal"])
+def test_what_a_deleted_ledger_has_left_is_not_read(tmp_path, mounts):
+    """A log, or a journal, of a process that was killed: SQLite would put its pages into the new file."""
+    old = tmp_path / "old" / "ledger.sqlite"
+    copy = []
+    with Ledger(old, mounts=mounts) as ledger:
+        run = begin(ledger, prompt=b"old")
+        ledger._writer.set_trace_callback(lambda _: copy.append(snapshot(old, tmp_path / f"copy-{len(copy)}")))
+        for number in range(3):
+            ledger.store(run, [(key(number), answer(number))])
+        ledger._writer.set_trace_callback(None)
+    left = max(copy, key=lambda copied: sum(file.stat().st_size for file in copied.parent.iterdir()))
+    assert len(list(left.parent.iterdir())) == 2
+    left.unlink()
+    with Ledger(left, mounts=mounts) as ledger:
+        assert ledger.list_runs() == []
+        ledger.store(begin(ledger), [(key(7), "7")])
+    assert stored(left) == {key(7): "7"}
+
+
 def test_whoever_makes_it_first_has_made_it(tmp_path, monkeypatch):
     """The other process has been faster between the look and the making."""
     path = tmp_path / "ledger.sqlite"
     make(path)
     exists = type(path).exists
-    looks = iter([False])
+    looks = iter([False, False])
     monkeypatch.setattr(type(path), "exists", lambda self: next(looks, True) if self == path else exists(self))
     with Ledger(path) as ledger:
         assert len(ledger.find([key(number) for number in range(50)])) == 50
