@@ -30,14 +30,14 @@ def add_ledger_command(commands: Any) -> None:
     listing.set_defaults(run=_list)
 
     show = verbs.add_parser("show", help="one run")
-    show.add_argument("run", metavar="RUN", help="its key, or the beginning of it")
+    show.add_argument("key", metavar="RUN", help="its key, or the beginning of it")
     show.add_argument("--answers", action="store_true", help="print its answers as JSON lines instead")
     _add_path(show)
     show.set_defaults(run=_show)
 
     delete = verbs.add_parser("delete", help="delete rows for good")
     what = delete.add_mutually_exclusive_group(required=True)
-    what.add_argument("run", metavar="RUN", nargs="?", help="one run; rows that another run uses, too, stay")
+    what.add_argument("key", metavar="RUN", nargs="?", help="one run; rows that another run uses, too, stay")
     what.add_argument("--all", action="store_true", help="everything: the file is removed")
     what.add_argument("--older-than", metavar="DAYS", type=_days, help="what was not used for so many days")
     delete.add_argument("--yes", action="store_true", help="do not ask")
@@ -77,7 +77,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     with _open(options) as ledger:
-        run = _find(ledger, options.run)
+        run = _find(ledger, options.key)
         if options.answers:
             for answer in ledger.answers_of(run.key):
                 # A JSON text may be broken into lines only between its values.
@@ -108,7 +108,7 @@ def _delete(options: argparse.Namespace) -> int:
         elif options.older_than is not None:
             what = f"what was not used for {options.older_than:g} days"
         else:
-            run = _find(ledger, options.run)
+            run = _find(ledger, options.key)
             what = f"the run {run.key} of {run.model} with {_count(run.stored)}"
         if not options.yes and sys.stdin.isatty() and not _confirm(f"Delete {what}?"):
             print("Nothing was deleted.")
@@ -139,12 +139,12 @@ def _open(options: argparse.Namespace) -> Ledger:
 
 
 def _find(ledger: Ledger, beginning: str) -> StoredRun:
-    found = [run for run in ledger.list_runs() if run.key.startswith(beginning.lower())]
+    found = [run for run in ledger.list_runs() if beginning and run.key.startswith(beginning.lower())]
     if len(found) == 1:
         return found[0]
     if found:
         raise ConfigError(f"{len(found)} runs begin with {beginning}: write more of the key.")
-    raise ConfigError(f"There is no run {beginning} in {ledger.name}. `amber-nb ledger` lists them.")
+    raise ConfigError(f"There is no run {beginning or repr(beginning)} in {ledger.name}. `amber-nb ledger` lists them.")
 
 
 def _count(rows: int) -> str:

@@ -113,20 +113,22 @@ class Ledger:
         self._lock = threading.Lock()
         with plain_errors(self.name):
             self._writer, self.has_wal = open_writer(self.path, on_network=on_network)
-            # With a log beside it, a lookup need not wait for a commit; without, the locks would keep them apart.
-            self._reader = connect(self.path) if self.has_wal else self._writer
-            self._reading = threading.Lock() if self.has_wal else self._lock
-            with self._reading:
-                query = "SELECT value FROM meta WHERE name = 'secret'"
-                self._secret: bytes = self._reader.execute(query).fetchone()[0]
+        # With a log beside it, a lookup need not wait for a commit; without, the locks would keep them apart.
+        self._reader = self._writer
+        self._reading = threading.Lock() if self.has_wal else self._lock
         self._place = self._look()
         _open.add(self)
-        if retain_days is not None:
-            try:
+        try:
+            with plain_errors(self.name):
+                if self.has_wal:
+                    self._reader = connect(self.path)
+                query = "SELECT value FROM meta WHERE name = 'secret'"
+                self._secret: bytes = self._reader.execute(query).fetchone()[0]
+            if retain_days is not None:
                 self._sweep_daily(retain_days)
-            except BaseException:
-                self.close()
-                raise
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -269,10 +271,9 @@ class Ledger:
             return
         try:
             # Should this fail, the claims end with the owner's lock all the same.
-            with contextlib.suppress(AmberError, sqlite3.Error), self._transaction(durable=False) as connection:
+            with contextlib.suppress(AmberError):
                 if self._owner is not None:
-                    connection.execute("DELETE FROM claims WHERE owner = ?", (self._owner.name,))
-                    self._owner.close()
+                    self._disown(self._owner)
         finally:
             self._closed = True
             _open.discard(self)
@@ -395,6 +396,13 @@ class Ledger:
                 raise AmberError(f"Nothing can be claimed in the ledger {self.name}: {why}.") from None
         return self._owner.name
 
+    def _disown(self, owner: Owner) -> None:
+        with self._transaction(durable=False) as connection:
+            connection.execute("DELETE FROM claims WHERE owner = ?", (owner.name,))
+            owner.close()
+            with contextlib.suppress(OSError):  # there are others
+                self._owners.rmdir()
+
     def _run_number(self, connection: sqlite3.Connection, run: str) -> int:
         known = connection.execute("SELECT id FROM runs WHERE key = ?", (run,)).fetchone()
         if known is None:
@@ -419,7 +427,7 @@ class Ledger:
     def _shrink(self) -> None:
         """Give the disk back what was deleted; put off where another process reads."""
         with self._lock, plain_errors(self.name):
-            self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+            self._writer.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page alone
             if self.has_wal:
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -208,9 +208,11 @@ def connect(path: Path, mode: str = "rw", timeout_s: float | None = None) -> sql
         timeout_s: how long another process's lock is waited for.
     """
     timeout = BUSY_S if timeout_s is None else timeout_s
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
     )
+    connection.execute("PRAGMA cache_size = -16000")  # kB, where needed: the upper pages of ten million keys
+    return connection
 
 
 def make_or_check(path: Path, name: str, *, on_network: bool) -> None:
@@ -227,7 +229,7 @@ def make_or_check(path: Path, name: str, *, on_network: bool) -> None:
     try:
         if not path.exists():
             _make_folder(path.parent)
-            _make(path)
+            _make(path, wal=not on_network)
         elif not path.is_file():
             raise _foreign(name)
         for file in (path, *side_files(path)):  # a copy may have come with a wider mode
@@ -251,7 +253,7 @@ def _make_folder(folder: Path) -> None:
             missing.mkdir(mode=0o700, exist_ok=True)
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, *, wal: bool) -> None:
     """Make the file beside its place and move it there whole, unless another process has been faster."""
     handle, fresh_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")  # mode 0600
     os.close(handle)
@@ -268,14 +270,20 @@ def _make(path: Path) -> None:
             values = [("secret", secrets.token_bytes(32)), ("swept", clock.time())]
             connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
             connection.execute("COMMIT")
-        try:
-            os.link(fresh, path)
-        except FileExistsError:
-            return
-        except OSError:  # no links in this file system
-            with lock_file(path):
-                if not path.exists():
-                    os.rename(fresh, path)
+            if wal:
+                set_journal(connection, "wal")
+        with lock_file(path):
+            if path.exists():
+                return
+            # Of a ledger that was moved or deleted without them: SQLite would take them for those of the new one.
+            for file in side_files(path):
+                file.unlink(missing_ok=True)
+            try:
+                os.link(fresh, path)
+            except FileExistsError:  # by another machine
+                return
+            except OSError:  # no links in this file system
+                os.rename(fresh, path)
         _sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
@@ -293,22 +301,25 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _check(path: Path, name: str, on_network: bool) -> None:
-    wal, _, journal = side_files(path)
-    if on_network or wal.exists():
-        try:
-            _check_as(path, name, "ro")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY or not journal.exists():
-                raise
-            # A commit was cut off, and what it left has to be undone first, which opening for writing does.
-            _check_as(path, name, "ro&immutable=1", whole=False)
-        return
+    wal, shm, journal = side_files(path)
+    had_wal = wal.exists()
     try:
-        # So nothing comes to lie beside it. What an unfinished journal will undo may look damaged.
-        _check_as(path, name, "ro&immutable=1", whole=not journal.exists())
-    except (sqlite3.DatabaseError, ConfigError):
-        # Without locks, what another process has just begun to write may look damaged, too.
-        _check_as(path, name, "ro" if wal.exists() else "ro&immutable=1", whole=not journal.exists())
+        # Where nobody writes to a log, nothing comes to lie beside it so; what a journal will undo may look damaged.
+        if had_wal:
+            _check_as(path, name, "ro")
+        else:
+            _check_as(path, name, "ro&immutable=1", whole=not journal.exists())
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB or had_wal:
+            raise
+        # That was without locks: what another process has just begun to write may look damaged, too.
+        try:
+            _check_as(path, name, "ro" if on_network or wal.exists() else "ro&immutable=1")
+        except sqlite3.DatabaseError:
+            if on_network and wal.exists() and not _size(wal):  # made by our look
+                for file in (wal, shm):
+                    file.unlink(missing_ok=True)
+            raise
 
 
 def _check_as(path: Path, name: str, mode: str, *, whole: bool = True) -> None:
@@ -326,14 +337,20 @@ def _check_as(path: Path, name: str, mode: str, *, whole: bool = True) -> None:
             return
         tables = {row[0].decode() for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version < 1 or not tables >= TABLES:
-            raise _damaged(name)
+            raise _damage()
         secret = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()
         if secret is None or len(secret[0]) != 32:
-            raise _damaged(name)
+            raise _damage()
         for table in TABLES:
             connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchall()
         if _size(path) <= CHECKED_WHOLE_BYTES and connection.execute("PRAGMA quick_check(1)").fetchall() != [(b"ok",)]:
-            raise _damaged(name)
+            raise _damage()
+
+
+def _damage() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -352,7 +369,8 @@ def open_writer(path: Path, *, on_network: bool) -> tuple[sqlite3.Connection, bo
 
     Args:
         path: resolved, and checked.
-        on_network: a rollback journal, since a write-ahead log needs memory that all processes share.
+        on_network: a rollback journal, since a write-ahead log needs memory that all processes share. The ledger then
+            keeps it: whoever has the folder on a disk of his own cannot know who else writes.
 
     Raises:
         sqlite3.Error: as `plain_errors` tells it.
@@ -360,7 +378,7 @@ def open_writer(path: Path, *, on_network: bool) -> tuple[sqlite3.Connection, bo
     connection = connect(path)
     try:
         connection.execute("PRAGMA secure_delete = ON")
-        wal = set_journal(connection, "delete" if on_network else "wal") == "wal"
+        wal = set_journal(connection, "delete" if on_network else None) == "wal"
         # After a power cut a deleted journal may be back, unless the folder is synced, too: EXTRA does that.
         connection.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
     except BaseException:
@@ -369,15 +387,9 @@ def open_writer(path: Path, *, on_network: bool) -> tuple[sqlite3.Connection, bo
     return connection, wal
 
 
-def set_journal(connection: sqlite3.Connection, wanted: str) -> str:
+def set_journal(connection: sqlite3.Connection, wanted: str | None) -> str:
     """Set the journal's kind, `wal` or `delete`, where it is another; returns the one that SQLite has granted."""
     now = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
-    if now == wanted:
+    if wanted in (None, now):
         return now
-    try:
-        return str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
-    except sqlite3.OperationalError as error:
-        # Another process uses it as it is. A write-ahead log that must not be is no way to go on.
-        if wanted == "wal" and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return now
-        raise
+    return str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])

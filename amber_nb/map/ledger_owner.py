@@ -34,8 +34,7 @@ class Owner:
         self.name = secrets.token_hex(8)
         self._file = folder / self.name
         os.close(os.open(self._file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        self._connection = connect(self._file, timeout_s=0)
-        self._connection.execute("BEGIN EXCLUSIVE")
+        self._connection = _lock(self._file)
 
     def close(self) -> None:
         """Give up the lock, and remove the file."""
@@ -50,9 +49,7 @@ class Owner:
         if not file.exists():
             return False
         try:
-            with contextlib.closing(connect(file, timeout_s=0)) as connection:
-                connection.execute("BEGIN EXCLUSIVE")
-                connection.execute("ROLLBACK")
+            _lock(file).close()
         except sqlite3.Error:
             return file.exists()  # locked, or cannot be told: rather wait than pay twice
         with contextlib.suppress(OSError):
@@ -67,3 +64,15 @@ class Owner:
         except OSError:
             return []
         return [name for name in names if Owner.is_alive(folder, name)]
+
+
+def _lock(file: Path) -> sqlite3.Connection:
+    """Lock a file for as long as what is returned stays open; raises sqlite3.Error where another has it locked."""
+    connection = connect(file, timeout_s=0)
+    try:
+        connection.execute("PRAGMA journal_mode = MEMORY")  # else a journal would lie beside it
+        connection.execute("BEGIN EXCLUSIVE")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
