@@ -129,11 +129,11 @@ class MapProgress:
 
 
 def clean_line(text: str, limit: int) -> str:
-    """Return text as one line of at most about `limit` characters, its control characters shown."""
+    """Return text as one line of at most `limit` characters, its control characters shown."""
     line = " ".join(replace_surrogates(text[: 4 * limit]).split())
-    if len(text) > 4 * limit:  # what was cut off may have begun with spaces only
+    if len(text) > 4 * limit:  # what is left of many spaces may be short
         line = f"{line[: limit - 1]}…"
-    return show_controls(shorten(line, limit))
+    return shorten(show_controls(line), limit)
 
 
 def format_duration(seconds: float) -> str:

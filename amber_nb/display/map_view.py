@@ -217,7 +217,7 @@ class MapTerminal:
                 total=progress.rows,
                 file=sys.stderr,
                 desc=clean_line(progress.title, 40),
-                bar_format="{desc} {percentage:3.0f} %|{bar}| {postfix}",
+                bar_format="{desc} {percentage:3.0f} %|{bar}| {unit}",
                 dynamic_ncols=True,
                 leave=False,
                 delay=1e-9,  # nothing is drawn before the first picture
@@ -233,7 +233,8 @@ class MapTerminal:
             if bar is not None:  # it may be settled meanwhile
                 self._next_at = clock.monotonic() + BAR_S
                 bar.n = min(progress.done, progress.rows)
-                bar.set_postfix_str(summary_line(progress))
+                bar.unit = summary_line(progress)  # before a postfix tqdm writes a comma
+                bar.refresh()
 
     def settle(self, progress: MapProgress) -> None:
         """Take the bar away, and write the summary in its place, once."""
