@@ -6,6 +6,7 @@ Labels, answers, errors and titles come from data, models and gateways: each is 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,15 +44,16 @@ _NO_COST = "cost unknown"
 _PILL_STYLE = (
     "display:inline-block;padding:0 .7em;border:1px solid rgba(128,128,128,.6);border-radius:1em;font-size:85%"
 )
-_HEAD_STYLE = "margin:0 0 .5em;overflow-wrap:anywhere"
+_HEAD_STYLE = "margin:0 0 .5em;overflow-wrap:break-word"
 _TRACK_STYLE = "height:6px;margin:0 0 .6em;background-color:rgba(128,128,128,.3);overflow:hidden"
 _SEGMENTS = (("#1976d2", "ok"), ("#c62828", "failed"), ("#8a8a8a", "skipped"))
 _FIGURE_STYLE = "display:inline-block;vertical-align:top;min-width:6em;margin:0 24px .5em 0;line-height:1.4"
 _SMALL = "font-size:85%;opacity:.75"
 _LABEL_STYLE = "margin:.3em 0 .1em;font-size:85%;opacity:.75"
-_ROW_STYLE = "margin:0 0 .1em;overflow-wrap:anywhere;line-height:1.4"
-_NAME_STYLE = "display:inline-block;vertical-align:top;min-width:6em;margin:0 12px 0 0;opacity:.75"
-_COUNT_STYLE = "display:inline-block;vertical-align:top;min-width:3em;margin:0 12px 0 0;text-align:right"
+_ROW_STYLE = "margin:0 0 .1em;overflow-wrap:break-word;line-height:1.4"
+_NAME_STYLE = "float:left;min-width:6em;margin:0 12px 0 0;opacity:.75"
+_COUNT_STYLE = "float:left;min-width:3em;margin:0 12px 0 0;text-align:right"
+_BESIDE_STYLE = "overflow:hidden"  # a column of its own
 
 Figure = tuple[str, str, str]  # label, value, a smaller line below it or ""
 
@@ -191,6 +193,12 @@ def _cost(progress: MapProgress) -> str:
     return clean_line(progress.cost, _COST_CHARS)
 
 
+def _split_cost(cost: str) -> tuple[str, str]:
+    """Return "0.0123 USD" and "list price" of "0.0123 USD (list price)"; the second is "" where there is none."""
+    match = re.fullmatch(r"([^()]+) \(([^()]+)\)", cost)
+    return (match[1], match[2]) if match else (cost, "")
+
+
 def _times_and_rates(progress: MapProgress) -> Iterator[Figure]:
     rate = _UNKNOWN if progress.rows_per_s is None else format_rate(progress.rows_per_s)
     if progress.end is not None:
@@ -206,17 +214,17 @@ def figures(progress: MapProgress, *, timed: bool = True) -> list[Figure]:
     others = [
         f"{count:,} {word}" for count, word in ((progress.skipped, "skipped"), (progress.stopped, "stopped")) if count
     ]
-    projected = progress.projected_cost if progress.end is None else None
-    cost = _cost(progress)
+    cost, basis = _split_cost(_cost(progress))
+    projected = _split_cost(clean_line(progress.projected_cost or "", _COST_CHARS))[0] if progress.end is None else ""
     shown = [
         ("Rows", _rows_of(progress), ledger or (_percent(progress) if progress.end is None else "")),
         ("Failed", f"{progress.failed:,}", " · ".join(others)),
         *(_times_and_rates(progress) if timed else ()),
         ("Tokens", f"{_tokens(progress):,}", _cached(progress)),
         (
-            "Cost",
-            "unknown" if cost is _NO_COST else cost or _UNKNOWN,
-            f"{clean_line(projected, _COST_CHARS)} projected" if projected is not None else "",
+            f"Cost ({basis})" if basis else "Cost",
+            "unknown" if cost == _NO_COST else cost or _UNKNOWN,
+            f"{projected} projected" if projected else "",
         ),
     ]
     if progress.end is not None:
@@ -342,7 +350,7 @@ def _body_html(progress: MapProgress) -> str:
 def _figure_html(label: str, value: str, extra: str) -> str:
     below = f'<div style="{_SMALL}">{_escape(extra, 2 * _COST_CHARS)}</div>' if extra else ""
     return (
-        f'<div style="{_FIGURE_STYLE}"><div style="{_SMALL}">{label}</div>'
+        f'<div style="{_FIGURE_STYLE}"><div style="{_SMALL}">{_escape(label, _COST_CHARS)}</div>'
         f"<div>{_escape(value, 2 * _COST_CHARS)}</div>{below}</div>"
     )
 
@@ -362,20 +370,22 @@ def _rows_html(label: str, rows: list[str]) -> list[str]:
         return []
     return [
         f'<div style="{_LABEL_STYLE}">{label}</div>',
-        *(f'<div dir="auto" style="{_ROW_STYLE}">{row}</div>' for row in rows),
+        *(f'<div style="{_ROW_STYLE}">{row}</div>' for row in rows),
     ]
 
 
 def _newest_html(row: tuple[str, str, bool]) -> str:
     label, text, is_error = row
     sign = "✗ " if is_error else ""
-    return f'<span style="{_NAME_STYLE}">{_escape(label, _LABEL_CHARS)}</span>{sign}{_escape(text, _ANSWER_CHARS)}'
+    name = f'<div style="{_NAME_STYLE}">{_escape(label, _LABEL_CHARS)}</div>'
+    return f'{name}<div dir="auto" style="{_BESIDE_STYLE}">{sign}{_escape(text, _ANSWER_CHARS)}</div>'
 
 
 def _failure_html(failure: tuple[str, str, str]) -> str:
     count, reason, rows = failure
     where = f' <span style="{QUIET_STYLE}">{_escape(rows, 4 * _LABEL_CHARS)}</span>' if rows else ""
-    return f'<span style="{_COUNT_STYLE}">{count}</span>{_escape(reason, _REASON_CHARS)}{where}'
+    beside = f'<div dir="auto" style="{_BESIDE_STYLE}">{_escape(reason, _REASON_CHARS)}{where}</div>'
+    return f'<div style="{_COUNT_STYLE}">{count}</div>{beside}'
 
 
 def map_text(progress: MapProgress) -> str:

@@ -43,6 +43,7 @@ export function renderMap(el, run) {
   const note = add(view, "amber-run-note");
   const newest = list(view, "Newest rows");
   const failures = list(view, "Errors so far");
+  failures.classList.add("amber-errors");
   const remarks = add(view, "amber-remarks");
   const spoken = add(view, "amber-spoken");
   spoken.setAttribute("aria-live", "polite");
@@ -84,8 +85,8 @@ export function renderMap(el, run) {
     lines(failures, [...picture.failures, ...(picture.more ? [["", picture.more, ""]] : [])]);
     fit(remarks, picture.remarks.length, () => make(doc, "div"));
     picture.remarks.forEach((text, i) => say(remarks.children[i], text));
-    const words_ = announcements.next(done, failed, rows, performance.now());
-    if (words_) spoken.textContent = words_;
+    const said = announcements.next(done, failed, rows, performance.now());
+    if (said) spoken.textContent = said;
   };
   const tick = () => {
     const since = run.picture ? run.picture.elapsed + (performance.now() - run.came) / 1000 : 0;
@@ -115,13 +116,9 @@ function list(view, title) {
   const part = view.appendChild(make(view, "div", "amber-run-part"));
   part.hidden = true;
   part.append(box(view, "amber-run-label", title));
-  return part.appendChild(attributed(make(view, "ul", "amber-lines")));
-}
-
-/** Lists without marks are none to some browsers. @param {HTMLElement} el */
-function attributed(el) {
-  el.setAttribute("role", "list");
-  return el;
+  const lines = part.appendChild(make(view, "ul", "amber-lines"));
+  lines.setAttribute("role", "list"); // without marks it is none to some browsers
+  return lines;
 }
 
 /** @param {HTMLElement} list @param {(readonly [string, string, string | boolean] | string[])[]} rows */
