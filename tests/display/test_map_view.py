@@ -257,6 +257,7 @@ def test_the_settled_form_comes_last(page: Page) -> None:
     assert shown.settle(end)
     shown.update(at(100_000))
     page.pass_time(60)
+    assert shown._map.deliver(page.clock.now) is None  # as one that was under way
     assert page.shown == [{"text/html": map_html(end), "text/plain": map_text(end)}]
     assert page.comm.contents()[-1] == {"a": shown._map.number, "end": 1}
     page.comm.hear({"heal": shown._map.id})
