@@ -11,11 +11,13 @@ in this kernel:
                     {"a": a, "s": …}              of the text's view: comm.py, rich_text.py; `drawn`: it is on the page
                     {"a": a, "c": …}              of the tool calls' view: tool_inspector.py
                     {"a": a, "i": …}              of the images' view: ../images/view.py
+                    {"a": a, "m": …}              of a map's view: map_view.py
                     {"heal": id}                  the document holds an older static form of this item
     kernel → page   {"a": a, "open": {"id", "title", "badge", "strip", "tools"}}   an answer begins
                     … with "outdated": 1          its cell runs again: nobody puts it back into that
                     {"a": a, "open": {"id", "max_side_px", "most"}}                an input for images
-                    {"a": a, "s": …} · {"a": a, "c": …} · {"a": a, "i": …}
+                    {"a": a, "open": {"id", "title", "badge", "rows"}}             a map begins; "outdated" as above
+                    {"a": a, "s": …} · {"a": a, "c": …} · {"a": a, "i": …} · {"a": a, "m": …}
                     {"a": a, "end": 1}            its output holds the settled form now
                     {"heal": id, "data": bundle}  put this in the place of the snapshot
                     {"ping": 1}                   asks for a sign of life
@@ -39,7 +41,7 @@ from .cards import StripItem
 from .rich_text import RichText
 from .tool_inspector import ToolInspector
 
-__all__ = ["LiveAnswer", "LiveItem", "LiveLayer", "live_layer"]
+__all__ = ["LiveAnswer", "LiveItem", "LiveLayer", "StoppableItem", "live_layer"]
 
 _log = logging.getLogger(__name__)
 _STATIC = pathlib.Path(__file__).parent / "static"
@@ -175,7 +177,62 @@ class _Search:
         return None
 
 
-class LiveAnswer(LiveItem):
+class StoppableItem(LiveItem):
+    """An item that goes on without the reader, who may stop it.
+
+    Args:
+        on_stop: called once, on whichever thread receives the reader's Stop.
+        announcement: as of `LiveItem`.
+
+    Attributes:
+        is_drawn: whether a page has drawn it.
+    """
+
+    is_busy: ClassVar[bool] = True
+
+    def __init__(self, *, on_stop: Callable[[], None], **announcement: Any) -> None:
+        super().__init__(**announcement)
+        self._on_stop = on_stop
+        self.is_drawn = False
+        self._is_stopped = False
+
+    def set_note(self, text: str) -> None:
+        """Show what goes on."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop it, once; from any thread."""
+        self._tell_stopping()
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        try:
+            self._on_stop()
+        except Exception as error:
+            # Nobody would see it raised in a message handler.
+            _log.exception("Stop failed")
+            self.set_note(f"could not stop: {type(error).__name__}")
+
+    def leave(self) -> None:
+        """Stop it, because no page holds it any more."""
+        self.stop()
+
+    def retire(self) -> None:
+        """Stop it, because its cell runs again: the output is another's now."""
+        self.announcement = {**self.announcement, "outdated": 1}
+        if self._layer.can_send:
+            self.open()
+        self.stop()
+
+    def _note_drawn(self) -> None:
+        self.is_drawn = LiveLayer.has_drawn = True
+
+    def _tell_stopping(self) -> None:
+        """Tell the pages that Stop has arrived."""
+        raise NotImplementedError
+
+
+class LiveAnswer(StoppableItem):
     """An answer on the pages of this kernel while it is written: its text, its tool calls, its Stop button.
 
     Args:
@@ -186,7 +243,6 @@ class LiveAnswer(LiveItem):
         on_stop: called once, on whichever thread receives the reader's Stop.
 
     Attributes:
-        is_drawn: whether a page has drawn it.
         calls: its tool calls, or None.
 
     Example:
@@ -194,8 +250,6 @@ class LiveAnswer(LiveItem):
         >>> answer.feed("Hello")
         >>> answer.close({"text/html": "…", "text/plain": "Hello"})
     """
-
-    is_busy: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -206,10 +260,7 @@ class LiveAnswer(LiveItem):
         tools: bool = False,
         on_stop: Callable[[], None],
     ) -> None:
-        super().__init__(title=title, badge=badge or "", strip=list(strip), tools=tools)
-        self._on_stop = on_stop
-        self.is_drawn = False
-        self._is_stopped = False
+        super().__init__(on_stop=on_stop, title=title, badge=badge or "", strip=list(strip), tools=tools)
         self._sources: list[tuple[str, str]] = []
         self._stream = comm.DeltaStream(lambda message: self._post({"s": message}), hears=self.layer.hears)
         self._append = self._stream.fresh.append
@@ -256,7 +307,7 @@ class LiveAnswer(LiveItem):
         text, calls = content.get("s"), content.get("c")
         if isinstance(text, dict):
             if text.get("drawn"):
-                self.is_drawn = LiveLayer.has_drawn = True
+                self._note_drawn()
             have = text.get("have")
             if isinstance(have, int):
                 self._stream.rewind(have)
@@ -275,29 +326,8 @@ class LiveAnswer(LiveItem):
         if self.calls is not None:
             self.calls.close()
 
-    def stop(self) -> None:
-        """Stop the answer, once; from any thread."""
+    def _tell_stopping(self) -> None:
         self._stream.send({"stopping": 1})
-        if self._is_stopped:
-            return
-        self._is_stopped = True
-        try:
-            self._on_stop()
-        except Exception as error:
-            # Nobody would see it raised in a message handler.
-            _log.exception("Stop failed")
-            self.set_note(f"could not stop: {type(error).__name__}")
-
-    def leave(self) -> None:
-        """Stop the answer, because no page holds it any more."""
-        self.stop()
-
-    def retire(self) -> None:
-        """Stop the answer, because its cell runs again: the output is another's now."""
-        self.announcement = {**self.announcement, "outdated": 1}
-        if self._layer.can_send:
-            self.open()
-        self.stop()
 
     def _notify(self) -> None:
         self._stream.notified = True
@@ -312,7 +342,7 @@ class LiveLayer(comm.LiveWidget):
     _css: ClassVar[pathlib.Path] = _STATIC / "layer.css"
     current: ClassVar[LiveLayer | None] = None
     was_greeted: ClassVar[bool] = False  # a page has had a layer of this kernel
-    has_drawn: ClassVar[bool] = False  # and has drawn an answer
+    has_drawn: ClassVar[bool] = False  # and has drawn an answer or a map
 
     def __init__(self) -> None:
         self.items: dict[int, LiveItem] = {}

@@ -7,12 +7,9 @@ may print a display once and never update it (`jupyter console`) gets the settle
 
 from __future__ import annotations
 
-import contextvars
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, ClassVar
+from typing import Any
 
 from .. import clock
 from ..types import (
@@ -29,9 +26,10 @@ from ..types import (
     Waiting,
     replace_surrogates,
 )
-from . import comm, kernel
+from . import comm
 from .answer_html import answer_html, markdown_html
 from .cards import StripItem, tools_html
+from .cell_output import NO_LAYER, REFRESH_S, CellOutput
 from .escape import shorten, show_controls
 from .layer import LiveAnswer
 from .sources import MAX_CHARS, MAX_SHOWN, distinct
@@ -40,18 +38,13 @@ __all__ = ["NotebookDisplay"]
 
 CARD_S = 2.0  # a card that no page has shown by then has to be asked about in another way
 BUSY_S = 10.0  # the same, where a page has the layer: it is only slow with many at once
-LOOK_S = 0.1  # between two looks whether a front end that may only print has proved a page
-HELLO_S = 1.0  # where no page has the layer by then, this front end cannot have it
-FIRST_S = 1.0  # most answers are settled by then: no snapshot before
 STALL_S = 2.0  # after so long without text, all of it is in the snapshot
-REFRESH_S = 0.5  # between two refreshes where no page has the layer
 _STATUS_CHARS = 60
 _PLAIN_CHARS = 500  # a page writes all of the text when the notebook is saved
-NO_LAYER = "The live view is not available here: install amber_nb where JupyterLab's server runs, and reload the page."
 UNFINISHED = "still being written when this was saved"
 
 
-class NotebookDisplay:
+class NotebookDisplay(CellOutput):
     """An answer in the output of a cell.
 
     Made and settled in the thread of the cell.
@@ -66,7 +59,6 @@ class NotebookDisplay:
     """
 
     rest_s = 0.15  # seconds between two reads that the view makes one movement of
-    _open: ClassVar[dict[NotebookDisplay, tuple[str | None, str | None]]] = {}  # cell and its execution
 
     def __init__(
         self,
@@ -78,44 +70,24 @@ class NotebookDisplay:
         tools: bool = False,
         on_stop: Callable[[], None],
     ) -> None:
+        super().__init__()
         self._badge = badge
         self._head = head
-        kernel.before_each_cell(_stop_earlier_runs)
-        _stop_earlier_runs()
         self._answer = LiveAnswer(title=model, badge=badge, strip=strip, tools=tools, on_stop=on_stop)
-        self._context = contextvars.copy_context()
         self._pieces: list[str] = []
         self._length = 0
         self._tools: dict[int, ToolProgress] = {}
         self._status = ""
-        self._can_listen = self._answer.layer.hears
-        self._began = clock.monotonic()
         self._text_at = self._began  # when the last text came
         self._shown = (0, 0)  # characters of text and ended tool calls in the snapshot
-        self._settled = False
-        self._final: Mapping[str, str] | None = None  # the settled form, once it is in the output
-        self._lock = threading.RLock()  # around updates of the output, so that the settled form is the last
-        self._handle: Any = None
-        self._session = kernel.session_id()
-        if not kernel.may_only_print() or self._session in comm.page_sessions:
-            self._begin_output()
-        NotebookDisplay._open[self] = kernel.cell_id(), kernel.execution_id()
-        self.next_at = self._began + (LOOK_S if self._handle is None else FIRST_S)
-        comm.snapshots.open(self)
-        comm.snapshots.notify(self)
-
-    def _begin_output(self) -> None:
-        bundle = self._snapshot("", [], UNFINISHED)
-        self._handle = sys.modules["IPython"].display.display(bundle, raw=True, display_id=True)
+        self._begin()
 
     @property
-    def poll_s(self) -> float:
-        """How often the thread of the cell has to call `listen`, in seconds; 0: never."""
-        return 0.0 if self._answer.layer.hears else 0.1
+    def _item(self) -> LiveAnswer:
+        return self._answer
 
-    def listen(self) -> None:
-        """Read the page's messages where the kernel does not while a cell runs."""
-        self._can_listen = self._answer.layer.listen()
+    def _first_bundle(self) -> Mapping[str, str]:
+        return self._snapshot("", [], UNFINISHED)
 
     def handle(self, event: ChatEvent) -> None:
         """Show an event; from any thread."""
@@ -149,31 +121,21 @@ class NotebookDisplay:
             return f"waiting {event.seconds} s ({event.reason})"
         return "thinking" if isinstance(event, ReasoningDelta) else ""
 
-    def deliver(self, now: float) -> float | None:
-        """Refresh the snapshot if it is time to; called by the scheduler."""
-        if self._handle is None:
-            if self._session not in comm.page_sessions:
-                return now + LOOK_S
-            with self._lock:
-                if not self._settled:
-                    self._context.copy().run(self._begin_output)
-            return now + REFRESH_S
+    def _refresh(self, now: float) -> float | None:
         runs = [call.run for call in list(self._tools.values()) if call.run is not None]
         count, length = len(self._pieces), self._length
         if (length, len(runs)) == self._shown:
             return now + REFRESH_S
-        layer = self._answer.layer
-        if self._answer.is_drawn or (layer.has_drawn and layer.hello.is_set()):
+        if self._is_drawn:
             doubled = length >= 2 * self._shown[0] and length > 0
             stalled = length > self._shown[0] and now - self._text_at >= STALL_S
             if not (doubled or stalled or len(runs) > self._shown[1]):
                 return now + REFRESH_S
-        elif not self._can_listen or now - self._began < HELLO_S:
-            # ipykernel 6, asked in a thread: a greeting could not be heard.
+        elif not self._is_alone(now):
             return now + REFRESH_S
         self._shown = (length, len(runs))
         text = "".join(self._pieces[:count])
-        self._update(self._snapshot(text, runs, UNFINISHED if layer.was_greeted else NO_LAYER))
+        self._update(self._snapshot(text, runs, UNFINISHED if self._answer.layer.was_greeted else NO_LAYER))
         took = clock.monotonic() - now  # of a long answer, seconds: most of the time belongs to the reading
         return now + max(REFRESH_S, 10 * took)
 
@@ -185,11 +147,6 @@ class NotebookDisplay:
         html = f'{start}<div class="{self._answer.hook}">{inner.removeprefix(start)}</div>'
         plain = replace_surrogates(text[-_PLAIN_CHARS:])
         return {"text/html": html, "text/plain": f"{plain}\n[{UNFINISHED}]".lstrip()}
-
-    def _update(self, bundle: Mapping[str, str]) -> None:
-        with self._lock:
-            if not self._settled:
-                self._context.copy().run(self._handle.update, bundle, raw=True)
 
     def ask(
         self,
@@ -241,25 +198,7 @@ class NotebookDisplay:
 
     def settle(self, bundle: Mapping[str, str]) -> bool:
         """Put the settled form in the output, and end the live view; return False where there is no output for it."""
-        NotebookDisplay._open.pop(self, None)
-        comm.snapshots.close(self)
-        try:
-            with self._lock:
-                self._settled = True
-                if self._handle is not None and self._final is None:  # what settles it after an interrupt has less
-                    self._handle.update(dict(bundle), raw=True)
-                    self._final = bundle
-        finally:
-            self._answer.close(self._final or bundle)
-        return self._handle is not None
-
-
-def _stop_earlier_runs(*_: object) -> None:
-    """Stop the answers of earlier runs of the running cell: its output is this run's now."""
-    cell, execution = kernel.cell_id(), kernel.execution_id()
-    for display, (other, earlier) in list(NotebookDisplay._open.items()):
-        if cell is not None and other == cell and earlier != execution:
-            display._answer.retire()
+        return self._settle(bundle)
 
 
 def _describe_tools(calls: Sequence[ToolProgress]) -> str:

@@ -161,8 +161,9 @@ def test_without_a_view_on_the_page_safe_html_stands_in(kernel):
     UPDATES.clear()
     code = (
         "os.environ['AMBER_SIM_CHUNKS_PER_S'] = '120'\npaced = Amber()\n"
-        "from amber_nb.display import live\nhello_s, live.HELLO_S, live.FIRST_S = live.HELLO_S, 0, 0\n"
-        "answer = paced.ask('Write 100 words about tea.')\nlive.HELLO_S = hello_s"
+        "from amber_nb.display import cell_output as output\n"
+        "hello_s, output.HELLO_S, output.FIRST_S = output.HELLO_S, 0, 0\n"
+        "answer = paced.ask('Write 100 words about tea.')\noutput.HELLO_S = hello_s"
     )
     (shown,) = execute(kernel, START + code, **LAB)
     *between, settled = UPDATES

@@ -1,13 +1,14 @@
 """What is in the cell while an answer is written: snapshots, refreshed rarely where a page has the live layer."""
 
 import itertools
+import sys
 import threading
 from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
 
-from amber_nb.display import comm, live
+from amber_nb.display import cell_output, comm, live
 from amber_nb.types import (
     ReasoningDelta,
     RequestSent,
@@ -78,7 +79,7 @@ def page(clock, monkeypatch):
 
     monkeypatch.setattr(live, "LiveAnswer", Answer)
     monkeypatch.setitem(globals(), "LAYER", Layer())
-    monkeypatch.setitem(live.sys.modules, "IPython", SimpleNamespace(display=SimpleNamespace(display=display)))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=SimpleNamespace(display=display)))
     monkeypatch.setattr(live.NotebookDisplay, "_open", {})
     comm.snapshots._thread = threading.current_thread()  # none is started: the test sends what is due
     return page
@@ -300,7 +301,7 @@ def test_another_run_of_the_cell_stops_the_request_of_the_last(page, monkeypatch
     stopped = []
     where = {"cell_id": "c", "execution_id": "1"}
     for name in where:
-        monkeypatch.setattr(live.kernel, name, lambda name=name: where[name])
+        monkeypatch.setattr(cell_output.kernel, name, lambda name=name: where[name])
     first = opened(on_stop=lambda: stopped.append("first"))
     opened(on_stop=lambda: stopped.append("beside it"))
     assert stopped == []
@@ -320,8 +321,8 @@ def test_another_run_of_the_cell_stops_it_also_where_it_asks_nothing(page, monke
     stopped, before = [], set()
     where = {"cell_id": "c", "execution_id": "1"}
     for name in where:
-        monkeypatch.setattr(live.kernel, name, lambda name=name: where[name])
-    monkeypatch.setattr(live.kernel, "before_each_cell", before.add)
+        monkeypatch.setattr(cell_output.kernel, name, lambda name=name: where[name])
+    monkeypatch.setattr(cell_output.kernel, "before_each_cell", before.add)
     opened(on_stop=lambda: stopped.append("first"))
     opened(on_stop=lambda: stopped.append("beside it"))
     (run_hook,) = before

@@ -4,12 +4,12 @@
  * widgets of its kernel. JupyterLab 4 and Notebook 7; elsewhere there are none, and nothing is written.
  */
 
-/** @typedef {import("./live_answer.js").LiveAnswer} LiveAnswer */
+/** @typedef {import("./live_run.js").LiveRun} LiveRun */
 /** @typedef {import("./live_item.js").LiveItem} LiveItem */
 /** @typedef {{ area: any, index: number, cell: string | null, saved: () => void }} Place an output in its area's model */
 
-const START = /^<div class="amber-(answer|images)"><div class="amber-hook/; // of a static form with a hook
-const SETTLED = /^<div class="amber-answer">(?!<div class="amber-hook)/;
+const START = /^<div class="amber-(answer|images|map)"><div class="amber-hook/; // of a static form with a hook
+const SETTLED = /^<div class="amber-(answer|map)">(?!<div class="amber-hook)/;
 const HOOK = /\bamber-live-([0-9a-f]{32})\b/;
 const EMPTY = { "text/html": '<div class="amber-emptied" hidden></div>', "text/plain": "" };
 const STATE = "application/vnd.jupyter.widget-state+json";
@@ -85,7 +85,7 @@ export class Documents {
     return this.find(id).map(html);
   }
 
-  /** The id of the notebook's cell that holds an answer: the one that did so last, if it still does. @param {LiveAnswer} answer */
+  /** The id of the notebook's cell that holds an answer: the one that did so last, if it still does. @param {LiveRun} answer */
   cellWith(answer) {
     const places = within(this.cell(answer.cell)?.outputs, answer.cell, () => {});
     const found =
@@ -100,7 +100,7 @@ export class Documents {
     for (let at = 0; at < (cells?.length ?? 0); at++) if (cells.get(at)?.id === id) return cells.get(at);
   }
 
-  /** Put an answer that was cleared away back into its cell; false where that is gone. @param {LiveAnswer} answer */
+  /** Put an answer that was cleared away back into its cell; false where that is gone. @param {LiveRun} answer */
   putBack(answer) {
     const outputs = this.cell(answer.cell)?.outputs; // a cell that has become Markdown has none
     if (!outputs || !answer.snapshot) return false;
@@ -113,7 +113,7 @@ export class Documents {
   /**
    * Whether the cell of an answer is still there, and holds neither the answer's hook nor, as far as can be told by a
    * look, its settled form.
-   * @param {LiveAnswer} answer
+   * @param {LiveRun} answer
    */
   lacks(answer) {
     const outputs = this.cell(answer.cell)?.outputs;

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The live layer: draws what is live over its static output, in whatever document that stands: answers that are being
- * written, and inputs for images.
+ * written, runs over tables, and inputs for images.
  *
  * The kernel's one widget, which is never displayed, brings it to each page. The document holds ordinary HTML; an item
  * that is live has a hook in it, a class with 128 random bits that the kernel has announced. What the layer draws is
@@ -12,6 +12,8 @@
 import { Documents } from "./documents.js";
 import { LiveAnswer } from "./live_answer.js";
 import { LiveInput } from "./live_input.js";
+import { LiveRun } from "./live_run.js";
+import { LiveMap } from "./map/live_map.js";
 
 /** @typedef {import("./live_item.js").Announcement} Announcement */
 /** @typedef {import("./live_item.js").LiveItem} LiveItem */
@@ -30,6 +32,7 @@ import { LiveInput } from "./live_input.js";
  * @property {object} [s] for the view of its text
  * @property {object} [c] for the view of its tool calls
  * @property {object} [i] for an input for images
+ * @property {object} [m] for a run over a table
  * @property {unknown} [end] it is settled
  * @property {unknown} [ping] asks for a sign of life
  * @property {string} [who] the id of an item that another page has lost
@@ -120,7 +123,7 @@ export class Layer {
   heal(id, data) {
     const item = this.cleared.get(id);
     this.cleared.delete(id);
-    if (item && data["text/html"] && !this.documents.holds(data)) this.documents.putBack(/** @type {LiveAnswer} */ (item));
+    if (item && data["text/html"] && !this.documents.holds(data)) this.documents.putBack(/** @type {LiveRun} */ (item));
     this.documents.replace(id, data);
   }
 
@@ -138,7 +141,9 @@ export class Layer {
     const item =
       "most" in announcement
         ? new LiveInput(announcement, send)
-        : new LiveAnswer(/** @type {any} */ (announcement), send, () => this.interrupt(), typeset);
+        : "rows" in announcement
+          ? new LiveMap(/** @type {any} */ (announcement), send, () => this.interrupt())
+          : new LiveAnswer(/** @type {any} */ (announcement), send, () => this.interrupt(), typeset);
     this.items.set(number, item);
     if (this.items.size === 1) this.observer.observe(this.doc.body, { childList: true, subtree: true });
     this.draw(this.doc.body);
@@ -156,7 +161,7 @@ export class Layer {
     const cleared = item.isCleared(this.documents); // now: what is cleared from here on, the reader's code wants so
     setTimeout(() => {
       if (this.disposed) return;
-      if (item instanceof LiveAnswer) {
+      if (item instanceof LiveRun) {
         item.look(this.documents);
         this.documents.removeEmptied(item.cell);
       }
@@ -238,7 +243,7 @@ export class Layer {
     if (this.items.size) this.draw(this.doc.body);
     const silent = performance.now() - this.heard > SILENT;
     for (const item of this.items.values()) {
-      if (silent && item instanceof LiveAnswer && !item.ended) item.ask();
+      if (silent && item instanceof LiveRun && !item.ended) item.ask();
       item.look(this.documents);
     }
   }

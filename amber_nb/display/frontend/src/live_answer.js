@@ -3,11 +3,9 @@
 
 import { renderAnswer } from "./answer_view.js";
 import { renderCalls } from "./calls_view.js";
-import { offerCopies } from "./copy_button.js";
-import { LiveItem } from "./live_item.js";
+import { LiveRun } from "./live_run.js";
 import { Receiver } from "./receiver.js";
 import { Looks } from "./rich_text.js";
-import * as sight from "./sight.js";
 import { snapshot } from "./snapshot.js";
 
 /** @typedef {import("./receiver.js").Message} Message */
@@ -20,8 +18,6 @@ import { snapshot } from "./snapshot.js";
  * @property {boolean} [tools]
  * @property {number} [outdated] its cell runs again
  */
-/** @typedef {import("./documents.js").Documents} Documents */
-/** @typedef {import("./live_item.js").View} View */
 /**
  * @typedef {object} Listener
  * @property {(text: string) => void} text
@@ -30,7 +26,7 @@ import { snapshot } from "./snapshot.js";
  * @property {() => void} stopping
  */
 
-export class LiveAnswer extends LiveItem {
+export class LiveAnswer extends LiveRun {
   /**
    * @param {Announcement} announcement
    * @param {(message: object) => void} send to the kernel
@@ -38,23 +34,16 @@ export class LiveAnswer extends LiveItem {
    * @param {((el: HTMLElement) => Promise<void> | void) | null} [typeset] formulas, where the front end can
    */
   constructor({ id, title, badge = "", strip = [], tools = false }, send, interrupt, typeset = null) {
-    super(id, send);
+    super(id, send, interrupt);
     this.title = title;
     this.badge = badge;
     this.strip = strip;
     this.tools = tools;
-    this.interrupt = interrupt;
     this.typeset = typeset;
     this.looks = new Looks((blocks) => send({ s: { blocks } }));
-    this.text = "";
     this.note = "";
-    this.stopping = false;
     /** @type {[title: string, url: string][]} */
     this.sources = [];
-    /** @type {string | null} the id of the notebook's cell that it stands in */
-    this.cell = null;
-    this.outdated = false; // its cell runs again: it is not put back into that
-    this.snapshot = ""; // what the document held when it was last found there
     /** @type {Set<Listener>} */
     this.listeners = new Set();
     /** @type {Set<(message: object) => void>} */
@@ -131,42 +120,5 @@ export class LiveAnswer extends LiveItem {
   /** All of the text so far. @param {string} html */
   update(html) {
     return snapshot(html, this.text);
-  }
-
-  /** In an Output widget it may stand nowhere in the document. @param {Documents} documents */
-  isMissing(documents) {
-    const place = documents.cellWith(this);
-    this.cell = place ?? this.cell;
-    return place === null && this.cell !== null;
-  }
-
-  /** @param {Documents} documents */
-  isCleared(documents) {
-    return !this.outdated && documents.lacks(this);
-  }
-
-  /** @param {Documents} documents */
-  look(documents) {
-    super.look(documents);
-    if (documents.known) documents.dropReturned(this.cell, this.id);
-  }
-
-  /** @param {Documents} documents */
-  leave(documents) {
-    if (!this.outdated && documents.putBack(this)) return;
-    this.cell = null; // it may stand in another notebook of this kernel, or come back here
-    this.send({ left: 1 });
-  }
-
-  /** Keep the Stop button in sight. @param {View} view */
-  onDrawn(view) {
-    sight.close(view.areas);
-    view.areas = sight.open(view.host);
-  }
-
-  /** @param {View} view */
-  onRemoved({ areas }) {
-    sight.close(areas);
-    offerCopies(areas[0]);
   }
 }

@@ -9,10 +9,10 @@ const STOPPED = 5000; // and until a reader whose Stop was heard may insist
 export class StopButton {
   /**
    * @param {Document} doc
-   * @param {{ ask: () => void, interrupt: () => void }} ways of stopping
+   * @param {{ ask: () => void, interrupt: () => void, what?: string }} ways of stopping, and what it says it stops
    * @param {AbortSignal} signal the end of the view
    */
-  constructor(doc, { ask, interrupt }, signal) {
+  constructor(doc, { ask, interrupt, what = "Stop this answer" }, signal) {
     this.ask = ask;
     this.interrupt = interrupt;
     /** @type {"no" | "asked" | "heard" | "deaf"} */
@@ -21,7 +21,7 @@ export class StopButton {
     this.overdue = undefined;
     this.el = /** @type {HTMLButtonElement} */ (make(doc, "button", "amber-stop"));
     this.el.type = "button";
-    this.label("Stop", "Stop this answer");
+    this.label("Stop", what);
     // The button moves with the text above it, so that a press may end beside it: it counts when it begins. Clicks are
     // left to the keyboard, and to what stands in for a mouse.
     on(this.el, "mousedown click", ({ type, button, detail }) => (type === "click" ? detail : button) || this.press(), signal);

@@ -172,8 +172,8 @@ test("the answer of an earlier run is not put back into the cell that runs again
 
 test("a page says once that it has lost an item, and answers who holds one", () => {
   const empty = { get: () => ({ id: "other" }), length: 1 };
-  for (const settings of [{ title: "m" }, { most: 3 }]) {
-    const book = notebook(settings.most ? `<div class="amber-images">${HOOKED.slice('<div class="amber-answer">'.length)}` : HOOKED);
+  for (const [name, settings] of [["answer", { title: "m" }], ["images", { most: 3 }], ["map", { title: "m", rows: 9 }]]) {
+    const book = notebook(HOOKED.replace("amber-answer", `amber-${name}`));
     const { layer, item, sent, hear } = answerIn(book, settings);
     const said = () => sent.filter(({ left, here }) => left || here);
     hear({ who: ID });
