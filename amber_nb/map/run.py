@@ -9,20 +9,19 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from .. import clock, tools
+from .. import clock, display, tools
 from ..cassettes.session import CURRENT_CELL
 from ..chat.ask import AskContext, current_cell
 from ..chat.messages import split_params
 from ..checks import check_retries, check_seconds
 from ..config import MAX_WAIT_S
 from ..display import kernel
-from ..display.map_progress import Failure, MapProgress, map_html, map_text
-from ..display.map_view import MapDisplay, MapTerminal
 from ..errors import ConfigError
 from ..prices import DEFAULT_CURRENCY
 from ..types import Charge, Message, RequestRow
@@ -180,7 +179,7 @@ class MapRun:
             self.ledger = Ledger(path, retain_days=options.retain_days)
         self.inbox = event_loop.Inbox(wake_s=_WAKE_S if kernel.in_kernel() else None)
         self._engine: MapEngine | None = None
-        self._display: MapDisplay | MapTerminal | None = None
+        self._display: display.MapDisplay | display.MapTerminal | None = None
         self._stopped = False
         self._ended = False
         self._began = clock.time()
@@ -306,9 +305,8 @@ class MapRun:
     def _show(self) -> None:
         if self._display is not None:
             progress = self.progress()
-            if isinstance(self._display, MapTerminal):
-                display = self._display
-                self.inbox.put(lambda: display.update(progress))
+            if isinstance(self._display, display.MapTerminal):
+                self.inbox.put(partial(self._display.update, progress))
             else:
                 self._display.update(progress)
 
@@ -319,11 +317,11 @@ class MapRun:
             return
         if kernel.in_kernel():
             if setting == "live" or (setting == "auto" and kernel.has_front_end()):
-                self._display = display = MapDisplay(self.progress(), self.stop)
-                if display.poll_s:
-                    self.inbox.poll(display.listen, display.poll_s)
-        elif self._options.show or (sys.stderr is not None and sys.stderr.isatty()):
-            self._display = MapTerminal(self.progress())
+                self._display = view = display.MapDisplay(self.progress(), self.stop)
+                if view.poll_s:
+                    self.inbox.poll(view.listen, view.poll_s)
+        elif sys.stderr is not None and sys.stderr.isatty():
+            self._display = display.MapTerminal(self.progress())
 
     def stop(self) -> None:
         """End the run for the reader; from any thread."""
@@ -331,11 +329,13 @@ class MapRun:
         if self._engine is not None:
             self._engine.stop()
 
-    def progress(self) -> MapProgress:
+    def progress(self) -> display.MapProgress:
         """Return a picture of the run as it is now."""
         config, engine = self._config, self._engine
         badge = {"simulate": "simulated", "replay": "replayed"}.get(config.mode)
-        base = MapProgress(title=str(self.plan.body["model"]), badge=badge, rows=self.plan.count, timed=badge is None)
+        base = display.MapProgress(
+            title=str(self.plan.body["model"]), badge=badge, rows=self.plan.count, timed=badge is None
+        )
         if engine is None:
             return base
         tally = engine.tally
@@ -361,7 +361,7 @@ class MapRun:
             note=self._note(engine),
             newest=tuple(reversed(tally.newest)),
             failures=tuple(
-                Failure(reason=reason, count=failure.count, labels=tuple(failure.labels))
+                display.Failure(reason=reason, count=failure.count, labels=tuple(failure.labels))
                 for reason, failure in sorted(tally.failures.items(), key=lambda item: -item[1].count)
             ),
             remarks=(*self._ledger_remarks(engine), *engine.remarks),
@@ -432,17 +432,18 @@ class MapRun:
             frame = engine.results.frame(self._frame.index, options.schema, options.prefix, attrs)
         self._remember(frame)
         self._note_usage(engine)
-        if self._display is None or not self._display.settle(progress):
+        if isinstance(self._display, display.MapTerminal):
+            self._display.settle(progress)
+        elif self._visible and (self._display is None or not self._display.settle(progress)):
             self._show_summary(progress)
         return frame
 
-    def _show_summary(self, progress: MapProgress) -> None:
-        if not self._visible:
-            return
+    def _show_summary(self, progress: display.MapProgress) -> None:
+        text = display.map_text(progress)
         if kernel.in_kernel():
-            kernel.show_bundle({"text/html": map_html(progress), "text/plain": map_text(progress)})
-        elif progress.end and self._display is None and sys.stderr is not None:
-            print(f"amber: {map_text(progress)}", file=sys.stderr)
+            kernel.show_bundle({"text/html": display.map_html(progress), "text/plain": text})
+        elif (progress.end or self._options.show) and sys.stderr is not None:
+            print(f"amber: {text}", file=sys.stderr)
 
     def _attrs(self, engine: MapEngine) -> dict[str, Any]:
         """Return the attrs of the frame, in plain values: files keep them as JSON."""

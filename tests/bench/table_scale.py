@@ -3,8 +3,8 @@
     python tests/bench/table_scale.py [scale|rate|faults] …
 
 `scale` maps 2,000 and 100,000 rows, each in a fresh process with the ledger on, against the server of `tables.py`
-(50 ms, 64 in flight): the rates are to differ by at most 10 %, and peak memory is to be at most 1.5 × the result's frame
-+ 150 MB. `rate` maps 650 rows at 600 requests a minute, and looks into the server's log: at most 612 in any minute, at
+(50 ms, 64 in flight): the rates are to differ by at most 10 %, and peak memory is to be at most 1.5 × the result's
+frame + 150 MB. `rate` maps 1,250 rows at 600 requests a minute, and looks into the server's log: at most 612 in any minute, at
 least 570. `faults` maps 2,000 rows on a server that fails one request in ten, in six ways: each row is to end `ok` or
 `error` with its reason.
 """
@@ -12,6 +12,7 @@ least 570. `faults` maps 2,000 rows on a server that fails one request in ten, i
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import random
 import resource
@@ -73,11 +74,8 @@ async def serve(kind: type[tables.Gateway]) -> None:
 
 def run_rows(url: str, rows: int, **options: Any) -> dict[str, Any]:
     """Map so many rows in this process, and tell what it took."""
-    import pandas
-
-    from amber_nb import Amber
-
-    amber = Amber(base_url=url, api_key=tables.KEY, model=tables.MODEL)
+    pandas, amber_nb = importlib.import_module("pandas"), importlib.import_module("amber_nb")
+    amber = amber_nb.Amber(base_url=url, api_key=tables.KEY, model=tables.MODEL)
     frame = pandas.DataFrame({"number": range(rows)})
     text = tables.prompt(0).replace(" 0 ", " {number} ")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -119,9 +117,8 @@ def scale(url: str) -> None:
 
 
 def rate(url: str) -> None:
-    import httpx2
-
     found = in_a_fresh_process(url, RATE_ROWS, {"requests_per_minute": PER_MINUTE})
+    httpx2 = importlib.import_module("httpx2")
     times = httpx2.get(f"{url.removesuffix('/v1')}/log").json()
     most = start = 0
     for end, at in enumerate(times):
