@@ -497,9 +497,11 @@ class MapEngine:
                 asked_s = retry_after_s(failure)
                 if asked_s is not None and asked_s > plan.max_wait_s:
                     raise failure
-                waited_s += self._limits.refuse(number, asked_s)
+                pause_s = self._limits.refuse(number, asked_s)
+                waited_s += pause_s
                 if waited_s > plan.max_wait_s:
                     raise failure
+                await clock.sleep_async(pause_s)
                 continue
             delay = policy.next(failure if isinstance(failure, openai.APIError) else _no_reply(failure))
             if delay is None:

@@ -3,7 +3,8 @@
 Three things hold a request back. A number of requests at once, which falls by half when the gateway refuses one as too
 many and grows by one for as many as succeed (additive increase, multiplicative decrease, as TCP does it). Requests and
 tokens a minute, as the caller wants it, evenly over the minute (the generic cell rate algorithm of ATM). And a pause
-for all, which the gateway asks for: by `Retry-After`, or by headers that say that nothing remains.
+for all, which the gateway asks for: by refusing one request after the other, or by headers that say that nothing
+remains.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = ["RequestLimits", "read_reset_s"]
 _BURST_S = 0.5  # of a rate that may be made up for, where the loop was late
 _FIRST_PAUSE_S = 1.0  # where a refusal names no time; it doubles
 _MAX_PAUSE_S = 30.0
+_PAUSING_STREAK = 2  # refusals with no answer between them, after which all requests pause
 _MAX_RESET_S = 120.0  # a longer one is the limit of a day or a month: what remains of it says nothing about now
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -47,7 +49,8 @@ class RequestLimits:
         self._token_s = 60.0 / tokens_per_minute if tokens_per_minute else 0.0
         self._request_at = self._token_at = clock.monotonic()  # when the next one would be due
         self._paused_until = float("-inf")
-        self._refusals = 0  # in a row
+        self._refusals = 0  # in a row, those at once counted once
+        self._streak = 0  # in a row, each
         self._number = 0  # of the newest request
         self._lowered_at = 0  # the number of the newest request when the limit was lowered
         self._turn = asyncio.Lock()  # those that wait go in their order
@@ -101,27 +104,29 @@ class RequestLimits:
 
     def succeed(self) -> None:
         """Take note that a request was answered: a little more may be tried."""
-        self._refusals = 0
+        self._refusals = self._streak = 0
         if self.at_once < self._concurrency:
             self.at_once = min(self._concurrency, self.at_once + 1 / self.at_once)
             self._changed.set()
 
     def refuse(self, number: int, retry_after_s: float | None) -> float:
-        """Take note that the gateway refused a request as one too many, and pause all; return the pause in seconds.
+        """Take note that the gateway refused a request as one too many; return the seconds that this one has to wait.
+
+        All others pause for as long where nothing was answered since the last refusal: one alone says little.
 
         Args:
             number: of the request: of many that were refused at once, the first one counts.
             retry_after_s: as the gateway asks, or None.
         """
-        is_first = number > self._lowered_at
-        if is_first:
+        self._streak += 1
+        if number > self._lowered_at:
             self._lowered_at = self._number
             self.at_once = max(1.0, self.at_once / 2)
             self._refusals += 1
         pause_s = retry_after_s
         if pause_s is None:
             pause_s = min(_FIRST_PAUSE_S * 2.0 ** max(0, self._refusals - 1), _MAX_PAUSE_S)
-        if is_first or retry_after_s is not None:
+        if self._streak >= _PAUSING_STREAK:
             self.pause(pause_s)
         return pause_s
 

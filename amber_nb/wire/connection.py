@@ -6,6 +6,8 @@ For requests whose body is ready and whose reply is read whole: of 0.2 ms of CPU
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -53,6 +55,9 @@ class ConnectionPool:
         self._port = port
         self._target = target
         self._context = context
+        # Of an address there is one: then asyncio's race of addresses, which may lose a socket when it is cancelled in
+        # the moment of its end, has nothing to do.
+        self._second_address_s = None if _is_address(host) else _SECOND_ADDRESS_S
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []  # the last one is used first, so that the others may go
         self._all: set[_Connection] = set()
@@ -122,7 +127,7 @@ class ConnectionPool:
                     self._port,
                     ssl=self._context,
                     server_hostname=self._host if self._context else None,
-                    happy_eyeballs_delay=_SECOND_ADDRESS_S,
+                    happy_eyeballs_delay=self._second_address_s,
                 )
         except TimeoutError:
             connection.abort()
@@ -160,6 +165,13 @@ class ConnectionPool:
         if encoding := headers.get("content-encoding"):
             content = _decompress(content, encoding)
         return status, headers, content
+
+
+def _is_address(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return False
 
 
 class _Connection(asyncio.Protocol):

@@ -5,8 +5,8 @@
 `scale` maps 2,000 and 100,000 rows, each in a fresh process with the ledger on, against the server of `tables.py`
 (50 ms, 64 in flight): the rates are to differ by at most 10 %, and peak memory is to be at most 1.5 × the result's
 frame + 150 MB. `rate` maps 1,250 rows at 600 requests a minute, and looks into the server's log: at most 612 in any
-minute, at least 570. `faults` maps 2,000 rows on a server that fails one request in ten, in six ways: each row is to end `ok` or
-`error` with its reason.
+minute, at least 570. `faults` maps 2,000 rows on a server that fails one request in ten, in six ways: each row is to
+end `ok` or `error` with its reason.
 """
 
 from __future__ import annotations

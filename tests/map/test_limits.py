@@ -143,11 +143,16 @@ def test_refusals_halve_what_goes_at_once_and_answers_raise_it_again(clock):
     asyncio.run(run())
 
 
-def test_a_refusal_pauses_all_for_as_long_as_the_gateway_asks(clock):
+def test_refusals_without_an_answer_between_them_pause_all_for_as_long_as_the_gateway_asks(clock):
     async def run():
         limits = RequestLimits(4)
-        number = await limits.acquire()
-        assert limits.refuse(number, 12.0) == 12.0
+        first, second = await limits.acquire(), await limits.acquire()
+        assert limits.refuse(first, 12.0) == 12.0
+        assert limits.pause_s == 0  # one alone says little
+        limits.succeed()
+        assert limits.refuse(second, 12.0) == 12.0
+        assert limits.pause_s == 0
+        limits.refuse(second, 12.0)
         assert limits.pause_s == 12.0
         clock.advance(5.0)
         assert limits.pause_s == 7.0
