@@ -25,7 +25,7 @@ from ..wire.sender import RequestSender, status_error
 from ..wire.stream import MalformedEvent
 from ..wire.whole import WholeReply, read_reply
 from .budget import Budget
-from .failures import ends_run
+from .failures import describe_remedy, ends_run
 from .ledger import Ledger
 from .ledger_writer import LedgerWriter
 from .limits import RequestLimits
@@ -513,14 +513,16 @@ class MapEngine:
     def _fail(self, job: _Job, error: Exception) -> Outcome:
         """Return the outcome of a row that failed, and end the run where all others would fail, too."""
         reason = self._describe(error)
+        remedy = describe_remedy(error)
+        reason_and_remedy = f"{reason.rstrip('.')}. {remedy}" if remedy else reason
         if ends_run(error, self._plan.max_wait_s):
-            self.end(reason)
+            self.end(reason_and_remedy)
         elif not self.tally.is_answered:
             kind = f"{type(error).__name__}"
             number = self._first_failures[kind] = self._first_failures.get(kind, 0) + 1
             limit = _MAX_UNREACHED if isinstance(error, openai.APIConnectionError) else _MAX_SAME_FAILURES
             if number >= limit:
-                self.end(f"the first {number} rows all failed: {reason}")
+                self.end(f"the first {number} rows all failed: {reason_and_remedy}")
         return self._unmet(job, reason)
 
     async def _keep(self, job: _Job, outcome: Outcome) -> None:

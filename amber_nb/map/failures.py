@@ -8,10 +8,12 @@ from ..errors import gateway_reason, is_out_of_quota
 from ..types import replace_surrogates
 from ..wire.retry import retry_after_s
 
-__all__ = ["describe_failure", "ends_run"]
+__all__ = ["describe_failure", "describe_remedy", "ends_run"]
 
 _CHARS = 300
+_REMEDY = "amber: "
 _PARAMETER_NOTE = "amber: the gateway or the model refuses "
+_NO_REMEDIES = (_PARAMETER_NOTE, "amber: the gateway says: ")
 # How gateways say that a model is unknown, where the status is that of any mistake.
 _MODEL_SIGNS = ("invalid model name", "model_not_found", "no connected db", "unknown model", "model does not exist")
 
@@ -31,6 +33,13 @@ def describe_failure(error: Exception, key: str) -> str:
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(_PARAMETER_NOTE)]
     text = " ".join(replace_surrogates(" ".join([text, *notes])).split())
     return text if len(text) <= _CHARS else text[: _CHARS - 1] + "…"
+
+
+def describe_remedy(error: Exception) -> str:
+    """Return what can be done about a failure, in one line; "" where nobody knows."""
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(_REMEDY)]
+    remedies = [note.removeprefix(_REMEDY) for note in notes if not note.startswith(_NO_REMEDIES)]
+    return " ".join(" ".join(remedies).split())
 
 
 def ends_run(error: Exception, max_wait_s: float) -> bool:

@@ -136,7 +136,10 @@ class Results:
             columns[ANSWER] = _texts(pandas, self._values)
         else:
             typed = value_frame.rows_frame(self._values, schema)
-            columns = {str(name) if name != value_frame.VALUE else ANSWER: typed[name].array for name in typed.columns}
+            has_fields = bool(find_fields(schema))
+            for name in typed.columns:
+                own_name = ANSWER if name == value_frame.VALUE and not has_fields else str(name)
+                columns[own_name] = typed[name].array
         status = numpy.frombuffer(bytes(self._status.translate(_CODES)), dtype="int8")
         columns["status"] = pandas.Categorical.from_codes(status, categories=STATUSES)
         columns["error"] = _texts(pandas, [self._errors.get(row) for row in range(self._count)])
