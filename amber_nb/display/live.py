@@ -31,7 +31,7 @@ from .answer_html import answer_html, markdown_html
 from .cards import StripItem, tools_html
 from .cell_output import NO_LAYER, REFRESH_S, CellOutput
 from .escape import shorten, show_controls
-from .layer import LiveAnswer
+from .live_answer import LiveAnswer
 from .sources import MAX_CHARS, MAX_SHOWN, distinct
 
 __all__ = ["NotebookDisplay"]

@@ -28,7 +28,8 @@ from amber_nb.cassettes.session import Recording
 from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.comm import DeltaStream
 from amber_nb.display.highlight import code_html
-from amber_nb.display.layer import LiveAnswer, LiveLayer
+from amber_nb.display.layer import LiveLayer
+from amber_nb.display.live_answer import LiveAnswer
 from amber_nb.testing.drift import ReplySummary, Row, compare, judge, parse_comparator
 from amber_nb.testing.report import diff_texts, render_html
 from amber_nb.testing.similarity import split_words

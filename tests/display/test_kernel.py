@@ -143,7 +143,7 @@ def test_answers_appear_in_the_order_in_which_they_were_asked(kernel):
 def test_an_interrupt_leaves_the_text_in_the_cell(kernel):
     code = START + (
         "os.environ['AMBER_SIM_CHUNKS_PER_S'] = '200'\npaced = Amber()\nimport threading, signal\n"
-        "from amber_nb.display.layer import LiveAnswer\nfeed, fed = LiveAnswer.feed, ''\n"
+        "from amber_nb.display.live_answer import LiveAnswer\nfeed, fed = LiveAnswer.feed, ''\n"
         "main = threading.main_thread().ident\n"
         "def fed_and_interrupted(self, text):\n    global fed\n    feed(self, text)\n"
         "    if not fed:\n        fed = text\n        signal.pthread_kill(main, signal.SIGINT)\n"

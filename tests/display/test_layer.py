@@ -15,7 +15,8 @@ from virtual_clock import VirtualClock
 
 from amber_nb.display import comm as comms
 from amber_nb.display.cards import strip_html, strip_items
-from amber_nb.display.layer import MAX_KEPT_BYTES, PING_S, RETRY_S, SEARCH_S, SILENT_S, LiveAnswer, LiveLayer
+from amber_nb.display.layer import MAX_KEPT_BYTES, PING_S, RETRY_S, SEARCH_S, SILENT_S, LiveLayer
+from amber_nb.display.live_answer import LiveAnswer
 from amber_nb.types import SentImage
 
 
