@@ -49,9 +49,13 @@ _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 OPTIONS = ("extra_headers", "extra_query", "extra_body", "timeout")
 # Parameters that `ask` names differently, or decides.
 RENAMED = {
-    "messages": "give them as the prompt (a string or a list of messages)",
-    "stream": "amber decides that; for chunks of your own use amber.openai",
+    "messages": "the prompt (a string or a list of messages) is the first argument",
+    "stream": "ask always streams; for chunks of your own use amber.openai",
     "timeout": "the name is timeout_s, in seconds",
+}
+_IN_MAP = {
+    "messages": "a prompt that is a function of a row may return messages",
+    "stream": "amber decides that; for chunks of your own use amber.openai",
 }
 
 
@@ -107,7 +111,8 @@ def split_params(params: Mapping[str, Any], caller: str = "ask") -> tuple[dict[s
     known = _endpoint_parameters()
     for name in params:
         if name in RENAMED:
-            raise TypeError(f"{caller}() takes no {name!r}: {RENAMED[name]}")
+            reasons = RENAMED if caller == "ask" else RENAMED | _IN_MAP
+            raise TypeError(f"{caller}() takes no {name!r}: {reasons[name]}")
         if name not in known:
             near = get_close_matches(
                 name, [*known, "system", "timeout_s", "footer", "show", "model", "images", "thumbnails"], n=1

@@ -288,6 +288,7 @@ def test_bodies_are_decompressed(way, encoding):
         (gzip.compress(b"x" * 10_000), "gzip", "too large"),
         (zlib.compress(b"x" * 10_000), "deflate", "too large"),
     ],
+    ids=["no gzip", "cut", "brotli", "too large", "deflate too large"],
 )
 def test_a_broken_compression_is_a_broken_connection(content, encoding, says, monkeypatch):
     monkeypatch.setattr(connection, "_MAX_BODY_BYTES", 9_000)
