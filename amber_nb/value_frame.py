@@ -15,7 +15,7 @@ from . import value_types as known
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["VALUE", "rows_frame", "value_frame"]
+__all__ = ["VALUE", "plain_value", "rows_frame", "value_frame"]
 
 VALUE = "value"  # the column of what has no fields of its own
 _MAX_DEPTH = 5  # of records within records that become columns
@@ -55,6 +55,11 @@ def rows_frame(values: Sequence[Any], hint: Any = None) -> pd.DataFrame:
         A frame as `value_frame` makes it of a list.
     """
     return _make_frame(None, values, hint)
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value as a cell holds it: records as dicts, Enums as their values, URLs and ids as texts."""
+    return _to_plain(value)
 
 
 def _make_frame(index: list[Any] | None, rows: Sequence[Any], hint: Any) -> pd.DataFrame:
