@@ -100,10 +100,12 @@ def map_lazily(
         )
     if options.preview:
         raise TypeError("map() has no preview of a Dask DataFrame: amber.map(frame.head(100), …, preview=True) has.")
-    # The checks are those of a table without rows.
-    checked = MapRun(context, frame._meta, prompt, replace(options, ledger=None), params, remember=_ignore, log=_ignore)
     ledger = options.ledger
-    if ledger not in (None, True, False):
+    is_path = isinstance(ledger, (str, os.PathLike))
+    # The checks are those of a table without rows, of which no ledger is opened.
+    checkable = replace(options, ledger=None) if is_path or isinstance(ledger, bool) else options
+    checked = MapRun(context, frame._meta, prompt, checkable, params, remember=_ignore, log=_ignore)
+    if is_path:
         ledger = str(Path(ledger).expanduser().absolute())  # type: ignore[arg-type]
     plan = checked.plan
     task = MapTask(
