@@ -250,7 +250,7 @@ class SharedLimits:
         self._changed = asyncio.Event()
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._is_closing = False
+        self._is_answered = self._is_closing = False
         # What the next message tells.
         self._succeeded = self._replies = self._tokens = self._correction = self._peak = 0
         self._refused: list[list[float | None]] = []
@@ -283,6 +283,8 @@ class SharedLimits:
 
     async def admit(self) -> str | None:
         """Wait until the budget of all allows one row more; return why it does not, or why the run has ended."""
+        while self._end is None and not self._is_answered:
+            await self._wait_for_change()
         if not self._has_budget:
             return self._end
         self._to_admit += 1
@@ -470,7 +472,7 @@ class SharedLimits:
     def _take(self, message: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         now = clock.monotonic()
         self._failures = 0
-        self._answered_at = now
+        self._answered_at, self._is_answered = now, True
         gained = answer["quota"] > self.quota or answer["places"] or answer["admitted"]
         self._is_fruitless = not gained and bool(message["waiting"] or message["to_admit"])
         self.quota = answer["quota"]
