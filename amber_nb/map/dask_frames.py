@@ -31,9 +31,10 @@ from ..types import Message
 from ..wire.clients import Clients
 from ..wire.usage import UsageLog
 from .conform import conform_frame, meta_frame
+from .limit_keeper import LimitKeepers, shared_settings
 from .limits import Limits
 from .run import MapOptions, MapRun
-from .shared_limits import LimitKeepers, open_shared_limits, shared_settings
+from .shared_limits import open_shared_limits
 
 __all__ = ["PARTITION", "is_dask", "map_lazily"]
 

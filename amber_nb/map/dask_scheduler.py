@@ -14,7 +14,8 @@ from distributed.protocol.pickle import dumps
 from distributed.worker import get_worker
 
 from ..errors import ConfigError
-from .shared_limits import Call, LimitKeepers
+from .limit_keeper import LimitKeepers
+from .shared_limits import Call
 
 if TYPE_CHECKING:
     from distributed import Scheduler, Worker

@@ -8,7 +8,8 @@ from patience import until_async
 
 from amber_nb import clock as package_clock
 from amber_nb.map.budget import Budget
-from amber_nb.map.shared_limits import LimitKeeper, LimitKeepers, SharedLimits, open_shared_limits, shared_settings
+from amber_nb.map.limit_keeper import LimitKeeper, LimitKeepers, shared_settings
+from amber_nb.map.shared_limits import SharedLimits, open_shared_limits
 
 
 def settings(concurrency=8, requests_per_minute=None, tokens_per_minute=None, budget=None):
