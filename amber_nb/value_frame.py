@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import value_types as known
+from .types import replace_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,6 +254,8 @@ def _to_column(pandas: Any, values: Sequence[Any], hint: Any, index: Any) -> Any
         for at, value in enumerate(values):  # lists and arrays, each in a cell of its own
             cells.iat[at] = value
         return cells.set_axis(index)
+    if dtype == "str":  # with pyarrow such a column is UTF-8, which has no half characters
+        values = [replace_surrogates(value) if isinstance(value, str) else value for value in values]
     column = pandas.Series(values, index=index, dtype="object").astype(dtype)
     if dtype == "str" and values:  # pandas 2 makes the text 'None' of what is missing
         column = column.mask([value is None for value in values], None)
