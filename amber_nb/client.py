@@ -27,6 +27,8 @@ from .display import kernel as cell
 from .display.kernel import holds_real_answers
 from .errors import ConfigError, annotate
 from .map import accessor
+from .map.dask_frames import is_dask, map_lazily
+from .map.rows import library_of
 from .map.run import MapRun, show_map_parameters, split_arguments
 from .redact import Secret, SecretHeaders
 from .tracebacks import short_traceback
@@ -288,7 +290,8 @@ class Amber:
         was, also after a kernel's end, and sends nothing twice. A row that fails is data, and no exception.
 
         Args:
-            frame: a pandas or Polars DataFrame or Series, or a Dask DataFrame, of which the result is lazy, too.
+            frame: a pandas or Polars DataFrame or Series; or a Dask DataFrame or Series, of which the result is lazy,
+                too, see `amber_nb.map.dask_frames.map_lazily`.
             prompt: a format string over columns, such as `"Classify: {text}"`, or a function of a row that returns a
                 prompt or messages.
             schema: what each answer must look like, as of `ask`; its fields become columns.
@@ -305,7 +308,8 @@ class Amber:
             tokens_per_minute: at most, of prompts and answers together.
             budget: the most that this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`.
             preview: True sends nothing, and returns the first prompts, the requests, tokens and cost to be expected.
-            ledger: the file that keeps finished rows; True: in the user's cache folder; None: none.
+            ledger: the file that keeps finished rows; True: in the user's cache folder; None: none. Of a Dask DataFrame
+                on several hosts, one for each partition: `"/shared/ledger-{partition}.sqlite"`.
             resume: False asks anew, also what the ledger holds.
             retain_days: for how many days the ledger keeps a row.
             timeout_s: seconds of silence, after which a request has failed.
@@ -346,6 +350,9 @@ class Amber:
         self, frame: Any, prompt: Any, arguments: Mapping[str, Any], caller_loop: asyncio.AbstractEventLoop | None
     ) -> Any:
         options, params = split_arguments(arguments)
+        if is_dask(library_of(frame)):
+            lazy = map_lazily(self._map_context(options.mode), frame, prompt, options, params)
+            return lazy if caller_loop is None else _return(lazy)
         run = MapRun(
             self._map_context(options.mode),
             frame,
@@ -490,6 +497,10 @@ def _explain_keyword(name: str) -> str:
     if setting:
         return f"{said}: set AMBER_{setting.upper()} in the environment or in .env."
     return f"{said}. Its keywords are {', '.join(names)}."
+
+
+async def _return(value: Any) -> Any:
+    return value
 
 
 def _hide(value: Any) -> Any:

@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import value_types as known
+from .types import replace_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["VALUE", "rows_frame", "value_frame"]
+__all__ = ["VALUE", "plain_value", "rows_frame", "value_frame"]
 
 VALUE = "value"  # the column of what has no fields of its own
 _MAX_DEPTH = 5  # of records within records that become columns
@@ -55,6 +56,11 @@ def rows_frame(values: Sequence[Any], hint: Any = None) -> pd.DataFrame:
         A frame as `value_frame` makes it of a list.
     """
     return _make_frame(None, values, hint)
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value as a cell holds it: records as dicts, Enums as their values, URLs and ids as texts."""
+    return _to_plain(value)
 
 
 def _make_frame(index: list[Any] | None, rows: Sequence[Any], hint: Any) -> pd.DataFrame:
@@ -248,6 +254,8 @@ def _to_column(pandas: Any, values: Sequence[Any], hint: Any, index: Any) -> Any
         for at, value in enumerate(values):  # lists and arrays, each in a cell of its own
             cells.iat[at] = value
         return cells.set_axis(index)
+    if dtype == "str":  # with pyarrow such a column is UTF-8, which has no half characters
+        values = [replace_surrogates(value) if isinstance(value, str) else value for value in values]
     column = pandas.Series(values, index=index, dtype="object").astype(dtype)
     if dtype == "str" and values:  # pandas 2 makes the text 'None' of what is missing
         column = column.mask([value is None for value in values], None)

@@ -5,18 +5,33 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import ConfigError
 from ..prices import DEFAULT_CURRENCY, PriceTable, cost_of
 from ..types import Charge
-from .tally import Tally
 
-__all__ = ["Budget", "read_budget"]
+__all__ = ["Budget", "Spending", "read_budget"]
 
 _FORMS = "a number of money such as 2.50, '2.50 EUR', or '200_000 tokens'"
 _TEXT = re.compile(r"\s*(?P<number>[\d_,]*\.?\d+)\s*(?P<scale>[kKmM]?)\s*(?P<unit>[A-Za-z]*)\s*")
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
+
+
+class Spending(Protocol):
+    """What was spent, such as a `Tally`."""
+
+    @property
+    def replies(self) -> int:
+        """How many replies came."""
+
+    @property
+    def spent(self) -> Decimal:
+        """Money."""
+
+    @property
+    def spent_tokens(self) -> int:
+        """Tokens, of prompts and replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +52,16 @@ class Budget:
         places = max(2, -int(self.amount.as_tuple().exponent))
         return f"{self.amount:,.{places}f} {self.currency}"
 
-    def is_blind(self, tally: Tally) -> bool:
-        """Return whether it is not known what a reply has cost."""
-        return bool(tally.unmeasured if self.currency is None else tally.unpriced)
+    def is_blind(self, unmeasured: int, unpriced: int) -> bool:
+        """Return whether it is not known what replies have cost.
 
-    def allows(self, tally: Tally, requests: int) -> bool:
+        Args:
+            unmeasured: replies that tell no usage.
+            unpriced: replies whose cost is unknown.
+        """
+        return bool(unmeasured if self.currency is None else unpriced)
+
+    def allows(self, tally: Spending, requests: int) -> bool:
         """Return whether so many requests, those under way included, are surely within it.
 
         A request is expected to cost as much as the mean of those before it.

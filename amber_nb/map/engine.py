@@ -28,7 +28,7 @@ from .budget import Budget
 from .failures import describe_remedy, ends_run
 from .ledger import Ledger
 from .ledger_writer import LedgerWriter
-from .limits import RequestLimits
+from .limits import Limits, RequestLimits
 from .outcomes import Unusable, add_usage, price_reply, read_record, read_value, write_record
 from .prompts import Request, RequestBuilder, RowProblem, dump
 from .results import Outcome, Results
@@ -120,6 +120,7 @@ class MapEngine:
         ledger: where finished rows are kept, or None.
         run: the ledger's key of this run.
         resume: whether answers of the ledger are taken.
+        shared: the limits and the budget, where other engines share them; None for those of the plan.
 
     Attributes:
         results: what has come of each row.
@@ -141,6 +142,7 @@ class MapEngine:
         run: str = "",
         *,
         resume: bool = True,
+        shared: Limits | None = None,
     ) -> None:
         self._plan = plan
         self._sender = sender
@@ -157,7 +159,8 @@ class MapEngine:
         self.error: BaseException | None = None
         self.ended = threading.Event()
         self.remarks: list[str] = []
-        self._limits = RequestLimits(plan.concurrency, plan.requests_per_minute, plan.tokens_per_minute)
+        self._limits = shared or RequestLimits(plan.concurrency, plan.requests_per_minute, plan.tokens_per_minute)
+        self._budget = plan.budget if shared is None else None  # else of all engines together
         self._window_rows = max(_MIN_WINDOW, min(_MAX_WINDOW, 2 * plan.concurrency))
         self._seen: dict[bytes, int] = {}
         self._repeats: dict[bytes, int] = {}
@@ -178,7 +181,7 @@ class MapEngine:
     # --- the run
 
     @property
-    def limits(self) -> RequestLimits:
+    def limits(self) -> Limits:
         """What holds its requests back."""
         return self._limits
 
@@ -366,9 +369,15 @@ class MapEngine:
             await self._gate.wait()
         opener = asyncio.create_task(self._open_gate_later()) if is_probe else None
         try:
-            if self.end_reason is not None or not await self._is_affordable():
+            if (reason := await self._limits.admit()) is not None:
+                self.end(reason)
                 return None
-            return await self._converse(job)
+            try:
+                if self.end_reason is not None or not await self._is_affordable():
+                    return None
+                return await self._converse(job)
+            finally:
+                self._limits.dismiss()
         except (openai.OpenAIError, AmberError) as error:
             if isinstance(error, CassetteMiss):
                 self.error = error
@@ -387,10 +396,12 @@ class MapEngine:
 
     async def _is_affordable(self) -> bool:
         """Wait until the budget surely allows one request more; return False where it does not."""
-        budget = self._plan.budget
-        if budget is not None and budget.is_blind(self.tally):
-            self.end(f"the gateway tells no usage or no price is known, so that the budget of {budget} cannot be kept")
+        if (wanted := self._plan.budget) is not None and wanted.is_blind(self.tally.unmeasured, self.tally.unpriced):
+            reason = f"the gateway tells no usage or no price is known, so that the budget of {wanted} cannot be kept"
+            self.end(reason)
+            self._limits.end(reason)
             return False
+        budget = self._budget
         while budget is not None and not budget.allows(self.tally, self.tally.in_flight + 1):
             if not self.tally.in_flight:
                 self.end(f"the budget of {budget} is used up")
@@ -455,6 +466,8 @@ class MapEngine:
                 job.replies.append(reply)
                 job.costs.append(cost)
                 self.tally.count_reply(reply, cost)
+                tokens = read_tokens(reply.usage or {})
+                self._limits.spend((tokens[0] or 0) + (tokens[1] or 0), cost.amount if cost is not None else None)
                 return reply
 
     async def _post(self, job: _Job, content: bytes) -> WholeReply:
@@ -517,6 +530,7 @@ class MapEngine:
         reason_and_remedy = f"{reason.rstrip('.')}. {remedy}" if remedy else reason
         if ends_run(error, self._plan.max_wait_s):
             self.end(reason_and_remedy)
+            self._limits.end(reason_and_remedy)
         elif not self.tally.is_answered:
             kind = f"{type(error).__name__}"
             number = self._first_failures[kind] = self._first_failures.get(kind, 0) + 1

@@ -12,18 +12,62 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from decimal import Decimal
+from typing import Protocol
 
 from .. import clock
 
-__all__ = ["RequestLimits", "read_reset_s"]
+__all__ = ["FIRST_PAUSE_S", "MAX_PAUSE_S", "PAUSING_STREAK", "Limits", "RequestLimits", "read_pause_s", "read_reset_s"]
 
 _BURST_S = 0.5  # of a rate that may be made up for, where the loop was late
-_FIRST_PAUSE_S = 1.0  # where a refusal names no time; it doubles
-_MAX_PAUSE_S = 30.0
-_PAUSING_STREAK = 2  # refusals with no answer between them, after which all requests pause
+FIRST_PAUSE_S = 1.0  # where a refusal names no time; it doubles
+MAX_PAUSE_S = 30.0
+PAUSING_STREAK = 2  # refusals with no answer between them, after which all requests pause
 _MAX_RESET_S = 120.0  # a longer one is the limit of a day or a month: what remains of it says nothing about now
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Limits(Protocol):
+    """What holds the requests of a run back, as `RequestLimits` does; used on one event loop."""
+
+    @property
+    def at_once(self) -> float:
+        """How many requests may be under way, now."""
+
+    @property
+    def pause_s(self) -> float:
+        """For how many seconds all requests pause; 0 where they do not."""
+
+    async def admit(self) -> str | None:
+        """Wait until the run as a whole may ask about one row more; return why it may not, where it has ended."""
+
+    def dismiss(self) -> None:
+        """Take note that a row that was admitted is settled."""
+
+    def spend(self, tokens: int, amount: Decimal | None) -> None:
+        """Take note of a reply, its tokens and what it has cost; None where that is unknown."""
+
+    def end(self, reason: str) -> None:
+        """End the run in all places."""
+
+    async def acquire(self, tokens: int = 0) -> int:
+        """Wait until a request may go out, and count it; return its number."""
+
+    def release(self) -> None:
+        """Count a request as ended."""
+
+    def settle(self, expected: int, used: int | None) -> None:
+        """Correct the tokens of a request by what it has used."""
+
+    def succeed(self) -> None:
+        """Take note that a request was answered."""
+
+    def refuse(self, number: int, retry_after_s: float | None) -> float:
+        """Take note that the gateway refused a request as one too many; return the seconds that this one waits."""
+
+    def read_headers(self, headers: Mapping[str, str]) -> None:
+        """Pause where the gateway says that nothing remains of a limit."""
 
 
 class RequestLimits:
@@ -75,22 +119,59 @@ class RequestLimits:
                         await self._changed.wait()
                     else:
                         await clock.sleep_async(wait)
+        self._take(tokens)
+        self.in_flight += 1
+        return self.next_number()
+
+    async def admit(self) -> str | None:
+        """Admit a row: the engine sees to the budget of a run of its own."""
+        return None
+
+    def dismiss(self) -> None:
+        """Do nothing, as rows are not counted."""
+
+    def spend(self, tokens: int, amount: Decimal | None) -> None:
+        """Do nothing, as the engine's tally counts."""
+
+    def end(self, reason: str) -> None:
+        """Do nothing, as there is no other place."""
+
+    def next_number(self) -> int:
+        """Return a number for a request, or for all that go out before the next one is asked for."""
+        self._number += 1
+        return self._number
+
+    def reserve(self, count: int, tokens: int, within_s: float) -> list[float]:
+        """Take places of the rates for requests that go out later; return the seconds until each.
+
+        Args:
+            count: of the places, at most.
+            tokens: that each request is expected to use.
+            within_s: seconds in which they must be due.
+        """
+        places: list[float] = []
+        while len(places) < count and (due := self._due_s()) <= within_s:
+            self._take(tokens)
+            places.append(due)
+        return places
+
+    def _take(self, tokens: int) -> None:
         now = clock.monotonic()
         if self._request_s:
             self._request_at = max(self._request_at, now - _BURST_S) + self._request_s
         if self._token_s:
             self._token_at = max(self._token_at, now - _BURST_S) + tokens * self._token_s
-        self.in_flight += 1
-        self._number += 1
-        return self._number
+
+    def _due_s(self) -> float:
+        now = clock.monotonic()
+        due = max(self._paused_until, self._request_at if self._request_s else now, self._token_at)
+        return max(0.0, due - now)
 
     def _wait_s(self) -> float | None:
         """Return the seconds until the next request may go out; None: when another one has ended."""
         if self.in_flight >= max(1, int(self.at_once)):
             return None
-        now = clock.monotonic()
-        due = max(self._paused_until, self._request_at if self._request_s else now, self._token_at)
-        return max(0.0, due - now)
+        return self._due_s()
 
     def release(self) -> None:
         """Count a request as ended."""
@@ -125,8 +206,8 @@ class RequestLimits:
             self._refusals += 1
         pause_s = retry_after_s
         if pause_s is None:
-            pause_s = min(_FIRST_PAUSE_S * 2.0 ** max(0, self._refusals - 1), _MAX_PAUSE_S)
-        if self._streak >= _PAUSING_STREAK:
+            pause_s = min(FIRST_PAUSE_S * 2.0 ** max(0, self._refusals - 1), MAX_PAUSE_S)
+        if self._streak >= PAUSING_STREAK:
             self.pause(pause_s)
         return pause_s
 
@@ -140,12 +221,24 @@ class RequestLimits:
         Args:
             headers: of a reply, their names in lower case.
         """
-        for kind in ("requests", "tokens"):
-            remaining = headers.get(f"x-ratelimit-remaining-{kind}")
-            if remaining is not None and _number(remaining) == 0:
-                reset_s = read_reset_s(headers.get(f"x-ratelimit-reset-{kind}"))
-                if reset_s is not None and 0 < reset_s <= _MAX_RESET_S:
-                    self.pause(reset_s)
+        if pause_s := read_pause_s(headers):
+            self.pause(pause_s)
+
+
+def read_pause_s(headers: Mapping[str, str]) -> float:
+    """Return for how many seconds nothing remains of a limit, as the gateway's headers say; 0 where something does.
+
+    Args:
+        headers: of a reply, their names in lower case.
+    """
+    pause_s = 0.0
+    for kind in ("requests", "tokens"):
+        remaining = headers.get(f"x-ratelimit-remaining-{kind}")
+        if remaining is not None and _number(remaining) == 0:
+            reset_s = read_reset_s(headers.get(f"x-ratelimit-reset-{kind}"))
+            if reset_s is not None and 0 < reset_s <= _MAX_RESET_S:
+                pause_s = max(pause_s, reset_s)
+    return pause_s
 
 
 def read_reset_s(text: str | None) -> float | None:

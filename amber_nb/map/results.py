@@ -117,6 +117,10 @@ class Results:
             if self._cost[source] == self._cost[source]:  # known
                 self._cost[row] = 0.0
 
+    def values(self) -> list[Any]:
+        """Return the texts or typed values, None where a row has none."""
+        return [*self._values]
+
     def counts(self) -> dict[str, int]:
         """Return how many rows have each status."""
         return {status: self._status.translate(_CODES).count(code) for code, status in enumerate(STATUSES)}

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import blake2b
@@ -31,6 +32,7 @@ from .budget import read_budget
 from .engine import MapEngine, MapPlan
 from .failures import describe_failure
 from .ledger import Ledger, RunFacts, RunStart
+from .limits import Limits
 from .preview import MapPreview, preview_run
 from .prompts import RequestBuilder
 from .results import column_names
@@ -104,6 +106,7 @@ class MapRun:
         remember: keeps the frame as `amber.last_map`.
         log: takes the run's row of the usage log.
         caller_loop: the event loop of a caller that awaits.
+        shared: opens the limits that this run shares with others, on the private loop; None for limits of its own.
 
     Attributes:
         inbox: what the caller's thread is to call while it waits.
@@ -125,6 +128,7 @@ class MapRun:
         remember: Callable[[Any], None],
         log: Callable[[RequestRow], None],
         caller_loop: asyncio.AbstractEventLoop | None = None,
+        shared: Callable[[], AbstractAsyncContextManager[Limits]] | None = None,
     ) -> None:
         if caller_loop is None and not event_loop.can_block():
             raise RuntimeError("This runs on amber's own event loop, which map would wait for: await amber.map_async.")
@@ -134,6 +138,7 @@ class MapRun:
         self._options = options
         self._remember = remember
         self._log = log
+        self._shared = shared
         _check_options(options)
         self._rows = rows = open_rows(frame)
         _check_names(rows, options)
@@ -274,24 +279,26 @@ class MapRun:
         )
         known = context.adaptations.of(self.plan.body["model"])
         run_key = self._start.key if self._start is not None else ""
-        self._engine = engine = MapEngine(
-            self.plan,
-            sender,
-            context.clients,
-            self._describe,
-            known,
-            ledger,
-            run_key,
-            resume=self._options.resume,
-        )
-        if self._stopped:
-            engine.stop()
-        reporter = asyncio.create_task(self._report()) if self._display is not None else None
-        try:
-            await engine.run()
-        finally:
-            if reporter is not None:
-                reporter.cancel()
+        async with self._shared() if self._shared is not None else nullcontext() as shared:
+            self._engine = engine = MapEngine(
+                self.plan,
+                sender,
+                context.clients,
+                self._describe,
+                known,
+                ledger,
+                run_key,
+                resume=self._options.resume,
+                shared=shared,
+            )
+            if self._stopped:
+                engine.stop()
+            reporter = asyncio.create_task(self._report()) if self._display is not None else None
+            try:
+                await engine.run()
+            finally:
+                if reporter is not None:
+                    reporter.cancel()
 
     def _describe(self, error: Exception) -> str:
         self._context.annotate(error)
@@ -322,6 +329,11 @@ class MapRun:
                     self.inbox.poll(view.listen, view.poll_s)
         elif sys.stderr is not None and sys.stderr.isatty():
             self._display = display.MapTerminal(self.progress())
+
+    @property
+    def values(self) -> list[Any]:
+        """The texts or typed values of the rows, None where a row has none."""
+        return self._engine.results.values() if self._engine is not None else [None] * self.plan.count
 
     def stop(self) -> None:
         """End the run for the reader; from any thread."""

@@ -422,3 +422,10 @@ def test_a_map_is_one_row_of_the_usage_log(client, reviews):
     assert len(amber.usage_log) == 1
     assert row["prompt_tokens"] == 120
     assert row["cost"] == pytest.approx((120 + 2 * 48) / 1e6)
+
+
+def test_half_characters_of_a_typed_answer_do_not_end_the_map(client):
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    with serve_completions(lambda *_: '{"name": "a\\ud800b"}') as gateway:
+        result = client(gateway).map(pd.DataFrame({"text": ["x"]}), "{text}", schema=schema)
+    assert result["name"].tolist() == ["a\ufffdb"]

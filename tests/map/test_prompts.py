@@ -134,7 +134,7 @@ def test_the_body_begins_with_what_all_rows_share():
 
 
 def test_half_characters_do_not_stop_a_run():
-    (request,) = build(pd.DataFrame({"text": pd.Series(["a\ud800b"], dtype="object")}), "{text}")
+    (request,) = build(pd.DataFrame({"text": ["a\ud800b"]}, dtype="object"), "{text}")
     assert json.loads(request.content)["messages"][0]["content"] == "a\ufffdb"
 
 
