@@ -116,8 +116,9 @@ def _demo(options: argparse.Namespace) -> int:
         )
         return 1
     copied = _copy(options.dir)
-    done = f"{len(copied)} notebooks copied to {options.dir}"
-    print(done if copied else f"The notebooks in {options.dir} stay as they are")
+    count = sum(path.suffix == ".ipynb" for path in copied)
+    done = f"{count} notebook{'' if count == 1 else 's'} copied to {options.dir}"
+    print(done if count else f"The notebooks in {options.dir} stay as they are")
     return _run_all(options.dir) if options.headless else _lab(options)
 
 
@@ -181,10 +182,10 @@ def _copy(directory: Path) -> list[Path]:
     package = Path(amber_nb.__file__).parent
     # In the wheel they lie inside the package, in a checkout beside it.
     home = next(place for place in (package / "notebooks", package.parent / "notebooks") if place.is_dir())
-    directory.mkdir(parents=True, exist_ok=True)
     copied = []
-    for source in sorted(home.glob("*.ipynb")):
-        target = directory / source.name
+    for source in (*sorted(home.glob("*.ipynb")), *sorted(home.glob("data/[!.]*"))):  # what they read, too
+        target = directory / source.relative_to(home)
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with target.open("xb") as file:  # never over a notebook that somebody has worked in
                 file.write(source.read_bytes())

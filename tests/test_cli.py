@@ -17,18 +17,21 @@ NOTEBOOKS = [
     "03_images.ipynb",
     "04_functions.ipynb",
     "05_regression_testing.ipynb",
+    "07_tables.ipynb",
 ]
+DATA = ["data/README.md", "data/bank_messages.csv"]
 
 
 def test_notebooks_are_copied_and_never_overwritten(elsewhere, capsys):
     assert cli.main(["notebooks", "mine"]) == 0
-    assert sorted(path.name for path in (elsewhere / "mine").iterdir()) == NOTEBOOKS
-    worked_in = elsewhere / "mine" / NOTEBOOKS[0]
-    worked_in.write_text("my work")
-    (elsewhere / "mine" / NOTEBOOKS[1]).unlink()
+    mine = elsewhere / "mine"
+    assert sorted(str(path.relative_to(mine)) for path in mine.rglob("*.*")) == [*NOTEBOOKS, *DATA]
+    for name in (NOTEBOOKS[0], DATA[1]):
+        (mine / name).write_text("my work")
+    (mine / NOTEBOOKS[1]).unlink()
     capsys.readouterr()
     assert cli.main(["notebooks", "mine"]) == 0
-    assert worked_in.read_text() == "my work"
+    assert [(mine / name).read_text() for name in (NOTEBOOKS[0], DATA[1])] == ["my work"] * 2
     assert capsys.readouterr().out.split() == ["mine/02_streaming.ipynb"]
 
 
@@ -76,7 +79,13 @@ def test_demo_headless_writes_pages_and_names_what_failed(elsewhere, capfd, monk
 def test_demo_headless_succeeds_where_all_do(elsewhere, capsys, monkeypatch):
     monkeypatch.setattr(cli, "_run_one", lambda notebook: (True, f"ok {notebook.name}"))
     assert cli.main(["demo", "--headless", "here"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == [f"ok {name}" for name in NOTEBOOKS]
+    copied, *lines = capsys.readouterr().out.splitlines()
+    assert copied == f"{len(NOTEBOOKS)} notebooks copied to here"
+    assert lines == [f"ok {name}" for name in NOTEBOOKS]
+    (elsewhere / "here" / DATA[1]).unlink()
+    assert cli.main(["demo", "--headless", "here"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "The notebooks in here stay as they are"
+    assert (elsewhere / "here" / DATA[1]).exists()
 
 
 def test_demo_without_lab_says_what_to_install(elsewhere, monkeypatch, capsys):

@@ -417,6 +417,14 @@ class Hint:
                 return _NUMBER_WORDS.index(match[1]) + 1
         return None
 
+    def lacks_number(self, schema: Any) -> bool:
+        """Return whether a schema asks for a number, or for null, and neither prompt nor schema suggests one."""
+        if not isinstance(schema, dict) or schema.keys() & {"default", "enum", "const"}:
+            return False
+        if not {*likely_types({"type": "string", **schema})} <= {"integer", "number", "null"}:
+            return False
+        return not self.prompt.numbers and self._labelled_number() is None
+
     def numbers(self, schema: dict[str, Any], *, whole: bool = False) -> Iterator[float | int]:
         """Yield numbers to try, the most plausible first, then those near the bounds and steps of the schema."""
         labelled = self._labelled_number()

@@ -301,7 +301,10 @@ class ExampleBuilder:
             yield from hint.options(flat["enum"], flat)
         elif choice:
             rest = {key: value for key, value in flat.items() if key != choice}
-            for branch in sorted(flat[choice], key=lambda b: "$ref" in str(b)[:2_000] if hint.is_lean else b == _NULL):
+            # Null comes last, except in place of a number that the prompt does not name.
+            is_unsaid = "default" not in flat and all(map(hint.lacks_number, flat[choice]))
+            last = (lambda b: "$ref" in str(b)[:2_000]) if hint.is_lean else (lambda b: (b == _NULL) != is_unsaid)
+            for branch in sorted(flat[choice], key=last):
                 follows = isinstance(branch, dict) and "$ref" in branch
                 inner = replace(hint, references=hint.references + follows)
                 yield from self._attempt({"allOf": [rest, branch]}, inner)
@@ -310,8 +313,9 @@ class ExampleBuilder:
             for parts in ([flat["if"], flat.get("then", True)], [flat.get("else", True)]):
                 yield from self._attempt({"allOf": [rest, *parts]}, hint)
         else:
-            last = ("object", "array") if hint.is_lean else ("null",)
-            for kind in sorted(likely_types(flat), key=lambda kind: kind in last):
+            out = ("number", "integer") if hint.lacks_number(flat) else ("null",)
+            late = ("object", "array") if hint.is_lean else out
+            for kind in sorted(likely_types(flat), key=lambda kind: kind in late):
                 yield from self._values(kind, flat, hint)
 
     def _attempt(self, schema: Any, hint: Hint) -> Iterator[Any]:

@@ -6,6 +6,7 @@ Committed is what `AMBER_ARTEFACTS=.pictures pytest --slow tests/browser/test_pi
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,35 @@ def test_the_picture_of_a_call_that_waits(notebook, artefacts, theme):
     expect(book.output()).to_contain_text("Saturday: a table for 4 at Trattoria Roma")
 
 
+MAP = """\
+import pandas as pd
+from typing import Literal
+from amber_nb import Amber
+
+Topic = Literal["card", "cash", "transfer", "top-up", "exchange rate", "refund", "fee"]
+messages = pd.read_csv("data/bank_messages.csv")
+amber = Amber(mode="simulate", prices={"azure/gpt-5.4": (2.5, 15.0), "currency": "EUR"})
+topics = amber.map(
+    messages,
+    "What is this message to a bank about? {text}",
+    schema=Topic,
+    requests_per_minute=180,
+)"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_picture_of_a_map(notebook, lab, artefacts, theme):
+    shutil.copytree(ROOT / "notebooks" / "data", lab.work / "data", dirs_exist_ok=True)
+    book = opened(notebook, theme, MAP)
+    run = book.output().locator(".amber-run")
+    expect(run).to_contain_text(re.compile(r"[2-4]\d of 60"), timeout=60_000)
+    picture(book, artefacts / f"map-{theme}.png")
+    book.output().get_by_role("button", name="Stop this run").click()
+    book.finished()
+    expect(book.output().locator(".amber-map")).to_contain_text("ended early: stopped")
+
+
 DROP = """\
 from amber_nb import ImageInput
 from PIL import Image, ImageDraw
@@ -143,7 +173,7 @@ def make_report(folder):
 
 def test_the_readme_shows_it():
     named = re.findall(r'(?:src|srcset)="([^"]+)"', (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(named) == 8
+    assert len(named) == 10
     for name in named:
         with Image.open(ROOT / name) as picture:
             assert picture.width > 800

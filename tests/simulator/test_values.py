@@ -301,6 +301,13 @@ def test_a_pattern_too_costly_is_named():
             "text": {"type": "string"}}}}, [{"text": "Lovely!"}, {"text": "A bad one."}, {"text": "It is red."}]),
         ("Rate this: a bad one, broken", {"type": "object", "properties": {
             "stars": {"type": "integer", "description": "How good (minimum: 2, exclusiveMaximum: 9)"}}}, {"stars": 2}),
+        ("I was charged 30 pounds", {"anyOf": [{"type": "number"}, {"type": "null"}]}, 30),
+        ("I was charged something", {"anyOf": [{"type": "number"}, {"type": "null"}]}, None),
+        ("I was charged something", {"type": ["integer", "null"]}, None),
+        ("I waited three days", {"properties": {"days": {"type": ["integer", "null"]}}, "required": ["days"]}, {"days": 3}),
+        ("I was charged something", {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": 2}, 2),
+        ("I was charged something", {"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "null"}]}, 0),
+        ("I was charged something", {"anyOf": [{"enum": [1, 2]}, {"type": "null"}]}, 1),
     ],
 )  # fmt: skip
 def test_values_come_from_the_prompt(prompt, schema, expected):
