@@ -28,11 +28,12 @@ from .display.kernel import holds_real_answers
 from .errors import ConfigError, annotate
 from .map import accessor
 from .map.dask_frames import is_dask, map_lazily
+from .map.options import MapArguments, show_map_parameters, split_arguments
 from .map.rows import library_of
-from .map.run import MapRun, show_map_parameters, split_arguments
+from .map.run import MapRun
 from .redact import Secret, SecretHeaders
 from .tracebacks import short_traceback
-from .types import AskOptions, MapArguments, Message
+from .types import AskOptions, Message
 from .wire import event_loop as loop
 from .wire.clients import Clients
 from .wire.models import read_models

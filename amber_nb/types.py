@@ -22,7 +22,6 @@ __all__ = [
     "ChatParams",
     "Delta",
     "Deny",
-    "MapArguments",
     "Message",
     "PartialAnswer",
     "Policy",
@@ -284,33 +283,6 @@ class AskOptions(ChatParams, total=False):
     show: bool | None
     footer: bool
     extra_body: Mapping[str, Any] | None
-
-
-class MapArguments(ChatParams, total=False):
-    """The keyword arguments of `map`; `Amber.map` says what each is for, `map.run.MapOptions` holds the defaults."""
-
-    schema: Any
-    images: str | None
-    system: str | None
-    model: str | None
-    mode: str | None
-    na: Literal["raise", "skip"]
-    prefix: str
-    distinct: bool
-    concurrency: int
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
-    budget: float | str | None
-    preview: bool
-    ledger: Any
-    resume: bool
-    retain_days: float | None
-    timeout_s: float | None
-    max_retries: int | None
-    max_wait_s: float | None
-    show: bool | None
-    extra_body: Mapping[str, Any] | None
-    tools: Any
 
 
 class PartialAnswer(Protocol):

@@ -33,7 +33,8 @@ from ..wire.usage import UsageLog
 from .conform import conform_frame, meta_frame
 from .limit_keeper import LimitKeepers, shared_settings
 from .limits import Limits
-from .run import MapOptions, MapRun
+from .options import MapOptions
+from .run import MapRun
 from .shared_limits import open_shared_limits
 
 __all__ = ["PARTITION", "is_dask", "map_lazily"]

@@ -7,8 +7,6 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 import openai
@@ -17,24 +15,24 @@ from .. import clock, tools
 from ..cassettes.session import ADAPTED
 from ..chat.adaptations import ADAPTATIONS, adapt, find_adaptation, parameter_note
 from ..errors import AmberError, BadReply, CassetteMiss, is_out_of_quota
-from ..prices import Cost, PriceTable
 from ..types import read_tokens, replace_surrogates
 from ..wire.accumulator import GatewayError, IncompleteStream
 from ..wire.retry import RetryPolicy, retry_after_s
 from ..wire.sender import RequestSender, status_error
 from ..wire.stream import MalformedEvent
 from ..wire.whole import WholeReply, read_reply
-from .budget import Budget
 from .failures import describe_remedy, ends_run
 from .ledger import Ledger
 from .ledger_writer import LedgerWriter
 from .limits import Limits, RequestLimits
-from .outcomes import Unusable, add_usage, price_reply, read_record, read_value, write_record
-from .prompts import Request, RequestBuilder, RowProblem, dump
+from .outcomes import Unusable, add_usage, price_reply, read_value, write_record
+from .plan import MapPlan
+from .prompts import dump
 from .results import Outcome, Results
 from .tally import Tally
+from .windows import Job, Window, WindowMaker
 
-__all__ = ["MapEngine", "MapPlan"]
+__all__ = ["MapEngine"]
 
 _MIN_WINDOW, _MAX_WINDOW = 64, 1_024  # rows that are prepared at once
 _PROBE_S = 2.0  # for so long the first request goes alone: what is refused of it is refused of all
@@ -42,70 +40,6 @@ _LOOK_S = 0.5  # between two looks whether another process has the answers that 
 _MAX_SAME_FAILURES = 100  # of the first rows, where none was answered
 _MAX_UNREACHED = 20  # the same, where there is no connection at all
 _FIRST_REPLY_TOKENS = 200  # expected of a reply before the first has come
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapPlan:
-    """What a map is to do.
-
-    Attributes:
-        builder: makes the requests.
-        count: of the rows.
-        body: of each request, without its messages.
-        own: what of it is amber's own choice, see `ChatLoop`.
-        base_url: where the requests go.
-        mode: of the client.
-        response_format: what `schema=` asks for, or None.
-        concurrency: requests at once, at most.
-        requests_per_minute: None for no limit of one's own.
-        tokens_per_minute: the same of tokens.
-        distinct: whether rows that ask the same are asked once.
-        timeout_s: seconds of silence, None for the client's.
-        max_retries: how often a request that failed is sent again.
-        max_wait_s: seconds that a row may wait between its tries, all together.
-        budget: what the run may cost, or None.
-        prices: the customer's, or None.
-    """
-
-    builder: RequestBuilder
-    count: int
-    body: Mapping[str, Any]
-    own: frozenset[str]
-    base_url: str
-    mode: str
-    response_format: tools.ResponseFormat | None = None
-    concurrency: int = 32
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    distinct: bool = True
-    timeout_s: float | None = None
-    max_retries: int = 2
-    max_wait_s: float = 600.0
-    budget: Budget | None = None
-    prices: PriceTable | None = None
-
-
-@dataclass(slots=True)
-class _Job:
-    """A request on its way; `key` tells it from others."""
-
-    request: Request
-    key: bytes
-    replies: list[WholeReply] = field(default_factory=list)
-    costs: list[Cost | None] = field(default_factory=list)
-    latency_s: float | None = None
-
-
-@dataclass(slots=True)
-class _Window:
-    """What is known of some rows before anything of them is sent."""
-
-    stop: int
-    problems: list[RowProblem] = field(default_factory=list)
-    followers: list[tuple[int, int]] = field(default_factory=list)
-    stored: list[tuple[_Job, Outcome]] = field(default_factory=list)
-    jobs: list[_Job] = field(default_factory=list)
-    elsewhere: list[_Job] = field(default_factory=list)
 
 
 class MapEngine:
@@ -150,8 +84,6 @@ class MapEngine:
         self._describe = describe
         self._known = known
         self._ledger = ledger
-        self._run = run
-        self._resume = resume
         self._writer = LedgerWriter(ledger, run) if ledger is not None else None
         self.results = Results(plan.count)
         self.tally = Tally(plan.count)
@@ -162,19 +94,17 @@ class MapEngine:
         self._limits = shared or RequestLimits(plan.concurrency, plan.requests_per_minute, plan.tokens_per_minute)
         self._budget = plan.budget if shared is None else None  # else of all engines together
         self._window_rows = max(_MIN_WINDOW, min(_MAX_WINDOW, 2 * plan.concurrency))
-        self._seen: dict[bytes, int] = {}
-        self._repeats: dict[bytes, int] = {}
-        self._to_release: list[bytes] = []  # claims of rows that ended in an error
-        self._jobs: deque[_Job] = deque()
-        self._elsewhere: list[_Job] = []
-        self._prepared: asyncio.Task[_Window] | None = None
+        self._windows = WindowMaker(plan, ledger, run, resume=resume)
+        self._jobs: deque[Job] = deque()
+        self._elsewhere: list[Job] = []
+        self._prepared: asyncio.Task[Window] | None = None
         self._next_row = 0
         self._feeding = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._probe_began = False
         self._gate = asyncio.Event()
         self._released = asyncio.Event()
-        self._committed: deque[tuple[_Job, Outcome, asyncio.Future[None], Exception | None]] = deque()
+        self._committed: deque[tuple[Job, Outcome, asyncio.Future[None], Exception | None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
         self._first_failures: dict[str, int] = {}
 
@@ -246,7 +176,7 @@ class MapEngine:
 
     # --- which request is next
 
-    async def _next_job(self) -> _Job | None:
+    async def _next_job(self) -> Job | None:
         while self.end_reason is None:
             if self._jobs:
                 return self._jobs.popleft()
@@ -257,12 +187,13 @@ class MapEngine:
                     self._take(await self._next_window())
                 elif self._elsewhere:
                     await clock.sleep_async(_LOOK_S)
-                    self._take(await asyncio.to_thread(self._look_again))
+                    elsewhere, self._elsewhere = self._elsewhere, []
+                    self._take(await asyncio.to_thread(self._windows.look_again, elsewhere))
                 else:
                     return None
         return None
 
-    async def _next_window(self) -> _Window:
+    async def _next_window(self) -> Window:
         """Return the next rows, and begin to prepare those that follow; on a thread, since it is the user's code."""
         prepared = self._prepared or self._prepare_next()
         window = await prepared
@@ -271,74 +202,12 @@ class MapEngine:
             self._prepared = self._prepare_next()
         return window
 
-    def _prepare_next(self) -> asyncio.Task[_Window]:
+    def _prepare_next(self) -> asyncio.Task[Window]:
         start = self._next_row
         self._next_row = stop = min(self._plan.count, start + self._window_rows)
-        return asyncio.create_task(asyncio.to_thread(self._prepare, start, stop))
+        return asyncio.create_task(asyncio.to_thread(self._windows.prepare, start, stop))
 
-    def _prepare(self, start: int, stop: int) -> _Window:
-        """Make the requests of some rows, and look which of them are answered already; one thread at a time."""
-        window = _Window(stop)
-        jobs = []
-        for built in self._plan.builder.build(start, stop):
-            if isinstance(built, RowProblem):
-                window.problems.append(built)
-                continue
-            key = self._key(built.content)
-            leader = self._seen.setdefault(key, built.row)
-            if leader != built.row:
-                window.followers.append((built.row, leader))
-            else:
-                jobs.append(_Job(built, key))
-        self._look_up(jobs, window)
-        return window
-
-    def _look_again(self) -> _Window:
-        jobs, self._elsewhere = self._elsewhere, []
-        window = _Window(self._plan.count)
-        self._look_up(jobs, window)
-        return window
-
-    def _look_up(self, jobs: list[_Job], window: _Window) -> None:
-        """Divide requests into those that the ledger answers, those to be sent, and those that others have sent."""
-        if self._ledger is None or not jobs:
-            window.jobs += jobs
-            return
-        released, self._to_release = self._to_release, []
-        if released:
-            self._ledger.release(released)
-        # Claimed first: what another process finishes in between is found then.
-        ours = self._ledger.claim([job.key for job in jobs], anew=not self._resume)
-        stored = self._ledger.find([job.key for job in jobs], self._run) if self._resume else {}
-        needless = []
-        for job in jobs:
-            outcome = self._read(stored.get(job.key))
-            if outcome is not None:
-                window.stored.append((job, outcome))
-                needless.append(job.key)
-            elif job.key in ours:
-                window.jobs.append(job)
-            else:
-                window.elsewhere.append(job)
-        if given := [key for key in needless if key in ours]:
-            self._ledger.release(given)
-
-    def _read(self, record: str | None) -> Outcome | None:
-        if record is None:
-            return None
-        plan = self._plan
-        return read_record(record, plan.response_format, str(plan.body["model"]), plan.prices)
-
-    def _key(self, content: bytes) -> bytes:
-        if not self._plan.distinct:  # each has a number of its own, so that each is asked, and found again
-            digest = _digest(content)
-            number = self._repeats[digest] = self._repeats.get(digest, -1) + 1
-            content += b"#%d" % number
-        if self._ledger is not None:
-            return self._ledger.key_of(content, self._plan.base_url, self._plan.mode)
-        return _digest(content)
-
-    def _take(self, window: _Window) -> None:
+    def _take(self, window: Window) -> None:
         """Note what is known of some rows, and queue the rest."""
         for problem in window.problems:
             if problem.reason is None:
@@ -362,7 +231,7 @@ class MapEngine:
 
     # --- one request
 
-    async def _ask(self, job: _Job) -> Outcome | None:
+    async def _ask(self, job: Job) -> Outcome | None:
         """Ask about a row; None where the run ended before anything was sent."""
         is_probe, self._probe_began = not self._probe_began, True
         if not is_probe and not self._gate.is_set():
@@ -411,7 +280,7 @@ class MapEngine:
             await self._released.wait()
         return True
 
-    async def _converse(self, job: _Job) -> Outcome:
+    async def _converse(self, job: Job) -> Outcome:
         """Send a request, and where the reply does not fit the schema, once a correction."""
         self.tally.in_flight += 1
         try:
@@ -435,12 +304,12 @@ class MapEngine:
         finally:
             self.tally.in_flight -= 1
 
-    def _unmet(self, job: _Job, reason: str) -> Outcome:
+    def _unmet(self, job: Job, reason: str) -> Outcome:
         outcome = Outcome(error=" ".join(replace_surrogates(reason).split()))
         add_usage(outcome, job.replies, job.costs)
         return outcome
 
-    async def _send(self, job: _Job, messages: Sequence[Mapping[str, Any]], content: bytes) -> WholeReply:
+    async def _send(self, job: Job, messages: Sequence[Mapping[str, Any]], content: bytes) -> WholeReply:
         """Send a request, without what the model is known to refuse of it; what is refused now is learnt."""
         body = {**self._plan.body, "messages": list(messages)}
         names = set(self._known)
@@ -470,7 +339,7 @@ class MapEngine:
                 self._limits.spend((tokens[0] or 0) + (tokens[1] or 0), cost.amount if cost is not None else None)
                 return reply
 
-    async def _post(self, job: _Job, content: bytes) -> WholeReply:
+    async def _post(self, job: Job, content: bytes) -> WholeReply:
         """Send a body until it is answered, or may not be sent again.
 
         Raises:
@@ -523,7 +392,7 @@ class MapEngine:
 
     # --- what has come of it
 
-    def _fail(self, job: _Job, error: Exception) -> Outcome:
+    def _fail(self, job: Job, error: Exception) -> Outcome:
         """Return the outcome of a row that failed, and end the run where all others would fail, too."""
         reason = self._describe(error)
         remedy = describe_remedy(error)
@@ -539,12 +408,11 @@ class MapEngine:
                 self.end(f"the first {number} rows all failed: {reason_and_remedy}")
         return self._unmet(job, reason)
 
-    async def _keep(self, job: _Job, outcome: Outcome) -> None:
+    async def _keep(self, job: Job, outcome: Outcome) -> None:
         """Have a row count once it is durable; an error is not kept, so that it is asked again."""
         outcome.latency_s = job.latency_s
         if self._writer is None or outcome.error is not None:
-            if self._ledger is not None:
-                self._to_release.append(job.key)
+            self._windows.release(job.key)
             self._settle(job, outcome)
             return
         is_durable = self._loop.create_future()
@@ -568,7 +436,7 @@ class MapEngine:
             if not is_durable.done():  # the row's task may have been cancelled
                 is_durable.set_result(None)
 
-    def _settle(self, job: _Job, outcome: Outcome) -> None:
+    def _settle(self, job: Job, outcome: Outcome) -> None:
         row = job.request.row
         self.results.set(row, outcome)
         self.tally.count_row(row, self._label(row), outcome)
@@ -579,7 +447,3 @@ def _no_reply(error: Exception) -> openai.APIConnectionError:
     failed = openai.APIConnectionError(message=str(error), request=None)  # type: ignore[arg-type]
     failed.__cause__ = error
     return failed
-
-
-def _digest(content: bytes) -> bytes:
-    return blake2b(content, digest_size=16).digest()

@@ -36,6 +36,10 @@ class Limits(Protocol):
         """How many requests may be under way, now."""
 
     @property
+    def in_flight(self) -> int:
+        """How many are."""
+
+    @property
     def pause_s(self) -> float:
         """For how many seconds all requests pause; 0 where they do not."""
 

@@ -17,8 +17,8 @@ from .prompts import Request, RowProblem
 from .rows import Rows
 
 if TYPE_CHECKING:
-    from .engine import MapPlan
     from .ledger import Ledger
+    from .plan import MapPlan
 
 __all__ = ["Estimate", "MapPreview", "preview_run"]
 

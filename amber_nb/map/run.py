@@ -3,95 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from functools import partial
-from hashlib import blake2b
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 from .. import clock, display, tools
 from ..cassettes.session import CURRENT_CELL
 from ..chat.ask import AskContext, current_cell
 from ..chat.messages import split_params
-from ..checks import check_retries, check_seconds
+from ..checks import check_retries
 from ..config import MAX_WAIT_S
 from ..display import kernel
-from ..errors import ConfigError
-from ..prices import DEFAULT_CURRENCY
-from ..types import Charge, Message, RequestRow
+from ..types import Message, RequestRow
 from ..wire import event_loop
 from ..wire.sender import open_sender
 from .budget import read_budget
-from .engine import MapEngine, MapPlan
+from .engine import MapEngine
 from .failures import describe_failure
-from .ledger import Ledger, RunFacts, RunStart
+from .ledger import Ledger, RunFacts
 from .limits import Limits
+from .options import MapOptions, check_names, check_options
+from .plan import MapPlan
 from .preview import MapPreview, preview_run
 from .prompts import RequestBuilder
-from .results import column_names
-from .rows import Rows, open_rows
+from .report import KeptRun, make_attrs, make_progress, make_usage_row
+from .rows import open_rows
 
-__all__ = ["DEFAULT_CONCURRENCY", "MapOptions", "MapRun", "show_map_parameters", "split_arguments"]
+__all__ = ["MapRun"]
 
-DEFAULT_CONCURRENCY = 32
-_MAX_CONCURRENCY = 1_000
 _MAX_WAIT_S = 600.0  # of a row, where the client does not say; a map may wait longer than a reader
 _PROGRESS_S = 0.25  # between two pictures of a run
 _WAKE_S = 0.25  # how long an interrupt of a cell that awaits may take
-F = TypeVar("F", bound=Callable[..., Any])
 _END_S = 10.0  # how long an interrupt waits for the last commit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapOptions:
-    """The arguments of `map` beside the table, the prompt and the endpoint's parameters; `Amber.map` describes them."""
-
-    schema: Any = None
-    images: str | None = None
-    system: str | None = None
-    model: str | None = None
-    mode: str | None = None
-    na: Literal["raise", "skip"] = "raise"
-    prefix: str = ""
-    distinct: bool = True
-    concurrency: int = DEFAULT_CONCURRENCY
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    budget: float | str | None = None
-    preview: bool = False
-    ledger: str | PathLike[str] | bool | None = True
-    resume: bool = True
-    retain_days: float | None = 30.0
-    timeout_s: float | None = None
-    max_retries: int | None = None
-    max_wait_s: float | None = None
-    show: bool | None = None
-    extra_body: Mapping[str, Any] | None = None
-    tools: Any = None
-
-
-def show_map_parameters(method: F) -> F:
-    """Give a method that takes `**options: Unpack[MapArguments]` the signature that help and completion show."""
-    signature = inspect.signature(method)
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[
-            *own,
-            *(
-                inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-                for each in fields(MapOptions)
-            ),
-            inspect.Parameter("params", inspect.Parameter.VAR_KEYWORD),
-        ]
-    )
-    return method
 
 
 class MapRun:
@@ -139,9 +89,9 @@ class MapRun:
         self._remember = remember
         self._log = log
         self._shared = shared
-        _check_options(options)
+        check_options(options)
         self._rows = rows = open_rows(frame)
-        _check_names(rows, options)
+        check_names(rows, options)
         self._format = tools.response_format_of(options.schema) if options.schema is not None else None
         self._headers, body = self._request(params)
         role = config.system_role
@@ -176,12 +126,13 @@ class MapRun:
             budget=read_budget(options.budget, str(body["model"]), config.prices),
             prices=config.prices,
         )
-        self._facts = self._digest_facts(prompt)
+        self._kept = KeptRun(self._digest_facts(prompt))
         self.ledger: Ledger | None = None
-        self._start: RunStart | None = None
         if config.mode == "live" and options.ledger not in (None, False):
             path = None if options.ledger is True else Path(options.ledger)  # type: ignore[arg-type]
             self.ledger = Ledger(path, retain_days=options.retain_days)
+            self._kept.ledger = self.ledger.name
+        self._kept.is_refused = self.ledger is None and isinstance(options.ledger, (str, PathLike))
         self.inbox = event_loop.Inbox(wake_s=_WAKE_S if kernel.in_kernel() else None)
         self._engine: MapEngine | None = None
         self._display: display.MapDisplay | display.MapTerminal | None = None
@@ -273,12 +224,12 @@ class MapRun:
         CURRENT_CELL.set(self._cell)
         context, ledger = self._context, self.ledger
         if ledger is not None:
-            self._start = await asyncio.to_thread(ledger.begin_run, self._facts)
+            self._kept.start = await asyncio.to_thread(ledger.begin_run, self._kept.facts)
         sender = open_sender(
             context.clients, self._config, connections=self._options.concurrency, headers=self._headers
         )
         known = context.adaptations.of(self.plan.body["model"])
-        run_key = self._start.key if self._start is not None else ""
+        run_key = self._kept.start.key if self._kept.start is not None else ""
         async with self._shared() if self._shared is not None else nullcontext() as shared:
             self._engine = engine = MapEngine(
                 self.plan,
@@ -343,62 +294,7 @@ class MapRun:
 
     def progress(self) -> display.MapProgress:
         """Return a picture of the run as it is now."""
-        config, engine = self._config, self._engine
-        badge = {"simulate": "simulated", "replay": "replayed"}.get(config.mode)
-        base = display.MapProgress(
-            title=str(self.plan.body["model"]), badge=badge, rows=self.plan.count, timed=badge is None
-        )
-        if engine is None:
-            return base
-        tally = engine.tally
-        projected = tally.projected_cost()
-        cost = tally.cost
-        return replace(
-            base,
-            ok=tally.ok,
-            failed=tally.failed,
-            skipped=tally.skipped,
-            stopped=tally.rows - tally.done if self._ended else 0,
-            from_ledger=tally.from_ledger,
-            requests=tally.requests,
-            in_flight=tally.in_flight,
-            elapsed_s=tally.elapsed_s,
-            rows_per_s=tally.rows_per_s(),
-            left_s=tally.left_s(),
-            prompt_tokens=tally.prompt_tokens,
-            completion_tokens=tally.completion_tokens,
-            cached_tokens=tally.cached_tokens,
-            cost=str(replace(cost, amount=tally.spent)) if cost is not None and not tally.unpriced else None,
-            projected_cost=str(replace(cost, amount=projected)) if cost is not None and projected is not None else None,
-            note=self._note(engine),
-            newest=tuple(reversed(tally.newest)),
-            failures=tuple(
-                display.Failure(reason=reason, count=failure.count, labels=tuple(failure.labels))
-                for reason, failure in sorted(tally.failures.items(), key=lambda item: -item[1].count)
-            ),
-            remarks=(*self._ledger_remarks(engine), *engine.remarks),
-            end=(engine.end_reason or "") if self._ended else None,
-        )
-
-    def _note(self, engine: MapEngine) -> str:
-        limits = engine.limits
-        if limits.pause_s >= 1:
-            return f"waiting {limits.pause_s:.0f} s, as the gateway asks"
-        if limits.at_once < self.plan.concurrency * 0.9:
-            return f"slowed down to {int(limits.at_once)} at once"
-        return ""
-
-    def _ledger_remarks(self, engine: MapEngine) -> list[str]:
-        if self.ledger is None or self._start is None:
-            return []
-        stored, name = engine.tally.from_ledger, self.ledger.name
-        if self._start.changes:
-            return [f"{_join(self._start.changes)} changed since the last run, so this is another one; ledger: {name}"]
-        if stored and not engine.tally.requests and self._ended:
-            return [f"all from the ledger {name}: nothing was sent"]
-        if stored:
-            return [f"{stored:,} rows were in the ledger {name}, and were not sent again"]
-        return [f"finished rows are kept in the ledger {name}"]
+        return make_progress(self.plan, self._engine, self._kept, is_ended=self._ended)
 
     # --- after
 
@@ -435,15 +331,16 @@ class MapRun:
     def _end(self, engine: MapEngine) -> Any:
         self._ended = True
         progress = self.progress()
-        attrs = self._attrs(engine)
         options = self._options
         frame: Any
         if self._rows.library == "polars":
             frame = engine.results.polars_frame(options.schema, options.prefix)
         else:
+            attrs = make_attrs(self.plan, engine, self._kept, options.prefix)
             frame = engine.results.frame(self._frame.index, options.schema, options.prefix, attrs)
         self._remember(frame)
-        self._note_usage(engine)
+        if engine.tally.requests:
+            self._log(make_usage_row(self.plan, engine.tally, self._began))
         if isinstance(self._display, display.MapTerminal):
             self._display.settle(progress)
         elif self._visible and (self._display is None or not self._display.settle(progress)):
@@ -457,124 +354,8 @@ class MapRun:
         elif (progress.end or self._options.show) and sys.stderr is not None:
             print(f"amber: {text}", file=sys.stderr)
 
-    def _attrs(self, engine: MapEngine) -> dict[str, Any]:
-        """Return the attrs of the frame, in plain values: files keep them as JSON."""
-        tally, counts = engine.tally, engine.results.counts()
-        prompt = tally.prompt_tokens
-        known = tally.cost is not None and not tally.unpriced
-        totals = {
-            "rows": self.plan.count,
-            **counts,
-            "from_ledger": tally.from_ledger,
-            "requests": tally.requests,
-            "prompt_tokens": prompt,
-            "completion_tokens": tally.completion_tokens,
-            "cached_tokens": tally.cached_tokens,
-            "cached_share": round(tally.cached_tokens / prompt, 4) if prompt else None,
-            "cost": float(tally.spent) if known else None if tally.replies else 0.0,
-            "elapsed_s": round(tally.elapsed_s, 3),
-        }
-        prices = self._config.prices
-        return {
-            "prefix": self._options.prefix,
-            "run": self._start.key if self._start is not None else _run_key(self._facts),
-            "mode": self._config.mode,
-            "model": str(self.plan.body["model"]),
-            "totals": totals,
-            "currency": prices.currency if prices is not None else DEFAULT_CURRENCY,
-            "ended": engine.end_reason,
-            "changes": list(self._start.changes) if self._start is not None else [],
-            "ledger": self.ledger.name if self.ledger is not None else None,
-        }
-
-    def _note_usage(self, engine: MapEngine) -> None:
-        """Add one row for the whole run to the usage log."""
-        tally = engine.tally
-        if not tally.requests:
-            return
-        usage = {"prompt_tokens": tally.prompt_tokens, "completion_tokens": tally.completion_tokens}
-        if tally.cached_tokens:
-            usage["prompt_tokens_details"] = {"cached_tokens": tally.cached_tokens}  # type: ignore[assignment]
-        model = str(self.plan.body["model"])
-        self._log(
-            RequestRow(
-                time=self._began,
-                mode=self._config.mode,
-                model=model,
-                asked_model=model,
-                prompt_tokens=tally.prompt_tokens,
-                completion_tokens=tally.completion_tokens,
-                total_tokens=tally.spent_tokens,
-                cached_tokens=tally.cached_tokens,
-                latency_s=tally.elapsed_s,
-                status=200 if tally.replies else None,
-                charge=Charge(models=(model,), usage=usage) if tally.replies else None,
-            )
-        )
-
-
-def split_arguments(arguments: Mapping[str, Any]) -> tuple[MapOptions, dict[str, Any]]:
-    """Divide the keyword arguments of `map` into its own and the endpoint's parameters."""
-    own = {each.name for each in fields(MapOptions)}
-    options = {name: value for name, value in arguments.items() if name in own}
-    return MapOptions(**options), {name: value for name, value in arguments.items() if name not in own}
-
-
-def _check_options(options: MapOptions) -> None:
-    """Refuse what can be seen to be wrong before anything begins."""
-    if options.tools is not None:
-        raise TypeError(
-            "map() takes no tools= yet: a row is one question and one answer. amber.ask(…, tools=…) has them."
-        )
-    count = options.concurrency
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MAX_CONCURRENCY:
-        raise ConfigError(f"concurrency must be a whole number from 1 to {_MAX_CONCURRENCY:,}.")
-    for name in ("requests_per_minute", "tokens_per_minute", "retain_days"):
-        value = getattr(options, name)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and not (is_number and 0 < value < float("inf")):
-            raise ConfigError(f"{name} must be a number above 0, or None.")
-    if not isinstance(options.prefix, str):
-        raise TypeError(f"prefix must be a str, not {type(options.prefix).__name__}")
-    if options.images is not None and not isinstance(options.images, str):
-        raise TypeError(f"images must be the name of a column, not {type(options.images).__name__}")
-    if options.ledger is not None and not isinstance(options.ledger, (str, PathLike, bool)):
-        raise TypeError(f"ledger must be a path, or None for no ledger, not {type(options.ledger).__name__}")
-    if options.extra_body is not None and not isinstance(options.extra_body, Mapping):
-        raise TypeError(f"extra_body must be a dict, not {type(options.extra_body).__name__}")
-    check_seconds("timeout_s", options.timeout_s)
-    check_seconds("max_wait_s", options.max_wait_s, zero=True)
-
-
-def _check_names(rows: Rows, options: MapOptions) -> None:
-    """Refuse names of result columns that the table has, or that stand twice: a join would fail after the run."""
-    names = column_names(options.schema, options.prefix)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    taken = [name for name in names if name in rows.names and not rows.is_series]
-    if twice:
-        raise ValueError(
-            f"The schema has a field {twice[0]!r}, and map adds a column of that name. Rename the field: prefix= goes "
-            "before the names of both."
-        )
-    if taken:
-        listed = ", ".join(map(repr, taken[:3])) + (", …" if len(taken) > 3 else "")
-        raise ValueError(
-            f"The table has a column {listed} already, and the result would have another one. Give the result's "
-            "columns a prefix: amber.map(…, prefix='llm_')."
-        )
-
 
 def _describe_function(function: Any) -> str:
     code = getattr(function, "__code__", None)
     name = getattr(function, "__qualname__", type(function).__name__)
     return f"{name} {code.co_code.hex()} {code.co_consts!r} {code.co_names!r}" if code is not None else name
-
-
-def _run_key(facts: RunFacts) -> str:
-    parts = [f"{name}={value.hex()}" for name, value in sorted(facts.parts.items()) if name != "data"]
-    return blake2b("\n".join(parts).encode(), digest_size=6).hexdigest()
-
-
-def _join(words: list[str]) -> str:
-    words = [f"the {word}" for word in words]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

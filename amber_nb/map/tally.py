@@ -44,6 +44,7 @@ class Tally:
         replies: that came.
         in_flight: rows that are being asked about.
         spent: money, of this run.
+        cost_from_ledger: money, of the runs that stored rows of this one.
         unpriced: replies whose cost is unknown.
         unmeasured: replies that tell no usage.
         is_answered: whether any request was answered.
@@ -58,6 +59,7 @@ class Tally:
         self.prompt_tokens = self.completion_tokens = self.cached_tokens = 0
         self.spent = Decimal()
         self.unpriced = self.unmeasured = 0
+        self.cost_from_ledger = 0.0
         self.cost: Cost | None = None
         self.is_answered = False
         self.newest: deque[tuple[str, str, bool]] = deque(maxlen=_NEWEST)
@@ -112,6 +114,7 @@ class Tally:
     def count_stored(self, row: int, outcome: Outcome) -> None:
         """Count a row whose answer was in the ledger."""
         self.from_ledger += 1
+        self.cost_from_ledger += outcome.cost or 0.0
         self._count(row, outcome)
 
     def count_row(self, row: int, label: str, outcome: Outcome) -> None:
