@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-import re
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Never, TypeVar, Unpack, overload
 
 import httpx2
@@ -26,6 +24,7 @@ from .chat.messages import extend, without_own_fields
 from .display import kernel as cell
 from .display.kernel import holds_real_answers
 from .errors import ConfigError, annotate
+from .keywords import explain_keyword, explain_unnamed
 from .map import accessor
 from .map.dask_frames import is_dask, map_lazily
 from .map.options import MapArguments, show_map_parameters, split_arguments
@@ -116,9 +115,9 @@ class Amber:
         headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
         with short_traceback:
             if unnamed:
-                raise TypeError(_explain_unnamed(unnamed[0]))
+                raise TypeError(explain_unnamed(unnamed[0]))
             if unknown:
-                message = _explain_keyword(next(iter(unknown)))
+                message = explain_keyword(next(iter(unknown)), [each.name for each in _KEYWORDS])
                 unknown.clear()  # a key under a wrong name is a key
                 raise TypeError(message)
             notebook = settings.session_notebook() if cell.in_kernel() else None
@@ -470,34 +469,6 @@ Amber.__signature__ = inspect.Signature(_KEYWORDS)  # type: ignore[attr-defined]
 Amber.__init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *_KEYWORDS]
 )
-_ASK_NAMES = ("prompt", "schema", *AskOptions.__annotations__)
-_MEANT = {
-    **dict.fromkeys(("system_prompt", "system_message", "instructions"), "system"),
-    "default_headers": "headers",
-}
-_PREFIX = re.compile(r"^(?:amber|openai|azure_openai)_")  # of variables in the environment
-_KEY_STARTS = ("ambrs", "sk-")
-_MAX_NAME = 16  # characters of a company's name; what is longer may be a key
-_MAX_ECHO = 60  # characters of a name in a message
-
-
-def _explain_keyword(name: str) -> str:
-    """Return the message for a keyword that `Amber` does not have."""
-    names = [each.name for each in _KEYWORDS]
-    said = f"Amber() takes no {name if len(name) <= _MAX_ECHO else name[: _MAX_ECHO - 1] + '…'!r}"
-    bare = _PREFIX.sub("", name.lower())
-    setting = (settings.meant_setting(f"AMBER_{bare.upper()}") or "").removeprefix("AMBER_").lower()
-    near = get_close_matches(bare, [*names, *_ASK_NAMES], n=1, cutoff=0.75) or get_close_matches(bare, names, n=1)
-    # What is written as it should be goes before what is only alike, here and there.
-    exact = next((each for each in (bare, _MEANT.get(bare)) if each in names or each in _ASK_NAMES), None)
-    meant = exact or (setting if setting in names else near[0] if near and not setting else None)
-    if meant in names:
-        return f"{said}. Did you mean {meant}=?"
-    if meant is not None:
-        return f"{said}: it belongs to one question, amber.ask(…, {meant}=…)."
-    if setting:
-        return f"{said}: set AMBER_{setting.upper()} in the environment or in .env."
-    return f"{said}. Its keywords are {', '.join(names)}."
 
 
 async def _return(value: Any) -> Any:
@@ -507,24 +478,3 @@ async def _return(value: Any) -> Any:
 def _hide(value: Any) -> Any:
     """Return a text as a secret: it may be a key, and a verbose traceback prints a frame's variables."""
     return Secret(value) if isinstance(value, str) else value
-
-
-def _explain_unnamed(value: Any) -> str:
-    """Return the message for a value without a keyword; one that may be a secret is not repeated."""
-    text = value.reveal() if isinstance(value, Secret) else ""
-    is_short = len(text) <= _MAX_ECHO and text.isprintable()
-    if "://" in text:
-        meant = "base_url=…"
-    elif text.endswith(".jsonl"):
-        meant = "cassette=…"
-    elif is_short and text in settings.MODES:
-        meant = f"mode={text!r}"
-    elif is_short and re.fullmatch(r"[\w.-]+/[\w.:-]+", text):
-        meant = f"model={text!r}"
-    elif text.lower().startswith(_KEY_STARTS) or (len(text) > _MAX_NAME and re.fullmatch(r"[\w-]+", text)):
-        meant = "api_key=…"
-    elif is_short and re.fullmatch(r"[A-Za-z0-9-]+(?:(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]+)?", text):
-        meant = f"domain={text!r}"
-    else:
-        meant = "domain='acme'"
-    return f"Amber() takes keywords alone: Amber({meant})."

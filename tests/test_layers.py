@@ -20,7 +20,7 @@ FLOORS = [
     {"value_types"},
     {"cassettes"},
     {"wire", "display"},
-    {"login", "tracebacks"},
+    {"keywords", "login", "tracebacks"},
     {"config"},
     {"base_url", "checks", "paths", "prices", "telemetry"},
     {"errors"},
