@@ -308,8 +308,9 @@ class Amber:
             tokens_per_minute: at most, of prompts and answers together.
             budget: the most that this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`.
             preview: True sends nothing, and returns the first prompts, the requests, tokens and cost to be expected.
-            ledger: the file that keeps finished rows; True: in the user's cache folder; None: none. Of a Dask DataFrame
-                on several hosts, one for each partition: `"/shared/ledger-{partition}.sqlite"`.
+            ledger: the file that keeps finished rows, with what they cost then; True: in the user's cache folder; None:
+                none. Of a Dask DataFrame on several hosts, one for each partition:
+                `"/shared/ledger-{partition}.sqlite"`.
             resume: False asks anew, also what the ledger holds.
             retain_days: for how many days the ledger keeps a row.
             timeout_s: seconds of silence, after which a request has failed.

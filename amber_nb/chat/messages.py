@@ -53,6 +53,7 @@ RENAMED = {
     "stream": "ask always streams; for chunks of your own use amber.openai",
     "timeout": "the name is timeout_s, in seconds",
 }
+_OWN = ("system", "timeout_s", "footer", "show", "model", "images", "thumbnails")
 _IN_MAP = {
     "messages": "a prompt that is a function of a row may return messages",
     "stream": "amber decides that; for chunks of your own use amber.openai",
@@ -102,8 +103,15 @@ def add_images(messages: list[dict[str, Any]], parts: Sequence[Mapping[str, Any]
     return [*messages[:-1], {**last, "content": [*content, *map(dict, parts)]}]
 
 
-def split_params(params: Mapping[str, Any], caller: str = "ask") -> tuple[dict[str, Any], dict[str, Any]]:
+def split_params(
+    params: Mapping[str, Any], caller: str = "ask", own: Sequence[str] = _OWN
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide keyword arguments of `ask` or `map` into the endpoint's parameters and the SDK's options.
+
+    Args:
+        params: by their names.
+        caller: the method, for messages.
+        own: names of its own arguments, which may have been meant.
 
     Raises:
         TypeError: the endpoint has no such parameter; the message names the nearest.
@@ -114,9 +122,7 @@ def split_params(params: Mapping[str, Any], caller: str = "ask") -> tuple[dict[s
             reasons = RENAMED if caller == "ask" else RENAMED | _IN_MAP
             raise TypeError(f"{caller}() takes no {name!r}: {reasons[name]}")
         if name not in known:
-            near = get_close_matches(
-                name, [*known, "system", "timeout_s", "footer", "show", "model", "images", "thumbnails"], n=1
-            )
+            near = get_close_matches(name, [*known, *own], n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise TypeError(
                 f"{caller}() got an unknown parameter {name!r}.{hint} What amber_nb does not know goes into extra_body."

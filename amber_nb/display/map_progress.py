@@ -211,14 +211,13 @@ def _times_and_rates(progress: MapProgress) -> Iterator[Figure]:
 def figures(progress: MapProgress, *, timed: bool = True) -> list[Figure]:
     """Return label, value and a smaller line of each figure; while a run goes on, always the same ones."""
     ledger = f"{progress.from_ledger:,} from the ledger" if progress.from_ledger else ""
-    others = [
-        f"{count:,} {word}" for count, word in ((progress.skipped, "skipped"), (progress.stopped, "stopped")) if count
-    ]
+    ledger = " · ".join(filter(None, [ledger, f"{progress.stopped:,} not asked" if progress.stopped else ""]))
+    skipped = f"{progress.skipped:,} skipped" if progress.skipped else ""
     cost, basis = _split_cost(_cost(progress))
     projected = _split_cost(clean_line(progress.projected_cost or "", _COST_CHARS))[0] if progress.end is None else ""
     shown = [
         ("Rows", _rows_of(progress), ledger or (_percent(progress) if progress.end is None else "")),
-        ("Failed", f"{progress.failed:,}", " · ".join(others)),
+        ("Failed", f"{progress.failed:,}", skipped),
         *(_times_and_rates(progress) if timed else ()),
         ("Tokens", f"{_tokens(progress):,}", _cached(progress)),
         (

@@ -15,6 +15,7 @@ __all__ = ["Budget", "Spending", "read_budget"]
 
 _FORMS = "a number of money such as 2.50, '2.50 EUR', or '200_000 tokens'"
 _TEXT = re.compile(r"\s*(?P<number>[\d_,]*\.?\d+)\s*(?P<scale>[kKmM]?)\s*(?P<unit>[A-Za-z]*)\s*")
+_SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP"}
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
@@ -73,6 +74,14 @@ class Budget:
         return Decimal(spent) * (1 + Decimal(requests) / count) <= self.amount
 
 
+def _move_symbol(text: str) -> str:
+    """Return a text whose currency stands behind the number, by its letters."""
+    for symbol, letters in _SYMBOLS.items():
+        if symbol in text:
+            return f"{text.replace(symbol, '')} {letters}"
+    return text
+
+
 def read_budget(budget: Any, model: str, prices: PriceTable | None) -> Budget | None:
     """Read `map(budget=…)`.
 
@@ -93,7 +102,7 @@ def read_budget(budget: Any, model: str, prices: PriceTable | None) -> Budget | 
     unit = ""
     try:
         if isinstance(budget, str):
-            found = _TEXT.fullmatch(budget)
+            found = _TEXT.fullmatch(_move_symbol(budget))
             if found is None:
                 raise InvalidOperation
             amount = Decimal(found["number"].replace("_", "").replace(",", "")) * _SCALES[found["scale"].lower()]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..display.escape import escape_text
+from ..prices import Cost
 from .results import COLUMNS
 
 if TYPE_CHECKING:
@@ -42,11 +44,12 @@ class Comparison:
 
     def _lines(self) -> list[str]:
         lines = [f"{len(self.changed):,} of {self.rows:,} rows changed"]
-        lines += [f"{name}: {share:.1%} the same" for name, share in self.shares.items()]
+        lines += [f"{name}: {100 * share:.1f} % the same" for name, share in self.shares.items()]
         if any(self.failed):
             lines.append(f"without an answer: {self.failed[0]:,} and {self.failed[1]:,}")
         if None not in self.costs:
-            lines.append("cost: " + " and ".join(f"{cost:,.4g} {self.currency}" for cost in self.costs))
+            costs = [str(Cost(Decimal(str(cost)), self.currency)) for cost in self.costs]
+            lines.append(f"cost: {costs[0]} and {costs[1]}")
         return lines
 
     def __repr__(self) -> str:
@@ -103,9 +106,18 @@ def compare(a: Any, b: Any) -> Comparison:
 
 def _answers(frame: Any) -> dict[str, Any]:
     """Return the columns of answers, by their names without the prefix."""
-    prefix = frame.attrs.get("prefix", "")
+    prefix = _find_prefix(frame)
     own = {f"{prefix}{name}" for name in COLUMNS}
-    return {str(name).removeprefix(prefix): frame[name] for name in frame.columns if name not in own}
+    names = [str(name) for name in frame.columns if str(name).startswith(prefix) and name not in own]
+    return {name.removeprefix(prefix): frame[name] for name in names}
+
+
+def _find_prefix(frame: Any) -> str:
+    """Return the prefix of a result's columns, also of one that was joined to its table, whose attrs are gone."""
+    names = [str(name) for name in frame.columns]
+    wanted = [frame.attrs.get("prefix", ""), ""]
+    wanted += [name.removesuffix("status") for name in names if name.endswith("status")]
+    return next((prefix for prefix in wanted if all(f"{prefix}{name}" in names for name in COLUMNS)), "")
 
 
 def _differs(left: Any, right: Any) -> Any:
@@ -128,7 +140,7 @@ def _confusion(left: Any, right: Any) -> Any:
         if any(isinstance(value, (list, dict, float)) for value in values):
             return None
         columns.append([_MISSING if value is None else str(value) for value in values])
-    labels = sorted({*columns[0], *columns[1]})
+    labels = _order_labels([left, right], {*columns[0], *columns[1]})
     few = len(labels) <= _MAX_LABELS and (len(labels) < len(left) / 2 or len(labels) <= 10)
     if not few or not labels or max(map(len, labels)) > 60:
         return None
@@ -138,12 +150,17 @@ def _confusion(left: Any, right: Any) -> Any:
     return table.reindex(index=labels, columns=labels, fill_value=0)
 
 
+def _order_labels(columns: list[Any], labels: set[str]) -> list[str]:
+    """Return labels in the order of a schema, where the columns have one; others behind them, by the alphabet."""
+    ordered = [str(each) for column in columns if hasattr(column, "cat") for each in column.cat.categories]
+    return [*dict.fromkeys(label for label in ordered if label in labels), *sorted(labels - {*ordered})]
+
+
 def _cost(frame: Any) -> float | None:
     cost = frame.attrs.get("totals", {}).get("cost")
     return None if cost is None else float(cost)
 
 
 def _failed(frame: Any) -> int:
-    prefix = frame.attrs.get("prefix", "")
-    name = f"{prefix}status"
+    name = f"{_find_prefix(frame)}status"
     return int((frame[name] != "ok").sum()) if name in frame.columns else 0

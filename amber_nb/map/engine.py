@@ -273,7 +273,7 @@ class MapEngine:
         budget = self._budget
         while budget is not None and not budget.allows(self.tally, self.tally.in_flight + 1):
             if not self.tally.in_flight:
-                self.end(f"the budget of {budget} is used up")
+                self.end(f"the budget of {budget} allows no more rows")
             if self.end_reason is not None:
                 return False
             self._released.clear()

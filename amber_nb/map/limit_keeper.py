@@ -174,7 +174,7 @@ class LimitKeeper:
             admitted += 1
         client.admitted += admitted
         if not under_way and not admitted:
-            self._end = f"the budget of {self._budget} is used up"
+            self._end = f"the budget of {self._budget} allows no more rows"
         return admitted
 
 

@@ -43,7 +43,7 @@ def read_value(reply: WholeReply, response_format: tools.ResponseFormat | None) 
     if reply.refusal:
         raise Unusable(f"the model refused: {reply.refusal[:_REFUSAL_CHARS]}")
     if kind in _CUT and not (kind == "length" and reply.text and response_format is None):
-        raise Unusable(f"{_CUT[kind]} (finish_reason {reply.finish_reason!r})")
+        raise Unusable(_CUT[kind])
     if kind == "tool_calls" and not reply.text:
         raise Unusable("the model called a tool instead of answering")
     if response_format is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -79,21 +80,27 @@ class MapPreview:
     remarks: tuple[str, ...] = field(default=())
 
     @property
+    def to_send(self) -> int:
+        """How many requests would be sent."""
+        return self.distinct - self.in_ledger
+
+    @property
     def cost(self) -> Cost | None:
         """The expected cost; None where the price is unknown."""
         return self.costs[1] if self.costs is not None else None
 
     def _facts(self) -> dict[str, str]:
-        facts = {
-            "rows": f"{self.rows:,}",
-            "distinct requests": f"{self.distinct:,}",
-            "model": self.model,
-            "prompt tokens": str(self.prompt_tokens),
-            "completion tokens": str(self.completion_tokens),
-            "cost": self._cost_text(),
-        }
+        facts = {"rows": f"{self.rows:,}", "distinct requests": f"{self.distinct:,}"}
         if self.in_ledger:
             facts["in the ledger, not sent again"] = f"{self.in_ledger:,}"
+            facts["to be sent"] = f"{self.to_send:,}"
+        facts["model"] = self.model
+        if self.to_send:
+            facts |= {
+                "prompt tokens": str(self.prompt_tokens),
+                "completion tokens": str(self.completion_tokens),
+                "cost": self._cost_text(),
+            }
         if self.skipped:
             facts["skipped, a value is missing"] = f"{self.skipped:,}"
         if self.problem_count:
@@ -171,11 +178,16 @@ def preview_run(plan: MapPlan, rows: Rows, ledger: Ledger | None) -> MapPreview:
     schema_bytes = len(json.dumps(plan.body.get("response_format"))) if plan.response_format is not None else 0
     prompt_tokens = Estimate(
         *(
-            round((n_bytes + sent * schema_bytes) / per_token) + messages * _TOKENS_PER_MESSAGE + image_tokens
-            for per_token in _BYTES_PER_TOKEN
+            round((n_bytes + sent * schema_bytes * is_counted) / per_token)
+            + messages * _TOKENS_PER_MESSAGE
+            + image_tokens
+            # Some gateways do not count the schema.
+            for per_token, is_counted in zip(_BYTES_PER_TOKEN, (False, True, True), strict=True)
         )
     )
     completion_tokens = Estimate(*(sent * tokens for tokens in _reply_tokens(plan)))
+    costs = _estimate_costs(str(plan.body["model"]), prompt_tokens, completion_tokens, plan.prices)
+    tokens = prompt_tokens.expected + completion_tokens.expected
     return MapPreview(
         rows=len(rows),
         distinct=distinct,
@@ -186,9 +198,9 @@ def preview_run(plan: MapPlan, rows: Rows, ledger: Ledger | None) -> MapPreview:
         prompts=tuple(prompts),
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
-        costs=_estimate_costs(str(plan.body["model"]), prompt_tokens, completion_tokens, plan.prices),
+        costs=costs,
         model=str(plan.body["model"]),
-        remarks=_remarks(plan),
+        remarks=(*_budget_remark(plan, sent, tokens, costs), *_remarks(plan)),
     )
 
 
@@ -241,6 +253,17 @@ def _estimate_costs(
         costs.append(cost_of([Charge(models=(model,), usage=usage)], prices))
     low, expected, high = costs
     return None if low is None or expected is None or high is None else (low, expected, high)
+
+
+def _budget_remark(plan: MapPlan, sent: int, tokens: int, costs: tuple[Cost, Cost, Cost] | None) -> Iterator[str]:
+    """Yield for how many requests the budget will be enough."""
+    budget = plan.budget
+    expected = Decimal(tokens) if budget is None or budget.currency is None else costs[1].amount if costs else Decimal()
+    if budget is None or not sent or not expected:
+        return
+    count = min(sent, int(sent * budget.amount / expected))
+    enough = "all" if count == sent else f"about {count:,} of the {sent:,}"
+    yield f"the budget of {budget} will be enough for {enough} requests"
 
 
 def _remarks(plan: MapPlan) -> tuple[str, ...]:

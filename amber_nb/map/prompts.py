@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from .. import images
 from ..chat.messages import add_images, messages_for
+from ..display.escape import shorten
 from ..errors import ImageError
 from ..types import Message, replace_surrogates
 from .rows import Rows
@@ -21,6 +23,10 @@ _BRACES = (
     "instead: amber.map(frame, lambda row: f\"… {row['text']}\")."
 )
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
+_NO_NAME = re.compile(r"[\"'\n{}]")  # what a column is hardly called
+_SHOWN_CHARS = 40
+_CHECKED_ROWS = 3
+_LISTED_NAMES = 12  # in an error message
 _MISSING_LABELS = 3  # rows that an error message names
 
 
@@ -101,6 +107,8 @@ class Template:
         for name in (f"{field}:{form}" if form else field, field, field.strip()):
             if name in rows.names:
                 return rows.position(name)
+        if _NO_NAME.search(field):  # such as JSON
+            raise ValueError(f"{_BRACES} Here they hold {shorten(field, _SHOWN_CHARS)!r}, which is no column.")
         try:
             return rows.position(field)
         except ValueError as error:
@@ -197,6 +205,21 @@ class RequestBuilder:
                 )
             skipped.update(missing)
         return skipped
+
+    def check(self) -> None:
+        """Make the first requests.
+
+        Raises:
+            ValueError: there is none for any of the first rows, so that the prompt is wrong, and not a row.
+        """
+        built = self.build(0, min(len(self._rows), _CHECKED_ROWS))
+        problems = [each for each in built if isinstance(each, RowProblem) and each.reason is not None]
+        if len(problems) == len(built) > 1:
+            names = ", ".join(self._rows.names[:_LISTED_NAMES])
+            raise ValueError(
+                f"No request can be made of any of the first {len(built)} rows: {problems[0].reason}. "
+                f"The columns: {names}{', …' if len(self._rows.names) > _LISTED_NAMES else ''}."
+            )
 
     def build(self, start: int, stop: int) -> list[Request | RowProblem]:
         """Return what is asked about the rows from `start` to before `stop`, in their order."""

@@ -85,6 +85,8 @@ def open_rows(frame: Any) -> Rows:
     if library == "polars":
         raise TypeError("map takes a polars.DataFrame or a polars.Series: collect() the LazyFrame first.")
     hint = " Make a frame of it: pandas.DataFrame({'text': …})." if isinstance(frame, (list, tuple, dict, set)) else ""
+    if isinstance(frame, str):
+        hint = " The table comes first, then the prompt: amber.map(frame, 'Classify: {text}')."
     raise TypeError(f"map takes a DataFrame or a Series, not {type(frame).__name__}.{hint}")
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -104,6 +104,7 @@ class MapRun:
             body=body,
             na=options.na,
         )
+        self._builder.check()
         wait_s = options.max_wait_s
         if wait_s is None:
             wait_s = _MAX_WAIT_S if config.max_wait_s == MAX_WAIT_S else config.max_wait_s
@@ -146,7 +147,7 @@ class MapRun:
 
     def _request(self, params: Mapping[str, Any]) -> tuple[Mapping[str, str], dict[str, Any]]:
         """Return the headers of the caller's, and the body of each request without its messages."""
-        given, sdk_options = split_params(params, "map")
+        given, sdk_options = split_params(params, "map", [each.name for each in fields(MapOptions)])
         if sdk_options.get("extra_query"):
             raise TypeError("map() takes no extra_query=: give the gateway's whole address as base_url instead.")
         if given.get("n") not in (None, 1):
@@ -352,7 +353,7 @@ class MapRun:
         if kernel.in_kernel():
             kernel.show_bundle({"text/html": display.map_html(progress), "text/plain": text})
         elif (progress.end or self._options.show) and sys.stderr is not None:
-            print(f"amber: {text}", file=sys.stderr)
+            print("amber: " + text.replace("\n", "\n  "), file=sys.stderr)
 
 
 def _describe_function(function: Any) -> str:

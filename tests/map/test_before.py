@@ -1,5 +1,7 @@
 """What a map says before it sends anything: previews and budgets."""
 
+import re
+
 import pandas as pd
 import pytest
 from completions import completion, serve_completions
@@ -75,6 +77,26 @@ def test_a_hint_where_the_fixed_part_of_a_prompt_comes_late(client):
         assert not amber.map(FRAME, "Classify this. " * 100 + "{text}", preview=True).remarks
 
 
+def test_a_preview_of_a_finished_run_says_that_there_is_nothing_to_send(client):
+    with serve_completions() as gateway:
+        amber = client(gateway)
+        amber.map(FRAME, "Classify: {text}")
+        preview = amber.map(FRAME, "Classify: {text}", preview=True)
+    assert preview.to_send == 0
+    assert "to be sent: 0" in repr(preview)
+    assert "cost" not in repr(preview)
+
+
+def test_a_preview_says_how_far_the_budget_goes(client):
+    with serve_completions() as gateway:
+        amber = client(gateway)
+        little = amber.map(FRAME, "Classify: {text}", preview=True, budget="2_000 tokens")
+        much = amber.map(FRAME, "Classify: {text}", preview=True, budget=1.0)
+        assert not gateway.bodies
+    assert re.search(r"enough for about \d+ of the 50 requests", little.remarks[0])
+    assert "enough for all requests" in much.remarks[0]
+
+
 def test_a_limit_of_tokens_bounds_the_estimate(client):
     with serve_completions() as gateway:
         amber = client(gateway)
@@ -99,6 +121,8 @@ def test_markup_in_a_prompt_is_text(client):
         ("2.50 USD", "2.50 USD"),
         ("0.004 usd", "0.004 USD"),
         ("1,000", "1,000.00 USD"),
+        ("$2.50", "2.50 USD"),
+        ("2.50 $", "2.50 USD"),
         ("200_000 tokens", "200,000 tokens"),
         ("200k tokens", "200,000 tokens"),
         ("1.5M tokens", "1,500,000 tokens"),

@@ -52,6 +52,18 @@ def test_the_same_twice_has_no_changes(results):
     assert found.shares == {"answer": 1.0}
 
 
+def test_results_that_were_joined_to_their_table_are_found_again(client):
+    with serve_completions(strict) as one, serve_completions(mild) as other:
+        schema = Literal["good", "bad"]
+        a = FRAME.join(client(one).map(FRAME, "{text}", schema=schema, prefix="a_"))
+        b = FRAME.join(client(other).map(FRAME, "{text}", schema=schema, prefix="b_"))
+    a.attrs, b.attrs = {}, {}
+    found = compare(a, b)
+    assert found.changed.index.tolist() == [2, 6, 10]
+    assert list(found.shares) == ["answer"]
+    assert found.confusion["answer"].columns.tolist() == ["good", "bad"]  # as the schema has them
+
+
 def test_missing_answers_are_compared_too():
     a = pd.DataFrame({"answer": ["x", None, None], "status": ["ok", "error", "error"]})
     b = pd.DataFrame({"answer": ["x", None, "y"], "status": ["ok", "error", "ok"]})

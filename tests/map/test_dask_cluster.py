@@ -144,7 +144,7 @@ def test_a_budget_is_that_of_all_workers(client, tmp_path, cluster):
         frame = cluster.compute(result).result(timeout=60)
     assert len(gateway.bodies) == 20  # of 20 tokens each
     assert (frame["status"] == "ok").sum() == 20
-    assert set(frame.loc[frame["status"] == "stopped", "error"]) == {"the budget of 400 tokens is used up"}
+    assert set(frame.loc[frame["status"] == "stopped", "error"]) == {"the budget of 400 tokens allows no more rows"}
 
 
 def test_a_key_that_is_refused_ends_the_run_everywhere(client, cluster):

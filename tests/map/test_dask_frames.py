@@ -276,7 +276,7 @@ def test_a_budget_is_that_of_all_partitions(client, table):
         again = result.compute(scheduler="threads")
     assert len(gateway.bodies) == 10  # of 20 tokens each
     assert (frame["status"] == "ok").sum() == (again["status"] == "ok").sum() == 10
-    assert set(frame.loc[frame["status"] == "stopped", "error"]) == {"the budget of 200 tokens is used up"}
+    assert set(frame.loc[frame["status"] == "stopped", "error"]) == {"the budget of 200 tokens allows no more rows"}
 
 
 def test_a_key_that_is_refused_ends_all_partitions(client, table):

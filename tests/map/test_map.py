@@ -286,6 +286,7 @@ def test_a_prefix_goes_before_all_columns(client):
         ({"tools": [print]}, TypeError, "no tools= yet"),
         ({"temprature": 0}, TypeError, "Did you mean 'temperature'"),
         ({"stream": True}, TypeError, "amber decides"),
+        ({"previw": True}, TypeError, "Did you mean 'preview'"),
         ({"n": 2}, TypeError, "no n="),
         ({"concurrency": 0}, ConfigError, "concurrency"),
         ({"concurrency": True}, ConfigError, "concurrency"),

@@ -47,7 +47,7 @@ def test_a_prompt_takes_its_values_from_the_row(prompt, first):
     ("prompt", "words"),
     [
         ("Classify: {txt}", ["no column 'txt'", "Did you mean 'text'?", "{{ and }}"]),
-        ('Give {"label": 1} for {text}', ["no column", "{{ and }}", "lambda row"]),
+        ('Give {"label": 1} for {text}', ["no column", "{{ and }}", "lambda row", "Here they hold '\"label\"'"]),
         ("{text} and }", ["format string", "{{ and }}"]),
         ("{}", ["without a column", "{{ and }}"]),
         ("{text.__class__}", ["no column 'text.__class__'"]),
@@ -61,6 +61,11 @@ def test_a_prompt_that_cannot_be_filled_names_the_remedy(prompt, words):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  – the words below say which
         build(FRAME, prompt)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_prompt_where_the_table_belongs_says_so():
+    with pytest.raises(TypeError, match="The table comes first"):
+        open_rows("Classify: {text}")
 
 
 @pytest.mark.parametrize("frame", [["a"], {"text": ["a"]}, "text", 3, None])
@@ -118,6 +123,15 @@ def test_a_function_that_fails_is_the_rows_own_error():
     assert "returned None" in texts(FRAME, lambda row: None)[0]
     assert build(FRAME, lambda row: None, na="skip")[0] == RowProblem(0, None)
     assert "prompt must be" in texts(FRAME, lambda row: 3)[0]
+
+
+def test_a_prompt_that_fails_on_all_of_the_first_rows_is_refused():
+    frame = pd.DataFrame({"text": list("abcd")})
+    rows = open_rows(frame)
+    with pytest.raises(ValueError, match=r"any of the first 3 rows: the prompt's function failed: KeyError.*: text\."):
+        RequestBuilder(rows, lambda row: row["txt"], body={"model": "m"}).check()
+    RequestBuilder(rows, lambda row: row["text"] if row["text"] != "a" else 1 / 0, body={"model": "m"}).check()
+    RequestBuilder(open_rows(frame[:1]), lambda row: 1 / 0, body={"model": "m"}).check()
 
 
 def test_the_body_begins_with_what_all_rows_share():

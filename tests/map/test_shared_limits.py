@@ -134,7 +134,7 @@ def test_a_budget_is_lent_row_by_row():
     assert keeper.sync(message("a", to_admit=5, replies=1, tokens=20))["admitted"] == 4
     assert keeper.sync(message("b", to_admit=5))["admitted"] == 0
     keeper.drop_worker("tcp://a")  # it may have sent them
-    assert keeper.sync(message("b", to_admit=5))["end"] == "the budget of 100 tokens is used up"
+    assert keeper.sync(message("b", to_admit=5))["end"] == "the budget of 100 tokens allows no more rows"
 
 
 def test_a_run_that_has_ended_may_begin_anew_later(clock):
