@@ -211,7 +211,11 @@ def connect(path: Path, mode: str = "rw", timeout_s: float | None = None) -> sql
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA cache_size = -16000")  # kB, where needed: the upper pages of ten million keys
+    try:
+        connection.execute("PRAGMA cache_size = -16000")  # kB, where needed: the upper pages of ten million keys
+    except BaseException:  # such as that another process has it locked
+        connection.close()
+        raise
     return connection
 
 
