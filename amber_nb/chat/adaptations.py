@@ -116,6 +116,6 @@ def parameter_note(error: openai.APIStatusError, params: Mapping[str, Any]) -> s
         quoted = rf"['\"`]{name}['\"`]|{name}[:=]" if name.isalpha() else rf"(?<!\w){name}(?!\w)"
         if name not in _NOT_PARAMETERS and (param == name or re.search(quoted, reason)):
             other = f", or take {_RENAMED[name]}=" if name in _RENAMED else ""
-            what = f"the gateway or the model refuses {name}=, which this ask sends"
+            what = f"the gateway or the model refuses {name}=, which is sent"
             return f"amber: {what}. Correct it, or leave it out{other}."
     return None

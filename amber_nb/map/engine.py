@@ -6,28 +6,24 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import openai
 
 from .. import clock, tools
-from ..cassettes.session import ADAPTED
-from ..chat.adaptations import ADAPTATIONS, adapt, find_adaptation, parameter_note
-from ..errors import AmberError, BadReply, CassetteMiss, is_out_of_quota
-from ..types import read_tokens, replace_surrogates
-from ..wire.accumulator import GatewayError, IncompleteStream
-from ..wire.retry import RetryPolicy, retry_after_s
-from ..wire.sender import RequestSender, status_error
-from ..wire.stream import MalformedEvent
-from ..wire.whole import WholeReply, read_reply
-from .failures import describe_remedy, ends_run
+from ..errors import AmberError, CassetteMiss
+from ..types import replace_surrogates
+from ..wire.sender import RequestSender
+from .exchange import BYTES_PER_TOKEN, Exchange, RunEnded
+from .failures import Severity, describe_remedy, judge_failure
 from .ledger import Ledger
 from .ledger_writer import LedgerWriter
 from .limits import Limits, RequestLimits
-from .outcomes import Unusable, add_usage, price_reply, read_value, write_record
+from .outcomes import Unusable, add_usage, read_value, write_record
 from .plan import MapPlan
-from .prompts import dump
+from .reserve import BudgetReserve
 from .results import Outcome, Results
 from .tally import Tally
 from .windows import Job, Window, WindowMaker
@@ -37,9 +33,9 @@ __all__ = ["MapEngine"]
 _MIN_WINDOW, _MAX_WINDOW = 64, 1_024  # rows that are prepared at once
 _PROBE_S = 2.0  # for so long the first request goes alone: what is refused of it is refused of all
 _LOOK_S = 0.5  # between two looks whether another process has the answers that it asks for
-_MAX_SAME_FAILURES = 100  # of the first rows, where none was answered
+_MAX_FAILURES = 100  # in a row, with no answer between them, after which the run ends
 _MAX_UNREACHED = 20  # the same, where there is no connection at all
-_FIRST_REPLY_TOKENS = 200  # expected of a reply before the first has come
+_MAX_SUSPECTS = 20  # the same of refusals that may be of all rows, once one was answered
 
 
 class MapEngine:
@@ -80,9 +76,7 @@ class MapEngine:
     ) -> None:
         self._plan = plan
         self._sender = sender
-        self._clients = clients
         self._describe = describe
-        self._known = known
         self._ledger = ledger
         self._writer = LedgerWriter(ledger, run) if ledger is not None else None
         self.results = Results(plan.count)
@@ -92,7 +86,8 @@ class MapEngine:
         self.ended = threading.Event()
         self.remarks: list[str] = []
         self._limits = shared or RequestLimits(plan.concurrency, plan.requests_per_minute, plan.tokens_per_minute)
-        self._budget = plan.budget if shared is None else None  # else of all engines together
+        own_budget = plan.budget if shared is None else None  # else of all engines together
+        self._reserve = BudgetReserve(own_budget, self.tally, plan.body, plan.prices) if own_budget else None
         self._window_rows = max(_MIN_WINDOW, min(_MAX_WINDOW, 2 * plan.concurrency))
         self._windows = WindowMaker(plan, ledger, run, resume=resume)
         self._jobs: deque[Job] = deque()
@@ -101,12 +96,21 @@ class MapEngine:
         self._next_row = 0
         self._feeding = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
-        self._probe_began = False
         self._gate = asyncio.Event()
         self._released = asyncio.Event()
         self._committed: deque[tuple[Job, Outcome, asyncio.Future[None], Exception | None]] = deque()
         self._tasks: list[asyncio.Task[None]] = []
-        self._first_failures: dict[str, int] = {}
+        self._ending = asyncio.Event()
+        self._exchange = Exchange(
+            plan,
+            sender,
+            clients,
+            known,
+            limits=self._limits,
+            tally=self.tally,
+            ending=self._ending,
+            remarks=self.remarks,
+        )
 
     # --- the run
 
@@ -123,7 +127,7 @@ class MapEngine:
         """
         count = min(self._plan.concurrency, max(1, self._plan.count))
         try:
-            self._tasks = [asyncio.create_task(self._work()) for _ in range(count)]
+            self._tasks = [asyncio.create_task(self._work(is_first=number == 0)) for number in range(count)]
             done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 if not task.cancelled() and (error := task.exception()) is not None:
@@ -140,21 +144,28 @@ class MapEngine:
         try:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
+            try:
+                # Not on this loop: another process may hold the ledger, and others ask here.
+                await asyncio.to_thread(self._close_ledger)
+                with contextlib.suppress(Exception):
+                    await self._sender.close()
+            finally:
+                self._take_committed()
+                self.results.copy_followers()
+                self.ended.set()
+
+    def _close_ledger(self) -> None:
+        with contextlib.suppress(AmberError):
             if self._writer is not None:
                 self._writer.close()  # commits what is left
-            self._take_committed()
             if self._ledger is not None:
-                with contextlib.suppress(AmberError):
-                    self._ledger.close()
-            with contextlib.suppress(Exception):
-                await self._sender.close()
-            self.results.copy_followers()
-            self.ended.set()
+                self._ledger.close()
 
     def end(self, reason: str) -> None:
         """End the run: nothing more is sent; what is under way may come to its end."""
         if self.end_reason is None:
             self.end_reason = reason
+        self._ending.set()
         self._gate.set()
         self._released.set()
 
@@ -168,11 +179,25 @@ class MapEngine:
 
         self._loop.call_soon_threadsafe(cancel)
 
-    async def _work(self) -> None:
-        while (job := await self._next_job()) is not None:
-            outcome = await self._ask(job)
-            if outcome is not None:
-                await self._keep(job, outcome)
+    async def _work(self, *, is_first: bool) -> None:
+        """Ask about one row after the other; at first alone, since what is refused of one row is refused of all."""
+        if not is_first:
+            await self._gate.wait()
+        try:
+            while (job := await self._next_job()) is not None:
+                opener = asyncio.create_task(self._open_gate_later()) if not self._gate.is_set() else None
+                try:
+                    outcome = await self._ask(job)
+                finally:
+                    if opener is not None:
+                        opener.cancel()
+                # What may be meant for one row is tried with another.
+                if self.tally.is_answered or not self.tally.suspects_in_a_row:
+                    self._gate.set()
+                if outcome is not None:
+                    await self._keep(job, outcome)
+        finally:
+            self._gate.set()
 
     # --- which request is next
 
@@ -233,20 +258,18 @@ class MapEngine:
 
     async def _ask(self, job: Job) -> Outcome | None:
         """Ask about a row; None where the run ended before anything was sent."""
-        is_probe, self._probe_began = not self._probe_began, True
-        if not is_probe and not self._gate.is_set():
-            await self._gate.wait()
-        opener = asyncio.create_task(self._open_gate_later()) if is_probe else None
+        reserved: Decimal | None = None
         try:
             if (reason := await self._limits.admit()) is not None:
                 self.end(reason)
                 return None
             try:
-                if self.end_reason is not None or not await self._is_affordable():
-                    return None
-                return await self._converse(job)
+                reserved = await self._reserve_budget(job)
+                return None if reserved is None or self.end_reason is not None else await self._converse(job)
             finally:
                 self._limits.dismiss()
+        except RunEnded:
+            return None
         except (openai.OpenAIError, AmberError) as error:
             if isinstance(error, CassetteMiss):
                 self.error = error
@@ -254,38 +277,39 @@ class MapEngine:
                 return None
             return self._fail(job, error)
         finally:
+            if reserved is not None and self._reserve is not None:
+                self._reserve.give_back(reserved)
             self._released.set()
-            if opener is not None:
-                opener.cancel()
-                self._gate.set()
 
     async def _open_gate_later(self) -> None:
         await clock.sleep_async(_PROBE_S)
         self._gate.set()
 
-    async def _is_affordable(self) -> bool:
-        """Wait until the budget surely allows one request more; return False where it does not."""
+    async def _reserve_budget(self, job: Job) -> Decimal | None:
+        """Wait until the budget surely allows a request, and return what it may cost; None where it does not."""
         if (wanted := self._plan.budget) is not None and wanted.is_blind(self.tally.unmeasured, self.tally.unpriced):
             reason = f"the gateway tells no usage or no price is known, so that the budget of {wanted} cannot be kept"
             self.end(reason)
             self._limits.end(reason)
-            return False
-        budget = self._budget
-        while budget is not None and not budget.allows(self.tally, self.tally.in_flight + 1):
+            return None
+        if self._reserve is None:
+            return Decimal()
+        prompt_tokens = len(job.request.content) // BYTES_PER_TOKEN + job.request.image_tokens
+        while (reserved := self._reserve.take(prompt_tokens)) is None:
             if not self.tally.in_flight:
-                self.end(f"the budget of {budget} allows no more rows")
+                self.end(f"the budget of {wanted} allows no more rows")
             if self.end_reason is not None:
-                return False
+                return None
             self._released.clear()
             await self._released.wait()
-        return True
+        return reserved
 
     async def _converse(self, job: Job) -> Outcome:
         """Send a request, and where the reply does not fit the schema, once a correction."""
         self.tally.in_flight += 1
         try:
             plan = self._plan
-            reply = await self._send(job, job.request.messages, job.request.content)
+            reply = await self._exchange.send(job, job.request.messages, job.request.content)
             for may_correct in (True, False):
                 try:
                     outcome = Outcome(value=read_value(reply, plan.response_format))
@@ -297,7 +321,7 @@ class MapEngine:
                     text = f"This does not fit the schema. {mismatch} Give the corrected JSON, and nothing else."
                     replied = [{"role": "assistant", "content": reply.text}] if reply.text else []
                     messages = [*job.request.messages, *replied, {"role": "user", "content": text}]
-                    reply = await self._send(job, messages, self._plan.builder.content(messages))
+                    reply = await self._exchange.send(job, messages, self._plan.builder.content(messages))
             raise AssertionError
         except Unusable as unusable:
             return self._unmet(job, str(unusable))
@@ -309,87 +333,6 @@ class MapEngine:
         add_usage(outcome, job.replies, job.costs)
         return outcome
 
-    async def _send(self, job: Job, messages: Sequence[Mapping[str, Any]], content: bytes) -> WholeReply:
-        """Send a request, without what the model is known to refuse of it; what is refused now is learnt."""
-        body = {**self._plan.body, "messages": list(messages)}
-        names = set(self._known)
-        while True:
-            if names:
-                adapted = adapt(body, names, self._plan.own)
-                content = dump(adapted)
-            ADAPTED.set(frozenset(names))
-            try:
-                reply = await self._post(job, content)
-            except openai.APIStatusError as error:
-                found = find_adaptation(error, adapt(body, names, self._plan.own), self._plan.own)
-                if found is None or found in names or found == "stream":
-                    if note := parameter_note(error, self._plan.body):
-                        error.add_note(note)
-                    raise
-                names.add(found)
-            else:
-                for name in sorted(names - self._known):  # only what has helped is remembered
-                    self._known.add(name)
-                    self.remarks.append(f"the gateway or {body['model']} {ADAPTATIONS[name]}")
-                cost = price_reply(reply, str(body["model"]), self._plan.prices)
-                job.replies.append(reply)
-                job.costs.append(cost)
-                self.tally.count_reply(reply, cost)
-                tokens = read_tokens(reply.usage or {})
-                self._limits.spend((tokens[0] or 0) + (tokens[1] or 0), cost.amount if cost is not None else None)
-                return reply
-
-    async def _post(self, job: Job, content: bytes) -> WholeReply:
-        """Send a body until it is answered, or may not be sent again.
-
-        Raises:
-            openai.OpenAIError: the last refusal, or no connection.
-            BadReply: what came is no chat completion.
-        """
-        plan, policy, waited_s = self._plan, RetryPolicy(self._plan.max_retries, self._plan.max_wait_s), 0.0
-        expected = len(content) // 4 + job.request.image_tokens + self.tally.mean_reply_tokens(_FIRST_REPLY_TOKENS)
-        while True:
-            number = await self._limits.acquire(expected)
-            self.tally.count_request()
-            began = clock.monotonic()
-            used: int | None = None
-            failure: Exception
-            try:
-                raw = await self._sender.post(content, timeout_s=plan.timeout_s, retries=policy.retries)
-                job.latency_s = clock.monotonic() - began
-                self._limits.read_headers(raw.headers)
-                if raw.status == 200:
-                    reply = read_reply(raw.content, raw.headers.get("content-type", ""))
-                    used = read_tokens(reply.usage or {})[2]
-                    self._limits.succeed()
-                    self._first_failures.clear()
-                    self.tally.is_answered = True
-                    return reply
-                failure = status_error(self._clients, content, raw)
-            except openai.APIConnectionError as error:
-                failure = error
-            except (MalformedEvent, IncompleteStream, GatewayError) as error:
-                failure = BadReply(f"The reply is not a chat completion: {error}.")
-            finally:
-                self._limits.settle(expected, used)
-                self._limits.release()
-            if self.end_reason is not None:
-                raise failure
-            if isinstance(failure, openai.RateLimitError) and not is_out_of_quota(failure):
-                asked_s = retry_after_s(failure)
-                if asked_s is not None and asked_s > plan.max_wait_s:
-                    raise failure
-                pause_s = self._limits.refuse(number, asked_s)
-                waited_s += pause_s
-                if waited_s > plan.max_wait_s:
-                    raise failure
-                await clock.sleep_async(pause_s)
-                continue
-            delay = policy.next(failure if isinstance(failure, openai.APIError) else _no_reply(failure))
-            if delay is None:
-                raise failure
-            await clock.sleep_async(delay.seconds)
-
     # --- what has come of it
 
     def _fail(self, job: Job, error: Exception) -> Outcome:
@@ -397,15 +340,19 @@ class MapEngine:
         reason = self._describe(error)
         remedy = describe_remedy(error)
         reason_and_remedy = f"{reason.rstrip('.')}. {remedy}" if remedy else reason
-        if ends_run(error, self._plan.max_wait_s):
+        severity = judge_failure(error, self._plan.max_wait_s)
+        self.tally.failed_in_a_row += 1
+        self.tally.unreached_in_a_row += isinstance(error, openai.APIConnectionError)
+        self.tally.suspects_in_a_row += severity is not Severity.ROW
+        # What the ledger has was answered, too.
+        has_worked = self.tally.is_answered or self.tally.from_ledger > 0
+        most_suspects = _MAX_SUSPECTS if has_worked else severity.value
+        if severity is Severity.RUN or (severity is not Severity.ROW and self.tally.suspects_in_a_row >= most_suspects):
             self.end(reason_and_remedy)
             self._limits.end(reason_and_remedy)
-        elif not self.tally.is_answered:
-            kind = f"{type(error).__name__}"
-            number = self._first_failures[kind] = self._first_failures.get(kind, 0) + 1
-            limit = _MAX_UNREACHED if isinstance(error, openai.APIConnectionError) else _MAX_SAME_FAILURES
-            if number >= limit:
-                self.end(f"the first {number} rows all failed: {reason_and_remedy}")
+        elif self.tally.failed_in_a_row >= _MAX_FAILURES or self.tally.unreached_in_a_row >= _MAX_UNREACHED:
+            which = "last" if has_worked else "first"
+            self.end(f"the {which} {self.tally.failed_in_a_row} rows all failed: {reason_and_remedy}")
         return self._unmet(job, reason)
 
     async def _keep(self, job: Job, outcome: Outcome) -> None:
@@ -430,20 +377,15 @@ class MapEngine:
     def _take_committed(self) -> None:
         while self._committed:
             job, outcome, is_durable, error = self._committed.popleft()
-            if error is not None:
-                self.end(str(error))
-            self._settle(job, outcome)
-            if not is_durable.done():  # the row's task may have been cancelled
-                is_durable.set_result(None)
+            try:
+                if error is not None:
+                    self.end(str(error))
+                self._settle(job, outcome)
+            finally:
+                if not is_durable.done():  # the row's task may have been cancelled
+                    is_durable.set_result(None)
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         row = job.request.row
         self.results.set(row, outcome)
         self.tally.count_row(row, self._label(row), outcome)
-
-
-def _no_reply(error: Exception) -> openai.APIConnectionError:
-    """Return an error that is tried again as a broken connection is."""
-    failed = openai.APIConnectionError(message=str(error), request=None)  # type: ignore[arg-type]
-    failed.__cause__ = error
-    return failed

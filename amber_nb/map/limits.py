@@ -17,7 +17,16 @@ from typing import Protocol
 
 from .. import clock
 
-__all__ = ["FIRST_PAUSE_S", "MAX_PAUSE_S", "PAUSING_STREAK", "Limits", "RequestLimits", "read_pause_s", "read_reset_s"]
+__all__ = [
+    "FIRST_PAUSE_S",
+    "MAX_PAUSE_S",
+    "PAUSING_STREAK",
+    "Limits",
+    "RequestLimits",
+    "backoff_s",
+    "read_pause_s",
+    "read_reset_s",
+]
 
 _BURST_S = 0.5  # of a rate that may be made up for, where the loop was late
 FIRST_PAUSE_S = 1.0  # where a refusal names no time; it doubles
@@ -57,6 +66,9 @@ class Limits(Protocol):
 
     async def acquire(self, tokens: int = 0) -> int:
         """Wait until a request may go out, and count it; return its number."""
+
+    def try_acquire(self, tokens: int = 0) -> int | None:
+        """Count a request that may go out at once, and return its number; None where it may have to wait."""
 
     def release(self) -> None:
         """Count a request as ended."""
@@ -115,14 +127,22 @@ class RequestLimits:
         Args:
             tokens: that it is expected to use; `settle` says how many it were.
         """
-        if self._turn.locked() or self._wait_s() != 0:
-            async with self._turn:
-                while (wait := self._wait_s()) != 0:
-                    self._changed.clear()
-                    if wait is None:
-                        await self._changed.wait()
-                    else:
-                        await clock.sleep_async(wait)
+        if (number := self.try_acquire(tokens)) is not None:
+            return number
+        async with self._turn:
+            while (wait := self._wait_s()) != 0:
+                self._changed.clear()
+                if wait is None:
+                    await self._changed.wait()
+                else:
+                    await clock.sleep_async(wait)
+            return self._count(tokens)
+
+    def try_acquire(self, tokens: int = 0) -> int | None:
+        """Count a request that may go out at once, and return its number; None where it has to wait."""
+        return None if self._turn.locked() or self._wait_s() != 0 else self._count(tokens)
+
+    def _count(self, tokens: int) -> int:
         self._take(tokens)
         self.in_flight += 1
         return self.next_number()
@@ -210,7 +230,7 @@ class RequestLimits:
             self._refusals += 1
         pause_s = retry_after_s
         if pause_s is None:
-            pause_s = min(FIRST_PAUSE_S * 2.0 ** max(0, self._refusals - 1), MAX_PAUSE_S)
+            pause_s = backoff_s(self._refusals)
         if self._streak >= PAUSING_STREAK:
             self.pause(pause_s)
         return pause_s
@@ -227,6 +247,11 @@ class RequestLimits:
         """
         if pause_s := read_pause_s(headers):
             self.pause(pause_s)
+
+
+def backoff_s(refusals: int) -> float:
+    """Return for how long to wait after so many refusals in a row that name no time."""
+    return min(FIRST_PAUSE_S * 2.0 ** min(max(0, refusals - 1), 10), MAX_PAUSE_S)
 
 
 def read_pause_s(headers: Mapping[str, str]) -> float:

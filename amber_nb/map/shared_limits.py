@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from .. import clock
-from .limits import FIRST_PAUSE_S, MAX_PAUSE_S, PAUSING_STREAK, read_pause_s
+from .limits import PAUSING_STREAK, backoff_s, read_pause_s
 
 __all__ = ["Call", "SharedLimits", "open_shared_limits"]
 
@@ -168,6 +168,10 @@ class SharedLimits:
             self._asked.set()
         await self._changed.wait()
 
+    def try_acquire(self, tokens: int = 0) -> int | None:
+        """Have each request wait for its turn."""
+        return None
+
     def release(self) -> None:
         """Count a request as ended."""
         self.in_flight -= 1
@@ -195,7 +199,7 @@ class SharedLimits:
         self._refused.append([number, retry_after_s])
         pause_s = retry_after_s
         if pause_s is None:
-            pause_s = min(FIRST_PAUSE_S * 2.0 ** (self._refusals - 1), MAX_PAUSE_S)
+            pause_s = backoff_s(self._refusals)
         self._streak += 1
         if self._streak >= PAUSING_STREAK:
             self._pause(pause_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from decimal import Decimal
+from typing import Any
 
 from .. import clock
 from ..prices import Cost
@@ -44,10 +45,13 @@ class Tally:
         replies: that came.
         in_flight: rows that are being asked about.
         spent: money, of this run.
+        longest_reply: tokens of the longest.
         cost_from_ledger: money, of the runs that stored rows of this one.
         unpriced: replies whose cost is unknown.
         unmeasured: replies that tell no usage.
         is_answered: whether any request was answered.
+        failed_in_a_row: rows that failed since the last answer; of them, `unreached_in_a_row` had no connection, and
+            `suspects_in_a_row` were refused in a way that may be meant for all rows.
         newest: label, text and whether it is an error, of the newest rows; the newest last.
         failures: by their reasons.
     """
@@ -60,8 +64,10 @@ class Tally:
         self.spent = Decimal()
         self.unpriced = self.unmeasured = 0
         self.cost_from_ledger = 0.0
+        self.longest_reply = 0
         self.cost: Cost | None = None
         self.is_answered = False
+        self.failed_in_a_row = self.unreached_in_a_row = self.suspects_in_a_row = 0
         self.newest: deque[tuple[str, str, bool]] = deque(maxlen=_NEWEST)
         self.failures: dict[str, FailureCount] = {}
         self.began = clock.monotonic()
@@ -92,6 +98,11 @@ class Tally:
         """Count a request that goes out."""
         self.requests += 1
 
+    def note_answer(self) -> None:
+        """Take note that a request was answered."""
+        self.is_answered = True
+        self.failed_in_a_row = self.unreached_in_a_row = self.suspects_in_a_row = 0
+
     def count_reply(self, reply: WholeReply, cost: Cost | None) -> None:
         """Count a reply, its tokens and its cost, which may be unknown."""
         usage = reply.usage or {}
@@ -100,6 +111,7 @@ class Tally:
         self.unmeasured += prompt is None or completion is None
         self.prompt_tokens += prompt or 0
         self.completion_tokens += completion or 0
+        self.longest_reply = max(self.longest_reply, completion or 0)
         self.cached_tokens += read_cached_tokens(usage) or 0
         if cost is None:
             self.unpriced += 1
@@ -120,7 +132,7 @@ class Tally:
     def count_row(self, row: int, label: str, outcome: Outcome) -> None:
         """Count a row that is settled, and the rows that ask the same."""
         self._asked += 1
-        text = outcome.error if outcome.error is not None else str(outcome.value)
+        text = outcome.error if outcome.error is not None else _text_of(outcome.value)
         self.newest.append((label, text[:200], outcome.error is not None))
         if outcome.error is not None:
             reason = outcome.error[:_REASON_CHARS]
@@ -175,3 +187,11 @@ class Tally:
         if self.cost is None or self.unpriced or not self._asked:
             return None
         return self.spent * (1 + Decimal(self.rows - self.done) / self._asked)
+
+
+def _text_of(value: Any) -> str:
+    """Return a value as a line for the reader; a model's own method may fail."""
+    try:
+        return str(value)
+    except Exception as error:
+        return f"({type(error).__name__} in its text)"

@@ -175,7 +175,7 @@ def test_a_parameter_that_is_refused_is_named(gateway: Any) -> None:
     amber = client(url)
     with pytest.raises(openai.BadRequestError) as raised:
         amber.ask("?", temperature=0)
-    assert "refuses temperature=, which this ask sends. Correct it, or leave it out." in "".join(raised.value.__notes__)
+    assert "refuses temperature=, which is sent. Correct it, or leave it out." in "".join(raised.value.__notes__)
     with pytest.raises(openai.BadRequestError) as raised:
         amber.ask("?", max_tokens=5)
     assert "or leave it out, or take max_completion_tokens=" in "".join(raised.value.__notes__)

@@ -45,6 +45,11 @@ def test_without_a_client_it_says_so(client, monkeypatch):
 )
 def test_the_order_of_imports_does_not_matter(code):
     program = f"import sys\n{code}\nprint(pandas.DataFrame({{'t': ['a']}}).amber.map('Say {{t}}').status.tolist())"
-    done = subprocess.run([sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stdout == "['ok']\n", done.stderr
     assert done.stderr == ""

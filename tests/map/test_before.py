@@ -164,6 +164,30 @@ def test_a_budget_ends_the_run_and_is_not_exceeded(client, concurrency, budget, 
     assert result["status"].value_counts()["ok"] + result["status"].value_counts()["stopped"] == 200
 
 
+@pytest.mark.parametrize("options", [{"max_tokens": 100}, {}])
+def test_answers_that_get_longer_do_not_run_away_with_the_budget(client, options):
+    asked = []
+
+    def reply(prompt, _):
+        asked.append(prompt)
+        return completion("word " * (2 if len(asked) <= 3 else 100))
+
+    frame = pd.DataFrame({"text": [f"row {number}" for number in range(200)]})
+    with serve_completions(reply) as gateway:
+        result = client(gateway).map(frame, "{text}", budget="2_000 tokens", concurrency=32, ledger=None, **options)
+    totals = result.attrs["totals"]
+    spent = totals["prompt_tokens"] + totals["completion_tokens"]
+    assert spent <= (2_000 + 110 if options else 2_000 + 4 * 110)
+    assert spent >= 1_700
+
+
+def test_a_budget_of_nothing_sends_nothing(client):
+    with serve_completions() as gateway:
+        result = client(gateway).map(FRAME, "{text}", budget=0)
+        assert not gateway.bodies
+    assert set(result["status"]) == {"stopped"}
+
+
 def test_a_budget_that_cannot_be_followed_ends_the_run(client):
     frame = pd.DataFrame({"text": [f"row {number}" for number in range(50)]})
     with serve_completions(lambda *_: completion("yes", usage=None)) as gateway:

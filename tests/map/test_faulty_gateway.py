@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from completions import Refusal, completion, serve_completions
 from patience import until
+from pydantic import BaseModel
 
 FAULTS = {
     "429 with Retry-After": Refusal(429, {"error": {"message": "slow down"}}, {"Retry-After": "3"}),
@@ -89,6 +90,102 @@ def test_a_hundred_rows_that_fail_alike_before_any_answer_end_the_run(client, fa
     assert 100 <= len(gateway.bodies) <= 104
     assert (result["status"] == "stopped").sum() >= 896
     assert "this prompt is refused" in result.attrs["ended"]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+@pytest.mark.parametrize(
+    "poison",
+    [
+        Refusal(403, {"error": {"message": "blocked by the content policy"}}),
+        Refusal(404, {"error": {"message": "no such document"}}),
+        Refusal(400, {"error": {"message": "'max_tokens' is too large: 512. Your request has 3800 input tokens"}}),
+        Refusal(429, {"error": {"message": "later"}}, {"Retry-After": "7000"}),
+    ],
+)
+def test_one_row_that_is_refused_ends_no_run_that_works(client, fast_clock, poison, first):
+    names = [f"row {number}" for number in range(60)]
+    frame = pd.DataFrame({"text": ["poison", *names] if first else [*names, "poison"]})
+    with serve_completions(lambda prompt, _: poison if prompt == "poison" else "fine") as gateway:
+        amber = client(gateway)
+        if first:  # the others were answered before: the poison is the first request of the second run
+            amber.map(frame[1:], "{text}", max_tokens=512)
+        result = amber.map(frame, "{text}", max_tokens=512, concurrency=4)
+        again = amber.map(frame, "{text}", max_tokens=512, concurrency=4)
+    for found in (result, again):
+        assert (found["status"] == "ok").sum() == 60
+        assert (found["status"] == "error").sum() == 1
+        assert found.attrs["ended"] is None
+
+
+def test_a_gateway_that_breaks_midway_ends_the_run(client, fast_clock):
+    asked = []
+
+    def reply(prompt, _):
+        asked.append(prompt)
+        return "fine" if len(asked) <= 50 else Refusal(500)
+
+    frame = pd.DataFrame({"text": [f"row {number}" for number in range(2_000)]})
+    with serve_completions(reply) as gateway:
+        result = client(gateway, max_retries=0).map(frame, "{text}", concurrency=4)
+    assert (result["status"] == "ok").sum() == 50
+    assert 100 <= (result["status"] == "error").sum() <= 104
+    assert "the last 100 rows all failed" in result.attrs["ended"]
+
+
+def test_a_key_that_is_revoked_midway_is_not_tried_for_all_rows_that_wait(client):
+    asked = []
+
+    def reply(prompt, _):
+        asked.append(prompt)
+        return "fine" if len(asked) <= 5 else Refusal(401)
+
+    frame = pd.DataFrame({"text": [f"row {number}" for number in range(200)]})
+    with serve_completions(reply) as gateway:
+        result = client(gateway).map(frame, "{text}", concurrency=32, requests_per_minute=6_000, show=False)
+    assert len(gateway.bodies) <= 5 + 32
+    assert (result["status"] == "stopped").sum() >= 200 - 5 - 32
+
+
+def test_a_row_that_waits_is_not_sent_again_once_the_run_has_ended(client, clock):
+    busy = Refusal(429, {"error": {"message": "slow down"}}, {"Retry-After": "60"})
+    found = []
+
+    def reply(prompt, number):
+        if prompt == "row 1":
+            return busy
+        return Refusal(401) if prompt == "row 20" else "fine"
+
+    frame = pd.DataFrame({"text": [f"row {number}" for number in range(40)]})
+    with serve_completions(reply) as gateway:
+        amber = client(gateway)
+        thread = threading.Thread(target=lambda: found.append(amber.map(frame, "{text}", concurrency=2, ledger=None)))
+        thread.start()
+        thread.join(20)  # nobody moves the clock: the wait ends with the run
+        assert gateway.counts["row 1"] == 1
+    (result,) = found
+    assert result["status"].iloc[1] == "error"
+    assert "slow down" in result["error"].iloc[1]
+
+
+def test_a_gateway_that_asks_for_an_instant_each_time_is_not_asked_for_ever(client, fast_clock):
+    busy = Refusal(429, {"error": {"message": "slow down"}}, {"retry-after-ms": "1"})
+    with serve_completions(lambda *_: busy) as gateway:
+        result = client(gateway).map(pd.DataFrame({"text": ["a", "b"]}), "{text}")
+    assert result["status"].tolist() == ["error", "error"]
+    assert len(gateway.bodies) < 100
+
+
+def test_a_value_whose_text_fails_holds_nobody_up(client):
+    class Odd(BaseModel):
+        n: int
+
+        def __str__(self):
+            raise ZeroDivisionError
+
+    frame = pd.DataFrame({"text": ["a", "b"]})
+    with serve_completions(lambda *_: '{"n": 1}') as gateway:
+        result = client(gateway).map(frame, "{text}", schema=Odd)
+    assert result["n"].tolist() == [1, 1]
 
 
 def test_a_wait_that_is_longer_than_allowed_fails_the_row(client, fast_clock):

@@ -191,8 +191,10 @@ def test_a_gateway_that_asks_to_wait_is_waited_for(client, fast_clock, headers):
 def test_what_each_row_would_meet_ends_the_run_at_once(client, reviews, reply, words):
     with serve_completions(lambda *_: reply) as gateway:
         result = client(gateway).map(reviews, "Say {text}", temperature=0.5, concurrency=8)
-    assert len(gateway.bodies) == 1
-    assert result["status"].tolist() == ["error", *["stopped"] * 11]
+    # What may be meant for one row is tried with a second.
+    tries = 2 if words in ("403", "later", "temperature") else 1
+    assert len(gateway.bodies) == tries
+    assert result["status"].tolist() == [*["error"] * tries, *["stopped"] * (12 - tries)]
     assert words in result["error"].iloc[0]
     assert words in result.attrs["ended"]
     if "401" in words:
