@@ -306,7 +306,8 @@ class Amber:
             concurrency: requests at once, at most; fewer where the gateway asks to slow down.
             requests_per_minute: at most; None: as many as the gateway takes.
             tokens_per_minute: at most, of prompts and answers together.
-            budget: the most that this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`.
+            budget: what this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`. Where answers get
+                longer than those before, what is under way may exceed it; `max_tokens=` bounds that.
             preview: True sends nothing, and returns the first prompts, the requests, tokens and cost to be expected.
             ledger: the file that keeps finished rows, with what they cost then; True: in the user's cache folder; None:
                 none. Of a Dask DataFrame on several hosts, one for each partition:
@@ -314,7 +315,8 @@ class Amber:
             resume: False asks anew, also what the ledger holds.
             retain_days: for how many days the ledger keeps a row.
             timeout_s: seconds of silence, after which a request has failed.
-            max_retries: how often a request that failed is sent again; None: the client's.
+            max_retries: how often a request that failed is sent again, beside those that the gateway wants later; None:
+                the client's.
             max_wait_s: seconds that a row may wait between its tries; None: the client's, at least 600.
             show: None: a live view in a notebook, a bar in a terminal; True and False decide it.
             extra_body: fields of the request that amber_nb does not know.
