@@ -120,15 +120,17 @@ def _join(words: list[str]) -> str:
 def make_attrs(plan: MapPlan, engine: MapEngine, kept: KeptRun, prefix: str) -> dict[str, Any]:
     """Return the attrs of a result, in plain values: files keep them as JSON."""
     tally, prompt = engine.tally, engine.tally.prompt_tokens
+    is_measured = not tally.replies or tally.unmeasured < tally.replies
     is_known = tally.cost is not None and not tally.unpriced
     totals = {
         "rows": plan.count,
         **engine.results.counts(),
         "from_ledger": tally.from_ledger,
         "requests": tally.requests,
-        "prompt_tokens": prompt,
-        "completion_tokens": tally.completion_tokens,
-        "cached_tokens": tally.cached_tokens,
+        "prompt_tokens": prompt if is_measured else None,
+        "completion_tokens": tally.completion_tokens if is_measured else None,
+        "cached_tokens": tally.cached_tokens if is_measured else None,
+        "without_usage": tally.unmeasured,
         "cached_share": round(tally.cached_tokens / prompt, 4) if prompt else None,
         "cost": float(tally.spent) if is_known else None if tally.replies else 0.0,
         "cost_from_ledger": tally.cost_from_ledger,
@@ -160,6 +162,7 @@ def make_usage_row(plan: MapPlan, tally: Tally, began: float) -> RequestRow:
         tally: its numbers.
         began: the Unix time at which it began.
     """
+    is_measured = tally.replies > tally.unmeasured
     usage: dict[str, Any] = {"prompt_tokens": tally.prompt_tokens, "completion_tokens": tally.completion_tokens}
     if tally.cached_tokens:
         usage["prompt_tokens_details"] = {"cached_tokens": tally.cached_tokens}
@@ -169,11 +172,12 @@ def make_usage_row(plan: MapPlan, tally: Tally, began: float) -> RequestRow:
         mode=plan.mode,
         model=model,
         asked_model=model,
-        prompt_tokens=tally.prompt_tokens,
-        completion_tokens=tally.completion_tokens,
-        total_tokens=tally.spent_tokens,
-        cached_tokens=tally.cached_tokens,
+        prompt_tokens=tally.prompt_tokens if is_measured else None,
+        completion_tokens=tally.completion_tokens if is_measured else None,
+        total_tokens=tally.spent_tokens if is_measured else None,
+        cached_tokens=tally.cached_tokens if is_measured else None,
         latency_s=tally.elapsed_s,
         status=200 if tally.replies else None,
-        charge=Charge(models=(model,), usage=usage) if tally.replies else None,
+        # Without the usage of each reply it is not known what all of them cost.
+        charge=Charge(models=(model,), usage=usage) if is_measured and not tally.unmeasured else None,
     )

@@ -149,3 +149,25 @@ def test_dtypes_do_not_depend_on_the_answers(schema, values):
     failed = frame_of([None], schema)
     answered = frame_of(values, schema)
     assert answered.dtypes.astype(str).to_dict() == failed.dtypes.astype(str).to_dict()
+
+
+def test_tokens_that_no_reply_tells_are_unknown_and_not_0(client):
+    with serve_completions(lambda *_: completion("yes", usage=None)) as gateway:
+        amber = client(gateway)
+        totals = amber.map(PAIR, "{text}").attrs["totals"]
+        log = amber.usage_log
+    assert (totals["prompt_tokens"], totals["completion_tokens"], totals["cost"]) == (None, None, None)
+    assert totals["without_usage"] == 2
+    assert log["tokens"].isna().all()
+    assert log["cost"].isna().all()
+    assert log.attrs["without_cost"] == 1
+
+
+def test_the_tokens_of_replies_that_tell_them_are_summed(client):
+    usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+    with serve_completions(lambda prompt, _: completion("yes", usage=usage if prompt == "0" else None)) as gateway:
+        amber = client(gateway)
+        totals = amber.map(PAIR, "{text}").attrs["totals"]
+        log = amber.usage_log
+    assert (totals["prompt_tokens"], totals["without_usage"], totals["cost"]) == (10, 1, None)
+    assert log["cost"].isna().all()  # of both together
