@@ -59,6 +59,15 @@ def test_a_preview_knows_the_ledger(client):
         assert len(gateway.bodies) == 20
 
 
+def test_a_preview_knows_the_ledger_where_each_row_is_asked(client):
+    with serve_completions() as gateway:
+        amber = client(gateway)
+        amber.map(FRAME.iloc[[0, 0, 1]], "{text}", distinct=False)
+        preview = amber.map(FRAME.iloc[[0, 0, 0, 1]], "{text}", distinct=False, preview=True)
+        amber.map(FRAME.iloc[[0, 0, 0, 1]], "{text}", distinct=False)
+        assert (preview.distinct, preview.in_ledger, preview.to_send) == (4, 3, len(gateway.bodies) - 3)
+
+
 def test_a_preview_lists_what_cannot_be_asked(client):
     frame = pd.DataFrame({"text": ["a", None, "c"]})
 
