@@ -315,7 +315,7 @@ class Amber:
             retain_days: for how many days the ledger keeps a row.
             timeout_s: seconds of silence, after which a request has failed.
             max_retries: how often a request that failed is sent again; None: the client's.
-            max_wait_s: seconds that a row may wait between its tries; None: the client's, at least 600.
+            max_wait_s: seconds that a row may wait between its tries; None: those of the client, else 600.
             show: None: a live view in a notebook, a bar in a terminal; True and False decide it.
             extra_body: fields of the request that amber_nb does not know.
             **params: the endpoint's own parameters by their names (`temperature`, `max_tokens`, …).

@@ -76,7 +76,11 @@ def make_progress(plan: MapPlan, engine: MapEngine | None, kept: KeptRun, *, is_
             display.Failure(reason=reason, count=failure.count, labels=tuple(failure.labels))
             for reason, failure in sorted(tally.failures.items(), key=lambda item: -item[1].count)
         ),
-        remarks=(*_ledger_remarks(engine, kept, is_ended=is_ended), *engine.remarks),
+        remarks=(
+            *_ledger_remarks(engine, kept, is_ended=is_ended),
+            *engine.remarks,
+            *(_answer_remarks(engine) if is_ended else ()),
+        ),
         end=(engine.end_reason or "") if is_ended else None,
     )
 
@@ -113,6 +117,19 @@ def _ledger_remarks(engine: MapEngine, kept: KeptRun, *, is_ended: bool) -> list
     return [f"finished rows are kept in the ledger {name}"]
 
 
+def _answer_remarks(engine: MapEngine) -> list[str]:
+    """Return what is to be looked at of the answers that came."""
+    cut, empty = engine.results.count_doubtful()
+    remarks = []
+    if cut:
+        remarks.append(
+            f"{cut:,} {'answer was' if cut == 1 else 'answers were'} cut off at the limit of tokens: raise max_tokens"
+        )
+    if empty:
+        remarks.append(f"{empty:,} {'answer is' if empty == 1 else 'answers are'} empty")
+    return remarks
+
+
 def _join(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
@@ -134,7 +151,8 @@ def make_attrs(plan: MapPlan, engine: MapEngine, kept: KeptRun, prefix: str) -> 
         "cached_share": round(tally.cached_tokens / prompt, 4) if prompt else None,
         "cost": float(tally.spent) if is_known else None if tally.replies else 0.0,
         "cost_from_ledger": tally.cost_from_ledger,
-        "elapsed_s": round(tally.elapsed_s, 3),
+        # Of a simulation or a replay it would differ each time, and with it a notebook's outputs.
+        "elapsed_s": None if plan.mode in _BADGES else round(tally.elapsed_s, 3),
     }
     return {
         "prefix": prefix,

@@ -11,7 +11,7 @@ from math import nan
 from typing import Any
 
 from .. import value_frame
-from ..types import replace_surrogates
+from ..types import finish_kind, replace_surrogates
 from ..value_types import find_fields
 
 __all__ = ["COLUMNS", "Outcome", "Results", "column_names"]
@@ -119,6 +119,18 @@ class Results:
             if self._cost[source] == self._cost[source]:  # known
                 self._cost[row] = 0.0
 
+    def count_doubtful(self) -> tuple[int, int]:
+        """Return how many answers were cut off at the limit of tokens, and how many others are empty."""
+        kinds = {reason: finish_kind(reason) for reason in {*self._finish}}
+        cut = empty = 0
+        for row, status in enumerate(self._status):
+            if status == OK:
+                is_cut = kinds[self._finish[row]] == "length"
+                value = self._values[row]
+                cut += is_cut
+                empty += not is_cut and isinstance(value, str) and not value.strip()
+        return cut, empty
+
     def values(self) -> list[Any]:
         """Return the texts or typed values, None where a row has none."""
         return [*self._values]
@@ -127,7 +139,15 @@ class Results:
         """Return how many rows have each status."""
         return {status: self._status.translate(_CODES).count(code) for code, status in enumerate(STATUSES)}
 
-    def frame(self, index: Any, schema: Any = None, prefix: str = "", attrs: Mapping[str, Any] | None = None) -> Any:
+    def frame(
+        self,
+        index: Any,
+        schema: Any = None,
+        prefix: str = "",
+        attrs: Mapping[str, Any] | None = None,
+        *,
+        is_timed: bool = True,
+    ) -> Any:
         """Return the rows as a pandas DataFrame.
 
         Args:
@@ -135,6 +155,8 @@ class Results:
             schema: of the values; None for texts.
             prefix: of the columns' names.
             attrs: of the frame.
+            is_timed: whether the seconds are those of a gateway; else they are left out, so that each run of a
+                notebook has the same outputs.
         """
         pandas, numpy = import_module("pandas"), import_module("numpy")
         columns: dict[str, Any] = {}
@@ -149,7 +171,8 @@ class Results:
         for name, numbers in (("prompt_tokens", self._prompt_tokens), ("completion_tokens", self._completion_tokens)):
             values = numpy.array(numbers, dtype="int64")
             columns[name] = pandas.arrays.IntegerArray(values, values == _UNKNOWN)
-        for name, floats in (("cost", self._cost), ("latency_s", self._latency_s)):
+        latency_s = self._latency_s if is_timed else array("d", [nan]) * self._count
+        for name, floats in (("cost", self._cost), ("latency_s", latency_s)):
             values = numpy.array(floats, dtype="float64")
             columns[name] = pandas.arrays.FloatingArray(values, numpy.isnan(values))
         series = {  # with their dtypes: pandas would make texts of objects that all are some
@@ -177,10 +200,10 @@ class Results:
             columns[own_name] = typed[name].array
         return columns
 
-    def polars_frame(self, schema: Any = None, prefix: str = "") -> Any:
+    def polars_frame(self, schema: Any = None, prefix: str = "", *, is_timed: bool = True) -> Any:
         """Return the rows as a Polars DataFrame; it has no place for `attrs`."""
         polars, pandas = import_module("polars"), import_module("pandas")
-        frame = self.frame(pandas.RangeIndex(self._count), schema, prefix)
+        frame = self.frame(pandas.RangeIndex(self._count), schema, prefix, is_timed=is_timed)
         return polars.DataFrame([_to_polars(polars, frame[name]) for name in frame.columns])
 
 

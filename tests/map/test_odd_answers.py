@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
+import polars as pl
 import pytest
 from completions import completion, serve_completions
 from pydantic import AwareDatetime, BaseModel, ConfigDict, computed_field
@@ -171,3 +172,36 @@ def test_the_tokens_of_replies_that_tell_them_are_summed(client):
         log = amber.usage_log
     assert (totals["prompt_tokens"], totals["without_usage"], totals["cost"]) == (10, 1, None)
     assert log["cost"].isna().all()  # of both together
+
+
+@pytest.mark.parametrize(
+    ("said", "remark"),
+    [
+        (("cut off", "length"), "2 answers were cut off at the limit of tokens: raise max_tokens"),
+        ((" ", "stop"), "2 answers are empty"),
+        (("whole", "stop"), None),
+    ],
+)
+def test_the_summary_tells_of_answers_that_are_cut_off_or_empty(client, runs, said, remark):
+    text, finish = said
+    with serve_completions(lambda *_: completion(text, finish=finish)) as gateway:
+        client(gateway).map(PAIR, "{text}", ledger=None)
+    assert runs[0].progress().remarks == ((remark,) if remark else ())
+
+
+@pytest.mark.parametrize("mode", ["simulate", "live"])
+def test_only_a_gateway_is_timed(client, mode):
+    with serve_completions() as gateway:
+        result = client(gateway).map(PAIR, "{text}", mode=mode, ledger=None)
+        table = client(gateway).map(pl.from_dict({"text": ["0"]}), "{text}", mode=mode, ledger=None)
+    is_live = mode == "live"
+    assert result["latency_s"].notna().tolist() == [is_live] * 2
+    assert table["latency_s"].is_null().to_list() == [not is_live]
+    assert (result.attrs["totals"]["elapsed_s"] is not None) is is_live
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, 600.0), (60, 60), (10, 10)])
+def test_a_row_waits_as_long_as_the_client_was_told(client, runs, given, used):
+    with serve_completions() as gateway:
+        client(gateway, max_wait_s=given).map(PAIR, "{text}", ledger=None)
+    assert runs[0].plan.max_wait_s == used
