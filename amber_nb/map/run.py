@@ -28,7 +28,7 @@ from .engine import MapEngine
 from .failures import describe_failure
 from .ledger import Ledger, RunFacts
 from .limits import Limits
-from .options import MapOptions, check_names, check_options
+from .options import MapOptions, check_body, check_names, check_options
 from .plan import MapPlan
 from .preview import MapPreview, preview_run
 from .prompts import RequestBuilder
@@ -157,6 +157,7 @@ class MapRun:
             body["response_format"] = self._format.payload
         body |= {name: value for name, value in given.items() if value is not None}
         body |= dict(self._options.extra_body or {})
+        check_body(body)
         return sdk_options.get("extra_headers") or {}, body
 
     def _digest_facts(self, prompt: Any) -> RunFacts:

@@ -224,3 +224,25 @@ def test_what_the_ledger_has_costs_no_budget(client):
         amber.map(frame.iloc[:40], "{text}")
         result = amber.map(frame, "{text}", budget="130 tokens")
     assert set(result["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"max_workers": 8}, TypeError, "the name is concurrency"),
+        ({"messages": []}, TypeError, "a function of a row"),
+        ({"metadata": {"a": object()}}, TypeError, "^metadata= cannot be sent"),
+        ({"extra_body": {"seed": {1, 2}}}, TypeError, "^seed= cannot be sent"),
+        ({"temperature": float("nan")}, ValueError, "^temperature= cannot be sent"),
+        ({"system": 5}, TypeError, "^system must be a str"),
+        ({"model": 5}, TypeError, "^model must be a str"),
+        ({"distinct": "no"}, TypeError, "^distinct must be True or False"),
+        ({"preview": "yes"}, TypeError, "^preview must be True or False"),
+        ({"resume": 0}, TypeError, "^resume must be True or False"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_is_sent(client, options, kind, words):
+    with serve_completions() as gateway:
+        with pytest.raises(kind, match=words):
+            client(gateway).map(FRAME, "{text}", **options)
+        assert not gateway.bodies
