@@ -306,7 +306,8 @@ class Amber:
             concurrency: requests at once, at most; fewer where the gateway asks to slow down.
             requests_per_minute: at most; None: as many as the gateway takes.
             tokens_per_minute: at most, of prompts and answers together.
-            budget: the most that this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`.
+            budget: the most that this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`; 0
+                takes only what the ledger has.
             preview: True sends nothing, and returns the first prompts, the requests, tokens and cost to be expected.
             ledger: the file that keeps finished rows, with what they cost then; True: in the user's cache folder; None:
                 none. Of a Dask DataFrame on several hosts, one for each partition:
@@ -322,7 +323,9 @@ class Amber:
 
         Returns:
             A frame with the index of the table: `answer`, or the schema's columns; `status` (`ok`, `error`,
-            `stopped`, `skipped`), `error`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `cost`, `latency_s`.
+            `stopped`, `skipped`), `error`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `cost`, `latency_s`
+            (missing in a simulation or a replay). A dict whose keys are data stays in one cell; in Polars, values of
+            several kinds become JSON texts.
             Its `attrs` hold `totals`, `mode`, `run` (the ledger's key) and `ended` (why it ended early). Where an
             interrupt ends it, `amber.last_map` is the frame.
 
