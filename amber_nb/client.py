@@ -306,8 +306,9 @@ class Amber:
             concurrency: requests at once, at most; fewer where the gateway asks to slow down.
             requests_per_minute: at most; None: as many as the gateway takes.
             tokens_per_minute: at most, of prompts and answers together.
-            budget: what this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`. Where answers get
-                longer than those before, what is under way may exceed it; `max_tokens=` bounds that.
+            budget: what this call may cost: a number of money, `"2.50 EUR"`, or `"200_000 tokens"`; 0 takes only what
+                the ledger has. Where answers get longer than those before, what is under way may exceed it;
+                `max_tokens=` bounds that.
             preview: True sends nothing, and returns the first prompts, the requests, tokens and cost to be expected.
             ledger: the file that keeps finished rows, with what they cost then; True: in the user's cache folder; None:
                 none. Of a Dask DataFrame on several hosts, one for each partition:
@@ -317,14 +318,16 @@ class Amber:
             timeout_s: seconds of silence, after which a request has failed.
             max_retries: how often a request that failed is sent again, beside those that the gateway wants later; None:
                 the client's.
-            max_wait_s: seconds that a row may wait between its tries; None: the client's, at least 600.
+            max_wait_s: seconds that a row may wait between its tries; None: those of the client, else 600.
             show: None: a live view in a notebook, a bar in a terminal; True and False decide it.
             extra_body: fields of the request that amber_nb does not know.
             **params: the endpoint's own parameters by their names (`temperature`, `max_tokens`, …).
 
         Returns:
             A frame with the index of the table: `answer`, or the schema's columns; `status` (`ok`, `error`,
-            `stopped`, `skipped`), `error`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `cost`, `latency_s`.
+            `stopped`, `skipped`), `error`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `cost`, `latency_s`
+            (missing in a simulation or a replay). A dict whose keys are data stays in one cell; in Polars, values of
+            several kinds become JSON texts.
             Its `attrs` hold `totals`, `mode`, `run` (the ledger's key) and `ended` (why it ended early). Where an
             interrupt ends it, `amber.last_map` is the frame.
 

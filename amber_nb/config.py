@@ -55,6 +55,7 @@ SIMULATOR_CHUNKS_PER_S = 60.0  # chunks a second; about what a large hosted mode
 
 MAX_RETRIES = 2
 MAX_WAIT_S = 60.0
+MAP_MAX_WAIT_S = 600.0  # of a row of a map, which may wait longer than a reader
 
 # As the process began, where a test run set them: a cell may delete them before it makes a client.
 _OF_RUN = {
@@ -111,6 +112,7 @@ class Config:
     timeout_s: float | None = None  # None: the SDK's own (600 s, 5 s to connect)
     max_retries: int = MAX_RETRIES
     max_wait_s: float = MAX_WAIT_S
+    map_max_wait_s: float = MAP_MAX_WAIT_S
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     system_role: str | None = None  # of instructions; None: developer, and system where the gateway refuses that
     sim_chunks_per_s: float = SIMULATOR_CHUNKS_PER_S
@@ -251,6 +253,7 @@ def load_config(
         headers=dict(headers or {}),
         system_role=check_choice("AMBER_SYSTEM_ROLE", texts.get("AMBER_SYSTEM_ROLE"), ROLES),
         max_wait_s=MAX_WAIT_S if wait_s is None else wait_s,
+        map_max_wait_s=MAP_MAX_WAIT_S if wait_s is None else wait_s,
         sim_chunks_per_s=_parse_pace(texts.get("AMBER_SIM_CHUNKS_PER_S")),
         sim_drift=_parse_drift(texts.get("AMBER_SIM_DRIFT")),
         cassette=path,

@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from .types import replace_surrogates
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["VALUE", "plain_value", "rows_frame", "value_frame"]
+__all__ = ["VALUE", "plain_value", "rows_columns", "rows_frame", "value_frame"]
 
 VALUE = "value"  # the column of what has no fields of its own
 _MAX_DEPTH = 5  # of records within records that become columns
@@ -46,16 +46,32 @@ def value_frame(value: Any, hint: Any = None) -> pd.DataFrame:
 
 
 def rows_frame(values: Sequence[Any], hint: Any = None) -> pd.DataFrame:
-    """Return a frame with a row for each value; None is a row without one.
+    """Return a frame with a row for each value, whose columns and dtypes the type decides on, not the values.
 
     Args:
-        values: records, or plain values, which get the column `VALUE`; lists stay in their cells.
+        values: of that type; None is a row without one.
         hint: their type or JSON schema.
 
     Returns:
-        A frame as `value_frame` makes it of a list.
+        A frame with the columns of `rows_columns`, and behind them those of fields that a record has beside its type's
+        own. Dtypes are as in `value_frame`; `object` where a type permits values of several kinds.
     """
-    return _make_frame(None, values, hint)
+    tree = _layout_tree(hint)
+    rows = [{} if row is None else dict(_flatten_along(row, tree)) for row in values]
+    hints = dict(_leaves(tree))
+    for row in rows:
+        for path in row:
+            hints.setdefault(path, None)
+    return _join_columns(range(len(rows)), rows, hints, is_typed=True)
+
+
+def rows_columns(hint: Any) -> list[str]:
+    """Return the columns that `rows_frame` has for each value of a type.
+
+    They are a record's fields, those of records within it as `address.city`; a dict whose keys are data stays in one
+    cell, as a list does. What has no fields gets the column `VALUE`.
+    """
+    return _to_names([path for path, _ in _leaves(_layout_tree(hint))])
 
 
 def plain_value(value: Any) -> Any:
@@ -68,7 +84,7 @@ def _make_frame(index: list[Any] | None, rows: Sequence[Any], hint: Any) -> pd.D
     hints: dict[_Path, Any] = {}
     present = [_without_root(row) for row in rows if row is not None]
     for kind in [hint] if known.find_fields(hint) else dict.fromkeys(map(type, present)):
-        for path, each in _layout(kind) if known.find_fields(kind) else ():
+        for path, each in _leaves(_layout_tree(kind)) if known.find_fields(kind) else ():
             hints.setdefault(path, each)
     if not hints and not present and hint is not None and not known.is_dict_type(hint):
         hints[()] = hint  # no plain value is there
@@ -77,11 +93,19 @@ def _make_frame(index: list[Any] | None, rows: Sequence[Any], hint: Any) -> pd.D
     ]
     for path, each in ((path, each) for row in cells for path, (_, each) in row.items()):
         hints[path] = hints.get(path) or each
-    columns = {path: [row[path][0] if path in row else None for row in cells] for path in hints}
-    paths = [path for path in hints if not _is_replaced(path, columns)]
     labels = range(len(rows)) if index is None else pandas.Index(map(_to_plain, index), tupleize_cols=False)
+    return _join_columns(labels, [{path: cell for path, (cell, _) in row.items()} for row in cells], hints)
+
+
+def _join_columns(
+    labels: Any, rows: Sequence[Mapping[_Path, Any]], hints: Mapping[_Path, Any], *, is_typed: bool = False
+) -> pd.DataFrame:
+    """Return the frame of rows that are divided into cells already; `hints` has all columns, in their order."""
+    pandas = import_module("pandas")
+    columns = {path: [row.get(path) for row in rows] for path in hints}
+    paths = [path for path in hints if not _is_replaced(path, columns)]
     series = {
-        name: _to_column(pandas, columns[path], hints[path], labels)
+        name: _to_column(pandas, columns[path], hints[path], labels, is_typed=is_typed)
         for name, path in zip(_to_names(paths), paths, strict=True)
     }
     frame: pd.DataFrame = pandas.DataFrame(series, index=labels)
@@ -150,13 +174,33 @@ def _is_list(value: Any) -> bool:
 # --- the columns' places
 
 
-def _layout(hint: Any, path: _Path = (), above: _Path = ()) -> Iterator[tuple[_Path, Any]]:
-    """Yield the columns that a type promises, with their types."""
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What a type promises of a column, or of columns.
+
+    Attributes:
+        hint: the type.
+        inner: of a record that has columns of its own, its fields; else None.
+    """
+
+    hint: Any
+    inner: Mapping[str, _Node] | None = None
+
+
+def _layout_tree(hint: Any, above: _Path = ()) -> _Node:
+    """Return the columns that a type promises, as a tree."""
     inner = _find_open_fields(hint, above)
     if not inner:
-        yield path, hint
-    for name, each in (inner or {}).items():
-        yield from _layout(each, (*path, name), (*above, known.to_plain_type(hint)))
+        return _Node(hint)
+    return _Node(hint, {name: _layout_tree(each, (*above, known.to_plain_type(hint))) for name, each in inner.items()})
+
+
+def _leaves(node: _Node, path: _Path = ()) -> Iterator[tuple[_Path, Any]]:
+    """Yield the columns of a tree, with their types."""
+    if node.inner is None:
+        yield path, node.hint
+    for name, each in (node.inner or {}).items():
+        yield from _leaves(each, (*path, name))
 
 
 def _find_open_fields(hint: Any, above: _Path) -> dict[str, Any] | None:
@@ -182,6 +226,20 @@ def _flatten(value: Any, hint: Any, path: _Path = (), above: _Path = ()) -> Iter
     for name, item in record.items():
         inner = named[str(name)] if str(name) in named else known.find_values(hint)
         yield from _flatten(item, inner, (*path, name), (*above, known.to_plain_type(hint)))
+
+
+def _flatten_along(value: Any, node: _Node, path: _Path = ()) -> Iterator[tuple[_Path, Any]]:
+    """Yield the cells of one row: those that the type promises, and fields of records that it does not know."""
+    record = _to_record(value) if node.inner is not None else None
+    if record is None or node.inner is None:
+        if value is not None:
+            yield path, value
+        return
+    for name, item in record.items():
+        if (inner := node.inner.get(name)) is not None:
+            yield from _flatten_along(item, inner, (*path, name))
+        else:
+            yield (*path, name), item
 
 
 def _is_replaced(path: _Path, columns: Mapping[_Path, Sequence[Any]]) -> bool:
@@ -217,6 +275,8 @@ def _to_plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, (set, frozenset)):
         return sorted(map(_to_plain, value), key=str)
+    if isinstance(value, str):  # a cell may be written into a file, which has no half characters
+        return replace_surrogates(value)
     return [*map(_to_plain, value)] if _is_list(value) else value
 
 
@@ -229,7 +289,8 @@ def _to_scalar(pandas: Any, value: Any) -> Any:
     return None if is_missing else value
 
 
-def _to_column(pandas: Any, values: Sequence[Any], hint: Any, index: Any) -> Any:
+def _to_column(pandas: Any, values: Sequence[Any], hint: Any, index: Any, *, is_typed: bool = False) -> Any:
+    """Return a column; with `is_typed`, its dtype is that of the type as far as all values are of it."""
     values = [_to_scalar(pandas, _to_plain(value)) for value in values]
     present = [value for value in values if value is not None]
     categories = known.find_categories(hint)
@@ -239,27 +300,33 @@ def _to_column(pandas: Any, values: Sequence[Any], hint: Any, index: Any) -> Any
     if present and kinds <= {dt.date, dt.datetime} and all(isinstance(value, str) for value in present):
         values = _read_dates(values)  # of a JSON schema, which has no dates
         present = [value for value in values if value is not None]
-    dtype = _find_dtype({type(value) for value in present} if present else kinds, present)
+    found = {type(value) for value in present}
+    dtype = _find_dtype(kinds if not present or (is_typed and _are_of(found, kinds)) else found, present)
     if dtype == "Int64" and float in kinds and _are_exact(present):  # a default such as 0
         dtype = "Float64"
     try:
         if dtype == "datetime":
-            return pandas.Series(_to_datetimes(pandas, values, hint), index=index)
+            return pandas.Series(_to_datetimes(pandas, values, hint, is_typed=is_typed), index=index)
         if dtype == "timedelta":
-            return pandas.Series(pandas.to_timedelta(values), index=index)
+            return pandas.Series(pandas.to_timedelta(values).as_unit("us"), index=index)
     except (ValueError, OverflowError):  # a year that pandas cannot count
         dtype = "object"
     if dtype == "object":
-        cells = pandas.Series([None] * len(values), index=range(len(values)), dtype="object")
+        cells = import_module("numpy").empty(len(values), dtype="object")
         for at, value in enumerate(values):  # lists and arrays, each in a cell of its own
-            cells.iat[at] = value
-        return cells.set_axis(index)
-    if dtype == "str":  # with pyarrow such a column is UTF-8, which has no half characters
-        values = [replace_surrogates(value) if isinstance(value, str) else value for value in values]
+            cells[at] = value
+        return pandas.Series(cells, index=index, dtype="object")
     column = pandas.Series(values, index=index, dtype="object").astype(dtype)
     if dtype == "str" and values:  # pandas 2 makes the text 'None' of what is missing
         column = column.mask([value is None for value in values], None)
     return column
+
+
+def _are_of(found: set[type], kinds: set[Any]) -> bool:
+    """Return whether all classes of values are among those that a type has; whole numbers may stand for others."""
+    if None in kinds or not all(isinstance(kind, type) for kind in kinds):
+        return False
+    return all(each in kinds or (each is int and float in kinds) for each in found)
 
 
 def _read_dates(values: Sequence[Any]) -> list[Any]:
@@ -270,11 +337,11 @@ def _read_dates(values: Sequence[Any]) -> list[Any]:
         return [*values]
 
 
-def _to_datetimes(pandas: Any, values: Sequence[Any], hint: Any) -> Any:
+def _to_datetimes(pandas: Any, values: Sequence[Any], hint: Any, *, is_typed: bool) -> Any:
     zones = {value.tzinfo for value in values if getattr(value, "tzinfo", None) is not None}
     is_utc = len(zones) > 1 or any(zone.utcoffset(None) == dt.timedelta(0) for zone in zones)
-    is_utc = is_utc or (all(value is None for value in values) and "Aware" in getattr(hint, "__name__", ""))
-    return pandas.to_datetime(values, utc=is_utc)
+    is_utc = is_utc or ("Aware" in getattr(hint, "__name__", "") and (not zones or is_typed))
+    return pandas.to_datetime(values, utc=is_utc).as_unit("us")  # else the unit depends on the values
 
 
 def _are_exact(numbers: Iterable[Any]) -> bool:

@@ -136,8 +136,20 @@ def find_fields(hint: Any) -> dict[str, Any] | None:
         if (found := find_fields(option)) is None:
             return None
         for name, each in found.items():
-            merged[name] = each if merged.get(name, each) == each else None  # types that differ say nothing
+            merged[name] = _join_types(merged[name], each) if name in merged else each
     return merged
+
+
+def _join_types(one: Any, other: Any) -> Any:
+    """Return the union of two types; None where one of them is unknown."""
+    if one == other:
+        return one
+    if isinstance(one, SchemaNode) and isinstance(other, SchemaNode):
+        return one.inner({"anyOf": [one.schema, other.schema]})
+    try:
+        return typing.Union[one, other] if one is not None and other is not None else None  # noqa: UP007
+    except TypeError:  # no type that Python knows
+        return None
 
 
 def _own_fields(hint: Any) -> dict[str, Any] | None:

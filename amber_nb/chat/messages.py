@@ -57,6 +57,10 @@ _OWN = ("system", "timeout_s", "footer", "show", "model", "images", "thumbnails"
 _IN_MAP = {
     "messages": "a prompt that is a function of a row may return messages",
     "stream": "amber decides that; for chunks of your own use amber.openai",
+    **dict.fromkeys(
+        ("max_workers", "n_workers", "workers", "num_workers", "n_jobs", "max_concurrency", "max_parallel"),
+        "the name is concurrency, the requests at once",
+    ),
 }
 
 
@@ -117,9 +121,9 @@ def split_params(
         TypeError: the endpoint has no such parameter; the message names the nearest.
     """
     known = _endpoint_parameters()
+    reasons = RENAMED if caller == "ask" else RENAMED | _IN_MAP
     for name in params:
-        if name in RENAMED:
-            reasons = RENAMED if caller == "ask" else RENAMED | _IN_MAP
+        if name in reasons:
             raise TypeError(f"{caller}() takes no {name!r}: {reasons[name]}")
         if name not in known:
             near = get_close_matches(name, [*known, *own], n=1)

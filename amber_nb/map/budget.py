@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from numbers import Real
 from typing import Any, Protocol
 
 from ..errors import ConfigError
@@ -14,7 +15,10 @@ from ..types import Charge
 __all__ = ["Budget", "Spending", "read_budget"]
 
 _FORMS = "a number of money such as 2.50, '2.50 EUR', or '200_000 tokens'"
-_TEXT = re.compile(r"\s*(?P<number>[\d_,]*\.?\d+)\s*(?P<scale>[kKmM]?)\s*(?P<unit>[A-Za-z]*)\s*")
+_TEXT = re.compile(r"\s*(?P<number>[\d_,.]*\d)\s*(?P<scale>[kKmM]?)\s*(?P<unit>[A-Za-z]*)\s*")
+_NUMBER = re.compile(r"(?:\d+(?:_\d+)*|\d{1,3}(?:,\d{3})+)?(?:\.\d+)?")
+# A comma or a point before three digits: the thousands of one language are the decimals of another.
+_AMBIGUOUS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 _SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP"}
 _SCALES = {"": 1, "k": 1_000, "m": 1_000_000}
 
@@ -65,12 +69,12 @@ class Budget:
     def allows(self, tally: Spending, requests: int) -> bool:
         """Return whether so many requests, those under way included, are surely within it.
 
-        A request is expected to cost as much as the mean of those before it.
+        A request is expected to cost as much as the mean of those before it. A budget of 0 allows none.
         """
         spent = tally.spent_tokens if self.currency is None else tally.spent
         count = tally.replies
         if not count:
-            return requests <= 1 or not self.amount  # the first one shows what they cost
+            return requests <= 1 and self.amount > 0  # the first one shows what they cost
         return Decimal(spent) * (1 + Decimal(requests) / count) <= self.amount
 
 
@@ -96,7 +100,7 @@ def read_budget(budget: Any, model: str, prices: PriceTable | None) -> Budget | 
     """
     if budget is None:
         return None
-    if isinstance(budget, bool) or not isinstance(budget, (int, float, Decimal, str)):
+    if isinstance(budget, bool) or not isinstance(budget, (Real, Decimal, str)):
         raise TypeError(f"budget must be {_FORMS}, not {type(budget).__name__}.")
     currency = prices.currency if prices is not None else DEFAULT_CURRENCY
     unit = ""
@@ -105,7 +109,13 @@ def read_budget(budget: Any, model: str, prices: PriceTable | None) -> Budget | 
             found = _TEXT.fullmatch(_move_symbol(budget))
             if found is None:
                 raise InvalidOperation
-            amount = Decimal(found["number"].replace("_", "").replace(",", "")) * _SCALES[found["scale"].lower()]
+            number = found["number"]
+            if _AMBIGUOUS.fullmatch(number) or not _NUMBER.fullmatch(number):
+                raise ConfigError(
+                    f"budget={budget!r} can be read in two ways: write a point before decimals and no sign, or _, "
+                    "between thousands, such as '2.50' or '1_000'."
+                )
+            amount = Decimal(number.replace("_", "").replace(",", "")) * _SCALES[found["scale"].lower()]
             unit = found["unit"]
         else:
             amount = Decimal(str(budget))
@@ -114,6 +124,8 @@ def read_budget(budget: Any, model: str, prices: PriceTable | None) -> Budget | 
     if not amount.is_finite() or amount < 0:
         raise ConfigError(f"budget={budget!r} cannot be read: it is {_FORMS}.")
     if unit.lower() in ("token", "tokens", "tok"):
+        if amount != int(amount):
+            raise ConfigError(f"budget={budget!r} cannot be read: tokens are whole, such as '200_000 tokens'.")
         return Budget(amount)
     if unit and unit.upper() != currency.upper():
         raise ConfigError(

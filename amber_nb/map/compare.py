@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..display.escape import escape_text
 from ..prices import Cost
 from .results import COLUMNS
+from .rows import library_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,8 @@ class Comparison:
         changed: the rows whose answers differ, with the columns `<name>_a` and `<name>_b`.
         shares: of the rows that are the same, by column.
         confusion: for each column with few values, how often which value of `a` (rows) became which of `b` (columns).
-        costs: of `a` and of `b`, None where it is unknown.
+        costs: of the answers of `a` and of `b`, as their column says it: of what came from a ledger, what it had cost;
+            None where it is unknown of one.
         currency: of the costs.
         failed: rows without an answer, of `a` and of `b`.
     """
@@ -70,16 +72,14 @@ def compare(a: Any, b: Any) -> Comparison:
         b: another one, with the same index.
 
     Raises:
-        TypeError: one of them is no pandas DataFrame.
-        ValueError: they have other rows, or no column of answers in common.
+        TypeError: one of them is no DataFrame of pandas or Polars.
+        ValueError: they have other rows, no column of answers in common, or a name twice.
 
     Example:
         >>> compare(amber.map(frame, "Classify: {text}"), amber.map(frame, "Which topic? {text}"))
     """
     pandas = import_module("pandas")
-    for frame in (a, b):
-        if not isinstance(frame, pandas.DataFrame):
-            raise TypeError(f"compare takes two results of map, not a {type(frame).__name__}")
+    a, b = (_to_pandas(pandas, frame) for frame in (a, b))
     if not a.index.equals(b.index):
         raise ValueError("The results have different rows: compare two maps over the same table.")
     left, right = _answers(a), _answers(b)
@@ -102,6 +102,23 @@ def compare(a: Any, b: Any) -> Comparison:
         currency=str(a.attrs.get("currency", "")),
         failed=(_failed(a), _failed(b)),
     )
+
+
+def _to_pandas(pandas: Any, frame: Any) -> Any:
+    """Return a result as a pandas DataFrame without names that stand twice."""
+    if library_of(frame) == "polars" and hasattr(frame, "get_columns"):
+        columns = {}
+        for each in frame.get_columns():
+            column = pandas.Series(each.to_list(), dtype="object")
+            is_enum = type(each.dtype).__name__ == "Enum"
+            columns[each.name] = pandas.Categorical(column, categories=[*each.dtype.categories]) if is_enum else column
+        return pandas.DataFrame(columns)
+    if not isinstance(frame, pandas.DataFrame):
+        raise TypeError(f"compare takes two results of map, not a {type(frame).__name__}")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"Two columns are called {twice!r}: rename one of them.")
+    return frame
 
 
 def _answers(frame: Any) -> dict[str, Any]:
@@ -128,7 +145,16 @@ def _differs(left: Any, right: Any) -> Any:
 
 def _plain(column: Any) -> list[Any]:
     missing = column.isna().tolist()
-    return [None if empty else value for value, empty in zip(column.tolist(), missing, strict=True)]
+    return [None if empty else _unpack(value) for value, empty in zip(column.tolist(), missing, strict=True)]
+
+
+def _unpack(value: Any) -> Any:
+    """Return lists for the arrays that a file's cells come back as."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {name: _unpack(each) for name, each in value.items()}
+    return [*map(_unpack, value)] if isinstance(value, list) else value
 
 
 def _confusion(left: Any, right: Any) -> Any:
@@ -157,8 +183,12 @@ def _order_labels(columns: list[Any], labels: set[str]) -> list[str]:
 
 
 def _cost(frame: Any) -> float | None:
-    cost = frame.attrs.get("totals", {}).get("cost")
-    return None if cost is None else float(cost)
+    prefix = _find_prefix(frame)
+    if f"{prefix}cost" not in frame.columns:
+        return None
+    cost = frame[f"{prefix}cost"]
+    is_unknown = cost.isna() & (frame[f"{prefix}status"] == "ok") if f"{prefix}status" in frame.columns else cost.isna()
+    return None if is_unknown.any() else float(cost.sum())
 
 
 def _failed(frame: Any) -> int:

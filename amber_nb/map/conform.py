@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from ..value_frame import plain_value
-from .results import ANSWER, COLUMNS, Results
+from .results import ANSWER, Results
 
 __all__ = ["conform_frame", "meta_frame"]
 
@@ -22,8 +22,6 @@ def meta_frame(index: Any, schema: Any, prefix: str) -> Any:
     """
     pandas = import_module("pandas")
     frame: Any = Results(0).frame(index[:0], schema, prefix)
-    if len(frame.columns) == len(COLUMNS):  # a schema that promises no field
-        frame.insert(0, f"{prefix}{ANSWER}", pandas.Series([], index=frame.index, dtype="object"))
     for name in frame.columns:
         dtype = frame[name].dtype
         if isinstance(dtype, pandas.DatetimeTZDtype):
@@ -61,7 +59,9 @@ def conform_frame(frame: Any, values: Sequence[Any], meta: Any, prefix: str) -> 
     for row, reason in misfits.items():
         status.iloc[row], error.iloc[row] = "error", reason
     result: Any = pandas.DataFrame(
-        {name: column.array for name, column in columns.items()}, index=frame.index, columns=meta.columns
+        {name: column.set_axis(frame.index) for name, column in columns.items()},
+        index=frame.index,
+        columns=meta.columns,
     )
     return result
 

@@ -148,6 +148,7 @@ class _Gateway:
     timeout_s: float | None
     max_retries: int
     max_wait_s: float
+    map_max_wait_s: float
     sim_chunks_per_s: float
     prices: PriceTable | None = field(repr=False)
     headers: tuple[str, ...]
@@ -162,6 +163,7 @@ class _Gateway:
             timeout_s=config.timeout_s,
             max_retries=config.max_retries,
             max_wait_s=config.max_wait_s,
+            map_max_wait_s=config.map_max_wait_s,
             sim_chunks_per_s=config.sim_chunks_per_s,
             prices=config.prices,
             headers=tuple(config.headers),
@@ -177,6 +179,7 @@ class _Gateway:
             timeout_s=self.timeout_s,
             max_retries=self.max_retries,
             max_wait_s=self.max_wait_s,
+            map_max_wait_s=self.map_max_wait_s,
             sim_chunks_per_s=self.sim_chunks_per_s,
             prices=self.prices,
         )

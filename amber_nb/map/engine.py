@@ -339,7 +339,7 @@ class MapEngine:
         """Return the outcome of a row that failed, and end the run where all others would fail, too."""
         reason = self._describe(error)
         remedy = describe_remedy(error)
-        reason_and_remedy = f"{reason.rstrip('.')}. {remedy}" if remedy else reason
+        reason_and_remedy = f"{reason.rstrip('.')} – {remedy}" if remedy else reason
         severity = judge_failure(error, self._plan.max_wait_s)
         self.tally.failed_in_a_row += 1
         self.tally.unreached_in_a_row += isinstance(error, openai.APIConnectionError)

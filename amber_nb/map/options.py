@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from os import PathLike
+from types import NoneType
 from typing import Any, Literal, TypeVar
 
 from ..checks import check_seconds
@@ -18,6 +20,7 @@ __all__ = [
     "DEFAULT_CONCURRENCY",
     "MapArguments",
     "MapOptions",
+    "check_body",
     "check_names",
     "check_options",
     "show_map_parameters",
@@ -122,6 +125,12 @@ def check_options(options: MapOptions) -> None:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if value is not None and not (is_number and 0 < value < float("inf")):
             raise ConfigError(f"{name} must be a number above 0, or None.")
+    for name in ("distinct", "preview", "resume"):
+        if not isinstance(value := getattr(options, name), bool):
+            raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+    for name in ("model", "system", "mode"):
+        if not isinstance(value := getattr(options, name), (str, NoneType)):
+            raise TypeError(f"{name} must be a str or None, not {type(value).__name__}")
     if not isinstance(options.prefix, str):
         raise TypeError(f"prefix must be a str, not {type(options.prefix).__name__}")
     if options.images is not None and not isinstance(options.images, str):
@@ -132,6 +141,21 @@ def check_options(options: MapOptions) -> None:
         raise TypeError(f"extra_body must be a dict, not {type(options.extra_body).__name__}")
     check_seconds("timeout_s", options.timeout_s)
     check_seconds("max_wait_s", options.max_wait_s, zero=True)
+
+
+def check_body(body: Mapping[str, Any]) -> None:
+    """Refuse a parameter that no JSON can hold, by its name.
+
+    Raises:
+        TypeError: it has an object that is no plain value.
+        ValueError: it has a number that is not finite, or holds itself.
+    """
+    for name, value in body.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{name}= cannot be sent: {error}. It takes plain values, as JSON has them.") from None
 
 
 def check_names(rows: Rows, options: MapOptions) -> None:

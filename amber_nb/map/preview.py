@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,6 +17,7 @@ from ..types import Charge
 from ..value_types import find_fields
 from .prompts import Request, RowProblem
 from .rows import Rows
+from .windows import number_content
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -142,12 +144,12 @@ def preview_run(plan: MapPlan, rows: Rows, ledger: Ledger | None) -> MapPreview:
         rows: the table.
         ledger: whose answers would be taken, or None.
     """
-    seen: set[bytes] = set()
-    n_bytes = image_tokens = messages = skipped = problem_count = in_ledger = repeats = 0
+    seen: Counter[bytes] = Counter()
+    n_bytes = image_tokens = messages = skipped = problem_count = in_ledger = 0
     problems: list[tuple[str, str]] = []
     prompts: list[tuple[str, str]] = []
     for start in range(0, len(rows), _WINDOW):
-        fresh: list[Request] = []
+        fresh: list[tuple[Request, bytes]] = []
         for built in plan.builder.build(start, min(len(rows), start + _WINDOW)):
             if isinstance(built, RowProblem):
                 skipped += built.reason is None
@@ -157,23 +159,26 @@ def preview_run(plan: MapPlan, rows: Rows, ledger: Ledger | None) -> MapPreview:
                 continue
             if len(prompts) < _SHOWN_PROMPTS:
                 prompts.append((rows.label(built.row), _prompt_text(built.messages)))
-            key = blake2b(built.content, digest_size=16).digest()
-            if key in seen and plan.distinct:
+            content = built.content
+            digest = blake2b(content, digest_size=16).digest()
+            number = seen[digest]
+            seen[digest] += 1
+            if not plan.distinct:
+                content = number_content(content, number)
+            elif number:
                 continue
-            repeats += key in seen
-            seen.add(key)
-            fresh.append(built)
-        stored: Iterable[bytes] = ()
-        if ledger is not None and plan.distinct:
-            keys = {ledger.key_of(each.content, plan.base_url, plan.mode): each for each in fresh}
+            fresh.append((built, content))
+        requests = [each for each, _ in fresh]
+        if ledger is not None:
+            keys = {ledger.key_of(content, plan.base_url, plan.mode): each for each, content in fresh}
             stored = ledger.find([*keys])
-            in_ledger += len(list(stored))
-            fresh = [each for key, each in keys.items() if key not in stored]
-        for each in fresh:
+            in_ledger += len(stored)
+            requests = [each for key, each in keys.items() if key not in stored]
+        for each in requests:
             n_bytes += sum(_text_bytes(message.get("content")) for message in each.messages)
             messages += len(each.messages)
             image_tokens += each.image_tokens
-    distinct = len(seen) + repeats
+    distinct = len(seen) if plan.distinct else seen.total()
     sent = distinct - in_ledger
     schema_bytes = len(json.dumps(plan.body.get("response_format"))) if plan.response_format is not None else 0
     prompt_tokens = Estimate(

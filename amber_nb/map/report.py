@@ -76,7 +76,11 @@ def make_progress(plan: MapPlan, engine: MapEngine | None, kept: KeptRun, *, is_
             display.Failure(reason=reason, count=failure.count, labels=tuple(failure.labels))
             for reason, failure in sorted(tally.failures.items(), key=lambda item: -item[1].count)
         ),
-        remarks=(*_ledger_remarks(engine, kept, is_ended=is_ended), *engine.remarks),
+        remarks=(
+            *_ledger_remarks(engine, kept, is_ended=is_ended),
+            *engine.remarks,
+            *(_answer_remarks(engine) if is_ended else ()),
+        ),
         end=(engine.end_reason or "") if is_ended else None,
     )
 
@@ -113,6 +117,19 @@ def _ledger_remarks(engine: MapEngine, kept: KeptRun, *, is_ended: bool) -> list
     return [f"finished rows are kept in the ledger {name}"]
 
 
+def _answer_remarks(engine: MapEngine) -> list[str]:
+    """Return what is to be looked at of the answers that came."""
+    cut, empty = engine.results.count_doubtful()
+    remarks = []
+    if cut:
+        remarks.append(
+            f"{cut:,} {'answer was' if cut == 1 else 'answers were'} cut off at the limit of tokens: raise max_tokens"
+        )
+    if empty:
+        remarks.append(f"{empty:,} {'answer is' if empty == 1 else 'answers are'} empty")
+    return remarks
+
+
 def _join(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
@@ -120,19 +137,22 @@ def _join(words: list[str]) -> str:
 def make_attrs(plan: MapPlan, engine: MapEngine, kept: KeptRun, prefix: str) -> dict[str, Any]:
     """Return the attrs of a result, in plain values: files keep them as JSON."""
     tally, prompt = engine.tally, engine.tally.prompt_tokens
+    is_measured = not tally.replies or tally.unmeasured < tally.replies
     is_known = tally.cost is not None and not tally.unpriced
     totals = {
         "rows": plan.count,
         **engine.results.counts(),
         "from_ledger": tally.from_ledger,
         "requests": tally.requests,
-        "prompt_tokens": prompt,
-        "completion_tokens": tally.completion_tokens,
-        "cached_tokens": tally.cached_tokens,
+        "prompt_tokens": prompt if is_measured else None,
+        "completion_tokens": tally.completion_tokens if is_measured else None,
+        "cached_tokens": tally.cached_tokens if is_measured else None,
+        "without_usage": tally.unmeasured,
         "cached_share": round(tally.cached_tokens / prompt, 4) if prompt else None,
         "cost": float(tally.spent) if is_known else None if tally.replies else 0.0,
         "cost_from_ledger": tally.cost_from_ledger,
-        "elapsed_s": round(tally.elapsed_s, 3),
+        # Of a simulation or a replay it would differ each time, and with it a notebook's outputs.
+        "elapsed_s": None if plan.mode in _BADGES else round(tally.elapsed_s, 3),
     }
     return {
         "prefix": prefix,
@@ -160,6 +180,7 @@ def make_usage_row(plan: MapPlan, tally: Tally, began: float) -> RequestRow:
         tally: its numbers.
         began: the Unix time at which it began.
     """
+    is_measured = tally.replies > tally.unmeasured
     usage: dict[str, Any] = {"prompt_tokens": tally.prompt_tokens, "completion_tokens": tally.completion_tokens}
     if tally.cached_tokens:
         usage["prompt_tokens_details"] = {"cached_tokens": tally.cached_tokens}
@@ -169,11 +190,12 @@ def make_usage_row(plan: MapPlan, tally: Tally, began: float) -> RequestRow:
         mode=plan.mode,
         model=model,
         asked_model=model,
-        prompt_tokens=tally.prompt_tokens,
-        completion_tokens=tally.completion_tokens,
-        total_tokens=tally.spent_tokens,
-        cached_tokens=tally.cached_tokens,
+        prompt_tokens=tally.prompt_tokens if is_measured else None,
+        completion_tokens=tally.completion_tokens if is_measured else None,
+        total_tokens=tally.spent_tokens if is_measured else None,
+        cached_tokens=tally.cached_tokens if is_measured else None,
         latency_s=tally.elapsed_s,
         status=200 if tally.replies else None,
-        charge=Charge(models=(model,), usage=usage) if tally.replies else None,
+        # Without the usage of each reply it is not known what all of them cost.
+        charge=Charge(models=(model,), usage=usage) if is_measured and not tally.unmeasured else None,
     )

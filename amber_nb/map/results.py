@@ -11,6 +11,7 @@ from math import nan
 from typing import Any
 
 from .. import value_frame
+from ..types import finish_kind, replace_surrogates
 from ..value_types import find_fields
 
 __all__ = ["COLUMNS", "Outcome", "Results", "column_names"]
@@ -51,8 +52,9 @@ class Outcome:
 
 def column_names(schema: Any, prefix: str) -> list[str]:
     """Return the names of the columns of a result, as far as they are known beforehand."""
-    fields = find_fields(schema) if schema is not None else None
-    values = [*fields] if fields else [ANSWER]
+    values = [ANSWER]
+    if schema is not None and find_fields(schema):
+        values = value_frame.rows_columns(schema)
     return [f"{prefix}{name}" for name in (*values, *COLUMNS)]
 
 
@@ -117,6 +119,18 @@ class Results:
             if self._cost[source] == self._cost[source]:  # known
                 self._cost[row] = 0.0
 
+    def count_doubtful(self) -> tuple[int, int]:
+        """Return how many answers were cut off at the limit of tokens, and how many others are empty."""
+        kinds = {reason: finish_kind(reason) for reason in {*self._finish}}
+        cut = empty = 0
+        for row, status in enumerate(self._status):
+            if status == OK:
+                is_cut = kinds[self._finish[row]] == "length"
+                value = self._values[row]
+                cut += is_cut
+                empty += not is_cut and isinstance(value, str) and not value.strip()
+        return cut, empty
+
     def values(self) -> list[Any]:
         """Return the texts or typed values, None where a row has none."""
         return [*self._values]
@@ -125,7 +139,15 @@ class Results:
         """Return how many rows have each status."""
         return {status: self._status.translate(_CODES).count(code) for code, status in enumerate(STATUSES)}
 
-    def frame(self, index: Any, schema: Any = None, prefix: str = "", attrs: Mapping[str, Any] | None = None) -> Any:
+    def frame(
+        self,
+        index: Any,
+        schema: Any = None,
+        prefix: str = "",
+        attrs: Mapping[str, Any] | None = None,
+        *,
+        is_timed: bool = True,
+    ) -> Any:
         """Return the rows as a pandas DataFrame.
 
         Args:
@@ -133,17 +155,15 @@ class Results:
             schema: of the values; None for texts.
             prefix: of the columns' names.
             attrs: of the frame.
+            is_timed: whether the seconds are those of a gateway; else they are left out, so that each run of a
+                notebook has the same outputs.
         """
         pandas, numpy = import_module("pandas"), import_module("numpy")
         columns: dict[str, Any] = {}
         if schema is None:
             columns[ANSWER] = _texts(pandas, self._values)
         else:
-            typed = value_frame.rows_frame(self._values, schema)
-            has_fields = bool(find_fields(schema))
-            for name in typed.columns:
-                own_name = ANSWER if name == value_frame.VALUE and not has_fields else str(name)
-                columns[own_name] = typed[name].array
+            columns |= self._typed_columns(schema)
         status = numpy.frombuffer(bytes(self._status.translate(_CODES)), dtype="int8")
         columns["status"] = pandas.Categorical.from_codes(status, categories=STATUSES)
         columns["error"] = _texts(pandas, [self._errors.get(row) for row in range(self._count)])
@@ -151,21 +171,44 @@ class Results:
         for name, numbers in (("prompt_tokens", self._prompt_tokens), ("completion_tokens", self._completion_tokens)):
             values = numpy.array(numbers, dtype="int64")
             columns[name] = pandas.arrays.IntegerArray(values, values == _UNKNOWN)
-        for name, floats in (("cost", self._cost), ("latency_s", self._latency_s)):
+        latency_s = self._latency_s if is_timed else array("d", [nan]) * self._count
+        for name, floats in (("cost", self._cost), ("latency_s", latency_s)):
             values = numpy.array(floats, dtype="float64")
             columns[name] = pandas.arrays.FloatingArray(values, numpy.isnan(values))
-        frame = pandas.DataFrame({f"{prefix}{name}": values for name, values in columns.items()}, index=index)
+        series = {  # with their dtypes: pandas would make texts of objects that all are some
+            f"{prefix}{name}": pandas.Series(values, index=index, dtype=values.dtype)
+            for name, values in columns.items()
+        }
+        frame = pandas.DataFrame(series, index=index)
         frame.attrs |= dict(attrs or {})
         return frame
 
-    def polars_frame(self, schema: Any = None, prefix: str = "") -> Any:
+    def _typed_columns(self, schema: Any) -> dict[str, Any]:
+        try:
+            typed = value_frame.rows_frame(self._values, schema)
+        except Exception:  # such as of a computed field: the user's code
+            cells = import_module("numpy").empty(self._count, dtype="object")
+            cells[:] = self._values
+            return {ANSWER: cells}  # paid for, and not lost
+        if not find_fields(schema):
+            return {ANSWER: typed.iloc[:, 0].array}
+        columns: dict[str, Any] = {}
+        for name in typed.columns:
+            own_name = name
+            while own_name in COLUMNS or own_name in columns:  # a field that the schema does not name
+                own_name += "_"
+            columns[own_name] = typed[name].array
+        return columns
+
+    def polars_frame(self, schema: Any = None, prefix: str = "", *, is_timed: bool = True) -> Any:
         """Return the rows as a Polars DataFrame; it has no place for `attrs`."""
         polars, pandas = import_module("polars"), import_module("pandas")
-        frame = self.frame(pandas.RangeIndex(self._count), schema, prefix)
+        frame = self.frame(pandas.RangeIndex(self._count), schema, prefix, is_timed=is_timed)
         return polars.DataFrame([_to_polars(polars, frame[name]) for name in frame.columns])
 
 
 def _texts(pandas: Any, values: Sequence[str | None]) -> Any:
+    values = [None if value is None else replace_surrogates(value) for value in values]  # Arrow's texts are UTF-8
     column = pandas.Series(values, dtype="object").astype("str")
     missing = [value is None for value in values]
     if any(missing):  # pandas 2 makes the text 'None' of what is missing
@@ -174,18 +217,38 @@ def _texts(pandas: Any, values: Sequence[str | None]) -> Any:
 
 
 def _to_polars(polars: Any, column: Any) -> Any:
+    """Return a column of Polars; as JSON texts where it has no dtype for the values, such as numbers beside texts."""
     values = [None if _is_missing(value) else value for value in column.tolist()]
-    if str(column.dtype) == "category":
-        return polars.Series(column.name, values, dtype=polars.Enum(list(map(str, column.cat.categories))))
     kinds = {"Int64": polars.Int64, "Float64": polars.Float64, "boolean": polars.Boolean, "str": polars.String}
     dtype = kinds.get(str(column.dtype))
-    if dtype is None and values and all(isinstance(value, (dict, list)) or value is None for value in values):
-        try:
-            return polars.Series(column.name, values)
-        except Exception:  # of different shapes
-            texts = [None if value is None else json.dumps(value, default=str) for value in values]
-            return polars.Series(column.name, texts, dtype=polars.String)
-    return polars.Series(column.name, values, dtype=dtype)
+    if str(column.dtype) == "category":
+        dtype = polars.Enum(list(map(str, column.cat.categories)))
+    try:
+        found = polars.Series(column.name, values, dtype=dtype)
+        if dtype is not None or _is_kept(values, found.to_list()):
+            return found
+    except Exception:  # of different kinds or shapes; Polars has its own classes of errors
+        pass
+    try:
+        texts = [
+            value if value is None or isinstance(value, str) else json.dumps(value, default=str) for value in values
+        ]
+        return polars.Series(column.name, texts, dtype=polars.String)
+    except Exception:  # of a class whose text cannot be made
+        return polars.Series(column.name, values, dtype=polars.Object)
+
+
+def _is_kept(value: Any, found: Any) -> bool:
+    """Return whether Polars gives back what it was given: of lists of different kinds it makes None."""
+    if isinstance(value, dict):
+        return (
+            isinstance(found, dict)
+            and value.keys() <= found.keys()
+            and all(_is_kept(value.get(name), each) for name, each in found.items())
+        )
+    if isinstance(value, list):
+        return isinstance(found, list) and len(value) == len(found) and all(map(_is_kept, value, found))
+    return bool(value == found)
 
 
 def _is_missing(value: Any) -> bool:

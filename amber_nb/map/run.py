@@ -19,7 +19,6 @@ from ..cassettes.session import CURRENT_CELL
 from ..chat.ask import AskContext, current_cell
 from ..chat.messages import split_params
 from ..checks import check_retries
-from ..config import MAX_WAIT_S
 from ..display import kernel
 from ..types import Message, RequestRow
 from ..wire import event_loop
@@ -29,7 +28,7 @@ from .engine import MapEngine
 from .failures import describe_failure
 from .ledger import Ledger, RunFacts
 from .limits import Limits
-from .options import MapOptions, check_names, check_options
+from .options import MapOptions, check_body, check_names, check_options
 from .plan import MapPlan
 from .preview import MapPreview, preview_run
 from .prompts import RequestBuilder
@@ -38,7 +37,6 @@ from .rows import open_rows
 
 __all__ = ["MapRun"]
 
-_MAX_WAIT_S = 600.0  # of a row, where the client does not say; a map may wait longer than a reader
 _PROGRESS_S = 0.25  # between two pictures of a run
 _WAKE_S = 0.25  # how long an interrupt of a cell that awaits may take
 _END_S = 10.0  # how long an interrupt waits for the last commit
@@ -107,7 +105,7 @@ class MapRun:
         self._builder.check()
         wait_s = options.max_wait_s
         if wait_s is None:
-            wait_s = _MAX_WAIT_S if config.max_wait_s == MAX_WAIT_S else config.max_wait_s
+            wait_s = config.map_max_wait_s
         own = {"role": role is None and options.system is not None, "response_format": self._format is not None}
         self.plan = MapPlan(
             builder=self._builder,
@@ -159,6 +157,7 @@ class MapRun:
             body["response_format"] = self._format.payload
         body |= {name: value for name, value in given.items() if value is not None}
         body |= dict(self._options.extra_body or {})
+        check_body(body)
         return sdk_options.get("extra_headers") or {}, body
 
     def _digest_facts(self, prompt: Any) -> RunFacts:
@@ -335,10 +334,12 @@ class MapRun:
         options = self._options
         frame: Any
         if self._rows.library == "polars":
-            frame = engine.results.polars_frame(options.schema, options.prefix)
+            frame = engine.results.polars_frame(options.schema, options.prefix, is_timed=progress.timed)
         else:
             attrs = make_attrs(self.plan, engine, self._kept, options.prefix)
-            frame = engine.results.frame(self._frame.index, options.schema, options.prefix, attrs)
+            frame = engine.results.frame(
+                self._frame.index, options.schema, options.prefix, attrs, is_timed=progress.timed
+            )
         self._remember(frame)
         if engine.tally.requests:
             self._log(make_usage_row(self.plan, engine.tally, self._began))

@@ -13,7 +13,7 @@ from .plan import MapPlan
 from .prompts import Request, RowProblem
 from .results import Outcome
 
-__all__ = ["Job", "Window", "WindowMaker"]
+__all__ = ["Job", "Window", "WindowMaker", "number_content"]
 
 
 @dataclass(slots=True)
@@ -120,10 +120,15 @@ class WindowMaker:
         if not self._plan.distinct:  # each has a number of its own, so that each is asked, and found again
             digest = _digest(content)
             number = self._repeats[digest] = self._repeats.get(digest, -1) + 1
-            content += b"#%d" % number
+            content = number_content(content, number)
         if self._ledger is not None:
             return self._ledger.key_of(content, self._plan.base_url, self._plan.mode)
         return _digest(content)
+
+
+def number_content(content: bytes, number: int) -> bytes:
+    """Return what tells a request from others that ask the same, where each is asked; the first has the number 0."""
+    return content + b"#%d" % number
 
 
 def _digest(content: bytes) -> bytes:

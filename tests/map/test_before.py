@@ -1,7 +1,9 @@
 """What a map says before it sends anything: previews and budgets."""
 
 import re
+from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pytest
 from completions import completion, serve_completions
@@ -9,6 +11,7 @@ from pydantic import BaseModel
 
 from amber_nb import ConfigError
 from amber_nb.map.budget import Budget, read_budget
+from amber_nb.map.tally import Tally
 from amber_nb.prices import read_prices
 
 PRICES = read_prices({"m": (1.0, 2.0)})
@@ -54,6 +57,15 @@ def test_a_preview_knows_the_ledger(client):
         anew = amber.map(FRAME, "Classify: {text}", preview=True, resume=False)
         assert anew.in_ledger == 0
         assert len(gateway.bodies) == 20
+
+
+def test_a_preview_knows_the_ledger_where_each_row_is_asked(client):
+    with serve_completions() as gateway:
+        amber = client(gateway)
+        amber.map(FRAME.iloc[[0, 0, 1]], "{text}", distinct=False)
+        preview = amber.map(FRAME.iloc[[0, 0, 0, 1]], "{text}", distinct=False, preview=True)
+        amber.map(FRAME.iloc[[0, 0, 0, 1]], "{text}", distinct=False)
+        assert (preview.distinct, preview.in_ledger, preview.to_send) == (4, 3, len(gateway.bodies) - 3)
 
 
 def test_a_preview_lists_what_cannot_be_asked(client):
@@ -120,7 +132,14 @@ def test_markup_in_a_prompt_is_text(client):
         (3, "3.00 USD"),
         ("2.50 USD", "2.50 USD"),
         ("0.004 usd", "0.004 USD"),
-        ("1,000", "1,000.00 USD"),
+        ("1_000", "1,000.00 USD"),
+        ("1,000,000", "1,000,000.00 USD"),
+        ("1,000.50", "1,000.50 USD"),
+        (".5", "0.50 USD"),
+        ("0.125", "0.125 USD"),
+        (1.125, "1.125 USD"),
+        (np.int64(2), "2.00 USD"),
+        (np.float32(2.5), "2.50 USD"),
         ("$2.50", "2.50 USD"),
         ("2.50 $", "2.50 USD"),
         ("200_000 tokens", "200,000 tokens"),
@@ -132,7 +151,16 @@ def test_a_budget_is_read(budget, read):
     assert str(read_budget(budget, "m", PRICES)) == read
 
 
-@pytest.mark.parametrize("budget", ["", "much", "5 5", "-3", float("nan"), float("inf"), -1])
+@pytest.mark.parametrize(
+    "budget",
+    ["2,50 EUR", "1,5", "1.000 tokens", "1,000", "1.250 USD", "1.000.000 tokens", "1.000,50", "12,34,567", "1__0"],
+)
+def test_a_budget_that_can_be_read_in_two_ways_is_refused(budget):
+    with pytest.raises(ConfigError, match="two ways"):
+        read_budget(budget, "m", PRICES)
+
+
+@pytest.mark.parametrize("budget", ["", "much", "1.5 tokens", "1.50k1", "5 5", "-3", float("nan"), float("inf"), -1])
 def test_a_budget_that_cannot_be_read_is_refused(budget):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_budget(budget, "m", PRICES)
@@ -181,11 +209,21 @@ def test_answers_that_get_longer_do_not_run_away_with_the_budget(client, options
     assert spent >= 1_700
 
 
-def test_a_budget_of_nothing_sends_nothing(client):
+@pytest.mark.parametrize("budget", [0, "0 tokens"])
+def test_a_budget_of_nothing_sends_nothing_and_takes_what_the_ledger_has(client, budget):
     with serve_completions() as gateway:
-        result = client(gateway).map(FRAME, "{text}", budget=0)
-        assert not gateway.bodies
-    assert set(result["status"]) == {"stopped"}
+        amber = client(gateway)
+        amber.map(FRAME.iloc[:3], "{text}")
+        sent = len(gateway.bodies)
+        result = amber.map(FRAME.iloc[:5], "{text}", budget=budget)
+        assert len(gateway.bodies) == sent
+    assert result["status"].tolist() == ["ok"] * 3 + ["stopped"] * 2
+    assert "budget" in result.attrs["ended"]
+
+
+def test_no_request_goes_beside_the_first_within_a_budget_of_nothing():
+    assert not any(Budget(Decimal(0), currency).allows(Tally(9), 1) for currency in (None, "USD"))
+    assert Budget(Decimal(1)).allows(Tally(9), 1)
 
 
 def test_a_budget_that_cannot_be_followed_ends_the_run(client):
@@ -203,3 +241,25 @@ def test_what_the_ledger_has_costs_no_budget(client):
         amber.map(frame.iloc[:40], "{text}")
         result = amber.map(frame, "{text}", budget="130 tokens")
     assert set(result["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"max_workers": 8}, TypeError, "the name is concurrency"),
+        ({"messages": []}, TypeError, "a function of a row"),
+        ({"metadata": {"a": object()}}, TypeError, "^metadata= cannot be sent"),
+        ({"extra_body": {"seed": {1, 2}}}, TypeError, "^seed= cannot be sent"),
+        ({"temperature": float("nan")}, ValueError, "^temperature= cannot be sent"),
+        ({"system": 5}, TypeError, "^system must be a str"),
+        ({"model": 5}, TypeError, "^model must be a str"),
+        ({"distinct": "no"}, TypeError, "^distinct must be True or False"),
+        ({"preview": "yes"}, TypeError, "^preview must be True or False"),
+        ({"resume": 0}, TypeError, "^resume must be True or False"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_is_sent(client, options, kind, words):
+    with serve_completions() as gateway:
+        with pytest.raises(kind, match=words):
+            client(gateway).map(FRAME, "{text}", **options)
+        assert not gateway.bodies

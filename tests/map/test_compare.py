@@ -2,7 +2,9 @@
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from completions import serve_completions
 
@@ -64,6 +66,38 @@ def test_results_that_were_joined_to_their_table_are_found_again(client):
     assert found.confusion["answer"].columns.tolist() == ["good", "bad"]  # as the schema has them
 
 
+def test_the_costs_are_those_of_the_rows_that_are_compared(client):
+    with serve_completions(strict) as gateway:
+        amber = client(gateway)
+        first = amber.map(FRAME, "{text}", schema=Literal["good", "bad"])
+        again = amber.map(FRAME, "{text}", schema=Literal["good", "bad"])
+    assert again.attrs["totals"]["cost"] == 0
+    found = compare(first.head(5), again.head(5))
+    assert found.costs == pytest.approx([first["cost"].head(5).sum()] * 2)
+    again.loc[1, "cost"] = None
+    assert compare(first, again).costs[1] is None
+    assert "cost" not in repr(compare(first, again))
+
+
+def test_polars_results_are_compared_too(client):
+    table = pl.DataFrame({"text": FRAME["text"].to_list()})
+    with serve_completions(strict) as one, serve_completions(mild) as other:
+        schema = Literal["good", "bad"]
+        found = compare(
+            client(one).map(table, "{text}", schema=schema), client(other).map(table, "{text}", schema=schema)
+        )
+    assert found.changed.index.tolist() == [2, 6, 10]
+    assert found.confusion["answer"].columns.tolist() == ["good", "bad"]
+    assert found.costs[0] > 0
+    assert found.failed == (0, 0)
+
+
+def test_arrays_in_cells_are_compared_as_lists():
+    a = pd.DataFrame({"answer": [np.array([1, 2]), {"x": np.array([1])}, np.array([[1], [2]])]})
+    b = pd.DataFrame({"answer": [[1, 2], {"x": [2]}, [[1], [2]]]})
+    assert compare(a, b).changed.index.tolist() == [1]
+
+
 def test_missing_answers_are_compared_too():
     a = pd.DataFrame({"answer": ["x", None, None], "status": ["ok", "error", "error"]})
     b = pd.DataFrame({"answer": ["x", None, "y"], "status": ["ok", "error", "ok"]})
@@ -91,6 +125,8 @@ def test_markup_in_a_label_is_text():
     [
         ([1], FRAME, TypeError, "two results"),
         (FRAME, FRAME.iloc[1:], ValueError, "different rows"),
+        (pd.DataFrame([[1, 2]], columns=["x", "x"]), FRAME, ValueError, "called 'x'"),
+        (pl.LazyFrame({"x": [1]}), FRAME, TypeError, "two results"),
         (pd.DataFrame({"x": [1]}), pd.DataFrame({"y": [1]}), ValueError, "in both: x and y"),
     ],
 )
