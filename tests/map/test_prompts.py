@@ -1,5 +1,6 @@
 """Prompts of rows: format strings over columns, functions of rows, and what is refused before anything is sent."""
 
+import asyncio
 import json
 
 import pandas as pd
@@ -123,6 +124,74 @@ def test_a_function_that_fails_is_the_rows_own_error():
     assert "returned None" in texts(FRAME, lambda row: None)[0]
     assert build(FRAME, lambda row: None, na="skip")[0] == RowProblem(0, None)
     assert "prompt must be" in texts(FRAME, lambda row: 3)[0]
+
+
+class Silent:
+    def __init__(self, error):
+        self.error = error
+
+    def __str__(self):
+        raise self.error
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def messages_that_fail(row):
+    yield {"role": "user", "content": row["text"]}
+    raise RuntimeError("half a prompt")
+
+
+def raises(error):
+    def prompt(row):
+        raise error
+
+    return prompt
+
+
+@pytest.mark.parametrize(
+    ("cell", "prompt", "reason"),
+    [
+        (Silent(RuntimeError("odd\ncell")), "{text}", "the prompt cannot be made: RuntimeError: odd cell"),
+        (Silent(asyncio.CancelledError()), "{text}", "the prompt cannot be made: CancelledError"),
+        (10**30, "{text:c}", "the prompt cannot be made: OverflowError: "),
+        ("a", "{text:c}", "the prompt cannot be made: Unknown format code"),
+        ("a", messages_that_fail, "the prompt cannot be made: RuntimeError: half a prompt"),
+        ("a", raises(asyncio.CancelledError()), "the prompt's function failed: CancelledError"),
+        ("a", raises(StopIteration("x")), "the prompt's function failed: StopIteration: x"),
+        ("a", raises(GeneratorExit()), "the prompt's function failed: GeneratorExit"),
+        ("a", raises(Mute()), "the prompt's function failed: Mute"),
+        ("a", raises(ValueError("\ud800")), "the prompt's function failed: ValueError: \ufffd"),
+    ],
+)
+def test_whatever_a_row_raises_is_its_own_error(cell, prompt, reason):
+    (text,) = texts(pd.DataFrame({"text": [cell]}, dtype="object"), prompt)
+    assert text.startswith(reason)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_an_exit_is_no_rows_error(error):
+    with pytest.raises(error):
+        build(FRAME, raises(error()))
+
+
+def test_rows_behind_a_stop_are_not_made():
+    made = []
+    builder = RequestBuilder(open_rows(FRAME), lambda row: made.append(row) or "a", body={"model": "m"})
+    assert len(builder.build(0, 2, is_stopped=lambda: bool(made))) == len(made) == 1
+
+
+def test_a_label_without_words_is_called_by_its_type():
+    frame = pd.DataFrame({"text": ["a"]}, index=pd.Index([Silent(RuntimeError())], dtype="object"))
+    assert open_rows(frame).label(0) == "Silent"
+
+
+def test_a_frame_of_another_library_is_named_with_it():
+    foreign = type("DataFrame", (), {"__module__": "vaex.frame"})()
+    with pytest.raises(TypeError, match=r"of pandas or Polars, not vaex\.frame\.DataFrame\. Convert"):
+        open_rows(foreign)
 
 
 def test_a_prompt_that_fails_on_all_of_the_first_rows_is_refused():
