@@ -163,6 +163,7 @@ def test_the_ordinary_form_is_read_at_once(monkeypatch):
         (BODIES["cut"], MalformedEvent, '{"id"'),
         (BODIES["no finish_reason"], IncompleteStream, "no finish_reason"),
         (BODIES["an error beside"], GatewayError, "overloaded"),
+        (json.dumps(ORDINARY).replace('"index": 0', '"index": Infinity').encode(), MalformedEvent, "Infinity"),
     ],
 )
 def test_what_is_no_completion_says_why(content, error, says):
