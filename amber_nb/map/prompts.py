@@ -6,7 +6,10 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from string import Formatter
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Literal
 
 from .. import images
@@ -16,7 +19,7 @@ from ..errors import ImageError
 from ..types import Message, replace_surrogates
 from .rows import Rows
 
-__all__ = ["Request", "RequestBuilder", "RowProblem", "Template", "dump"]
+__all__ = ["Request", "RequestBuilder", "RowProblem", "Template", "describe_function", "dump"]
 
 _BRACES = (
     "Braces in a prompt name columns. Double those that are text, {{ and }}, such as those of JSON; or give a function "
@@ -28,6 +31,7 @@ _SHOWN_CHARS = 40
 _CHECKED_ROWS = 3
 _LISTED_NAMES = 12  # in an error message
 _MISSING_LABELS = 3  # rows that an error message names
+_DESCRIBED_VALUES = 1_000  # of a list or a dict that a function closes over
 _ENDS_RUN = (SystemExit, KeyboardInterrupt)  # of what the user's code raises; all else is the row's own error
 
 
@@ -324,6 +328,50 @@ def _describe(error: BaseException, *, named: bool = False) -> str:
     if not named and text and isinstance(error, (TypeError, ValueError, ImageError)):
         return text
     return f"{kind}: {text}" if text else kind
+
+
+def describe_function(function: Any) -> str:
+    """Return what tells a prompt's function from another: its code, its defaults and the values that it closes over.
+
+    The same source gives the same text, also when its cell is run again or in another process. What a function reads
+    of its module is not seen, nor what an object holds.
+    """
+    return _describe_value(function, ())
+
+
+def _describe_value(value: Any, within: tuple[int, ...]) -> str:
+    if value is None or value is ... or isinstance(value, (bool, int, float, complex, str, bytes)):
+        return repr(value)
+    if id(value) in within:  # a function that calls itself closes over itself
+        return "itself"
+    within = (*within, id(value))
+    parts: Iterable[Any]
+    if isinstance(value, CodeType):
+        parts = (value.co_code.hex(), value.co_names, value.co_consts)
+    elif isinstance(value, partial):
+        parts = (value.func, value.args, value.keywords)
+    elif isinstance(value, MethodType):
+        parts = (value.__func__, value.__self__)
+    elif isinstance(value, FunctionType):
+        cells = [_cell_value(cell) for cell in value.__closure__ or ()]
+        parts = (value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__, cells)
+    elif isinstance(value, (set, frozenset)):
+        parts = sorted(_describe_value(each, within) for each in value)  # whose order differs from process to process
+    elif isinstance(value, dict):
+        parts = (len(value), *islice(value.items(), _DESCRIBED_VALUES))
+    elif isinstance(value, (list, tuple)):
+        parts = (len(value), *value[:_DESCRIBED_VALUES])
+    else:  # whose repr may hold an address, and take its time
+        name = getattr(value, "__qualname__", None)
+        parts = (name,) if isinstance(name, str) else (vars(type(value)).get("__call__"),)
+    return f"{type(value).__qualname__}({', '.join(_describe_value(each, within) for each in parts)})"
+
+
+def _cell_value(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing is assigned to it yet
+        return None
 
 
 def dump(value: Any) -> bytes:

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import polars as pl
 import pytest
 
-from amber_nb.map.prompts import Request, RequestBuilder, RowProblem
+from amber_nb.map.prompts import Request, RequestBuilder, RowProblem, describe_function
 from amber_nb.map.rows import open_rows
 
 FRAME = pd.DataFrame(
@@ -232,3 +235,55 @@ def test_images_of_a_column_become_parts():
     assert [part["type"] for part in two.messages[0]["content"]] == ["text", "image_url", "image_url"]
     assert isinstance(none, RowProblem)
     assert none.reason
+
+
+class Caller:
+    def __init__(self, question):
+        self.question = question
+
+    def __call__(self, row):
+        return self.question + row["text"]
+
+    def ask(self, row):
+        return row["text"]
+
+
+FUNCTIONS = {
+    "a comprehension": "def f(row):\n    return [word for word in row['text'] if word not in {'a', 'b', 'c'}]",
+    "another constant": "def f(row):\n    return [word for word in row['text'] if word not in {'a', 'b'}]",
+    "a default": "def f(row, question='What is '):\n    return question + row['text']",
+    "another default": "def f(row, question='Who is '):\n    return question + row['text']",
+    "a keyword": "def f(row, *, question='What is '):\n    return question + row['text']",
+    "a partial": "import functools\nf = functools.partial(lambda question, row: question, 'What is ')",
+    "another partial": "import functools\nf = functools.partial(lambda question, row: question, 'Who is ')",
+    "a closure": "def g(question):\n    return lambda row: question\nf = g('What is ')",
+    "another closure": "def g(question):\n    return lambda row: question\nf = g('Who is ')",
+    "itself": "def g():\n    def f(row):\n        return f(row)\n    return f\nf = g()",
+    "an object": "f = Caller('a')",
+    "a method": "f = Caller('a').ask",
+    "a builtin": "f = str",
+}
+
+
+def test_functions_are_told_apart_by_what_they_do_and_by_no_address():
+    def define(source):
+        names = {"Caller": Caller}
+        exec("\n" * len(kept) + source, names)  # as a cell that is run again
+        kept.append(names)
+        return describe_function(names["f"])
+
+    kept = []  # so that no address comes again
+    first = {name: define(source) for name, source in FUNCTIONS.items()}
+    assert {name: define(source) for name, source in FUNCTIONS.items()} == first
+    assert len(set(first.values())) == len(first)
+    assert not [text for text in first.values() if "0x" in text]
+    program = "import sys; from amber_nb.map.prompts import describe_function as d; exec(sys.argv[1]); print(d(f))"
+    for seed in "12":
+        said = subprocess.run(
+            [sys.executable, "-c", program, FUNCTIONS["a comprehension"]],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        assert said.stdout.strip() == first["a comprehension"]

@@ -285,3 +285,24 @@ def test_a_kill_at_any_moment_costs_at_most_what_was_in_flight(seed):
         frame = pd.DataFrame({"text": [f"row {number}" for number in range(rows)]})
         assert undisturbed.map(frame, "{text}", ledger=None)["answer"].tolist() == answers
         undisturbed.close()
+
+
+def test_a_function_that_is_defined_again_is_no_other_prompt(client):
+    source = (
+        "def prompt(row, words={words}):\n    return ' '.join([word for word in row['text'].split() if word in words])"
+    )
+
+    def define(words):
+        names = {}
+        exec(source.format(words=words), names)
+        kept.append(names)  # so that no address comes again
+        return names["prompt"]
+
+    kept = []
+    frame = pd.DataFrame({"text": ["a b", "b a"]})
+    with serve_completions() as gateway:
+        amber = client(gateway)
+        amber.map(frame, define(["a", "b"]))
+        again = amber.map(frame, define(["a", "b"]))
+        assert (again.attrs["changes"], again.attrs["totals"]["from_ledger"]) == ([], 2)
+        assert amber.map(frame, define(["a"])).attrs["changes"] == ["prompt"]
