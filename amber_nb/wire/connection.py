@@ -253,7 +253,7 @@ class _Connection(asyncio.Protocol):
         for _ in range(_LOOKS):
             if self._transport is None or not _is_readable(self._transport):
                 break
-            await asyncio.sleep(0)  # the end of the connection, or what TLS says for itself
+            await clock.sleep_async(0)  # the end of the connection, or what TLS says for itself
         if not self.is_open:
             self.abort()
         return self.is_open
