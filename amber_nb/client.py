@@ -322,7 +322,8 @@ class Amber:
 
         Returns:
             A frame with the index of the table: `answer`, or the schema's columns; `status` (`ok`, `error`,
-            `stopped`, `skipped`), `error`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `cost`, `latency_s`.
+            `stopped`, `skipped`), `error`, `finish_reason`, `prompt_tokens`, `completion_tokens`, `cost`, `latency_s`
+            (missing where no gateway is asked, as in `"simulate"`).
             Its `attrs` hold `totals`, `mode`, `run` (the ledger's key) and `ended` (why it ended early). Where an
             interrupt ends it, `amber.last_map` is the frame.
 

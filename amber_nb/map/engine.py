@@ -357,7 +357,7 @@ class MapEngine:
             failure: Exception
             try:
                 raw = await self._sender.post(content, timeout_s=plan.timeout_s, retries=policy.retries)
-                job.latency_s = clock.monotonic() - began
+                job.latency_s = clock.monotonic() - began if plan.is_timed else None
                 self._limits.read_headers(raw.headers)
                 if raw.status == 200:
                     reply = read_reply(raw.content, raw.headers.get("content-type", ""))
