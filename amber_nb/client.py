@@ -300,7 +300,7 @@ class Amber:
             model: another model than the client's.
             mode: `"simulate"` asks the simulator, which a map never does unasked; None: the client's.
             na: what is done where a column of the prompt has no value: `"raise"` before anything is sent, or
-                `"skip"` the row.
+                `"skip"` the row. A function gets such values as they are (NaN, None, NA), and returns None to skip.
             prefix: of the result's columns, where one collides with the table's.
             distinct: False asks again for each row that asks the same as another; True sends such a request once.
             concurrency: requests at once, at most; fewer where the gateway asks to slow down.

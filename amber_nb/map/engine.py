@@ -30,7 +30,6 @@ from .windows import Job, Window, WindowMaker
 
 __all__ = ["MapEngine"]
 
-_MIN_WINDOW, _MAX_WINDOW = 64, 1_024  # rows that are prepared at once
 _PROBE_S = 2.0  # for so long the first request goes alone: what is refused of it is refused of all
 _LOOK_S = 0.5  # between two looks whether another process has the answers that it asks for
 _MAX_FAILURES = 100  # in a row, with no answer between them, after which the run ends
@@ -88,7 +87,6 @@ class MapEngine:
         self._limits = shared or RequestLimits(plan.concurrency, plan.requests_per_minute, plan.tokens_per_minute)
         own_budget = plan.budget if shared is None else None  # else of all engines together
         self._reserve = BudgetReserve(own_budget, self.tally, plan.body, plan.prices) if own_budget else None
-        self._window_rows = max(_MIN_WINDOW, min(_MAX_WINDOW, 2 * plan.concurrency))
         self._windows = WindowMaker(plan, ledger, run, resume=resume)
         self._jobs: deque[Job] = deque()
         self._elsewhere: list[Job] = []
@@ -137,6 +135,7 @@ class MapEngine:
             await self._finish()
 
     async def _finish(self) -> None:
+        self._windows.stop()
         for task in self._tasks:
             task.cancel()
         if self._prepared is not None:
@@ -156,6 +155,7 @@ class MapEngine:
 
     def _close_ledger(self) -> None:
         with contextlib.suppress(AmberError):
+            self._windows.close()
             if self._writer is not None:
                 self._writer.close()  # commits what is left
             if self._ledger is not None:
@@ -166,6 +166,7 @@ class MapEngine:
         if self.end_reason is None:
             self.end_reason = reason
         self._ending.set()
+        self._windows.stop()
         self._gate.set()
         self._released.set()
 
@@ -213,7 +214,7 @@ class MapEngine:
                 elif self._elsewhere:
                     await clock.sleep_async(_LOOK_S)
                     elsewhere, self._elsewhere = self._elsewhere, []
-                    self._take(await asyncio.to_thread(self._windows.look_again, elsewhere))
+                    self._take(await self._windows.look_again_async(elsewhere))
                 else:
                     return None
         return None
@@ -229,8 +230,8 @@ class MapEngine:
 
     def _prepare_next(self) -> asyncio.Task[Window]:
         start = self._next_row
-        self._next_row = stop = min(self._plan.count, start + self._window_rows)
-        return asyncio.create_task(asyncio.to_thread(self._windows.prepare, start, stop))
+        self._next_row = stop = self._windows.next_stop(start)
+        return asyncio.create_task(self._windows.prepare_async(start, stop))
 
     def _take(self, window: Window) -> None:
         """Note what is known of some rows, and queue the rest."""

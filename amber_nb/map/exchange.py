@@ -133,7 +133,7 @@ class Exchange:
             failure: Exception
             try:
                 raw = await self._sender.post(content, timeout_s=plan.timeout_s, retries=policy.retries)
-                job.latency_s = clock.monotonic() - began
+                job.latency_s = clock.monotonic() - began if plan.is_timed else None
                 self._limits.read_headers(raw.headers)
                 if raw.status == 200:
                     reply = read_reply(raw.content, raw.headers.get("content-type", ""))

@@ -53,3 +53,8 @@ class MapPlan:
     max_wait_s: float = 600.0
     budget: Budget | None = None
     prices: PriceTable | None = None
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether times are told: without a gateway they are those of nothing, and others with each run."""
+        return self.mode not in ("simulate", "replay")

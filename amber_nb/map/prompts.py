@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from string import Formatter
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Literal
 
 from .. import images
@@ -16,7 +19,7 @@ from ..errors import ImageError
 from ..types import Message, replace_surrogates
 from .rows import Rows
 
-__all__ = ["Request", "RequestBuilder", "RowProblem", "Template", "dump"]
+__all__ = ["Request", "RequestBuilder", "RowProblem", "Template", "describe_function", "dump"]
 
 _BRACES = (
     "Braces in a prompt name columns. Double those that are text, {{ and }}, such as those of JSON; or give a function "
@@ -28,6 +31,8 @@ _SHOWN_CHARS = 40
 _CHECKED_ROWS = 3
 _LISTED_NAMES = 12  # in an error message
 _MISSING_LABELS = 3  # rows that an error message names
+_DESCRIBED_VALUES = 1_000  # of a list or a dict that a function closes over
+_ENDS_RUN = (SystemExit, KeyboardInterrupt)  # of what the user's code raises; all else is the row's own error
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,8 @@ class RequestBuilder:
         system: instructions, the same for all rows, or None.
         role: of those.
         body: of each request, without its messages.
-        na: what is done with a row that lacks a value: `"raise"` or `"skip"`.
+        na: what is done with a row that lacks a value: `"raise"` or `"skip"`. Only what a format string or `images`
+            names is looked at: a function gets NaN, None and NA as they are, and returns None to skip the row.
 
     Raises:
         TypeError: the prompt is neither a text nor a function.
@@ -221,13 +227,23 @@ class RequestBuilder:
                 f"The columns: {names}{', …' if len(self._rows.names) > _LISTED_NAMES else ''}."
             )
 
-    def build(self, start: int, stop: int) -> list[Request | RowProblem]:
-        """Return what is asked about the rows from `start` to before `stop`, in their order."""
-        prompts = self._prompts(start, stop)
+    def build(
+        self, start: int, stop: int, *, is_stopped: Callable[[], bool] = lambda: False
+    ) -> list[Request | RowProblem]:
+        """Return what is asked about the rows from `start` to before `stop`, in their order.
+
+        Args:
+            start: the first row.
+            stop: the row behind the last one.
+            is_stopped: asked before each row; the rows from there on are left out.
+
+        Raises:
+            SystemExit, KeyboardInterrupt: the user's code raised it; any other exception is the row's problem.
+        """
         sources = self._rows.values([self._images], start, stop)[0] if self._images is not None else None
         built: list[Request | RowProblem] = []
-        for number, prompt in enumerate(prompts):
-            row = start + number
+        for row, prompt in enumerate(self._prompts(start, stop, is_stopped), start):
+            number = row - start
             if row in self._skipped or prompt is None:
                 built.append(RowProblem(row, None))
             elif isinstance(prompt, RowProblem):
@@ -236,31 +252,37 @@ class RequestBuilder:
                 built.append(self._request(row, prompt, sources[number] if sources is not None else None))
         return built
 
-    def _prompts(self, start: int, stop: int) -> list[Any]:
+    def _prompts(self, start: int, stop: int, is_stopped: Callable[[], bool]) -> Iterator[Any]:
+        """Yield the prompt of each row, a RowProblem, or None where the row is skipped."""
+        make: Callable[[int, Any], Any]
         if self._template is not None:
             columns = self._rows.values(self._template.positions, start, stop)
-            cells = zip(*columns, strict=True) if columns else [()] * (stop - start)
-            rendered: list[Any] = []
-            for row, values in enumerate(cells, start):
-                rendered.append(None if row in self._skipped else self._render(row, values))
-            return rendered
-        return [self._call(start + number, record) for number, record in enumerate(self._rows.records(start, stop))]
+            given: Iterable[Any] = zip(*columns, strict=True) if columns else [()] * (stop - start)
+            make = self._render
+        else:
+            given, make = self._rows.records(start, stop), self._call
+        for row, values in enumerate(given, start):
+            if is_stopped():
+                return
+            yield None if row in self._skipped else make(row, values)
 
     def _render(self, row: int, values: Sequence[Any]) -> str | RowProblem:
         assert self._template is not None
         try:
             return self._template.render(values)
-        except (ValueError, TypeError) as error:  # a format that the value does not know
-            return RowProblem(row, f"the prompt cannot be made: {error}")
+        except _ENDS_RUN:
+            raise
+        except BaseException as error:  # a format that the value does not know, or the value's own __str__
+            return RowProblem(row, f"the prompt cannot be made: {_describe(error)}")
 
     def _call(self, row: int, record: Any) -> Any:
-        if row in self._skipped:
-            return None
         function: Any = self._prompt
         try:
             prompt = function(record)
-        except Exception as error:
-            return RowProblem(row, f"the prompt's function failed: {type(error).__name__}: {error}")
+        except _ENDS_RUN:
+            raise
+        except BaseException as error:
+            return RowProblem(row, f"the prompt's function failed: {_describe(error, named=True)}")
         if prompt is None and self._na == "raise":
             return RowProblem(row, "the prompt's function returned None; na='skip' leaves such rows out")
         return prompt
@@ -275,8 +297,12 @@ class RequestBuilder:
                 tokens = sum(part.sent.tokens or 0 for part in parts)
                 messages = add_images(messages, parts)
             return Request(row, messages, self.content(messages), tokens)
+        except _ENDS_RUN:
+            raise
         except (TypeError, ValueError, ImageError) as error:
-            return RowProblem(row, " ".join(str(error).split()))
+            return RowProblem(row, _describe(error))
+        except BaseException as error:  # of a generator of messages, or of an object in a cell
+            return RowProblem(row, f"the prompt cannot be made: {_describe(error)}")
 
     def content(self, messages: Sequence[Mapping[str, Any]]) -> bytes:
         """Return the body of a request with these messages."""
@@ -290,6 +316,62 @@ class RequestBuilder:
     def label(self, row: int) -> str:
         """Return what the index calls a row, in one short line."""
         return self._rows.label(row)
+
+
+def _describe(error: BaseException, *, named: bool = False) -> str:
+    """Return an exception in one line, with its type where it is `named` or the message does not speak for itself."""
+    kind = type(error).__name__
+    try:
+        text = " ".join(replace_surrogates(str(error)).split())
+    except Exception:  # the user's own __str__
+        text = ""
+    if not named and text and isinstance(error, (TypeError, ValueError, ImageError)):
+        return text
+    return f"{kind}: {text}" if text else kind
+
+
+def describe_function(function: Any) -> str:
+    """Return what tells a prompt's function from another: its code, its defaults and the values that it closes over.
+
+    The same source gives the same text, also when its cell is run again or in another process. What a function reads
+    of its module is not seen, nor what an object holds.
+    """
+    return _describe_value(function, ())
+
+
+def _describe_value(value: Any, within: tuple[int, ...]) -> str:
+    if value is None or value is ... or isinstance(value, (bool, int, float, complex, str, bytes)):
+        return repr(value)
+    if id(value) in within:  # a function that calls itself closes over itself
+        return "itself"
+    within = (*within, id(value))
+    parts: Iterable[Any]
+    if isinstance(value, CodeType):
+        parts = (value.co_code.hex(), value.co_names, value.co_consts)
+    elif isinstance(value, partial):
+        parts = (value.func, value.args, value.keywords)
+    elif isinstance(value, MethodType):
+        parts = (value.__func__, value.__self__)
+    elif isinstance(value, FunctionType):
+        cells = [_cell_value(cell) for cell in value.__closure__ or ()]
+        parts = (value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__, cells)
+    elif isinstance(value, (set, frozenset)):
+        parts = sorted(_describe_value(each, within) for each in value)  # whose order differs from process to process
+    elif isinstance(value, dict):
+        parts = (len(value), *islice(value.items(), _DESCRIBED_VALUES))
+    elif isinstance(value, (list, tuple)):
+        parts = (len(value), *value[:_DESCRIBED_VALUES])
+    else:  # whose repr may hold an address, and take its time
+        name = getattr(value, "__qualname__", None)
+        parts = (name,) if isinstance(name, str) else (vars(type(value)).get("__call__"),)
+    return f"{type(value).__qualname__}({', '.join(_describe_value(each, within) for each in parts)})"
+
+
+def _cell_value(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing is assigned to it yet
+        return None
 
 
 def dump(value: Any) -> bytes:

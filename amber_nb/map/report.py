@@ -151,8 +151,7 @@ def make_attrs(plan: MapPlan, engine: MapEngine, kept: KeptRun, prefix: str) -> 
         "cached_share": round(tally.cached_tokens / prompt, 4) if prompt else None,
         "cost": float(tally.spent) if is_known else None if tally.replies else 0.0,
         "cost_from_ledger": tally.cost_from_ledger,
-        # Of a simulation or a replay it would differ each time, and with it a notebook's outputs.
-        "elapsed_s": None if plan.mode in _BADGES else round(tally.elapsed_s, 3),
+        "elapsed_s": round(tally.elapsed_s, 3) if plan.is_timed else None,
     }
     return {
         "prefix": prefix,

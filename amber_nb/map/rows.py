@@ -87,7 +87,11 @@ def open_rows(frame: Any) -> Rows:
     hint = " Make a frame of it: pandas.DataFrame({'text': …})." if isinstance(frame, (list, tuple, dict, set)) else ""
     if isinstance(frame, str):
         hint = " The table comes first, then the prompt: amber.map(frame, 'Classify: {text}')."
-    raise TypeError(f"map takes a DataFrame or a Series, not {type(frame).__name__}.{hint}")
+    name = type(frame).__name__
+    if name in ("DataFrame", "Series"):  # of another library, or another's that only looks like one
+        name = f"{type(frame).__module__}.{name}"
+        hint = " Convert it to pandas or Polars first."
+    raise TypeError(f"map takes a DataFrame or a Series of pandas or Polars, not {name}.{hint}")
 
 
 def library_of(frame: Any) -> str:
@@ -168,6 +172,9 @@ def _name(label: Hashable) -> str:
 def _shorten(label: Any) -> str:
     if isinstance(label, dt.datetime) and (label.hour, label.minute, label.second) == (0, 0, 0):
         label = label.date()
-    text = ", ".join(map(str, label)) if isinstance(label, tuple) else str(label)
+    try:
+        text = ", ".join(map(str, label)) if isinstance(label, tuple) else str(label)
+    except Exception:  # the label's own __str__
+        text = type(label).__name__
     text = " ".join(text.split())
     return text if len(text) <= _LABEL_CHARS else text[: _LABEL_CHARS - 1] + "…"

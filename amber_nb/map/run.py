@@ -31,7 +31,7 @@ from .limits import Limits
 from .options import MapOptions, check_body, check_names, check_options
 from .plan import MapPlan
 from .preview import MapPreview, preview_run
-from .prompts import RequestBuilder
+from .prompts import RequestBuilder, describe_function
 from .report import KeptRun, make_attrs, make_progress, make_usage_row
 from .rows import open_rows
 
@@ -164,7 +164,7 @@ class MapRun:
         """Return what tells this run from others."""
         options, body = self._options, self.plan.body
         parameters = {name: value for name, value in body.items() if name not in ("model", "response_format")}
-        text = prompt if isinstance(prompt, str) else _describe_function(prompt)
+        text = prompt if isinstance(prompt, str) else describe_function(prompt)
         columns = self._rows.values(range(len(self._rows.names)), 0, min(1, len(self._rows)))
         first = repr((self._rows.names, columns)).encode("utf-8", "replace")
         parts = {
@@ -355,9 +355,3 @@ class MapRun:
             kernel.show_bundle({"text/html": display.map_html(progress), "text/plain": text})
         elif (progress.end or self._options.show) and sys.stderr is not None:
             print("amber: " + text.replace("\n", "\n  "), file=sys.stderr)
-
-
-def _describe_function(function: Any) -> str:
-    code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", type(function).__name__)
-    return f"{name} {code.co_code.hex()} {code.co_consts!r} {code.co_names!r}" if code is not None else name

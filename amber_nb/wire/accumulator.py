@@ -125,7 +125,7 @@ class CompletionAccumulator:
             if self.done and any(_adds_to_reply(raw, is_finished=self._is_finished) for raw in choices if raw):
                 raise IncompleteStream("[DONE] came in the middle of the reply")
             return [delta for raw in choices if raw is not None for delta in self._add(raw)]
-        except (AttributeError, KeyError, TypeError, ValueError):  # some field is not of its kind
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # some field is not of its kind
             raise MalformedEvent(summarize(data, _QUOTED_CHARS)) from None
 
     def _add(self, raw: dict[str, Any]) -> list[Delta]:

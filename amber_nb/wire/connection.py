@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import selectors
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -23,7 +24,11 @@ _MAX_HEAD_BYTES = 100 * 1024
 _MAX_BODY_BYTES = 64 * 1024 * 1024  # as it comes, and decompressed
 _MAX_INTERIM = 20  # responses of status 1xx before the one that counts
 _IDLE_S = 5.0  # after which a connection is not used again: the gateway may be about to close it
+_LOOKS = 3  # at an idle connection on which something has come, before the loop has read it
 _SECOND_ADDRESS_S = 0.25  # after which the next address of a host is tried as well, as RFC 8305 says
+
+# Of those that every system has, the cheapest for a single look.
+_Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 Reply = tuple[int, Mapping[str, str], bytes]
 Headers = list[tuple[bytes, bytes]]
@@ -88,13 +93,13 @@ class ConnectionPool:
         async with self._slots:
             self._raise_if_closed()
             connection = self._take_idle()
-            if connection is not None:
+            if connection is not None and await connection.is_usable():
                 try:
                     return await self._exchange(connection, request, body, silence_s)
                 except BrokenExchange:
-                    if connection.has_heard:
+                    # What was sent may have been read, and is paid for: whoever asks decides whether to send it again.
+                    if connection.has_sent:
                         raise
-            # The gateway closes idle connections when it likes, also while a request is on its way: once more.
             connection = await self._connect(connect_s)
             return await self._exchange(connection, request, body, silence_s)
 
@@ -167,6 +172,16 @@ class ConnectionPool:
         return status, headers, content
 
 
+def _is_readable(transport: asyncio.Transport) -> bool:
+    """Return whether something has come that was not read, such as the end of the connection."""
+    socket = transport.get_extra_info("socket")
+    if socket is None or socket.fileno() < 0:
+        return False
+    with _Selector() as selector:
+        selector.register(socket, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
 def _is_address(host: str) -> bool:
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(host)
@@ -179,6 +194,7 @@ class _Connection(asyncio.Protocol):
 
     Attributes:
         has_heard: whether anything came since the last request was sent.
+        has_sent: whether any of the last request may have left this machine.
         idle_since: when the last exchange ended.
         is_open: whether another request may be sent.
         lost: done when the socket is closed.
@@ -186,6 +202,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.has_heard = False
+        self.has_sent = False
         self.idle_since = 0.0
         self.is_open = False
         self.lost: asyncio.Future[None] = loop.create_future()
@@ -212,7 +229,8 @@ class _Connection(asyncio.Protocol):
         Raises:
             BrokenExchange: the response is not whole, or not HTTP.
         """
-        self.has_heard, self._head, self._pieces, self._bytes, self._interim = False, None, [], 0, 0
+        self.has_heard = self.has_sent = False
+        self._head, self._pieces, self._bytes, self._interim = None, [], 0, 0
         if silence_s is not None:
             self._timeout, self._silence_s = timeout, silence_s
         if not self.is_open or self._transport is None:
@@ -223,10 +241,22 @@ class _Connection(asyncio.Protocol):
         self._parser.send(h11.Data(data=body))  # which tells the parser how much of the body is sent
         self._parser.send(h11.EndOfMessage())
         self._transport.write(head + body)
+        # A transport writes at once what it can; where the first try fails, it closes, and nothing has left.
+        self.has_sent = not self._transport.is_closing()
         try:
             return await reply
         finally:
             self._reply = self._timeout = None
+
+    async def is_usable(self) -> bool:
+        """Return whether this idle connection is still open, also by what the loop has not taken note of yet."""
+        for _ in range(_LOOKS):
+            if self._transport is None or not _is_readable(self._transport):
+                break
+            await clock.sleep_async(0)  # the end of the connection, or what TLS says for itself
+        if not self.is_open:
+            self.abort()
+        return self.is_open
 
     def prepare_next(self) -> bool:
         """Return whether another request may be sent, now that a reply is whole."""
@@ -255,7 +285,8 @@ class _Connection(asyncio.Protocol):
         if self._reply is None or self._reply.done():
             return self.abort()  # nobody asked
         self.has_heard = True
-        self._renew_timeout()
+        if self._head is None:
+            self._renew_timeout()
         self._parser.receive_data(data)
         self._read()
 
@@ -298,6 +329,8 @@ class _Connection(asyncio.Protocol):
                     if self._bytes > _MAX_BODY_BYTES:
                         return self._fail("the reply is too large")
                     self._pieces.append(event.data)
+                    if not event.data.isspace():  # by blanks a gateway only keeps the connection open
+                        self._renew_timeout()
                 elif type(event) is h11.Response:
                     self._head = event
                 elif type(event) is h11.EndOfMessage:

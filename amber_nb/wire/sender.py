@@ -16,6 +16,7 @@ import httpx2
 import openai
 from openai._models import FinalRequestOptions
 
+from .. import clock
 from ..config import Config
 from ..errors import ConfigError
 from . import event_loop
@@ -179,21 +180,22 @@ class _HttpxSender:
         prepared = self._prepared
         if self._is_closed:
             raise prepared.connection_error("Connection error: the sender was closed.")
+        timeout = prepared.timeout(timeout_s)
         request = httpx2.Request(
             "POST",
             prepared.url,
             headers=prepared.headers(timeout_s, retries),
             content=body,
-            extensions={"timeout": prepared.timeout(timeout_s).as_dict()},
+            extensions={"timeout": timeout.as_dict()},
         )
         try:
             response = await self._transport.handle_async_request(request)
             try:
-                content = await response.aread()
+                content = await _read_body(response, timeout.read)
             except BaseException:  # httpx2 2.16 closes it by itself
                 await response.aclose()
                 raise
-        except httpx2.TimeoutException as error:
+        except (httpx2.TimeoutException, TimeoutError) as error:
             raise prepared.timeout_error() from error
         except httpx2.RequestError as error:
             raise prepared.connection_error("Connection error.") from error
@@ -202,6 +204,21 @@ class _HttpxSender:
     async def close(self) -> None:
         self._is_closed = True
         await self._http.aclose()
+
+
+async def _read_body(response: httpx2.Response, silence_s: float | None) -> bytes:
+    """Return the body, decompressed.
+
+    Raises:
+        TimeoutError: for so long nothing but blanks came, by which a gateway only keeps the connection open.
+    """
+    pieces = []
+    async with clock.timeout(silence_s) as limit:
+        async for piece in response.aiter_bytes():
+            pieces.append(piece)
+            if silence_s is not None and piece.strip() and not limit.expired():
+                limit.extend(silence_s)
+    return b"".join(pieces)
 
 
 class _LeanSender:

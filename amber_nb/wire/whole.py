@@ -175,7 +175,7 @@ class ReplyReader:
             MalformedEvent, IncompleteStream, GatewayError: as `CompletionAccumulator.feed` says.
         """
         if self._whole is not None:
-            self._whole_bytes += len(chunk)
+            self._whole_bytes += len(chunk.strip(_BLANK))  # by blanks a gateway only keeps the connection open
             if self._whole or (chunk := chunk.lstrip(_BLANK)):
                 self._whole.append(chunk)
             if len(self._whole) > _HEAD_PIECES or not b"".join(self._whole).startswith(_STREAM_STARTS):

@@ -383,6 +383,8 @@ def test_the_simulator_is_never_asked_unasked(reviews, monkeypatch):
         amber.map(reviews, "Say {text}")
     result = amber.map(reviews, "Say {text}", mode="simulate")
     assert result.attrs["mode"] == "simulate"
+    again = amber.map(reviews, "Say {text}", mode="simulate")
+    assert (again.equals(result), again.attrs) == (True, result.attrs)
     assert set(result["status"]) == {"ok"}
 
 
@@ -406,6 +408,9 @@ def test_a_recording_answers_as_it_does_for_ask(client, reviews, tmp_path):
     columns = ["answer", "status", "prompt_tokens"]
     assert recorded[columns].equals(cached[columns])
     assert recorded[columns].equals(replayed[columns])
+    for result, is_timed in ((recorded, True), (replayed, False)):
+        assert set(result["latency_s"].notna()) == {is_timed}
+        assert (result.attrs["totals"]["elapsed_s"] is not None) == is_timed
     with pytest.raises(CassetteMiss, match="not recorded"):
         replaying.map(reviews, "Tell {text}")
     assert replaying.last_map is not None

@@ -1,12 +1,16 @@
 """Prompts of rows: format strings over columns, functions of rows, and what is refused before anything is sent."""
 
+import asyncio
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import polars as pl
 import pytest
 
-from amber_nb.map.prompts import Request, RequestBuilder, RowProblem
+from amber_nb.map.prompts import Request, RequestBuilder, RowProblem, describe_function
 from amber_nb.map.rows import open_rows
 
 FRAME = pd.DataFrame(
@@ -125,6 +129,74 @@ def test_a_function_that_fails_is_the_rows_own_error():
     assert "prompt must be" in texts(FRAME, lambda row: 3)[0]
 
 
+class Silent:
+    def __init__(self, error):
+        self.error = error
+
+    def __str__(self):
+        raise self.error
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def messages_that_fail(row):
+    yield {"role": "user", "content": row["text"]}
+    raise RuntimeError("half a prompt")
+
+
+def raises(error):
+    def prompt(row):
+        raise error
+
+    return prompt
+
+
+@pytest.mark.parametrize(
+    ("cell", "prompt", "reason"),
+    [
+        (Silent(RuntimeError("odd\ncell")), "{text}", "the prompt cannot be made: RuntimeError: odd cell"),
+        (Silent(asyncio.CancelledError()), "{text}", "the prompt cannot be made: CancelledError"),
+        (10**30, "{text:c}", "the prompt cannot be made: OverflowError: "),
+        ("a", "{text:c}", "the prompt cannot be made: Unknown format code"),
+        ("a", messages_that_fail, "the prompt cannot be made: RuntimeError: half a prompt"),
+        ("a", raises(asyncio.CancelledError()), "the prompt's function failed: CancelledError"),
+        ("a", raises(StopIteration("x")), "the prompt's function failed: StopIteration: x"),
+        ("a", raises(GeneratorExit()), "the prompt's function failed: GeneratorExit"),
+        ("a", raises(Mute()), "the prompt's function failed: Mute"),
+        ("a", raises(ValueError("\ud800")), "the prompt's function failed: ValueError: \ufffd"),
+    ],
+)
+def test_whatever_a_row_raises_is_its_own_error(cell, prompt, reason):
+    (text,) = texts(pd.DataFrame({"text": [cell]}, dtype="object"), prompt)
+    assert text.startswith(reason)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_an_exit_is_no_rows_error(error):
+    with pytest.raises(error):
+        build(FRAME, raises(error()))
+
+
+def test_rows_behind_a_stop_are_not_made():
+    made = []
+    builder = RequestBuilder(open_rows(FRAME), lambda row: made.append(row) or "a", body={"model": "m"})
+    assert len(builder.build(0, 2, is_stopped=lambda: bool(made))) == len(made) == 1
+
+
+def test_a_label_without_words_is_called_by_its_type():
+    frame = pd.DataFrame({"text": ["a"]}, index=pd.Index([Silent(RuntimeError())], dtype="object"))
+    assert open_rows(frame).label(0) == "Silent"
+
+
+def test_a_frame_of_another_library_is_named_with_it():
+    foreign = type("DataFrame", (), {"__module__": "vaex.frame"})()
+    with pytest.raises(TypeError, match=r"of pandas or Polars, not vaex\.frame\.DataFrame\. Convert"):
+        open_rows(foreign)
+
+
 def test_a_prompt_that_fails_on_all_of_the_first_rows_is_refused():
     frame = pd.DataFrame({"text": list("abcd")})
     rows = open_rows(frame)
@@ -163,3 +235,55 @@ def test_images_of_a_column_become_parts():
     assert [part["type"] for part in two.messages[0]["content"]] == ["text", "image_url", "image_url"]
     assert isinstance(none, RowProblem)
     assert none.reason
+
+
+class Caller:
+    def __init__(self, question):
+        self.question = question
+
+    def __call__(self, row):
+        return self.question + row["text"]
+
+    def ask(self, row):
+        return row["text"]
+
+
+FUNCTIONS = {
+    "a comprehension": "def f(row):\n    return [word for word in row['text'] if word not in {'a', 'b', 'c'}]",
+    "another constant": "def f(row):\n    return [word for word in row['text'] if word not in {'a', 'b'}]",
+    "a default": "def f(row, question='What is '):\n    return question + row['text']",
+    "another default": "def f(row, question='Who is '):\n    return question + row['text']",
+    "a keyword": "def f(row, *, question='What is '):\n    return question + row['text']",
+    "a partial": "import functools\nf = functools.partial(lambda question, row: question, 'What is ')",
+    "another partial": "import functools\nf = functools.partial(lambda question, row: question, 'Who is ')",
+    "a closure": "def g(question):\n    return lambda row: question\nf = g('What is ')",
+    "another closure": "def g(question):\n    return lambda row: question\nf = g('Who is ')",
+    "itself": "def g():\n    def f(row):\n        return f(row)\n    return f\nf = g()",
+    "an object": "f = Caller('a')",
+    "a method": "f = Caller('a').ask",
+    "a builtin": "f = str",
+}
+
+
+def test_functions_are_told_apart_by_what_they_do_and_by_no_address():
+    def define(source):
+        names = {"Caller": Caller}
+        exec("\n" * len(kept) + source, names)  # as a cell that is run again
+        kept.append(names)
+        return describe_function(names["f"])
+
+    kept = []  # so that no address comes again
+    first = {name: define(source) for name, source in FUNCTIONS.items()}
+    assert {name: define(source) for name, source in FUNCTIONS.items()} == first
+    assert len(set(first.values())) == len(first)
+    assert not [text for text in first.values() if "0x" in text]
+    program = "import sys; from amber_nb.map.prompts import describe_function as d; exec(sys.argv[1]); print(d(f))"
+    for seed in "12":
+        said = subprocess.run(
+            [sys.executable, "-c", program, FUNCTIONS["a comprehension"]],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        assert said.stdout.strip() == first["a comprehension"]

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import Annotated
 
 import pandas as pd
 import pytest
 from completions import Refusal, completion, serve_completions
 from patience import until
+from pydantic import AfterValidator, BaseModel
 
 from amber_nb import Amber
 
@@ -97,6 +99,32 @@ def test_a_schema_that_changed_is_another_run(client):
         amber.map(frame, "{text}", schema=int)
         assert amber.map(frame, "{text}", schema=float).attrs["changes"] == ["schema"]
         assert len(gateway.bodies) == 2
+
+
+def test_answers_that_a_stricter_schema_refuses_are_asked_again(client):
+    def lower(text):
+        if text != text.lower():
+            raise ValueError("not in lower case")
+        return text
+
+    class Loose(BaseModel):
+        label: str
+
+    class Strict(BaseModel):
+        label: Annotated[str, AfterValidator(lower)]
+
+    Strict.__name__ = "Loose"  # as a cell that defines it anew
+    said = ["Bad"]
+    with serve_completions(lambda *_: json.dumps({"label": said[0]})) as gateway:
+        amber, frame = client(gateway), pd.DataFrame({"text": list("ab")})
+        amber.map(frame, "{text}", schema=Loose)
+        said[0] = "bad"
+        result = amber.map(frame, "{text}", schema=Strict)
+        assert result["label"].tolist() == ["bad", "bad"]
+        assert result.attrs["changes"] == []
+        assert len(gateway.bodies) == 4
+        assert amber.map(frame, "{text}", schema=Strict)["label"].tolist() == ["bad", "bad"]
+        assert len(gateway.bodies) == 4
 
 
 def test_gateways_do_not_share_answers(client, reviews):
@@ -285,3 +313,24 @@ def test_a_kill_at_any_moment_costs_at_most_what_was_in_flight(seed):
         frame = pd.DataFrame({"text": [f"row {number}" for number in range(rows)]})
         assert undisturbed.map(frame, "{text}", ledger=None)["answer"].tolist() == answers
         undisturbed.close()
+
+
+def test_a_function_that_is_defined_again_is_no_other_prompt(client):
+    source = (
+        "def prompt(row, words={words}):\n    return ' '.join([word for word in row['text'].split() if word in words])"
+    )
+
+    def define(words):
+        names = {}
+        exec(source.format(words=words), names)
+        kept.append(names)  # so that no address comes again
+        return names["prompt"]
+
+    kept = []
+    frame = pd.DataFrame({"text": ["a b", "b a"]})
+    with serve_completions() as gateway:
+        amber = client(gateway)
+        amber.map(frame, define(["a", "b"]))
+        again = amber.map(frame, define(["a", "b"]))
+        assert (again.attrs["changes"], again.attrs["totals"]["from_ledger"]) == ([], 2)
+        assert amber.map(frame, define(["a"])).attrs["changes"] == ["prompt"]

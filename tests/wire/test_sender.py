@@ -394,6 +394,9 @@ def test_where_the_bytes_are_split_makes_no_difference(said):
         def get_write_buffer_size(self):
             return 0
 
+        def is_closing(self):
+            return False
+
         def abort(self):
             raise AssertionError("aborted")
 
@@ -461,18 +464,50 @@ def test_a_connection_that_the_gateway_closes_is_opened_anew(way):
     run(test, response(b"{}", "Connection: close"), way)
 
 
-def test_a_dead_connection_costs_one_silent_try_and_no_second():
+def test_what_may_have_been_read_is_not_sent_again_unasked():
     async def answer(gateway, reader, writer):
         return OK if len(gateway.bodies) in gateway.answered else None
 
     async def test(sender, gateway):
         gateway.answered = {1, 3}
         await post(sender)
-        assert (await post(sender)).status == 200  # the second is not answered: sent again, on another connection
-        assert (len(gateway.bodies), gateway.connections) == (3, 2)
         with pytest.raises(openai.APIConnectionError):
-            await post(sender)  # the fourth, and the fifth
-        assert (len(gateway.bodies), gateway.connections) == (5, 3)
+            await post(sender)  # read on the connection that was kept, and dropped
+        assert (len(gateway.bodies), gateway.connections) == (2, 1)
+        assert (await post(sender)).status == 200
+        assert (len(gateway.bodies), gateway.connections) == (3, 2)
+
+    run(test, answer)
+
+
+CLOSED = {
+    # The gateway closes it, and the loop has not looked since.
+    "by the gateway": (lambda gateway, line: gateway.lines[0].shutdown(socket.SHUT_RDWR), 3),
+    # The look comes too early, and then nothing can be written.
+    "before the first byte": (
+        lambda gateway, line: line._transport.get_extra_info("socket").shutdown(socket.SHUT_WR),
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CLOSED)
+def test_a_connection_that_is_closed_unseen_costs_nothing(how, monkeypatch):
+    close, looks = CLOSED[how]
+    monkeypatch.setattr(connection, "_LOOKS", looks)
+
+    async def answer(gateway, reader, writer):
+        gateway.lines.append(writer.get_extra_info("socket"))
+        return OK
+
+    async def test(sender, gateway):
+        gateway.lines = []
+        await post(sender)
+        (line,) = sender._pool._idle
+        close(gateway, line)
+        assert line.is_open
+        assert (await post(sender)).status == 200
+        assert (len(gateway.bodies), gateway.connections) == (2, 2)
 
     run(test, answer)
 
@@ -587,6 +622,35 @@ def test_what_comes_slowly_is_no_silence(clock):
         assert (await asking).content == b"{}"
 
     run(test, answer)
+
+
+@both_ways
+def test_blanks_are_no_sign_of_life(clock, way):
+    """A gateway that only keeps the connection open is as silent as one that says nothing."""
+
+    async def answer(gateway, reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        for step in range(1, 100):
+            await until_async(lambda step=step: gateway.steps >= step)
+            writer.write(b"2\r\n \n\r\n")
+            gateway.blanks = step
+
+    async def test(sender, gateway):
+        gateway.steps = gateway.blanks = 0
+        asking = asyncio.create_task(post(sender, timeout_s=7))
+        await until_async(lambda: gateway.bodies)
+        for step in range(1, 100):
+            gateway.steps = step
+            await until_async(lambda step=step: asking.done() or gateway.blanks >= step)
+            for _ in range(20):  # so that what was written is read
+                await asyncio.sleep(0)
+            if asking.done():
+                break
+            clock.advance(1)
+        with pytest.raises(openai.APITimeoutError):
+            await asking
+
+    run(test, answer, way)
 
 
 def test_a_silence_ends_with_httpx2_too():

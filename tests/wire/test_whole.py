@@ -16,7 +16,7 @@ from test_forms import KINDS, pieces, whole
 
 from amber_nb import BadReply, StreamCut
 from amber_nb.wire import whole as module
-from amber_nb.wire.accumulator import GatewayError, IncompleteStream
+from amber_nb.wire.accumulator import CompletionAccumulator, GatewayError, IncompleteStream
 from amber_nb.wire.completion import StreamedCompletion
 from amber_nb.wire.stream import MalformedEvent
 from amber_nb.wire.whole import WholeReply, read_reply
@@ -163,6 +163,7 @@ def test_the_ordinary_form_is_read_at_once(monkeypatch):
         (BODIES["cut"], MalformedEvent, '{"id"'),
         (BODIES["no finish_reason"], IncompleteStream, "no finish_reason"),
         (BODIES["an error beside"], GatewayError, "overloaded"),
+        (json.dumps(ORDINARY).replace('"index": 0', '"index": Infinity').encode(), MalformedEvent, "Infinity"),
     ],
 )
 def test_what_is_no_completion_says_why(content, error, says):
@@ -203,3 +204,13 @@ def test_reading_at_once_and_with_care_is_the_same(top, of_choice, of_message):
     content = json.dumps(data).encode()
     # A line break before it is no difference to a reader, and has it read with care: `[DONE]` behind it.
     assert alone(content, JSON) == alone(content + b"\n\ndata: [DONE]", JSON)
+
+
+def test_blanks_are_no_sign_of_life():
+    reader = module.ReplyReader(JSON, CompletionAccumulator())
+    reader.feed(b'\n {"choices": ')
+    before = reader.activity
+    reader.feed(b" \r\n")
+    assert reader.activity == before
+    reader.feed(b"[")
+    assert reader.activity > before
