@@ -40,16 +40,18 @@ from .ledger_runs import (
     RunStart,
     StoredRun,
     delete_before,
+    delete_expired,
     delete_run,
+    insert_answers,
     insert_run,
     nearest_changes,
     next_answers,
     read_runs,
+    select_keys,
 )
 
 __all__ = ["Ledger", "RunFacts", "RunStart", "StoredRun", "default_ledger_path", "ledger_name"]
 
-CHUNK = 500  # keys of a statement; SQLite may be built to take no more than 999
 KEY_BYTES = 16
 
 
@@ -81,8 +83,9 @@ class Ledger:
 
     Args:
         path: None for the one in the user's cache folder.
-        retain_days: rows neither stored nor found for so long are dropped at opening, at most once a day; None keeps
-            all.
+        retain_days: for so long the runs that begin here keep their rows without use, None: for ever. A row stays for
+            as long as any run that has stored or found it keeps it. What none keeps any longer is dropped at opening,
+            at most once a day; not with None, as for a look at what is there.
         mounts: the text of /proc/self/mountinfo; None reads it.
 
     Raises:
@@ -106,6 +109,7 @@ class Ledger:
             raise self._forked()
         on_network = is_on_network(str(self.path.parent), read_mounts() if mounts is None else mounts)
         make_or_check(self.path, self.name, on_network=on_network)
+        self._retain_days = retain_days
         self._closed = False
         self._owner: Owner | None = None
         self._owners = self.path.with_name(self.path.name + "-owners")
@@ -125,7 +129,7 @@ class Ledger:
                 query = "SELECT value FROM meta WHERE name = 'secret'"
                 self._secret: bytes = self._reader.execute(query).fetchone()[0]
             if retain_days is not None:
-                self._sweep_daily(retain_days)
+                self._sweep_daily()
         except BaseException:
             self.close()
             raise
@@ -155,7 +159,7 @@ class Ledger:
         of_key = sorted((name, part) for name, part in parts.items() if name != DATA)
         key = self._digest(b"run", json.dumps(of_key).encode())[:6].hex()
         now = clock.time()
-        row = (key, facts.model, facts.rows, json.dumps(parts), now, now)
+        row = (key, facts.model, facts.rows, json.dumps(parts), now, now, self._retain_days)
         with self._transaction(durable=False) as connection:
             self._own()
             known = connection.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
@@ -184,7 +188,7 @@ class Ledger:
         with self._reading, plain_errors(self.name):
             known = self._reader.execute("SELECT id FROM runs WHERE key = ?", (run,)).fetchone() or (None,)
             query = "SELECT key, id, day, run, answers.answer FROM keys JOIN answers ON id = keys.answer"
-            for key, number, day, stored_by, answer in _select(self._reader, f"{query} WHERE key", keys):
+            for key, number, day, stored_by, answer in select_keys(self._reader, f"{query} WHERE key", keys):
                 answers[key] = answer
                 if day != today:
                     old.append((today, key))
@@ -212,13 +216,13 @@ class Ledger:
             return set()
         with self._transaction(durable=False) as connection:
             owner = self._own()
-            owners = dict(_select(connection, "SELECT key, owner FROM claims WHERE key", wanted))
+            owners = dict(select_keys(connection, "SELECT key, owner FROM claims WHERE key", wanted))
             others = set(owners.values()) - {owner}
             dead = {other for other in others if not Owner.is_alive(self._owners, other)}
             connection.executemany("DELETE FROM claims WHERE owner = ?", [(other,) for other in dead])
             taken = {key for key, other in owners.items() if other in others - dead}
             if not anew:
-                taken |= {key for (key,) in _select(connection, "SELECT key FROM keys WHERE key", wanted)}
+                taken |= {key for (key,) in select_keys(connection, "SELECT key FROM keys WHERE key", wanted)}
             ours = [key for key in wanted if key not in taken]
             connection.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?)", [(key, owner) for key in ours])
         return set(ours)
@@ -236,23 +240,7 @@ class Ledger:
             return
         today = _today()
         with self._transaction(durable=True) as connection:
-            number = self._run_number(connection, run)
-            known = dict(_select(connection, "SELECT key, answer FROM keys WHERE key", list(answers)))
-            new = [key for key in answers if key not in known]
-            first = (connection.execute("SELECT max(id) FROM answers").fetchone()[0] or 0) + 1
-            connection.executemany(
-                "INSERT INTO answers VALUES (?, ?, ?)",
-                [(at, number, answers[key]) for at, key in enumerate(new, first)],
-            )
-            connection.executemany(
-                "INSERT INTO keys VALUES (?, ?, ?)", [(key, at, today) for at, key in enumerate(new, first)]
-            )
-            if known:
-                pairs = [(answers[key], at) for key, at in known.items()]
-                connection.executemany("UPDATE answers SET answer = ? WHERE id = ?", pairs)
-                connection.executemany("UPDATE keys SET day = ? WHERE key = ?", [(today, key) for key in known])
-                uses = "INSERT OR IGNORE INTO uses SELECT id, ? FROM answers WHERE id = ? AND run <> ?"
-                connection.executemany(uses, [(number, at, number) for at in known.values()])
+            insert_answers(connection, self._run_number(connection, run), answers, today)
             connection.executemany("DELETE FROM claims WHERE key = ?", [(key,) for key in answers])
 
     def release(self, keys: Iterable[bytes]) -> None:
@@ -311,7 +299,11 @@ class Ledger:
         return gone
 
     def delete_older(self, days: float) -> int:
-        """Delete rows neither stored nor found for so many days, and runs without any; returns how many rows went."""
+        """Delete rows neither stored nor found for so many days, whatever their runs retain, and runs without any.
+
+        Returns:
+            How many rows went.
+        """
         with self._transaction(durable=True) as connection:
             gone = delete_before(connection, clock.time() - days * DAY_S)
         self._shrink()
@@ -412,7 +404,7 @@ class Ledger:
             known = connection.execute("SELECT id FROM runs WHERE key = ?", (run,)).fetchone()
         return int(known[0])
 
-    def _sweep_daily(self, days: float) -> None:
+    def _sweep_daily(self) -> None:
         now = clock.time()
         with self._reading, plain_errors(self.name):
             swept = self._reader.execute("SELECT value FROM meta WHERE name = 'swept'").fetchone()
@@ -420,7 +412,7 @@ class Ledger:
             return
         with self._transaction(durable=True) as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('swept', ?)", (now,))
-            gone = delete_before(connection, now - days * DAY_S)
+            gone = delete_expired(connection, now)
         if gone:
             self._shrink()
 
@@ -434,10 +426,3 @@ class Ledger:
 
 def _today() -> int:
     return int(clock.time() // DAY_S)
-
-
-def _select(connection: sqlite3.Connection, query: str, keys: Sequence[bytes]) -> Iterator[Any]:
-    """Yield the rows of a query that ends in the name of a column, for all keys."""
-    for at in range(0, len(keys), CHUNK):
-        chunk = keys[at : at + CHUNK]
-        yield from connection.execute(f"{query} IN ({', '.join('?' * len(chunk))})", chunk)
