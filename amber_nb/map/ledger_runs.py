@@ -18,6 +18,7 @@ __all__ = [
     "delete_before",
     "delete_expired",
     "delete_run",
+    "find_answers",
     "insert_answers",
     "insert_run",
     "nearest_changes",
@@ -118,6 +119,30 @@ def insert_answers(connection: sqlite3.Connection, run: int, answers: Mapping[by
         connection.executemany("UPDATE keys SET day = ? WHERE key = ?", [(today, key) for key in known])
         uses = "INSERT OR IGNORE INTO uses SELECT id, ? FROM answers WHERE id = ? AND run <> ?"
         connection.executemany(uses, [(run, at, run) for at in known.values()])
+
+
+def find_answers(
+    connection: sqlite3.Connection, keys: Sequence[bytes], run: str | None, today: int
+) -> tuple[dict[bytes, str], list[bytes], list[int]]:
+    """Return the answers that are stored by key, the keys not used today, and the numbers of what other runs stored.
+
+    Args:
+        connection: of the ledger.
+        keys: of requests.
+        run: the key of the run that takes them over, or None: no run does.
+        today: the day of their use.
+    """
+    answers: dict[bytes, str] = {}
+    old, foreign = [], []
+    own = connection.execute("SELECT id FROM runs WHERE key = ?", (run,)).fetchone() or (None,)
+    query = "SELECT key, id, day, run, answers.answer FROM keys JOIN answers ON id = keys.answer WHERE key"
+    for key, number, day, stored_by, answer in select_keys(connection, query, keys):
+        answers[key] = answer
+        if day != today:
+            old.append(key)
+        if run is not None and stored_by != own[0]:
+            foreign.append(number)
+    return answers, old, foreign
 
 
 def select_keys(connection: sqlite3.Connection, query: str, keys: Sequence[bytes]) -> Iterator[Any]:
