@@ -312,7 +312,7 @@ class Amber:
                 none. Of a Dask DataFrame on several hosts, one for each partition:
                 `"/shared/ledger-{partition}.sqlite"`.
             resume: False asks anew, also what the ledger holds.
-            retain_days: for how many days the ledger keeps a row.
+            retain_days: for how many days without use the ledger keeps the rows of this call; None: for ever.
             timeout_s: seconds of silence, after which a request has failed.
             max_retries: how often a request that failed is sent again; None: the client's.
             max_wait_s: seconds that a row may wait between its tries; None: the client's, at least 600.
