@@ -68,6 +68,8 @@ def test_an_interrupt_ends_the_wait_for_a_transaction(ledger):
     with locked(ledger.path), interrupted():
         begin(ledger)
     assert ledger.claim([key(1)]) == {key(1)}  # nothing is left locked by it
+    for connection in (ledger._writer, ledger._reader):  # in milliseconds; SQLite hears of no interrupt meanwhile
+        assert connection.execute("PRAGMA busy_timeout").fetchone()[0] <= 500
 
 
 def test_an_interrupt_ends_the_wait_for_a_commit(path):
@@ -123,9 +125,8 @@ def test_closing_ends_the_waits_of_other_threads(ledger, clock):
             wait_in(threads, lambda: ledger.claim([key(2)])),
         ]
         until(ledger._lock.locked)
-        ledger.close(0)  # the clock stands still: none would end by itself
-        for thread in threads:
-            thread.join(20)
+        wait_in(threads, lambda: ledger.close(0))  # the clock stands still: none would end by itself
+        until(lambda: not any(thread.is_alive() for thread in threads))
         assert all(isinstance(came[0], Exception) for came in waits)
     with Ledger(ledger.path, mounts=DISK if ledger.has_wal else NETWORK) as other:
         assert other.claim([key(1)]) == {key(1)}  # though nobody has given it up
