@@ -314,7 +314,7 @@ class Amber:
                 none. Of a Dask DataFrame on several hosts, one for each partition:
                 `"/shared/ledger-{partition}.sqlite"`.
             resume: False asks anew, also what the ledger holds.
-            retain_days: for how many days the ledger keeps a row.
+            retain_days: for how many days without use the ledger keeps the rows of this call; None: for ever.
             timeout_s: seconds of silence, after which a request has failed.
             max_retries: how often a request that failed is sent again, beside those that the gateway wants later; None:
                 the client's.

@@ -90,6 +90,7 @@ def _show(options: argparse.Namespace) -> int:
             "last used": _time(run.used),
             "rows of the last call": f"{run.rows:,}",
             "rows stored": f"{run.stored:,}",
+            "kept without use": "for ever" if run.retain_days is None else f"{run.retain_days:g} days",
         }
         width = max(map(len, facts))
         for name, value in facts.items():

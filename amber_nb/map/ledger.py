@@ -13,16 +13,18 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import platformdirs
 
 from .. import clock
 from ..errors import AmberError, ConfigError
 from .ledger_file import (
+    Patience,
     connect,
     default_path_name,
     is_on_network,
@@ -40,17 +42,21 @@ from .ledger_runs import (
     RunStart,
     StoredRun,
     delete_before,
+    delete_expired,
     delete_run,
+    find_answers,
+    insert_answers,
     insert_run,
     nearest_changes,
     next_answers,
     read_runs,
+    select_keys,
 )
 
 __all__ = ["Ledger", "RunFacts", "RunStart", "StoredRun", "default_ledger_path", "ledger_name"]
 
-CHUNK = 500  # keys of a statement; SQLite may be built to take no more than 999
 KEY_BYTES = 16
+CLOSE_S = 2.0  # that closing waits for other processes
 
 
 def default_ledger_path() -> Path:
@@ -62,6 +68,8 @@ def ledger_name(path: Path) -> str:
     """Return a ledger's path as messages may show it."""
     return default_path_name(path.expanduser().resolve(), default_ledger_path())
 
+
+T = TypeVar("T")
 
 _open: weakref.WeakSet[Ledger] = weakref.WeakSet()
 _inherited: list[Ledger] = []  # kept for ever: to close a parent's connection would spoil its locks
@@ -79,10 +87,13 @@ if hasattr(os, "register_at_fork"):
 class Ledger:
     """A ledger, opened or made; any thread may call it, and calls that write wait for each other.
 
+    Another process's lock is waited for at most half a minute, and an interrupt comes through meanwhile.
+
     Args:
         path: None for the one in the user's cache folder.
-        retain_days: rows neither stored nor found for so long are dropped at opening, at most once a day; None keeps
-            all.
+        retain_days: for so long the runs that begin here keep their rows without use, None: for ever. A row stays for
+            as long as any run that has stored or found it keeps it. What none keeps any longer is dropped at opening,
+            at most once a day; not with None, as for a look at what is there.
         mounts: the text of /proc/self/mountinfo; None reads it.
 
     Raises:
@@ -99,33 +110,39 @@ class Ledger:
     ) -> None:
         if retain_days is not None and not (retain_days > 0 and math.isfinite(retain_days)):
             raise ConfigError(f"retain_days={retain_days!r}: a number of days above 0, or None to keep all.")
+        if path is not None and not os.fspath(path):
+            raise ConfigError("The path of the ledger is empty. Name a file, or keep no ledger with ledger=None.")
         self.path = (default_ledger_path() if path is None else Path(path)).expanduser().resolve()
         self.name = ledger_name(self.path)
         self._pid = os.getpid()
         if any(other.path == self.path for other in _inherited):
             raise self._forked()
         on_network = is_on_network(str(self.path.parent), read_mounts() if mounts is None else mounts)
-        make_or_check(self.path, self.name, on_network=on_network)
+        self._patience = Patience()
+        make_or_check(self.path, self.name, on_network=on_network, patience=self._patience)
+        self._retain_days = retain_days
         self._closed = False
         self._owner: Owner | None = None
         self._owners = self.path.with_name(self.path.name + "-owners")
         self._runs: dict[str, tuple[Any, ...]] = {}  # those begun here, to be made again should they be deleted
         self._lock = threading.Lock()
+        self._closing = threading.Lock()
+        limit = self._patience.limit()
         with plain_errors(self.name):
-            self._writer, self.has_wal = open_writer(self.path, on_network=on_network)
+            make = partial(open_writer, self.path, on_network=on_network)
+            self._writer, self.has_wal = self._patience.call(make, limit)
         # With a log beside it, a lookup need not wait for a commit; without, the locks would keep them apart.
         self._reader = self._writer
         self._reading = threading.Lock() if self.has_wal else self._lock
         self._place = self._look()
         _open.add(self)
         try:
-            with plain_errors(self.name):
-                if self.has_wal:
-                    self._reader = connect(self.path)
-                query = "SELECT value FROM meta WHERE name = 'secret'"
-                self._secret: bytes = self._reader.execute(query).fetchone()[0]
+            if self.has_wal:
+                with plain_errors(self.name):
+                    self._reader = self._patience.call(lambda: connect(self.path), limit)
+            self._secret: bytes = self._read_value("secret")
             if retain_days is not None:
-                self._sweep_daily(retain_days)
+                self._sweep_daily()
         except BaseException:
             self.close()
             raise
@@ -155,7 +172,7 @@ class Ledger:
         of_key = sorted((name, part) for name, part in parts.items() if name != DATA)
         key = self._digest(b"run", json.dumps(of_key).encode())[:6].hex()
         now = clock.time()
-        row = (key, facts.model, facts.rows, json.dumps(parts), now, now)
+        row = (key, facts.model, facts.rows, json.dumps(parts), now, now, self._retain_days)
         with self._transaction(durable=False) as connection:
             self._own()
             known = connection.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
@@ -176,25 +193,13 @@ class Ledger:
             keys: of requests.
             run: the run that takes them over, so that they stay when the one that stored them is deleted.
         """
-        answers: dict[bytes, str] = {}
-        old: list[tuple[int, bytes]] = []
-        foreign: list[tuple[int, str | None]] = []
         today = _today()
-        self._check_process()
-        with self._reading, plain_errors(self.name):
-            known = self._reader.execute("SELECT id FROM runs WHERE key = ?", (run,)).fetchone() or (None,)
-            query = "SELECT key, id, day, run, answers.answer FROM keys JOIN answers ON id = keys.answer"
-            for key, number, day, stored_by, answer in _select(self._reader, f"{query} WHERE key", keys):
-                answers[key] = answer
-                if day != today:
-                    old.append((today, key))
-                if run is not None and stored_by != known[0]:
-                    foreign.append((number, run))
+        answers, old, foreign = self._read(partial(find_answers, keys=keys, run=run, today=today))
         if old or foreign:
             with self._transaction(durable=False) as connection:
-                connection.executemany("UPDATE keys SET day = ? WHERE key = ?", old)
+                connection.executemany("UPDATE keys SET day = ? WHERE key = ?", [(today, key) for key in old])
                 query = "INSERT OR IGNORE INTO uses SELECT ?, id FROM runs WHERE key = ?"
-                connection.executemany(query, foreign)
+                connection.executemany(query, [(number, run) for number in foreign])
         return answers
 
     def claim(self, keys: Sequence[bytes], *, anew: bool = False) -> set[bytes]:
@@ -202,7 +207,8 @@ class Ledger:
 
         Args:
             keys: of requests.
-            anew: also those that have an answer, which is to be replaced.
+            anew: also those that have an answer, which is to be replaced; such as just those of which the caller could
+                not read what was found. Another process may have replaced it meanwhile: find these once more.
 
         Returns:
             Those that are ours now. Of the others, `find` has some by now, and some are in flight elsewhere.
@@ -212,92 +218,88 @@ class Ledger:
             return set()
         with self._transaction(durable=False) as connection:
             owner = self._own()
-            owners = dict(_select(connection, "SELECT key, owner FROM claims WHERE key", wanted))
+            owners = dict(select_keys(connection, "SELECT key, owner FROM claims WHERE key", wanted))
             others = set(owners.values()) - {owner}
             dead = {other for other in others if not Owner.is_alive(self._owners, other)}
             connection.executemany("DELETE FROM claims WHERE owner = ?", [(other,) for other in dead])
             taken = {key for key, other in owners.items() if other in others - dead}
             if not anew:
-                taken |= {key for (key,) in _select(connection, "SELECT key FROM keys WHERE key", wanted)}
+                taken |= {key for (key,) in select_keys(connection, "SELECT key FROM keys WHERE key", wanted)}
             ours = [key for key in wanted if key not in taken]
             connection.executemany("INSERT OR REPLACE INTO claims VALUES (?, ?)", [(key, owner) for key in ours])
         return set(ours)
 
-    def store(self, run: str, rows: Sequence[tuple[bytes, str]]) -> None:
+    def store(self, run: str, rows: Sequence[tuple[bytes, str]], *, release: Iterable[bytes] = ()) -> None:
         """Store answers in one transaction, durable on return, and release their claims.
 
         Args:
             run: the key that `begin_run` has given.
             rows: pairs of a request's key and the answer as a JSON text; what is stored already is replaced.
+            release: keys of which the claims are given up as well, as by `release`.
         """
         # A lone surrogate, which no UTF-8 can hold, becomes the escape that JSON has for it.
         answers = {key: answer.encode("utf-8", "backslashreplace").decode() for key, answer in rows}
         if not answers:
+            self.release(release)
             return
         today = _today()
         with self._transaction(durable=True) as connection:
-            number = self._run_number(connection, run)
-            known = dict(_select(connection, "SELECT key, answer FROM keys WHERE key", list(answers)))
-            new = [key for key in answers if key not in known]
-            first = (connection.execute("SELECT max(id) FROM answers").fetchone()[0] or 0) + 1
-            connection.executemany(
-                "INSERT INTO answers VALUES (?, ?, ?)",
-                [(at, number, answers[key]) for at, key in enumerate(new, first)],
-            )
-            connection.executemany(
-                "INSERT INTO keys VALUES (?, ?, ?)", [(key, at, today) for at, key in enumerate(new, first)]
-            )
-            if known:
-                pairs = [(answers[key], at) for key, at in known.items()]
-                connection.executemany("UPDATE answers SET answer = ? WHERE id = ?", pairs)
-                connection.executemany("UPDATE keys SET day = ? WHERE key = ?", [(today, key) for key in known])
-                uses = "INSERT OR IGNORE INTO uses SELECT id, ? FROM answers WHERE id = ? AND run <> ?"
-                connection.executemany(uses, [(number, at, number) for at in known.values()])
+            insert_answers(connection, self._run_number(connection, run), answers, today)
             connection.executemany("DELETE FROM claims WHERE key = ?", [(key,) for key in answers])
+            self._delete_claims(connection, release)
 
     def release(self, keys: Iterable[bytes]) -> None:
         """Give up claims of ours, so that another process may send these requests."""
         given_up = list(keys)
         if self._owner is None or not given_up:
             return
-        owner = self._owner.name
         with self._transaction(durable=False) as connection:
-            query = "DELETE FROM claims WHERE key = ? AND owner = ?"
-            connection.executemany(query, [(key, owner) for key in given_up])
+            self._delete_claims(connection, given_up)
 
-    def close(self) -> None:
-        """Give up the claims of this object, and close the file; again without effect."""
-        if self._closed or self._pid != os.getpid():
+    def limit_waits(self, seconds: float) -> None:
+        """Have calls of any thread, also those under way, wait no longer than so many seconds from now; for good.
+
+        A call that has to wait longer for another process raises an AmberError.
+        """
+        self._patience.shorten(seconds)
+
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Give up the claims of this object, and close the file; again without effect.
+
+        Args:
+            timeout_s: how long other processes are waited for, also by calls that other threads make.
+        """
+        if self._pid != os.getpid():
             return
-        try:
-            # Should this fail, the claims end with the owner's lock all the same.
-            with contextlib.suppress(AmberError):
+        self.limit_waits(timeout_s)
+        with self._closing:
+            if self._closed:
+                return
+            try:
                 if self._owner is not None:
                     self._disown(self._owner)
-        finally:
-            self._closed = True
-            _open.discard(self)
-            with self._lock, contextlib.suppress(sqlite3.Error):
-                if self._owner is not None:
-                    self._owner.close()
-                if self._reader is not self._writer:
-                    with self._reading:
-                        self._reader.close()
-                self._writer.close()
+            except AmberError:
+                pass  # the claims end with the owner's lock all the same
+            finally:
+                self._closed = True
+                _open.discard(self)
+                with self._lock, contextlib.suppress(sqlite3.Error):
+                    if self._owner is not None:
+                        self._owner.close()
+                    if self._reader is not self._writer:
+                        with self._reading:
+                            self._reader.close()
+                    self._writer.close()
 
     def list_runs(self) -> list[StoredRun]:
         """Return the runs, the newest first."""
-        self._check_process()
-        with self._reading, plain_errors(self.name):
-            return read_runs(self._reader)
+        return self._read(read_runs)
 
     def answers_of(self, run: str) -> Iterator[str]:
         """Yield the answers of a run as JSON texts, in the order in which they were stored."""
         last = 0
         while True:
-            self._check_process()
-            with self._reading, plain_errors(self.name):
-                rows = next_answers(self._reader, run, last)
+            rows = self._read(partial(next_answers, run=run, last=last))
             if not rows:
                 return
             last = rows[-1][0]
@@ -311,7 +313,7 @@ class Ledger:
         return gone
 
     def delete_older(self, days: float) -> int:
-        """Delete rows neither stored nor found for so many days, and runs without any; returns how many rows went."""
+        """Delete rows not used for so many days, whatever their runs retain, and empty runs; returns how many rows."""
         with self._transaction(durable=True) as connection:
             gone = delete_before(connection, clock.time() - days * DAY_S)
         self._shrink()
@@ -346,10 +348,23 @@ class Ledger:
             digest.update(part)
         return digest.digest()
 
+    def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Read with a function, which may be called again where another process has been in the way."""
+        self._check_process()
+        limit = self._patience.limit()
+        with self._reading, plain_errors(self.name):
+            return self._patience.call(lambda: function(self._reader), limit)
+
+    def _read_value(self, name: str) -> Any:
+        query = "SELECT value FROM meta WHERE name = ?"
+        found = self._read(lambda connection: connection.execute(query, (name,)).fetchone())
+        return None if found is None else found[0]
+
     @contextlib.contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
         """Write in one transaction; one that need not be durable is so with the next that must."""
         self._check_process()
+        limit = self._patience.limit()  # of the wait for other threads, too
         with self._lock, plain_errors(self.name):
             if self._look() != self._place:
                 raise AmberError(
@@ -359,10 +374,10 @@ class Ledger:
             connection = self._writer
             if self.has_wal:  # without one, a commit that is not synced may damage the file
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            connection.execute("BEGIN IMMEDIATE")
+            self._patience.call(lambda: connection.execute("BEGIN IMMEDIATE"), limit)
             try:
                 yield connection
-                connection.execute("COMMIT")
+                self._patience.call(lambda: connection.execute("COMMIT"), limit)
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
@@ -396,6 +411,11 @@ class Ledger:
                 raise AmberError(f"Nothing can be claimed in the ledger {self.name}: {why}.") from None
         return self._owner.name
 
+    def _delete_claims(self, connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
+        if self._owner is not None:
+            query = "DELETE FROM claims WHERE key = ? AND owner = ?"
+            connection.executemany(query, [(key, self._owner.name) for key in keys])
+
     def _disown(self, owner: Owner) -> None:
         with self._transaction(durable=False) as connection:
             connection.execute("DELETE FROM claims WHERE owner = ?", (owner.name,))
@@ -412,32 +432,26 @@ class Ledger:
             known = connection.execute("SELECT id FROM runs WHERE key = ?", (run,)).fetchone()
         return int(known[0])
 
-    def _sweep_daily(self, days: float) -> None:
+    def _sweep_daily(self) -> None:
         now = clock.time()
-        with self._reading, plain_errors(self.name):
-            swept = self._reader.execute("SELECT value FROM meta WHERE name = 'swept'").fetchone()
-        if swept is not None and 0 <= now - swept[0] < DAY_S:
+        swept = self._read_value("swept")
+        if swept is not None and 0 <= now - swept < DAY_S:
             return
         with self._transaction(durable=True) as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('swept', ?)", (now,))
-            gone = delete_before(connection, now - days * DAY_S)
+            gone = delete_expired(connection, now)
         if gone:
             self._shrink()
 
     def _shrink(self) -> None:
         """Give the disk back what was deleted; put off where another process reads."""
+        limit = self._patience.limit()
         with self._lock, plain_errors(self.name):
-            self._writer.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page alone
+            # `execute` would free one page alone.
+            self._patience.call(lambda: self._writer.executescript("PRAGMA incremental_vacuum"), limit)
             if self.has_wal:
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _today() -> int:
     return int(clock.time() // DAY_S)
-
-
-def _select(connection: sqlite3.Connection, query: str, keys: Sequence[bytes]) -> Iterator[Any]:
-    """Yield the rows of a query that ends in the name of a column, for all keys."""
-    for at in range(0, len(keys), CHUNK):
-        chunk = keys[at : at + CHUNK]
-        yield from connection.execute(f"{query} IN ({', '.join('?' * len(chunk))})", chunk)

@@ -7,13 +7,15 @@ the locks that SQLite holds on it in the same process (POSIX).
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from .. import clock
 from ..errors import AmberError, ConfigError
@@ -22,6 +24,7 @@ from ..paths import display_path
 
 __all__ = [
     "VERSION",
+    "Patience",
     "connect",
     "default_path_name",
     "is_on_network",
@@ -34,7 +37,8 @@ __all__ = [
 
 APPLICATION_ID = 0x616D6272  # "ambr"
 VERSION = 1
-BUSY_S = 30.0  # that SQLite waits for another process
+BUSY_S = 30.0  # for so long another process is waited for
+STEP_S = 0.2  # that SQLite itself waits, in which no interrupt comes through
 CHECKED_WHOLE_BYTES = 4_000_000  # up to which all pages are checked at opening: some 10 ms
 
 # `keys` is narrow, so that a lookup or a note of its use touches no answer; `answers` grows at its end only. A row
@@ -43,7 +47,7 @@ SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, model TEXT NOT NULL, rows INTEGER NOT NULL, parts TEXT NOT NULL,
-    begun REAL NOT NULL, used REAL NOT NULL
+    begun REAL NOT NULL, used REAL NOT NULL, retain_days REAL
 );
 CREATE TABLE keys (key BLOB PRIMARY KEY, answer INTEGER NOT NULL, day INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE answers (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, answer TEXT NOT NULL);
@@ -94,6 +98,44 @@ NETWORK_SYSTEMS = frozenset(
 LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.encfs", "fuse.lxcfs", "fuse.mergerfs"})
 
 ELSEWHERE = "name another one with ledger=path"
+
+T = TypeVar("T")
+
+
+class Patience:
+    """How long the calls of one ledger wait for the locks of other processes; any thread may call it.
+
+    They wait in steps, so that an interrupt comes through, and that whoever closes can shorten what is under way.
+    """
+
+    def __init__(self) -> None:
+        self._end = math.inf
+
+    def shorten(self, seconds: float) -> None:
+        """Have nothing wait longer than so many seconds from now, for good."""
+        self._end = min(self._end, clock.monotonic() + seconds)
+
+    def limit(self) -> float:
+        """Return until when a call that begins now may wait."""
+        return clock.monotonic() + BUSY_S
+
+    def call(self, function: Callable[[], T], limit: float) -> T:
+        """Call a function until no other process is in its way.
+
+        Args:
+            function: may be called again where SQLite says that it is busy.
+            limit: of the whole, as `limit()` has it.
+
+        Raises:
+            sqlite3.Error: it is busy still.
+        """
+        while True:
+            try:
+                return function()
+            except sqlite3.Error as error:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code != sqlite3.SQLITE_BUSY or clock.monotonic() >= min(limit, self._end):
+                    raise
 
 
 def default_path_name(path: Path, default: Path) -> str:
@@ -167,8 +209,8 @@ def plain_errors(name: str) -> Iterator[None]:
 def _explain(code: int, message: str, name: str) -> AmberError:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return AmberError(
-            f"Another process has kept the ledger {name} locked for {BUSY_S:g} s. Wait for it or stop it, or "
-            f"{ELSEWHERE}. What was stored stays stored."
+            f"Another process keeps the ledger {name} locked. Wait for it or stop it, or {ELSEWHERE}. What was stored "
+            "stays stored."
         )
     if code == sqlite3.SQLITE_FULL:
         return AmberError(
@@ -205,9 +247,9 @@ def connect(path: Path, mode: str = "rw", timeout_s: float | None = None) -> sql
     Args:
         path: absolute; it must exist.
         mode: of SQLite's URI, with more parameters where needed.
-        timeout_s: how long another process's lock is waited for.
+        timeout_s: how long SQLite waits for another process's lock, without an interrupt; None: one step.
     """
-    timeout = BUSY_S if timeout_s is None else timeout_s
+    timeout = min(STEP_S, BUSY_S) if timeout_s is None else timeout_s
     connection = sqlite3.connect(
         f"{path.as_uri()}?mode={mode}", uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
     )
@@ -219,21 +261,25 @@ def connect(path: Path, mode: str = "rw", timeout_s: float | None = None) -> sql
     return connection
 
 
-def make_or_check(path: Path, name: str, *, on_network: bool) -> None:
+def make_or_check(path: Path, name: str, *, on_network: bool, patience: Patience) -> None:
     """Make a ledger where none is, else check the one that is there without changing it.
 
     Args:
         path: resolved.
         name: as messages may show it.
         on_network: whether other machines may write to it.
+        patience: with other processes.
 
     Raises:
         ConfigError: it cannot be made, is damaged, newer, or no ledger.
+        AmberError: another process keeps it locked.
     """
     try:
         if not path.exists():
             _make_folder(path.parent)
             _make(path, wal=not on_network)
+        elif path.is_dir():
+            raise ConfigError(f"The ledger is to be a file, and {name} is a folder. Name a file in it: ledger=path.")
         elif not path.is_file():
             raise _foreign(name)
         for file in (path, *side_files(path)):  # a copy may have come with a wider mode
@@ -248,7 +294,7 @@ def make_or_check(path: Path, name: str, *, on_network: bool) -> None:
     except sqlite3.Error as error:
         raise _explain(getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error), name) from error
     with plain_errors(name):
-        _check(path, name, on_network)
+        patience.call(lambda: _check(path, name, on_network), patience.limit())
 
 
 def _make_folder(folder: Path) -> None:
@@ -385,6 +431,8 @@ def open_writer(path: Path, *, on_network: bool) -> tuple[sqlite3.Connection, bo
         wal = set_journal(connection, "delete" if on_network else None) == "wal"
         # After a power cut a deleted journal may be back, unless the folder is synced, too: EXTRA does that.
         connection.execute(f"PRAGMA synchronous = {'FULL' if wal else 'EXTRA'}")
+        if not wal:  # in the midst of a big transaction there is no second try; whoever reads is soon done
+            connection.execute(f"PRAGMA busy_timeout = {1_000 * min(0.5, BUSY_S):.0f}")
     except BaseException:
         connection.close()
         raise

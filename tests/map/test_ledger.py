@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,9 +12,6 @@ from ledgers import DISK, NETWORK, answer, begin, facts, key, stored
 from amber_nb.errors import AmberError, ConfigError
 from amber_nb.map import ledger_file
 from amber_nb.map.ledger import Ledger, default_ledger_path
-from amber_nb.map.ledger_writer import LedgerWriter
-
-DAY_S = 86_400
 
 
 @pytest.fixture
@@ -203,6 +199,25 @@ def test_a_claim_is_granted_once(ledger):
     assert ledger.claim([key(1), key(2), key(3)], anew=True) == {key(1), key(2), key(3)}
 
 
+def test_what_cannot_be_read_is_claimed_anew_alone(ledger):
+    """A schema became stricter: of the rows that are stored only those that do not fit are asked again."""
+    with Ledger(ledger.path, mounts=DISK if ledger.has_wal else NETWORK) as other:
+        run, keys = begin(ledger), [key(number) for number in range(5)]
+        ledger.store(run, [(keys[0], "good"), (keys[1], "bad"), (keys[2], "bad")])
+        assert other.claim([keys[4]]) == {keys[4]}
+        assert other.claim([keys[2]], anew=True) == {keys[2]}  # it has seen so, too
+        assert ledger.claim(keys) == {keys[3]}
+        assert set(ledger.find(keys, run)) == set(keys[:3])
+        assert ledger.claim(keys[1:3], anew=True) == {keys[1]}
+        assert other.claim([keys[0], keys[1]], anew=True) == {keys[0]}
+        other.release([keys[0]])
+        assert ledger.find([keys[1]]) == {keys[1]: "bad"}  # until it is replaced
+        ledger.store(run, [(keys[1], "better")])
+        assert ledger.find(keys[:2]) == {keys[0]: "good", keys[1]: "better"}
+        assert ledger.claim([keys[1]]) == set()
+        assert [found.stored for found in ledger.list_runs()] == [3]
+
+
 KEYS = st.lists(st.integers(0, 5), max_size=4)
 
 
@@ -253,97 +268,6 @@ def test_threads_share_a_ledger(ledger):
         keys = [k for mine in pool.map(work, range(4)) for k in mine]
     assert len(ledger.find(keys)) == 240
     assert ledger.claim(keys) == set()
-
-
-def test_rows_that_come_during_a_commit_go_into_the_next(ledger, monkeypatch):
-    run, commits, began, go_on = begin(ledger), [], threading.Event(), threading.Event()
-    store = ledger.store
-
-    def slow(run, rows):
-        commits.append([k for k, _ in rows])
-        began.set()
-        assert go_on.wait(20)
-        store(run, rows)
-
-    monkeypatch.setattr(ledger, "store", slow)
-    writer, told = LedgerWriter(ledger, run), []
-    writer.put(key(0), "0", lambda error: told.append((0, error, len(ledger.find([key(0)])))))
-    assert began.wait(20)
-    for number in range(1, 9):
-        writer.put(
-            key(number), str(number), lambda error, n=number: told.append((n, error, len(ledger.find([key(n)]))))
-        )
-    assert told == []
-    go_on.set()
-    writer.close()
-    assert commits == [[key(0)], [key(number) for number in range(1, 9)]]
-    assert told == [(number, None, 1) for number in range(9)]  # in order, each when it could be found
-    with pytest.raises(RuntimeError, match="closed"):
-        writer.put(key(9), "9", told.append)
-
-
-def test_a_writer_tells_an_error_to_each_row_and_goes_on(ledger):
-    told = []
-    writer = LedgerWriter(ledger, "0" * 12)
-    writer.put(key(1), "1", told.append)
-    writer.close()
-    assert isinstance(told[0], ValueError)
-    writer = LedgerWriter(ledger, begin(ledger))
-
-    def fail(_):
-        raise KeyError("the loop is closed")
-
-    writer.put(key(1), "1", fail)
-    writer.put(key(2), "2", told.append)
-    with pytest.raises(KeyError):
-        writer.close()
-    writer.close()
-    assert told[1:] == [None]
-    assert set(ledger.find([key(1), key(2)])) == {key(1), key(2)}
-
-
-def test_rows_that_are_not_used_are_dropped_once_a_day(path, clock):
-    with Ledger(path) as ledger:
-        ledger.store(begin(ledger, prompt=b"old"), [(key(1), "1"), (key(2), "2")])
-    clock.advance(20 * DAY_S)
-    with Ledger(path) as ledger:
-        ledger.store(begin(ledger, prompt=b"new"), [(key(3), "3")])
-        assert set(ledger.find([key(2)])) == {key(2)}  # which uses it
-    clock.advance(10.5 * DAY_S)
-    assert set(stored(path)) == {key(1), key(2), key(3)}  # a reader that keeps all
-    with Ledger(path, retain_days=40) as ledger:
-        assert set(ledger.find([])) == set()
-    clock.advance(2 * DAY_S)
-    with Ledger(path, retain_days=40):
-        pass
-    with Ledger(path, retain_days=1):  # today was a look already
-        pass
-    assert set(stored(path)) == {key(1), key(2), key(3)}
-    clock.advance(1 * DAY_S)
-    with Ledger(path) as ledger:
-        assert set(ledger.find([key(1), key(2), key(3)])) == {key(2), key(3)}
-        assert len(ledger.list_runs()) == 2
-    clock.advance(40 * DAY_S)
-    with Ledger(path) as ledger:
-        assert ledger.list_runs() == []
-    assert stored(path) == {}
-
-
-def test_no_row_goes_before_its_time(path, clock):
-    """A row's last use is noted by the day; looked for at half a day's distance, late in the day."""
-    clock.advance(0.6 * DAY_S)
-    with Ledger(path) as ledger:
-        ledger.store(begin(ledger), [(key(1), "1")])
-    age = 0.5
-    clock.advance(age * DAY_S)
-    while age < 40:
-        with Ledger(path, retain_days=30):
-            pass
-        if not stored(path):
-            break
-        clock.advance(DAY_S)
-        age += 1
-    assert 30 <= age <= 31
 
 
 def test_a_row_stays_while_a_run_uses_it(ledger):
@@ -418,7 +342,7 @@ def read_only(ledger):
 
 
 def busy(ledger):
-    ledger._writer.execute("PRAGMA busy_timeout = 0")
+    ledger.limit_waits(0)
     ledger.other = ledger_file.connect(ledger.path)
     ledger.other.execute("BEGIN IMMEDIATE")
 

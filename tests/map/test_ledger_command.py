@@ -86,6 +86,7 @@ def test_a_run_is_shown(path, run):
     assert shown["model"] == "m-2"
     assert shown["rows of the last call"] == "1,234"
     assert shown["rows stored"] == "2"
+    assert shown["kept without use"] == "30 days"
     assert set(shown) > {"first used", "last used"}
     assert [line.split()[0] for line in digests.splitlines()] == ["prompt", "model", "parameters", "data"]
     assert "Classify" not in out

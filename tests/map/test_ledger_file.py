@@ -1,6 +1,7 @@
 """The file of a ledger: what is refused stays as it is, and which journal it has."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -135,9 +136,20 @@ def test_what_is_refused_stays_as_it_is(tmp_path, spoil, words, mounts):
     assert set(after) - set(before) <= ({"ledger.sqlite-shm"} if "ledger.sqlite-wal" in before else set())
 
 
-def test_a_folder_is_no_ledger(tmp_path):
-    with pytest.raises(ConfigError, match="is no ledger"):
-        Ledger(tmp_path)
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "path of the ledger is empty"),
+        (Path(""), r"is to be a file, and \. is a folder"),
+        ("folder", r"is to be a file, and folder is a folder"),
+        ("/dev/null", "is no ledger"),
+    ],
+)
+def test_what_is_no_file_is_named(elsewhere, path, words):
+    (elsewhere / "folder").mkdir()
+    with pytest.raises(ConfigError, match=words):
+        Ledger(path)
+    assert [file.name for file in elsewhere.rglob("*")] == ["folder"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
