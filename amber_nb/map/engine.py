@@ -31,6 +31,7 @@ from .windows import Job, Window, WindowMaker
 __all__ = ["MapEngine"]
 
 _PROBE_S = 2.0  # for so long the first request goes alone: what is refused of it is refused of all
+_CLOSE_S = 3.0  # for how long the end of a run waits for a ledger that another process has locked
 _LOOK_S = 0.5  # between two looks whether another process has the answers that it asks for
 _MAX_FAILURES = 100  # in a row, with no answer between them, after which the run ends
 _MAX_UNREACHED = 20  # the same, where there is no connection at all
@@ -154,10 +155,11 @@ class MapEngine:
                 self.ended.set()
 
     def _close_ledger(self) -> None:
+        self._windows.close()
         with contextlib.suppress(AmberError):
-            self._windows.close()
             if self._writer is not None:
-                self._writer.close()  # commits what is left
+                self._writer.close(_CLOSE_S)  # commits what is left
+        with contextlib.suppress(AmberError):
             if self._ledger is not None:
                 self._ledger.close()
 
@@ -360,7 +362,8 @@ class MapEngine:
         """Have a row count once it is durable; an error is not kept, so that it is asked again."""
         outcome.latency_s = job.latency_s
         if self._writer is None or outcome.error is not None:
-            self._windows.release(job.key)
+            if self._writer is not None:
+                self._writer.release(job.key)
             self._settle(job, outcome)
             return
         is_durable = self._loop.create_future()

@@ -11,7 +11,6 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import fields, replace
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from .. import clock, display, tools
@@ -128,7 +127,7 @@ class MapRun:
         self._kept = KeptRun(self._digest_facts(prompt))
         self.ledger: Ledger | None = None
         if config.mode == "live" and options.ledger not in (None, False):
-            path = None if options.ledger is True else Path(options.ledger)  # type: ignore[arg-type]
+            path: Any = None if options.ledger is True else options.ledger
             self.ledger = Ledger(path, retain_days=options.retain_days)
             self._kept.ledger = self.ledger.name
         self._kept.is_refused = self.ledger is None and isinstance(options.ledger, (str, PathLike))

@@ -71,17 +71,11 @@ class WindowMaker:
         self._resume = resume
         self._seen: dict[bytes, int] = {}
         self._repeats: dict[bytes, int] = {}
-        self._released: list[bytes] = []
         self._largest = max(_MIN_LARGEST, min(_MAX_LARGEST, 2 * plan.concurrency))
         self._rows = _FIRST_ROWS  # of the next window
         self._stopped = threading.Event()
         self._looking = threading.Lock()  # held while the ledger is used
         self._thread = _CallThread("amber map prompts")
-
-    def release(self, key: bytes) -> None:
-        """Give up the claim of a row that ended in an error, with the next window; from any thread."""
-        if self._ledger is not None:
-            self._released.append(key)
 
     def next_stop(self, start: int) -> int:
         """Return where the window that begins with the row `start` ends; to be asked once the one before is made."""
@@ -158,9 +152,6 @@ class WindowMaker:
                 self._divide(self._ledger, jobs, window)
 
     def _divide(self, ledger: Ledger, jobs: list[Job], window: Window) -> None:
-        released, self._released = self._released, []
-        if released:
-            ledger.release(released)
         # Claimed first: what another process finishes in between is found then.
         ours = ledger.claim([job.key for job in jobs], anew=not self._resume)
         stored = ledger.find([job.key for job in jobs], self._run) if self._resume else {}
@@ -168,7 +159,9 @@ class WindowMaker:
         # Stored, and of no use now: the checks of a schema may have become stricter.
         unfit = [job.key for job in jobs if job.key in outcomes and outcomes[job.key] is None]
         if unfit:
-            ours |= ledger.claim(unfit, anew=True)
+            ours |= (claimed := ledger.claim(unfit, anew=True))
+            # Another process may have replaced an answer since.
+            outcomes |= {key: self._read(record) for key, record in ledger.find([*claimed], self._run).items()}
         needless = []
         for job in jobs:
             outcome = outcomes.get(job.key)
