@@ -135,7 +135,7 @@ class Exchange:
                 raw = await self._sender.post(content, timeout_s=plan.timeout_s, retries=policy.retries)
                 job.latency_s = clock.monotonic() - began if plan.is_timed else None
                 self._limits.read_headers(raw.headers)
-                if raw.status == 200:
+                if raw.status // 100 == 2:
                     reply = read_reply(raw.content, raw.headers.get("content-type", ""))
                     used = read_tokens(reply.usage or {})[2]
                     self._limits.succeed()

@@ -164,8 +164,7 @@ class MapRun:
         options, body = self._options, self.plan.body
         parameters = {name: value for name, value in body.items() if name not in ("model", "response_format")}
         text = prompt if isinstance(prompt, str) else describe_function(prompt)
-        columns = self._rows.values(range(len(self._rows.names)), 0, min(1, len(self._rows)))
-        first = repr((self._rows.names, columns)).encode("utf-8", "replace")
+        first = "\n".join([*self._rows.names, *map(_describe_cell, self._first_cells())]).encode("utf-8", "replace")
         parts = {
             "prompt": text,
             "system": options.system,
@@ -177,6 +176,11 @@ class MapRun:
         }
         encoded = {name: json.dumps(value, sort_keys=True, default=str).encode() for name, value in parts.items()}
         return RunFacts(parts={**encoded, "data": first}, model=str(body["model"]), rows=len(self._rows))
+
+    def _first_cells(self) -> list[Any]:
+        """Return the cells of the first row."""
+        columns = self._rows.values(range(len(self._rows.names)), 0, min(1, len(self._rows)))
+        return [cell for column in columns for cell in column]
 
     # --- before
 
@@ -354,3 +358,11 @@ class MapRun:
             kernel.show_bundle({"text/html": display.map_html(progress), "text/plain": text})
         elif (progress.end or self._options.show) and sys.stderr is not None:
             print("amber: " + text.replace("\n", "\n  "), file=sys.stderr)
+
+
+def _describe_cell(cell: Any) -> str:
+    """Return a cell as text, by which tables are told apart; an object's own method may fail."""
+    try:
+        return repr(cell)
+    except Exception:
+        return type(cell).__name__
