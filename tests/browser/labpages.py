@@ -29,10 +29,11 @@ READY = """async () => {
 # Lab renders an output a moment after it has come.
 PAINTED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 OPEN = "path => jupyterapp.commands.execute('docmanager:open', { path }).then(() => null)"
-# Closing would ask whether to save. What else is open, such as a dialog, says that the page is not as it was.
+# Closing would ask whether to save. What else is open, such as a dialog, says that the page is not as it was; and one
+# that was loaded again opens its first notebook once more, at some time, in front of the next test's.
 CLEAR = """() => {
   for (const widget of [...jupyterapp.shell.widgets('main')]) widget.dispose();
-  return !document.querySelector('.jp-Dialog, .jp-Notebook, .jp-OutputArea');
+  return performance.getEntriesByType('navigation')[0].type !== 'reload' && !document.querySelector('.jp-Dialog, .jp-Notebook, .jp-OutputArea');
 }"""
 THEME = """async theme => {
   const there = () => document.body.dataset.jpThemeName === theme;
