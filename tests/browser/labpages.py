@@ -33,7 +33,8 @@ OPEN = "path => jupyterapp.commands.execute('docmanager:open', { path }).then(()
 # that was loaded again opens its first notebook once more, at some time, in front of the next test's.
 CLEAR = """() => {
   for (const widget of [...jupyterapp.shell.widgets('main')]) widget.dispose();
-  return performance.getEntriesByType('navigation')[0].type !== 'reload' && !document.querySelector('.jp-Dialog, .jp-Notebook, .jp-OutputArea');
+  const isLoadedAgain = performance.getEntriesByType('navigation')[0].type === 'reload';
+  return !isLoadedAgain && !document.querySelector('.jp-Dialog, .jp-Notebook, .jp-OutputArea');
 }"""
 THEME = """async theme => {
   const there = () => document.body.dataset.jpThemeName === theme;
