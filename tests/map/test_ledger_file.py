@@ -228,7 +228,7 @@ LINES = """
 40 27 0:49 / /odder - \n"""
 
 FOLDERS = [
-    ("/home/ada/.cache/amber_nb", False),
+    ("/srv/ada/.cache/amber_nb", False),
     ("/", False),
     ("/home", True),
     ("/home/me/.cache", True),
