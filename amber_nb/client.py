@@ -286,8 +286,9 @@ class Amber:
     ) -> Any:
         """Ask about each row of a table, many at once, and return the answers as a DataFrame.
 
-        Each finished row is kept in a ledger on disk before it counts: the same call again goes on where the last one
-        was, also after a kernel's end, and sends nothing twice. A row that fails is data, and no exception.
+        In mode `"live"` each finished row is kept in a ledger on disk before it counts: the same call again goes on
+        where the last one was, also after a kernel's end, and sends nothing twice. A row that fails is data, and no
+        exception.
 
         Args:
             frame: a pandas or Polars DataFrame or Series; or a Dask DataFrame or Series, of which the result is lazy,

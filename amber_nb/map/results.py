@@ -145,8 +145,6 @@ class Results:
         schema: Any = None,
         prefix: str = "",
         attrs: Mapping[str, Any] | None = None,
-        *,
-        is_timed: bool = True,
     ) -> Any:
         """Return the rows as a pandas DataFrame.
 
@@ -155,8 +153,6 @@ class Results:
             schema: of the values; None for texts.
             prefix: of the columns' names.
             attrs: of the frame.
-            is_timed: whether the seconds are those of a gateway; else they are left out, so that each run of a
-                notebook has the same outputs.
         """
         pandas, numpy = import_module("pandas"), import_module("numpy")
         columns: dict[str, Any] = {}
@@ -171,8 +167,7 @@ class Results:
         for name, numbers in (("prompt_tokens", self._prompt_tokens), ("completion_tokens", self._completion_tokens)):
             values = numpy.array(numbers, dtype="int64")
             columns[name] = pandas.arrays.IntegerArray(values, values == _UNKNOWN)
-        latency_s = self._latency_s if is_timed else array("d", [nan]) * self._count
-        for name, floats in (("cost", self._cost), ("latency_s", latency_s)):
+        for name, floats in (("cost", self._cost), ("latency_s", self._latency_s)):
             values = numpy.array(floats, dtype="float64")
             columns[name] = pandas.arrays.FloatingArray(values, numpy.isnan(values))
         series = {  # with their dtypes: pandas would make texts of objects that all are some
@@ -200,10 +195,10 @@ class Results:
             columns[own_name] = typed[name].array
         return columns
 
-    def polars_frame(self, schema: Any = None, prefix: str = "", *, is_timed: bool = True) -> Any:
+    def polars_frame(self, schema: Any = None, prefix: str = "") -> Any:
         """Return the rows as a Polars DataFrame; it has no place for `attrs`."""
         polars, pandas = import_module("polars"), import_module("pandas")
-        frame = self.frame(pandas.RangeIndex(self._count), schema, prefix, is_timed=is_timed)
+        frame = self.frame(pandas.RangeIndex(self._count), schema, prefix)
         return polars.DataFrame([_to_polars(polars, frame[name]) for name in frame.columns])
 
 

@@ -337,12 +337,10 @@ class MapRun:
         options = self._options
         frame: Any
         if self._rows.library == "polars":
-            frame = engine.results.polars_frame(options.schema, options.prefix, is_timed=progress.timed)
+            frame = engine.results.polars_frame(options.schema, options.prefix)
         else:
             attrs = make_attrs(self.plan, engine, self._kept, options.prefix)
-            frame = engine.results.frame(
-                self._frame.index, options.schema, options.prefix, attrs, is_timed=progress.timed
-            )
+            frame = engine.results.frame(self._frame.index, options.schema, options.prefix, attrs)
         self._remember(frame)
         if engine.tally.requests:
             self._log(make_usage_row(self.plan, engine.tally, self._began))
