@@ -130,7 +130,8 @@ class MapPreview:
         for label, prompt in self.prompts:
             blocks.append(
                 f'<div style="opacity:.75;margin-top:.6em">{escape_text(f"row {label}")}</div>'
-                f'<pre style="white-space:pre-wrap;margin:0">{escape_text(prompt)}</pre>'
+                # No pre: nbconvert's pages break its lines within words.
+                f'<div style="white-space:pre-wrap;overflow-wrap:break-word">{escape_text(prompt)}</div>'
             )
         head = "<div><b>Preview</b>: nothing was sent</div>"
         return {"text/html": f'<div class="amber-map">{head}{"".join(blocks)}</div>', "text/plain": repr(self)}
