@@ -197,6 +197,7 @@ class ToolCall:
     id: str
     name: str
     arguments: dict[str, Any]  # JSON values, as they would be handed to the function
+    server: str | None = None  # the MCP server that would run it; None: a function of the caller's
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +315,7 @@ class ToolContent:
     images: tuple[tuple[Mapping[str, Any], SentImage], ...] = ()  # to the model, as parts of a message; to the reader
     table: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None = None  # to the reader: columns, rows of cells
     notes: tuple[str, ...] = ()  # "the first 50 of 2,000 rows"
+    sources: tuple[Source, ...] = ()  # to the reader: what a search has found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -335,6 +337,7 @@ class ToolRun:
     reason: str = ""  # why it was denied
     traceback: str | None = field(default=None, repr=False)
     content: ToolContent | None = field(default=None, repr=False)
+    server: str | None = None  # the MCP server that ran it; None: a function of the caller's
 
     def redacted(self) -> ToolRun:
         """Return the run without its secrets, also where an error or a result repeats them; for displays."""
@@ -411,6 +414,7 @@ class ToolProgress:
     state: Literal["checking", "waiting", "running", "over"]
     began: float = 0.0  # when it began to run; the monotonic clock, in seconds
     run: ToolRun | None = None  # once it is over
+    note: str = ""  # what a server tells of its progress, while it runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ FLOORS = [
     {"client"},
     {"map"},
     {"chat"},
+    {"mcp_servers"},
     {"tools", "answer"},
     {"reply_parts"},
     {"images", "log_frames", "value_frame"},
