@@ -13,6 +13,7 @@ from .errors import (
 )
 from .images import ImageInput, image_part
 from .map.compare import Comparison, compare
+from .mcp_servers import mcp
 from .tools import tool
 from .types import Allow, Deny, ToolCall, ToolRun
 
@@ -39,5 +40,6 @@ __all__ = [
     "__version__",
     "compare",
     "image_part",
+    "mcp",
     "tool",
 ]

@@ -57,7 +57,8 @@ class Answer(Generic[T]):
         refusal: the model's refusal, or None.
         reasoning: the model's reasoning, where the gateway sends it.
         completion: the `openai` `ChatCompletion`, as if it had not been streamed.
-        sources: what the reply names as its sources: title, URL and the part of the text, where it tells them.
+        sources: what the results of MCP servers' searches and the reply name as sources: title, URL and the part of
+            the text, where they tell them.
         messages: the conversation with this reply at its end, as dicts to go on with.
         finish_reason: the wire's (`"stop"`, `"length"`, `"tool_calls"`, `"content_filter"`), or `"cancelled"`.
         complete: whether the reply came to its end.
@@ -167,7 +168,9 @@ class Answer(Generic[T]):
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        return read_sources(self._reply.completion.to_dict(warnings=False))
+        contents = [run.content for run in self._tool_runs if run.content is not None]
+        found = [source for content in contents for source in content.sources]
+        return tuple(dict.fromkeys([*found, *read_sources(self._reply.completion.to_dict(warnings=False))]))
 
     @property
     def messages(self) -> list[Message]:

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from .errors import ConfigError
 
-__all__ = ["API_PATH", "resolve_base_url"]
+__all__ = ["API_PATH", "check_mcp_url", "mcp_address", "resolve_base_url", "same_origin"]
 
 API_PATH = "/api/beta/openai/v1"
+MCP_PATH = "/mcp/"
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*", re.IGNORECASE)
 ENDPOINT = "/chat/completions"  # the vendor's page shows the URL with it, and people paste that
@@ -41,6 +42,36 @@ def resolve_base_url(
             f"{from_url}. Set one of the two."
         )
     return from_url or from_domain
+
+
+def mcp_address(base_url: str) -> str:
+    """Return the address of the MCP server that a gateway serves beside its endpoint.
+
+    Example:
+        >>> mcp_address("https://acme.ambersearch.de/api/beta/openai/v1")
+        'https://acme.ambersearch.de/mcp/'
+    """
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc}{MCP_PATH}"
+
+
+def check_mcp_url(url: str, where: str) -> str:
+    """Return the address of an MCP server as a key may be sent to it.
+
+    Raises:
+        ConfigError: it is no http(s) URL, carries a password or a query, or is plain http of another machine.
+    """
+    checked = _check_url(url, "AMBER_MCP_URL", where)
+    return f"{checked}/" if url.strip().endswith("/") else checked
+
+
+def same_origin(url: str, other: str) -> bool:
+    """Return whether two URLs have the same scheme, host and port."""
+    ours, theirs = (
+        (parts.scheme, (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme))
+        for parts in map(urlsplit, (url, other))
+    )
+    return ours == theirs
 
 
 def _domain_url(domain: str, where: str) -> str:

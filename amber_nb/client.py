@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Never, TypeVar, Unpack, overload
 import httpx2
 
 from . import config as settings
-from . import images, log_frames, login
+from . import images, log_frames, login, mcp_servers
 from .answer import Answer
 from .cassettes.session import open_session
 from .cassettes.transport import CassetteTransports
@@ -161,10 +161,12 @@ class Amber:
             clients=self._clients,
             session=session,
             adaptations=Adaptations(session.learnt() if session is not None else None),
+            known_tools={},
             asker=self,
             annotate=self._annotate,
             remember=self._remember,
         )
+        self._mcp: mcp_servers.McpServer | None = None
         if session is not None and config.mode != "replay":
             cell.after_each_cell(session.checkpoint)
             weakref.finalize(self, session.checkpoint)  # at the end of a script, too
@@ -202,9 +204,22 @@ class Amber:
         """The SDK's own async client; one for each event loop, since connections cannot change loops."""
         return self._clients.for_running_loop()
 
+    @property
+    def mcp(self) -> mcp_servers.McpServer:
+        """The MCP server of the domain: the company's knowledge, for `ask(tools=amber.mcp)`.
+
+        It is asked with the gateway's key, at `/mcp/` of the same host, or where `AMBER_MCP_URL` says. In mode
+        `"simulate"` the simulator answers, from documents of an invented company.
+        """
+        if self._mcp is None:
+            self._mcp = mcp_servers.amber_server(self._config, self._session)
+        return self._mcp
+
     def close(self) -> None:
-        """Let go of the idle connections of `ask`; also done when this client is no longer used."""
+        """Let go of the idle connections of `ask` and of `mcp`; also done when this client is no longer used."""
         self._clients.close()
+        if self._mcp is not None:
+            self._mcp.close()
 
     @overload
     def ask(self, prompt: str | list[Message], *, schema: type[T], **options: Unpack[AskOptions]) -> Answer[T]: ...
@@ -219,8 +234,9 @@ class Amber:
             images: one image or an iterable of them, of any kind that `image_part` takes: a path, a URL, bytes, a PIL
                 image, an array, a figure, a table, an `ImageInput`; they go into the last message, after its text.
             thumbnails: False keeps the pictures themselves out of what is shown, and so out of the notebook's file.
-            tools: one tool or an iterable of them: functions with type hints, pydantic models, or tools as the endpoint
-                has them (dicts). The model's calls are checked against the hints, run, and answered, round after round.
+            tools: one tool or an iterable of them: functions with type hints, pydantic models, tools as the endpoint
+                has them (dicts), or MCP servers (`amber.mcp`, `mcp(…)`). The model's calls are checked against the
+                hints, run, and answered, round after round.
             handlers: name → function, for tools that are dicts; without one, their calls are shown and returned.
             require_approval: True: the reader is asked before each call. A function of a `ToolCall` decides by itself:
                 `Allow`, `Deny`, True or False; its None asks the reader.
@@ -447,7 +463,7 @@ class Amber:
             ConfigError: they are not usable, or there is no keyring to store them in.
         """
         stored = login.login()
-        self._use(replace(self._config, mode=stored.mode, base_url=stored.base_url, api_key=stored.api_key))
+        self._use(settings.with_login(self._config, stored))
 
     def _continue(
         self, answer: Answer[Any], prompt: str | list[Message], changes: Mapping[str, Any], *, is_async: bool

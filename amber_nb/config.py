@@ -13,18 +13,18 @@ import ssl
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values, find_dotenv
 
-from .base_url import API_PATH, resolve_base_url
+from .base_url import API_PATH, check_mcp_url, mcp_address, resolve_base_url, same_origin
 from .checks import check_choice, check_retries, check_seconds, parse_count, parse_number
 from .errors import CassetteMiss, ConfigError
 from .paths import CASSETTE_FOLDER, CASSETTE_SUFFIX, cassette_path, display_path, read_run, record_command
 from .prices import PriceTable, read_prices
 from .redact import Secret
+from .setting_sources import SettingSource, find_unknown_names
 
 __all__ = [
     "CASSETTE_FOLDER",
@@ -33,8 +33,8 @@ __all__ = [
     "cassette_path",
     "child_environment",
     "display_path",
+    "expand_variables",
     "load_config",
-    "meant_setting",
     "network_problem",
     "read_display",
     "read_simulator_drift",
@@ -43,6 +43,7 @@ __all__ = [
     "session_notebook",
     "simulated",
     "wants_full_traceback",
+    "with_login",
 ]
 
 DEFAULT_MODEL = "azure/gpt-5.4"
@@ -71,31 +72,7 @@ TOOLS = ("recorded", "run")
 ROLES = ("developer", "system")
 DISPLAYS = ("auto", "live", "static", "none")
 TRACEBACKS = ("short", "full")
-VARIABLES = (
-    "AMBER_DOMAIN",
-    "AMBER_BASE_URL",
-    "AMBER_API_KEY",
-    "AMBER_MODEL",
-    "AMBER_MODE",
-    "AMBER_CASSETTE",
-    "AMBER_DISPLAY",
-    "AMBER_FOLD",
-    "AMBER_TRACEBACK",
-    "AMBER_SYSTEM_ROLE",
-    "AMBER_REPLAY_SPEED",
-    "AMBER_REPLAY_TOOLS",
-    "AMBER_JOURNAL",
-    "AMBER_SIM_CHUNKS_PER_S",
-    "AMBER_SIM_DRIFT",
-)
-# What people write from memory; too far from the names for a comparison of letters.
-_ALIASES = {
-    "AMBER_BASE_URL": ("URL", "API_URL", "API_BASE", "BASE", "HOST", "ENDPOINT", "GATEWAY", "SERVER"),
-    "AMBER_API_KEY": ("TOKEN", "API_TOKEN", "ACCESS_TOKEN", "KEY", "SECRET", "SECRET_KEY", "PASSWORD"),
-    "AMBER_DOMAIN": ("TENANT", "SUBDOMAIN", "COMPANY"),
-    "AMBER_MODEL": ("MODEL_NAME", "DEFAULT_MODEL", "LLM"),
-}
-_MEANT = {f"AMBER_{alias}": name for name, aliases in _ALIASES.items() for alias in aliases}
+_VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +82,7 @@ class Config:
     mode: str
     base_url: str
     api_key: Secret
+    mcp_url: str = ""  # where the domain's MCP server is
     is_fallback: bool = False  # whether nothing was set, and so nobody has chosen the simulator
     model: str = DEFAULT_MODEL
     display: str = "auto"
@@ -127,32 +105,6 @@ class Config:
     ambient_headers: tuple[str, ...] = field(default=(), repr=False)  # names in OPENAI_CUSTOM_HEADERS, not to be sent
     prices: PriceTable | None = field(default=None, repr=False)  # the customer's own
     trace_content: bool = False  # whether OpenTelemetry's spans hold messages, by the variable of its conventions
-
-
-class _Source:
-    """A source of settings; `trusted` where only the user writes it, not a file that came with a project."""
-
-    def __init__(self, name: str, values: Mapping[str, str | Secret | None], *, trusted: bool = True) -> None:
-        self.name = name
-        self.trusted = trusted
-        self.key: Secret | None = None
-        self.texts: dict[str, str] = {}
-        self.unknown: list[str] = []  # names alone: the value may be that of a misspelt key
-        for setting, value in values.items():
-            if not setting.startswith("AMBER_"):
-                continue
-            if isinstance(value, str):
-                value = value.strip()
-            elif value is not None and not isinstance(value, Secret):
-                raise TypeError(f"{setting.removeprefix('AMBER_').lower()} must be a str, not {type(value).__name__}")
-            if not value:
-                continue  # an empty variable counts as not set: CI systems pass an absent secret on as ""
-            if setting == "AMBER_API_KEY":
-                self.key = value if isinstance(value, Secret) else Secret(value)
-            elif setting not in VARIABLES:
-                self.unknown.append(setting)
-            elif isinstance(value, str):
-                self.texts[setting] = value
 
 
 def load_config(
@@ -197,12 +149,12 @@ def load_config(
         "AMBER_SYSTEM_ROLE": system_role,
     }
     sources = [
-        _Source("the arguments", arguments),
-        _Source("the environment", os.environ),
-        _Source("the test run", _OF_RUN),
-        _Source(".env", _dotenv(), trusted=False),
+        SettingSource("the arguments", arguments),
+        SettingSource("the environment", os.environ),
+        SettingSource("the test run", _OF_RUN),
+        SettingSource(".env", _dotenv(), trusted=False),
     ]
-    unknown = _unknown_names(sources)
+    unknown = find_unknown_names(sources)
     texts = ChainMap(*(source.texts for source in sources))
     display = check_choice("AMBER_DISPLAY", texts.get("AMBER_DISPLAY"), DISPLAYS) or "auto"
     # A project's .env may not claim that somebody is looking.
@@ -244,6 +196,7 @@ def load_config(
         mode=chosen,
         base_url=url,
         api_key=key,
+        mcp_url=_find_mcp_url(sources, url, key) if login is not None else mcp_address(url),
         is_fallback=is_fallback and chosen == "simulate",
         model=texts.get("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,
@@ -277,7 +230,35 @@ def load_config(
 def simulated(config: Config) -> Config:
     """Return the settings of a client that asks the simulator instead."""
     key = Secret(SIMULATOR_KEY)
-    return replace(config, mode="simulate", base_url=SIMULATOR_URL, api_key=key, is_fallback=False)
+    url = SIMULATOR_URL
+    return replace(config, mode="simulate", base_url=url, mcp_url=mcp_address(url), api_key=key, is_fallback=False)
+
+
+def with_login(config: Config, stored: Config) -> Config:
+    """Return the settings of a client that has logged in: a server that was set beside another key is not asked."""
+    url = mcp_address(stored.base_url)
+    return replace(config, mode=stored.mode, base_url=stored.base_url, mcp_url=url, api_key=stored.api_key)
+
+
+def expand_variables(text: str) -> str:
+    """Return a text with the variables `${NAME}`, `${env:NAME}` and `${NAME:-default}` of the environment in it.
+
+    Raises:
+        ConfigError: a variable is not set, or is a setting of amber_nb; its value is not repeated.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        name, default = found[1], found[2]
+        if name.upper().startswith("AMBER_"):
+            raise ConfigError(f"{name} is a setting of amber_nb, and goes to no other server.")
+        text = os.environ.get(name) or default
+        if text is None:
+            raise ConfigError(f"The variable {name} is not set.")
+        return text
+
+    if "${input:" in text:
+        raise ConfigError("${input:…} is asked for by another program: give the value with headers= or env=.")
+    return _VARIABLE.sub(value, text)
 
 
 def child_environment(**changes: str) -> dict[str, str]:
@@ -332,12 +313,14 @@ def session_notebook() -> Path | None:
 
 
 def _find_login(
-    sources: list[_Source], stored_login: Callable[[], Mapping[str, str]], unknown: list[str], *, optional: bool
+    sources: list[SettingSource], stored_login: Callable[[], Mapping[str, str]], unknown: list[str], *, optional: bool
 ) -> tuple[str, Secret] | None:
     """Return base URL and key; None where neither is set and both are `optional`."""
     if not any(source.key for source in sources):
         # In no variable of this frame: a verbose traceback would print the key.
-        sources.append(_Source("the keyring", {f"AMBER_{name.upper()}": text for name, text in stored_login().items()}))
+        sources.append(
+            SettingSource("the keyring", {f"AMBER_{name.upper()}": text for name, text in stored_login().items()})
+        )
     host = _find_host(sources)
     key_source = next((source for source in sources if source.key), None)
     if optional and host is None and key_source is None:
@@ -385,7 +368,7 @@ def _check_cassette(path: Path | None, mode: str, command: str, name: str) -> No
         )
 
 
-def _find_cassette(sources: list[_Source], notebook: Path | None) -> Path | None:
+def _find_cassette(sources: list[SettingSource], notebook: Path | None) -> Path | None:
     source = next((source for source in sources if "AMBER_CASSETTE" in source.texts), None)
     if source is None:
         return notebook and cassette_path(notebook)
@@ -426,37 +409,7 @@ def _dotenv() -> dict[str, str | None]:
         ) from None
 
 
-def _unknown_names(sources: list[_Source]) -> list[str]:
-    """Return the names that are no settings; one that means a setting which is not set is an error at once."""
-    unknown = [(name, source) for source in sources for name in source.unknown]
-    arguments = sources[0].texts
-    if sources[0].key and "AMBER_MODE" in arguments and {"AMBER_DOMAIN", "AMBER_BASE_URL"} & arguments.keys():
-        return [name for name, _ in unknown]  # nothing that matters is read from elsewhere
-    given = {name for source in sources for name in source.texts} | {
-        "AMBER_API_KEY" for source in sources if source.key
-    }
-    if given & {"AMBER_DOMAIN", "AMBER_BASE_URL"}:  # either is the address
-        given |= {"AMBER_DOMAIN", "AMBER_BASE_URL"}
-    for name, source in unknown:
-        meant = meant_setting(name)
-        if meant is not None and meant not in given:
-            raise ConfigError(
-                f"{name} (in {source.name}) is not a setting of amber_nb. Did you mean {meant}? If it belongs to "
-                f"another program, set {meant} itself, too."
-            )
-    return [name for name, _ in unknown]
-
-
-def meant_setting(name: str) -> str | None:
-    """Return the setting that a name seems to mean, or None; compared without the prefix, which all share."""
-    if name in _MEANT:
-        return _MEANT[name]
-    bare = {setting.removeprefix("AMBER_"): setting for setting in VARIABLES}
-    near = get_close_matches(name.removeprefix("AMBER_").upper(), bare, n=1, cutoff=0.75)
-    return bare[near[0]] if near else None
-
-
-def _find_host(sources: list[_Source]) -> tuple[str, _Source] | None:
+def _find_host(sources: list[SettingSource]) -> tuple[str, SettingSource] | None:
     """Return the base URL and its source."""
     for source in sources:
         domain, base_url = source.texts.get("AMBER_DOMAIN"), source.texts.get("AMBER_BASE_URL")
@@ -465,7 +418,22 @@ def _find_host(sources: list[_Source]) -> tuple[str, _Source] | None:
     return None
 
 
-def _missing(host: tuple[str, _Source] | None, key_source: _Source | None, unknown: list[str]) -> str:
+def _find_mcp_url(sources: list[SettingSource], base_url: str, key: Secret) -> str:
+    """Return the address of the domain's MCP server; a key goes only where its own or a more trusted source says."""
+    source = next((source for source in sources if "AMBER_MCP_URL" in source.texts), None)
+    if source is None:
+        return mcp_address(base_url)
+    url = check_mcp_url(source.texts["AMBER_MCP_URL"], source.name)
+    if not (source.trusted or source.key is key or same_origin(url, base_url)):
+        raise ConfigError(
+            f"The address of the MCP server (AMBER_MCP_URL) comes from {source.name}, but the key from elsewhere. A "
+            "key goes only to a host that the same or a more trusted source names: set AMBER_MCP_URL where the key is "
+            "set, or leave it out."
+        )
+    return url
+
+
+def _missing(host: tuple[str, SettingSource] | None, key_source: SettingSource | None, unknown: list[str]) -> str:
     other = ""
     if host is not None:
         found = f"There is a gateway ({host[0]}, in {host[1].name}), but no key: AMBER_API_KEY is not set."

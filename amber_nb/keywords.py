@@ -9,6 +9,7 @@ from typing import Any
 
 from . import config as settings
 from .redact import Secret
+from .setting_sources import meant_setting
 from .types import AskOptions
 
 __all__ = ["explain_keyword", "explain_unnamed"]
@@ -33,7 +34,7 @@ def explain_keyword(name: str, names: Sequence[str]) -> str:
     """
     said = f"Amber() takes no {name if len(name) <= _MAX_ECHO else name[: _MAX_ECHO - 1] + '…'!r}"
     bare = _PREFIX.sub("", name.lower())
-    setting = (settings.meant_setting(f"AMBER_{bare.upper()}") or "").removeprefix("AMBER_").lower()
+    setting = (meant_setting(f"AMBER_{bare.upper()}") or "").removeprefix("AMBER_").lower()
     near = get_close_matches(bare, [*names, *_ASK_NAMES], n=1, cutoff=0.75) or get_close_matches(bare, names, n=1)
     # What is written as it should be goes before what is only alike, here and there.
     exact = next((each for each in (bare, _MEANT.get(bare)) if each in names or each in _ASK_NAMES), None)

@@ -23,7 +23,7 @@ FLOORS = [
     {"wire", "display"},
     {"keywords", "login", "tracebacks"},
     {"config"},
-    {"base_url", "checks", "paths", "prices", "telemetry"},
+    {"base_url", "checks", "paths", "prices", "setting_sources", "telemetry"},
     {"errors"},
     {"types", "error_body"},
     {"redact", "simulator"},

@@ -37,7 +37,7 @@ from .match import (
 from .nearest import find_nearest
 from .schemas import same_but_for_forms
 
-__all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
+__all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "Recording", "newest_session", "open_session"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ _DONE = re.compile(rb"data:\s*\[DONE\]\s*\Z")
 
 _lock = threading.Lock()
 _numbers = count()
+_newest: weakref.ref[CassetteSession] | None = None
 _shared: weakref.WeakValueDictionary[Path, _SharedCassette] = weakref.WeakValueDictionary()
 
 
@@ -87,9 +88,18 @@ def _load(path: Path) -> _SharedCassette:
 
 def open_session(config: Config, current_cell: Callable[[], Cell], pixels: Pixels) -> CassetteSession | None:
     """Open the session of a config, see `CassetteSession`; None in the modes that neither record nor replay."""
+    global _newest
+    _newest = None
     if config.mode not in ("record", "replay", "cache") or config.cassette is None:
         return None
-    return CassetteSession(config, config.cassette, current_cell, pixels)
+    session = CassetteSession(config, config.cassette, current_cell, pixels)
+    _newest = weakref.ref(session)
+    return session
+
+
+def newest_session() -> CassetteSession | None:
+    """Return the session of the newest client; None where that neither records nor replays, or is gone."""
+    return _newest() if _newest is not None else None
 
 
 class CassetteSession:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import openai
 
-from .. import display, images, tools
+from .. import display, images, mcp_servers, tools
 from ..answer import Answer
 from ..cassettes.match import Cell
 from ..cassettes.session import CURRENT_CELL, CassetteSession
@@ -30,6 +30,7 @@ from .approval import ApprovalPrompt
 from .execute import CellExecutor
 from .loop import ChatLoop, ChatResult, wants_tools
 from .messages import Conversation, add_images, assistant_message, ensure_call_ids, messages_for, split_params
+from .server_calls import ServerApprovals
 from .tool_calls import ToolRunner
 
 __all__ = ["AskContext", "AskRun", "current_cell", "show_parameters"]
@@ -80,6 +81,7 @@ class AskContext:
         clients: the SDK's clients.
         session: the cassette that is recorded to or replayed from, or None.
         adaptations: what the client has learnt of its models.
+        known_tools: the tools that were offered, by name, and whose they are; extended by each ask.
         asker: the client, for `answer.ask`.
         annotate: adds the remedy to an error.
         remember: keeps an answer as `amber.last`.
@@ -89,6 +91,7 @@ class AskContext:
     clients: Clients
     session: CassetteSession | None
     adaptations: Adaptations
+    known_tools: dict[str, tuple[str, str] | None]
     asker: Asker
     annotate: Callable[[BaseException], None]
     remember: Callable[[Answer[Any]], None]
@@ -142,10 +145,17 @@ class AskRun:
         self._images = tuple(part.sent for part in parts)
         self._schema = schema
         self._format = tools.response_format_of(schema) if schema is not None else None
-        by_name = tools.tools_from(option["tools"], option["handlers"]) if option["tools"] is not None else {}
-        if option["handlers"] and not by_name:
+        offered, servers = option["tools"], list[Any]()
+        if offered is not None:
+            offered, servers = mcp_servers.split_tools(offered)
+        self._servers = servers
+        self._functions = tools.tools_from(offered, option["handlers"]) if offered is not None else {}
+        if option["handlers"] and not self._functions:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
-        self._tools = list(by_name.values())
+        self._messages = messages
+        self._caller_loop = caller_loop
+        self._can_type = kernel.can_prompt()  # as the cell's own thread knows it
+        self._loop: ChatLoop | None = None
         self._body, self._sdk_options = self._request()
         own = {"role": own_role, "response_format": self._format is not None}
         own["stream_options"] = "stream_options" not in self._body
@@ -165,7 +175,6 @@ class AskRun:
         try:
             if self._visible:
                 self._display = self._open_display()
-            self._loop = self._make_loop(messages, by_name, caller_loop)
         except BaseException:
             self._end(None)
             raise
@@ -189,33 +198,32 @@ class AskRun:
                     "take schema= for a typed answer, or response_format= alone for the text as it comes"
                 )
             body["response_format"] = self._format.payload
-        if self._tools:
-            body["tools"] = [tool.spec for tool in self._tools]
         return body, sdk_options
 
-    def _make_loop(
-        self,
-        messages: list[dict[str, Any]],
-        tools_by_name: Mapping[str, Any],
-        caller_loop: asyncio.AbstractEventLoop | None,
-    ) -> ChatLoop:
+    async def _open_loop(self) -> ChatLoop:
+        """Return the loop of requests, with the functions and what the servers list now."""
+        tools_by_name = self._functions
+        if self._servers:
+            tools_by_name = await mcp_servers.load_tools(self._functions, self._servers, self._context.session)
+        if tools_by_name:
+            self._body["tools"] = [tool.spec for tool in tools_by_name.values()]
         config, view, option = self._context.config, self._display, self._options
         emit: Callable[[ChatEvent], object] = view.handle if view is not None else bool
         telemetry = Telemetry(config.base_url, config.mode, content=config.trace_content)
         tool_runner: ToolRunner | None = None
         if tools_by_name:
-            executor = CellExecutor(self.inbox, caller_loop)
-            prompt = ApprovalPrompt(
-                executor, view, can_type=kernel.can_prompt(), timeout_s=option["approval_timeout_s"]
-            )
-            tool_runner = ToolRunner(tools_by_name, option["require_approval"], executor, prompt, telemetry, emit)
+            executor = CellExecutor(self.inbox, self._caller_loop)
+            prompt = ApprovalPrompt(executor, view, can_type=self._can_type, timeout_s=option["approval_timeout_s"])
+            approvals = ServerApprovals(tools_by_name, self._messages, self._context.known_tools)
+            approval = option["require_approval"]
+            tool_runner = ToolRunner(tools_by_name, approval, executor, prompt, approvals, telemetry, emit)
         max_wait_s = config.max_wait_s if option["max_wait_s"] is None else option["max_wait_s"]
         # A recording keeps the times: there nothing rests between two reads.
         rest_s = view.rest_s if view is not None and config.mode not in ("record", "cache") else 0.0
         return ChatLoop(
             self._context.clients,
             self._context.session,
-            messages,
+            self._messages,
             self._body,
             self._sdk_options,
             retry_policy=lambda: RetryPolicy(config.max_retries, max_wait_s),
@@ -245,7 +253,7 @@ class AskRun:
                 on_stop=self._stop,
                 strip=display.strip_items(self._images) if self._images else (),
                 head=display.strip_html(self._images) if self._images else "",
-                tools=bool(self._tools),
+                tools=bool(self._functions or self._servers),
             )
             if view.poll_s:
                 self.inbox.poll(view.listen, view.poll_s)
@@ -260,6 +268,7 @@ class AskRun:
         """Run to the last reply; the async core, which runs on the private loop."""
         self._task = asyncio.current_task()
         CURRENT_CELL.set(self._cell)  # the transport runs on the private loop, where no cell is
+        self._loop = await self._open_loop()
         try:
             return await self._loop.run()
         except asyncio.CancelledError:
@@ -302,10 +311,11 @@ class AskRun:
             return
         answer = None
         try:
-            result = self._loop.partial_result(cancelled=not isinstance(error, Exception))
             carrier = error if isinstance(error, (StreamCut, BadReply, ToolError)) else None
-            if result.reply is not None and (result.reply.text or carrier is not None or result.tool_runs):
-                answer = self._make_answer(result, result.reply)
+            if self._loop is not None:  # else a server's tools could not be listed
+                result = self._loop.partial_result(cancelled=not isinstance(error, Exception))
+                if result.reply is not None and (result.reply.text or carrier is not None or result.tool_runs):
+                    answer = self._make_answer(result, result.reply)
             if carrier is not None:
                 carrier.answer = answer
             self._context.annotate(error)
@@ -329,7 +339,7 @@ class AskRun:
             _message=message,
             _later_messages=result.later_messages,
             _options={
-                "tools": self._tools or None,
+                "tools": [*self._functions.values(), *self._servers] or None,
                 **{name: self._options[name] for name in (*INHERITED, "extra_body")},
                 **self._params,
             },

@@ -19,7 +19,7 @@ from ..cassettes.session import ADAPTED, CassetteSession
 from ..errors import CassetteMiss, ToolError
 from ..prices import charge_of
 from ..telemetry import Telemetry
-from ..types import Charge, ChatEvent, Reply, TextDelta, ToolCallDelta, ToolRun, finish_kind
+from ..types import Charge, ChatEvent, Reply, SourcesFound, TextDelta, ToolCallDelta, ToolRun, finish_kind
 from ..wire.clients import Clients
 from ..wire.completion import StreamedCompletion
 from ..wire.retry import RetryPolicy
@@ -305,4 +305,6 @@ class ChatLoop:
         """Emit an event of a request; the calls of its reply are counted on from those of the replies before."""
         if type(event) is ToolCallDelta:
             event = replace(event, index=self._earlier_calls + event.index, round=self._round + 1)
+        elif type(event) is SourcesFound and self._tool_runner is not None:
+            event = SourcesFound((*self._tool_runner.sources, *event.sources))
         self._emit(event)

@@ -18,10 +18,11 @@ from .. import clock
 from .. import tools as toolbox
 from ..errors import ToolError
 from ..telemetry import Telemetry
-from ..types import Allow, Deny, ToolCall, ToolProgress, ToolRun
-from .approval import Approval, ApprovalPrompt
+from ..types import Allow, Deny, InputRequest, Source, SourcesFound, ToolCall, ToolProgress, ToolRun
+from .approval import Approval, ApprovalPrompt, refuse_input
 from .execute import THREAD_RUNS_ON, CellExecutor, UserCodeError, run_tool, validate
 from .messages import decode_outcome, encode_denial, encode_edit
+from .server_calls import CallReporter, ServerApprovals, run_remote
 
 __all__ = ["ToolRunner"]
 
@@ -39,6 +40,7 @@ class _PendingCall:
     arguments: dict[str, Any] | None = None
     approval: Approval | None = None
     mistake: str = ""
+    has_changed: bool = False  # its server has changed the tool since it was offered
     prepared: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = field(default_factory=dict)  # by arguments as JSON
 
 
@@ -50,8 +52,10 @@ class ToolRunner:
         approval: False, True, or a policy: `(ToolCall) -> Allow | Deny | bool | None`, sync or async.
         executor: runs code of the user's.
         approval_prompt: asks the reader.
+        server_approvals: says which calls of MCP servers ask.
         telemetry: makes a span for each call that runs.
-        emit: called with a `ToolProgress` whenever a call comes to another state; from any thread.
+        emit: called with a `ToolProgress` whenever a call comes to another state, and with the sources that results
+            name; from any thread.
     """
 
     def __init__(
@@ -60,13 +64,15 @@ class ToolRunner:
         approval: Any,
         executor: CellExecutor,
         approval_prompt: ApprovalPrompt,
+        server_approvals: ServerApprovals,
         telemetry: Telemetry,
-        emit: Callable[[ToolProgress], object] = bool,
+        emit: Callable[[ToolProgress | SourcesFound], object] = bool,
     ) -> None:
         self._tools = tools
         self._approval = approval
         self._executor = executor
         self._prompt = approval_prompt
+        self._server_approvals = server_approvals
         self._telemetry = telemetry
         self._emit = emit
         self._context = contextvars.copy_context()
@@ -110,12 +116,19 @@ class ToolRunner:
 
     def has_unhandled(self, runs: Sequence[ToolRun]) -> bool:
         """Return whether the caller has to run one of these calls: its tool has no function."""
-        return any(run.name in self._tools and self._tools[run.name].function is None for run in runs)
+        return any(run.name in self._tools and not self._tools[run.name].runs_here for run in runs)
 
     @property
     def runs(self) -> tuple[ToolRun, ...]:
         """All calls so far in the order of the model; a call under way counts as stopped; readable from any thread."""
         return tuple(call.progress.run or self._stopped_run(call) for call in list(self._calls))
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """What the results have named so far, each source once."""
+        runs = [call.progress.run for call in list(self._calls)]
+        contents = [run.content for run in runs if run is not None and run.content is not None]
+        return tuple(dict.fromkeys(source for content in contents for source in content.sources))
 
     def _begin(self, raw: Mapping[str, Any], number: int) -> _PendingCall:
         name, text = raw["function"]["name"], raw["function"]["arguments"]
@@ -135,7 +148,7 @@ class ToolRunner:
             known = ", ".join(self._tools) or "none"
             call.mistake = f"There is no tool {call.progress.name[:64]!r}. There are: {known}."
             return
-        if call.tool.function is None:
+        if not call.tool.runs_here:
             return
         try:
             call.arguments = await self._check_arguments(call, toolbox.parse_arguments(call.text))
@@ -174,12 +187,17 @@ class ToolRunner:
                     f"require_approval must give Allow, Deny, True, False or None (ask the reader), not "
                     f"{type(decision).__name__}; nothing was run"
                 )
-        if self._approval is not False or call.tool.require_approval:
+        if self._approval is not False or self._server_approvals.must_ask(call.tool):
             self._update(call, state="waiting")
 
     def _to_tool_call(self, call: _PendingCall) -> ToolCall:
         # A copy: a policy must not change unseen what was checked.
-        return ToolCall(id=call.id, name=call.progress.name, arguments=copy.deepcopy(call.arguments or {}))
+        return ToolCall(
+            id=call.id,
+            name=call.progress.name,
+            arguments=copy.deepcopy(call.arguments or {}),
+            server=_server_name(call.tool),
+        )
 
     async def _ask_policy(self, call: ToolCall) -> Any:
         try:
@@ -197,7 +215,7 @@ class ToolRunner:
             return self._finish(call, "invalid", error=call.mistake, sent=call.mistake)
         if call.arguments is None:
             return self._finish(call, "not_run")
-        if call.progress.state == "waiting" and not self._allow_all:
+        if await self._waits_for_reader(call):
             call.approval = await self._ask(call)
         decision = call.approval.decision if call.approval else Allow()
         if isinstance(decision, Deny):
@@ -215,6 +233,22 @@ class ToolRunner:
             sent = encode_edit(call.arguments, by) + outcome["sent"]
             outcome |= {"edited": True, "proposed": proposed, "sent": sent}
         return self._finish(call, **outcome)
+
+    async def _waits_for_reader(self, call: _PendingCall) -> bool:
+        """Return whether the reader has to decide on a call now; a tool that its server has changed asks again."""
+        if call.tool.remote is None:
+            return call.progress.state == "waiting" and not self._allow_all
+        if await self._find_change(call):
+            return call.approval is None
+        return call.progress.state == "waiting" and not self._server_approvals.is_granted(call.tool)
+
+    async def _find_change(self, call: _PendingCall) -> bool:
+        """Return whether a server has changed a tool since it was offered; a server that is gone fails the call."""
+        try:
+            call.has_changed = await call.tool.remote.has_changed()
+        except ToolError:
+            return False
+        return call.has_changed
 
     async def _check_decision(self, call: _PendingCall, decision: Allow | Deny) -> Allow | Deny:
         """Check the arguments of a policy's decision; those of the reader are checked while the reader edits them."""
@@ -242,9 +276,40 @@ class ToolRunner:
                 return str(error)
             return ""
 
-        approval = await self._prompt.decide(self._to_tool_call(call), call.progress.index, call.tool, check)
-        self._allow_all = self._allow_all or approval.always
+        tool, name = call.tool, call.progress.name
+        if call.progress.state != "waiting":
+            self._update(call, state="waiting")
+        changed = ["The server has changed this tool since it was offered."] if call.has_changed else []
+        approval = await self._prompt.decide(
+            self._to_tool_call(call),
+            call.progress.index,
+            tool,
+            check,
+            warning="\n".join([*changed, *self._server_approvals.warnings(tool)]),
+            scope="" if tool.remote is None else f"all calls of {name} in this answer",
+        )
+        if approval.always and tool.remote is not None:
+            self._server_approvals.grant(tool)
+        elif approval.always:
+            self._allow_all = True
         return approval
+
+    async def _ask_for_input(
+        self, call: _PendingCall, message: str, schema: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Ask the reader what a server asks while its tool runs; None where that is refused, or nobody is there."""
+        if reason := refuse_input(schema):
+            self._update(call, note=f"it asked for input, which was refused: {reason}")
+            return None
+        question = InputRequest(server=_server_name(call.tool) or "", message=message, schema=schema)
+        self._update(call, state="waiting")
+        try:
+            decision = await self._prompt.request_input(question, self._to_tool_call(call), call.progress.index)
+        except ToolError:
+            return None
+        finally:
+            self._update(call, state="running")
+        return decision.arguments if isinstance(decision, Allow) else None
 
     async def _run_call(self, call: _PendingCall) -> dict[str, Any]:
         self._update(call, state="checking")  # it may still have to wait for the cell's thread
@@ -257,8 +322,22 @@ class ToolRunner:
 
         description = call.tool.spec["function"].get("description") or ""
         with self._telemetry.tool_span(call.progress.name, call.id, call.arguments, description) as span:
-            outcome = await run_tool(call.tool, timed_work, self._executor, self._context, span.activate)
+            if call.tool.remote is None:
+                outcome = await run_tool(call.tool, timed_work, self._executor, self._context, span.activate)
+            else:
+                outcome = await self._run_remote(call)
             span.set_outcome(outcome)
+        return outcome
+
+    async def _run_remote(self, call: _PendingCall) -> dict[str, Any]:
+        def note(text: str) -> None:
+            if call.progress.state == "running":
+                self._update(call, note=text)
+
+        self._update(call, state="running", began=clock.monotonic())
+        reporter = CallReporter(note, lambda message, schema: self._ask_for_input(call, message, schema))
+        outcome = await run_remote(call.tool, call.arguments or {}, reporter)
+        self._server_approvals.add_result(call.tool)
         return outcome
 
     def _stopped_run(self, call: _PendingCall) -> ToolRun:
@@ -267,7 +346,9 @@ class ToolRunner:
 
     def _finish(self, call: _PendingCall, status: Any, **more: Any) -> ToolRun:
         run = self._make_run(call, status, **more)
-        self._update(call, run=run, state="over")
+        self._update(call, run=run, state="over", note="")
+        if run.content is not None and run.content.sources:
+            self._emit(SourcesFound(self.sources))
         return run
 
     def _make_run(self, call: _PendingCall, status: Any, **more: Any) -> ToolRun:
@@ -280,6 +361,7 @@ class ToolRunner:
             round=call.progress.round,
             call_id=call.id,
             decided_by=call.approval.by if call.approval else None,
+            server=_server_name(call.tool),
             **more,
         )
 
@@ -294,18 +376,30 @@ class ToolRunner:
         if outcome.by:
             call.approval = Approval(Allow(), outcome.by)
             proposed, call.arguments = call.arguments, outcome.arguments
-        ran = outcome.status == "ran"
+        result, content = None, None
+        if outcome.status == "ran":
+            result, content = outcome.text, toolbox.to_tool_content(outcome.text)
+            if (found := self._find_recorded(call)) is not None:
+                result, content = found.value, found.content
         return self._finish(
             call,
             outcome.status,
-            result=outcome.text if ran else None,
+            result=result,
             sent=message,
             error=outcome.error,
             reason=outcome.reason,
-            content=toolbox.to_tool_content(outcome.text) if ran else None,
+            content=content,
             edited=proposed is not None,
             proposed=proposed,
         )
+
+    def _find_recorded(self, call: _PendingCall) -> Any:
+        """Return the recorded result of a server's tool: it holds more than the message to the model."""
+        return None if call.tool.remote is None else call.tool.remote.find_call(call.arguments or {})
+
+
+def _server_name(tool: Any) -> str | None:
+    return tool.remote.server_name if tool is not None and tool.remote is not None else None
 
 
 def _prepare(call: _PendingCall, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any]]:

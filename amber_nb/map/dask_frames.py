@@ -308,6 +308,7 @@ def _open_context(work: _Work, worker: str) -> AskContext:
             clients=Clients(config, UsageLog(config.mode)),
             session=None,
             adaptations=Adaptations(),
+            known_tools={},
             asker=None,  # type: ignore[arg-type]  # no answer of it is continued
             annotate=partial(_annotate, config),
             remember=_ignore,

@@ -1,1 +1,17 @@
-__all__: list[str] = []
+from .connection import Connection
+from .http import open_http
+from .results import ServerResult
+from .server import McpServer, McpServers, amber_server, mcp
+from .toolset import load_tools, split_tools
+
+__all__ = [
+    "Connection",
+    "McpServer",
+    "McpServers",
+    "ServerResult",
+    "amber_server",
+    "load_tools",
+    "mcp",
+    "open_http",
+    "split_tools",
+]

@@ -1,7 +1,7 @@
 from .arguments import ArgumentsError, parse_arguments
 from .results import materialize, must_await, resolve, to_tool_content
 from .structured import ResponseFormat, ResponseMismatch, response_format_of
-from .tool import Tool, tool, tools_from
+from .tool import Tool, tool, tool_of_server, tools_from
 
 __all__ = [
     "ArgumentsError",
@@ -15,5 +15,6 @@ __all__ = [
     "response_format_of",
     "to_tool_content",
     "tool",
+    "tool_of_server",
     "tools_from",
 ]

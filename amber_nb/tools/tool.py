@@ -19,7 +19,7 @@ from .schema import SchemaGenerator, simplify_schema, to_strict_schema
 from .signature import Call, Signature, innermost_function, parse_docstring, read_signature
 from .structured import JsonSchema
 
-__all__ = ["Tool", "ToolOptions", "options_of", "tool", "tools_from"]
+__all__ = ["Tool", "ToolOptions", "options_of", "tool", "tool_of_server", "tools_from"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what OpenAI takes
@@ -166,6 +166,12 @@ class Tool:
     timeout_s: float | None
     read_only: bool | None  # None: nobody said; never sent
     binder: Signature | _ModelBinder | _DictBinder = field(repr=False, compare=False)
+    remote: Any = field(default=None, repr=False, compare=False)  # the tool of an MCP server that it stands for
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether its calls are run; else they are shown and returned."""
+        return self.function is not None or self.remote is not None
 
     def defaults(self) -> dict[str, Any]:
         """Return what will apply to arguments that are not given, by name, as far as it can be told in JSON."""
@@ -232,7 +238,7 @@ def tools_from(tools: Any, handlers: Mapping[str, Callable[..., Any]] | None = N
 def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
     """Make one tool; take its handler out of `handlers`."""
     if isinstance(source, Tool):  # of an answer whose conversation goes on
-        is_open = source.function is None and source.name in handlers
+        is_open = not source.runs_here and source.name in handlers
         return _add_handler(source, handlers.pop(source.name)) if is_open else source
     if isinstance(source, Mapping):
         return _from_dict(source, handlers)
@@ -247,6 +253,33 @@ def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
     raise TypeError(
         f"A {type(source).__name__} is no tool: functions, pydantic model classes and tool dicts such as "
         "{'type': 'function', 'function': {…}} are."
+    )
+
+
+def tool_of_server(spec: dict[str, Any], remote: Any, *, require_approval: bool | None, read_only: bool | None) -> Tool:
+    """Make a tool of what an MCP server lists.
+
+    Args:
+        spec: as it is sent.
+        remote: runs its calls.
+        require_approval: whether each call, or none, asks the reader; None: as it is known of the server.
+        read_only: whether a call changes nothing; None: nobody who is believed has said.
+
+    Raises:
+        ValueError: the schema cannot be checked safely.
+    """
+    function = spec["function"]
+    return Tool(
+        name=function["name"],
+        spec=spec,
+        function=None,
+        is_async=True,
+        serial=False,
+        require_approval=require_approval,
+        timeout_s=None,
+        read_only=read_only,
+        binder=_DictBinder(JsonSchema(function["parameters"], function["name"]), None),
+        remote=remote,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from ..types import Source, replace_surrogates
 
-__all__ = ["SOURCE_FIELDS", "read_sources"]
+__all__ = ["SOURCE_FIELDS", "find_links", "read_sources"]
 
 # Fields that hold sources: of OpenAI, Perplexity, Azure ("context"), Open WebUI, Google, Cohere and LiteLLM.
 SOURCE_FIELDS = (
@@ -42,6 +43,30 @@ def read_sources(completion: Mapping[str, Any]) -> tuple[Source, ...]:
     first = choices[0] if isinstance(choices, list) and choices else {}
     found = dict.fromkeys(_walk({**completion, "choices": first}, 0))
     return tuple(found)[:_MAX_SOURCES]
+
+
+def find_links(value: Any) -> tuple[Source, ...]:
+    """Return the web pages and documents that a tool's result names: each record with an address, each once.
+
+    Args:
+        value: of JSON.
+    """
+    return tuple(dict.fromkeys(islice(_walk_links(value, 0), _MAX_SOURCES)))
+
+
+def _walk_links(value: Any, depth: int) -> Iterator[Source]:
+    if depth > _MAX_DEPTH:
+        return
+    if isinstance(value, list):
+        for item in value[:_MAX_SOURCES]:
+            yield from _walk_links(item, depth + 1)
+    elif isinstance(value, Mapping):
+        url = _first_text(value, _URLS)
+        if _is_url(url):
+            yield Source(title=_first_text(value, _TITLES), url=url)
+        for item in islice(value.values(), _MAX_SOURCES):
+            if isinstance(item, (list, Mapping)):
+                yield from _walk_links(item, depth + 1)
 
 
 def _walk(value: Any, depth: int) -> Iterator[Source]:

@@ -1,0 +1,85 @@
+"""What a call of a server's tool tells while it runs, and how long its server may be silent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+from .. import clock
+
+__all__ = ["NO_LISTENER", "Listener", "SilenceLimit", "limit_silence"]
+
+_READER_S = 86_400.0  # while the reader is asked, the server is silent for a reason
+_MAX_NOTE = 200
+
+
+class Listener(Protocol):
+    """What hears of a call; called on any event loop."""
+
+    def report(self, note: str) -> None:
+        """Show what the server tells of its progress."""
+
+    async def ask_reader(self, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Ask the reader for input; None where it is refused. TimeoutError: nobody answered."""
+
+
+class _NoListener:
+    """Nobody looks at the call, and nobody is asked."""
+
+    def report(self, note: str) -> None:
+        pass
+
+    async def ask_reader(self, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return None
+
+
+NO_LISTENER: Listener = _NoListener()
+
+
+class SilenceLimit:
+    """A limit on the silence of a call, which each sign of life puts off; a `Listener` for its connection."""
+
+    def __init__(self, seconds: float, limit: clock.Timeout, listener: Listener) -> None:
+        self._seconds = seconds
+        self._limit = limit
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+
+    async def progress(self, progress: float, total: float | None, message: str | None) -> None:
+        """Hear a notification of progress; on the server's loop."""
+        self._extend(self._seconds)
+        self.report(describe_progress(progress, total, message))
+
+    def report(self, note: str) -> None:
+        """Hand a note on."""
+        self._listener.report(note)
+
+    async def ask_reader(self, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Have the reader asked; the server's silence does not count meanwhile."""
+        self._extend(_READER_S)
+        try:
+            return await self._listener.ask_reader(message, schema)
+        finally:
+            self._extend(self._seconds)
+
+    def _extend(self, seconds: float) -> None:
+        self._loop.call_soon_threadsafe(self._extend_here, seconds)
+
+    def _extend_here(self, seconds: float) -> None:
+        with contextlib.suppress(RuntimeError):  # the call has ended
+            self._limit.extend(seconds)
+
+
+@contextlib.asynccontextmanager
+async def limit_silence(seconds: float, listener: Listener) -> AsyncIterator[SilenceLimit]:
+    """Raise TimeoutError within the block where the server has been silent for so many seconds."""
+    async with clock.timeout(seconds) as limit:
+        yield SilenceLimit(seconds, limit, listener)
+
+
+def describe_progress(progress: float, total: float | None, message: str | None) -> str:
+    """Return such as "3 of 10: reading the index"."""
+    count = f"{progress:g} of {total:g}" if total is not None else f"{progress:g}"
+    return f"{count}: {message[:_MAX_NOTE]}" if message else count

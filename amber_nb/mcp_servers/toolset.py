@@ -1,0 +1,195 @@
+"""The tools that an ask offers: functions, and what MCP servers list, by names that the endpoint takes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import tools as toolbox
+from ..cassettes.session import CassetteSession
+from ..errors import ConfigError
+from .calls import NO_LISTENER, Listener
+from .listing import ListedTool
+from .results import ServerResult
+from .server import McpServer, McpServers
+
+__all__ = ["RemoteTool", "load_tools", "split_tools"]
+
+MAX_TOOLS = 128  # of a request, as OpenAI takes them
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_MAX_NAME = 64
+_DIGEST = 6  # characters at the end of a name that was cut
+
+
+@dataclass(frozen=True)
+class RemoteTool:
+    """A tool of an MCP server as one ask offers it.
+
+    Attributes:
+        server: whose tool it is.
+        listed: as the server listed it.
+        session: the recordings of the ask.
+    """
+
+    server: McpServer
+    listed: ListedTool
+    session: CassetteSession | None
+
+    @property
+    def server_name(self) -> str:
+        """The server's name, for readers."""
+        return self.server.name
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether what the server says of the tool is believed."""
+        return self.server.is_amber or self.server.options.trust
+
+    @property
+    def group(self) -> str:
+        """Whose the calls and results are: those of one group may be seen by each other unasked.
+
+        The search of the web is a group of its own: its queries leave the company.
+        """
+        return (
+            f"{self.server.key} web" if self.server.is_amber and self.listed.name == "web_search" else self.server.key
+        )
+
+    @property
+    def group_name(self) -> str:
+        """The name of the group, for readers."""
+        return f"{self.server_name}, {self.listed.name}" if self.group != self.server.key else self.server_name
+
+    async def call(self, arguments: Mapping[str, Any], listener: Listener = NO_LISTENER) -> ServerResult:
+        """Call the tool, see `McpServer.call_tool`."""
+        return await self.server.call_tool(self.session, self.listed.name, arguments, listener)
+
+    def find_call(self, arguments: Mapping[str, Any]) -> ServerResult | None:
+        """Return the recorded result of a call, None where there is none."""
+        if self.session is None:
+            return None
+        return self.server.find_call(self.session, self.listed.name, arguments)
+
+    async def has_changed(self) -> bool:
+        """Return whether the server defines the tool otherwise now than it was offered."""
+        return await self.server.changed_tool(self.session, self.listed)
+
+
+def split_tools(tools: Any) -> tuple[list[Any] | Any, list[McpServer]]:
+    """Divide `tools=` into functions and the like, and MCP servers.
+
+    Raises:
+        TypeError: it is the function `mcp` itself.
+    """
+    sources = list(tools) if _is_several(tools) else [tools]
+    servers: list[McpServer] = []
+    others = []
+    for source in sources:
+        if isinstance(source, McpServer):
+            servers.append(source)
+        elif isinstance(source, McpServers):
+            servers += source
+        elif getattr(source, "__name__", "") == "mcp" and getattr(source, "__module__", "").startswith("amber_nb."):
+            raise TypeError("mcp is a function: tools=mcp('npx', …) is a server, and amber.mcp is that of your domain.")
+        else:
+            others.append(source)
+    return others if servers else tools, servers
+
+
+def _is_several(tools: Any) -> bool:
+    return isinstance(tools, Iterable) and not isinstance(tools, (Mapping, str, bytes, toolbox.Tool, McpServers))
+
+
+async def load_tools(
+    functions: Mapping[str, toolbox.Tool], servers: Sequence[McpServer], session: CassetteSession | None
+) -> dict[str, toolbox.Tool]:
+    """List the tools of servers, and return them beside functions, by the names that the model calls them by.
+
+    Raises:
+        ConfigError: there are more tools than a request takes.
+        ToolError: a server cannot be reached.
+        ValueError: a tool of the domain's server has the name of a function.
+    """
+    unique = list({id(server): server for server in servers}.values())
+    listings = await asyncio.gather(*(server.offered_tools(session) for server in unique))
+    offered = [(server, tool) for server, listed in zip(unique, listings, strict=True) for tool in listed]
+    if len(functions) + len(offered) > MAX_TOOLS:
+        largest = max(unique, key=lambda server: len(listings[unique.index(server)]))
+        raise ConfigError(
+            f"{len(functions) + len(offered):,} tools are offered, and a request takes {MAX_TOOLS}. Choose with only=: "
+            f"the MCP server {largest.name!r} has {len(listings[unique.index(largest)]):,}."
+        )
+    names = choose_names(functions, offered)
+    by_name = dict(functions)
+    for (server, listed), name in zip(offered, names, strict=True):
+        if (tool := _make_tool(RemoteTool(server, listed, session), name)) is not None:
+            by_name[name] = tool
+    return by_name
+
+
+def choose_names(taken: Iterable[str], offered: Sequence[tuple[McpServer, ListedTool]]) -> list[str]:
+    """Return a name for each tool: its own, as far as the endpoint takes it; in a collision the stranger is renamed.
+
+    Args:
+        taken: the names of functions, which stay.
+        offered: the tools of servers; those of the domain's own are named first.
+
+    Raises:
+        ValueError: a tool of the domain's server has the name of a function.
+    """
+    used = set(taken)
+    names = [""] * len(offered)
+    for at, (server, tool) in sorted(enumerate(offered), key=lambda item: not item[1][0].is_amber):
+        own = _fit(server.options.prefix + tool.name)
+        if own in used and server.is_amber and own in set(taken):
+            raise ValueError(
+                f"Two tools are called {own!r}, a function and one of amber.mcp: give one another name with "
+                "@tool(name=…) or amber.mcp.select(prefix=…)."
+            )
+        name, number = own, 1
+        while name in used:
+            name = _fit(f"{server.name}_{tool.name}" + (f"_{number}" if number > 1 else ""))
+            number += 1
+        used.add(name)
+        names[at] = name
+    return names
+
+
+def _fit(name: str) -> str:
+    """Return a name as the endpoint takes it: 1 to 64 of a-z, A-Z, 0-9, _ and -."""
+    plain = _NOT_IN_NAMES.sub("_", name)
+    if len(plain) <= _MAX_NAME:
+        return plain
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:_DIGEST]
+    return f"{plain[: _MAX_NAME - _DIGEST - 1]}_{digest}"
+
+
+def _make_tool(remote: RemoteTool, name: str) -> toolbox.Tool | None:
+    """Make a tool; None, with a warning, where its schema cannot be used: that costs this tool alone."""
+    listed = remote.listed
+    function: dict[str, Any] = {"name": name}
+    if listed.description:
+        function["description"] = listed.description
+    function["parameters"] = {key: value for key, value in listed.schema.items() if key != "$schema"}
+    trusted = remote.is_trusted
+    changes = listed.read_only is False or listed.destructive is True
+    try:
+        return toolbox.tool_of_server(
+            {"type": "function", "function": function},
+            remote,
+            require_approval=remote.server.options.require_approval,
+            read_only=listed.read_only if trusted else False if changes else None,
+        )
+    except ValueError as error:
+        warnings.warn(
+            f"amber: a tool of the MCP server {remote.server_name!r} is left out, since its schema cannot be used: "
+            f"{error}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None

@@ -1,0 +1,111 @@
+"""Look at the messages of a server before the SDK reads them, so that one bad part does not cost the rest."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCResponse
+
+__all__ = ["Filter"]
+
+_MAX_RUBBISH = 100  # lines that are no message
+
+
+class Filter:
+    """Stands between the transport of a server and the SDK's session.
+
+    Args:
+        on_end: called once the server has ended the stream, before anybody asks again.
+
+    Attributes:
+        rubbish: how many pieces were no messages.
+    """
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self.rubbish = 0
+        self.on_end = on_end
+
+    @contextlib.asynccontextmanager
+    async def around(self, transport: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+        """Return a transport whose messages pass through this filter."""
+        async with transport as (read, write):
+            yield _Inbound(read, self), write
+
+
+class _Inbound:
+    """The stream of a server's messages."""
+
+    def __init__(self, stream: Any, owner: Filter) -> None:
+        self._stream = stream
+        self._owner = owner
+
+    @property
+    def last_context(self) -> Any:
+        """The context of the newest message's sender, where the transport keeps it."""
+        return getattr(self._stream, "last_context", None)
+
+    async def receive(self) -> Any:
+        """Return the next message."""
+        try:
+            item = await self._stream.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            self._owner.on_end()
+            raise
+        if isinstance(item, Exception):
+            self._owner.rubbish += 1
+            if self._owner.rubbish > _MAX_RUBBISH:
+                self._owner.on_end()
+                raise anyio.EndOfStream
+        elif isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCResponse):
+            _clean(item.message.result)
+        return item
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        result: bool | None = await self._stream.__aexit__(kind, error, traceback)
+        return result
+
+
+def _clean(result: Any) -> None:
+    """Leave out of a listing what would spoil it whole, or make the SDK run a stranger's pattern over a result."""
+    tools = result.get("tools") if isinstance(result, dict) else None
+    if not isinstance(tools, list):
+        return
+    usable = [tool for tool in tools if isinstance(tool, dict) and isinstance(tool.get("name"), str)]
+    for tool in usable:
+        tool.pop("outputSchema", None)
+        tool.pop("icons", None)
+        if not isinstance(schema := tool.get("inputSchema"), dict):
+            tool["inputSchema"] = {"type": "object"}
+        elif schema.get("type") != "object":
+            tool["inputSchema"] = {**schema, "type": "object"}
+        for field in ("description", "title"):
+            if not isinstance(tool.get(field), (str, type(None))):
+                del tool[field]
+        if not isinstance(tool.get("annotations"), (dict, type(None))):
+            del tool["annotations"]
+    result["tools"] = usable
