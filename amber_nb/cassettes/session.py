@@ -6,7 +6,6 @@ import contextvars
 import json
 import logging
 import os
-import re
 import threading
 import warnings
 import weakref
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from .. import clock
 from ..config import Config, display_path
 from ..errors import CassetteMiss
 from .file import Cassette, Interaction, dumps, mask
@@ -35,21 +33,17 @@ from .match import (
     fingerprint,
 )
 from .nearest import find_nearest
+from .recording import Recording
 from .schemas import same_but_for_forms
 
-__all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "Recording", "open_session"]
+__all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "open_session"]
 
 _log = logging.getLogger(__name__)
 
-# What a recording keeps of the response's headers: what the SDK acts on, and the id that support asks for.
-KEPT_HEADERS = ("content-type", "content-encoding", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 # The cell whose requests the running task sends, where the task runs on another thread than the cell.
 CURRENT_CELL: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("amber_place", default=None)
 # What `ask` leaves out of the requests of the running task, because the gateway refused it before.
 ADAPTED: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar("amber_adapted", default=frozenset())
-
-_TAIL_PIECES = 64  # at the end of a stream, where `[DONE]` is looked for; one may be a single byte
-_DONE = re.compile(rb"data:\s*\[DONE\]\s*\Z")
 
 _lock = threading.Lock()
 _numbers = count()
@@ -326,71 +320,3 @@ def _model(interaction: Interaction) -> str:
 
 def _was_refused(interaction: Interaction) -> bool:
     return interaction.status is not None and 400 <= interaction.status < 500
-
-
-class Recording:
-    """Record one interaction while it passes; nothing is held back, and all is saved when it ends."""
-
-    def __init__(
-        self,
-        draft: Interaction,
-        save: Callable[[Interaction], None],
-        on_end: Callable[[Recording], None] = lambda recording: None,
-    ) -> None:
-        self._draft = draft
-        self._save = save
-        self._on_end = on_end
-        self._began = clock.monotonic()
-        self._steps: list[tuple[float, bytes]] = []
-        self._ended = False
-        self._saved_pieces = 0
-
-    def begin_response(self, response: httpx2.Response) -> None:
-        """Note the status and the headers."""
-        headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        answered_s = clock.monotonic() - self._began
-        self._draft = replace(self._draft, status=response.status_code, headers=headers, answered_s=answered_s)
-
-    def add(self, piece: bytes) -> None:
-        """Note a piece of the body."""
-        self._steps.append((clock.monotonic() - self._began, piece))
-
-    def checkpoint(self) -> None:
-        """Save what has come so far as if it had ended; the end replaces it."""
-        if not self._ended and self._draft.status is not None and len(self._steps) > self._saved_pieces:
-            self._saved_pieces = len(self._steps)
-            self._save(self._finish("closed", None))
-
-    def end(self, how: str = "whole", error: BaseException | None = None) -> None:
-        """Save the interaction; only the first call counts."""
-        if self._ended:
-            return
-        self._ended = True
-        self._on_end(self)
-        self._save(self._finish(how, error))
-
-    def _finish(self, how: str, error: BaseException | None) -> Interaction:
-        # The SDK stops reading at [DONE], and closes.
-        if how == "closed" and _DONE.search(b"".join(piece for _, piece in self._steps[-_TAIL_PIECES:])):
-            how = "whole"
-        broken = (type(error).__name__, str(error)) if error is not None else None
-        took_s = clock.monotonic() - self._began
-        interaction = replace(self._draft, steps=tuple(self._steps), how=how, error=broken, took_s=took_s)
-        return _decode(interaction) if "content-encoding" in (interaction.headers or {}) else interaction
-
-
-def _decode(interaction: Interaction) -> Interaction:
-    """Return the interaction with its body decompressed, so that the key in it is found and masked."""
-    headers = dict(interaction.headers or {})
-    encoding = headers.pop("content-encoding")
-    pieces: list[bytes] = []
-    how, error = interaction.how, interaction.error
-    body = (piece for _, piece in interaction.steps)
-    response = httpx2.Response(200, headers={"content-encoding": encoding}, content=body)
-    try:
-        pieces.extend(response.iter_bytes())
-    except httpx2.RequestError as broken:  # as far as it went
-        how, error = "failed", (type(broken).__name__, str(broken))
-    plain = b"".join(pieces)
-    steps = ((interaction.steps[-1][0], plain),) if plain else ()
-    return replace(interaction, headers=headers, steps=steps, how=how, error=error)
