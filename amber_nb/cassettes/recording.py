@@ -27,10 +27,12 @@ class Recording:
         draft: Interaction,
         save: Callable[[Interaction], None],
         on_end: Callable[[Recording], None] = lambda recording: None,
+        on_drop: Callable[[], None] = lambda: None,
     ) -> None:
         self._draft = draft
         self._save = save
         self._on_end = on_end
+        self._on_drop = on_drop
         self._began = clock.monotonic()
         self._steps: list[tuple[float, bytes]] = []
         self._ended = False
@@ -59,6 +61,13 @@ class Recording:
         self._ended = True
         self._on_end(self)
         self._save(self._finish(how, error))
+
+    def drop(self) -> None:
+        """End without saving anything: nothing came."""
+        if not self._ended:
+            self._ended = True
+            self._on_end(self)
+            self._on_drop()
 
     def _finish(self, how: str, error: BaseException | None) -> Interaction:
         # The SDK stops reading at [DONE], and closes.
