@@ -206,10 +206,10 @@ class CassetteRun:
             return
         replace_files({**contents, **files()})
         self.result.recorded = counts.total()
-        self.result.notes += dict.fromkeys(str(entry["note"]) for entry in entries if entry.get("note"))
         for path, count in counts.items():
             noun = "exchange" if count == 1 else "exchanges"
             self.result.notes.append(f"recorded: {count} {noun} in {display_path(path)}")
+        self.result.notes += dict.fromkeys(str(entry["note"]) for entry in entries if entry.get("note"))
 
 
 def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> Path:
