@@ -173,7 +173,8 @@ def load_config(
     is_recorded_by_run = path is not None and (is_of_run or mode != "replay")
     command = (is_recorded_by_run and run.get("command")) or (path and record_command(path)) or ""
     # As it is typed where the command is: this may be another folder than that of the kernel.
-    name = (is_of_run and run.get("shown")) or (path and display_path(path)) or ""
+    is_shown = path is not None and str(path) in (run.get("cassette"), run.get("fresh"))  # "fresh" takes its place
+    name = (is_shown and run.get("shown")) or (path and display_path(path)) or ""
     login, is_fallback = None, False
     if chosen not in ("simulate", "replay"):
         login = _find_login(sources, stored_login, unknown, optional=chosen is None and newcomer)

@@ -12,6 +12,8 @@ UTF-8, one JSON value a line, so that a difference in git is a difference in wha
     {"end": {"t": 1.2, "how": "whole"}}   or "closed" by its reader, or "failed" with the error that broke it
 
 `adapted` names what `ask` left out of the request, because the gateway had refused it; a replay leaves it out, too.
+What an MCP server answers is an interaction, too: its method is "MCP", its path what the server is asked, such as
+`/tools/call`, and its body names the server and what identifies the call.
 `n` counts equal requests at their start. `attempt` says how many failed ones this one follows, and supersedes. `cell`
 names the notebook's cell, where a front end told it. An interaction is written when it has ended, in one piece and
 under a lock: a crash loses the interactions in flight, and two processes may record to one file.
@@ -42,7 +44,7 @@ from ..files import lock_file, replace_files
 from ..redact import MASK
 from .match import RequestKey, make_key
 
-__all__ = ["HEADER", "Cassette", "Interaction", "Steps", "dumps", "loads", "mask"]
+__all__ = ["HEADER", "Cassette", "Interaction", "Steps", "dumps", "encode_json", "loads", "mask"]
 
 VERSION = 1
 HEADER = b'{"amber_cassette": %d}\n' % VERSION
@@ -112,12 +114,12 @@ def dumps(interaction: Interaction, secrets: Collection[str] = ()) -> bytes:
         "messages": None if messages is None else len(messages),
         "body": body,
     }
-    lines = [_line({"request": {name: value for name, value in request.items() if value is not None}})]
-    lines += [_line({"message": message}) for message in messages or ()]
+    lines = [encode_json({"request": {name: value for name, value in request.items() if value is not None}})]
+    lines += [encode_json({"message": message}) for message in messages or ()]
     headers = dict(interaction.headers or {})
     if interaction.status is not None:
         t = round(interaction.answered_s, 3)
-        lines.append(_line({"response": {"t": t, "status": interaction.status, "headers": headers}}))
+        lines.append(encode_json({"response": {"t": t, "status": interaction.status, "headers": headers}}))
     whole = b"".join(piece for _, piece in interaction.steps)
     pieces: Iterable[tuple[float, bytes]] = [(interaction.steps[-1][0], whole)] if interaction.steps else []
     if "event-stream" in headers.get("content-type", ""):
@@ -129,7 +131,7 @@ def dumps(interaction: Interaction, secrets: Collection[str] = ()) -> bytes:
     end: dict[str, Any] = {"t": round(interaction.took_s, 3), "how": interaction.how}
     if interaction.error is not None:
         end["error"], end["message"] = interaction.error
-    lines.append(_line({"end": end}))
+    lines.append(encode_json({"end": end}))
     return mask(b"\n".join(lines) + b"\n", secrets)
 
 
@@ -162,7 +164,8 @@ def _mask_piece(piece: bytes, keys: list[bytes]) -> bytes:
     return piece if masked == plain else head + masked + end
 
 
-def _line(value: Any) -> bytes:
+def encode_json(value: Any) -> bytes:
+    """Return a value as one line of JSON in UTF-8."""
     try:
         return json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # lone surrogates
@@ -187,9 +190,9 @@ def _dump_piece(t: float, piece: bytes) -> bytes:
     if _is_json(piece):
         return b'{"t": %.3f, "body": %b}' % (t, piece)
     try:
-        return _line({"t": round(t, 3), "raw": piece.decode()})
+        return encode_json({"t": round(t, 3), "raw": piece.decode()})
     except UnicodeDecodeError:
-        return _line({"t": round(t, 3), "base64": base64.b64encode(piece).decode()})
+        return encode_json({"t": round(t, 3), "base64": base64.b64encode(piece).decode()})
 
 
 def _is_json(data: bytes) -> bool:

@@ -21,6 +21,8 @@ from urllib.parse import parse_qsl, urlencode
 from ..wire.thinking import split_thinking
 
 __all__ = [
+    "SERVER_METHOD",
+    "CassetteRequest",
     "Cell",
     "Occurrence",
     "OccurrenceCounter",
@@ -31,6 +33,8 @@ __all__ = [
     "fingerprint",
     "make_key",
 ]
+
+SERVER_METHOD = "MCP"  # where HTTP has its method: what is asked of an MCP server, and not of the gateway
 
 Pixels = Callable[[bytes], str | None]  # an image file → a digest of its pixels; None where it is no image
 
@@ -66,6 +70,11 @@ class RequestKey:
     exact: str
     by_pixels: str | None
     without_results: str | None
+
+    @property
+    def of_server(self) -> bool:
+        """Whether it is asked of an MCP server, and not of the gateway."""
+        return self.method == SERVER_METHOD
 
 
 def fingerprint(method: str, path: str, content: bytes, pixels: Pixels | None = None) -> RequestKey:
@@ -247,6 +256,24 @@ class Cell:
     run: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CassetteRequest:
+    """A request that is looked up in a cassette, or recorded to it.
+
+    Attributes:
+        content: its body as it is sent, with the keys masked.
+        secrets: the keys, which the file must not hold.
+        cell: from which it comes.
+        attempt: how many failed attempts went before.
+    """
+
+    key: RequestKey
+    content: bytes
+    secrets: frozenset[str]
+    cell: Cell
+    attempt: int = 0
+
+
 @dataclass(slots=True)
 class Occurrence:
     """The number of a request among equal requests.
@@ -301,6 +328,12 @@ class OccurrenceCounter:
                 if free := [n for n in among if n not in taken]:
                     return self._add(key, Occurrence(min(free), cell, client, attempt))
             return None
+
+    def release(self, key: str, occurrence: Occurrence) -> None:
+        """Give a number back of which nothing came."""
+        with self._lock:
+            held = self._occurrences[key]
+            held[:] = [each for each in held if each is not occurrence]
 
     def _retry(self, key: str, client: int, attempt: int) -> Occurrence | None:
         for occurrence in reversed(self._occurrences[key]):

@@ -6,7 +6,6 @@ import contextvars
 import json
 import logging
 import os
-import re
 import threading
 import warnings
 import weakref
@@ -20,11 +19,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from .. import clock
 from ..config import Config, display_path
 from ..errors import CassetteMiss
 from .file import Cassette, Interaction, dumps, mask
 from .match import (
+    CassetteRequest,
     Cell,
     Occurrence,
     OccurrenceCounter,
@@ -35,21 +34,19 @@ from .match import (
     fingerprint,
 )
 from .nearest import find_nearest
+from .recording import Recording
 from .schemas import same_but_for_forms
+from .server_names import describe_request
+from .servers import ServerExchanges
 
-__all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "Recording", "newest_session", "open_session"]
+__all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "newest_session", "open_session"]
 
 _log = logging.getLogger(__name__)
 
-# What a recording keeps of the response's headers: what the SDK acts on, and the id that support asks for.
-KEPT_HEADERS = ("content-type", "content-encoding", "retry-after", "retry-after-ms", "x-should-retry", "x-request-id")
 # The cell whose requests the running task sends, where the task runs on another thread than the cell.
 CURRENT_CELL: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("amber_place", default=None)
 # What `ask` leaves out of the requests of the running task, because the gateway refused it before.
 ADAPTED: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar("amber_adapted", default=frozenset())
-
-_TAIL_PIECES = 64  # at the end of a stream, where `[DONE]` is looked for; one may be a single byte
-_DONE = re.compile(rb"data:\s*\[DONE\]\s*\Z")
 
 _lock = threading.Lock()
 _numbers = count()
@@ -113,6 +110,8 @@ class CassetteSession:
 
     Attributes:
         speed: of a replayed stream, 1 as recorded, 0 without waiting.
+        name: of the cassette, as messages name it.
+        servers: what MCP servers are asked.
 
     Raises:
         ConfigError: the cassette is damaged, or cannot be written where it must be.
@@ -127,15 +126,23 @@ class CassetteSession:
         self._run_tools = config.replay_tools == "run"
         self._journal = config.journal
         self._record_command = config.record_command
-        self._name = config.cassette_name or display_path(path)
+        self.name = config.cassette_name or display_path(path)
         self._current_cell = current_cell
         self._pixels = pixels
         self._used: set[int] = set()
         self._served: Counter[int] = Counter()  # by the line: how often the results after it were returned
         self._client_number = next(_numbers)
         self._recordings: set[Recording] = set()
+        # Never in a test run: it would depend on what a server says today, and nobody sees what is sent there.
+        asks_servers = self.mode != "replay" or (self._run_tools and self._journal is None)
+        self.servers = ServerExchanges(self, asks=asks_servers)
         if self.mode != "replay":
             self._shared.cassette.check()
+
+    @property
+    def cassette(self) -> Cassette:
+        """The file, which other clients of this process may use, too."""
+        return self._shared.cassette
 
     def lookup(self, request: httpx2.Request, content: bytes) -> Interaction | Recording:
         """Return the recorded interaction of a request, or a Recording to record it with.
@@ -149,19 +156,37 @@ class CassetteSession:
         secrets = {self._secret, request.headers.get("authorization", "").removeprefix("Bearer ")} - {""}
         if self.mode == "replay":
             secrets &= {self._secret}
-        content = mask(content, secrets)
-        cell = CURRENT_CELL.get() or self._current_cell()
         path = request.url.raw_path.decode("ascii").removeprefix(self._base_path)
-        key = fingerprint(request.method, path, content, None if self.mode == "replay" else self._pixels)
-        if self.mode != "record" and (found := self._find(key, cell, attempt, content)):
-            self._used.add(found.line)
-            self._write_journal({"used": found.line, "cassette": str(self._shared.cassette.path)})
-            return self._shared.cassette.with_body(found)
+        asked = self.identify(request.method, path, content, secrets, attempt)
+        if found := self.find(asked):
+            return found
         if self.mode == "replay":
-            raise CassetteMiss(mask(self._miss_message(key).encode(), secrets).decode())
+            raise self.miss(asked)
         # What is compressed could neither be read in the file nor searched for the key.
         request.headers["accept-encoding"] = "identity"
-        return self._record(key, cell, attempt, secrets)
+        return self.record(asked)
+
+    def identify(
+        self, method: str, path: str, content: bytes, secrets: Collection[str] = (), attempt: int = 0
+    ) -> CassetteRequest:
+        """Return what identifies a request in the cassette; the session's key is masked besides these secrets."""
+        hidden = frozenset({self._secret, *secrets} - {""})
+        content = mask(content, hidden)
+        key = fingerprint(method, path, content, None if self.mode == "replay" else self._pixels)
+        cell = CURRENT_CELL.get() or self._current_cell()
+        return CassetteRequest(key=key, content=content, secrets=hidden, cell=cell, attempt=attempt)
+
+    def find(self, request: CassetteRequest) -> Interaction | None:
+        """Return the recorded interaction of a request, which counts as used; None where it is to be asked."""
+        if self.mode == "record" or (found := self._find(request)) is None:
+            return None
+        self._used.add(found.line)
+        self._write_journal({"used": found.line, "cassette": str(self.cassette.path)})
+        return self.cassette.with_body(found)
+
+    def miss(self, request: CassetteRequest) -> CassetteMiss:
+        """Build the CassetteMiss for a request that is not recorded."""
+        return CassetteMiss(mask(self._miss_message(request.key).encode(), request.secrets).decode())
 
     def recorded_results(self, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """Return the recorded messages that follow these: the results of tools, and the images that tools returned.
@@ -191,7 +216,7 @@ class CassetteSession:
     def missing_results(self) -> CassetteMiss:
         """Build the CassetteMiss for tool calls whose results are not in the cassette."""
         return CassetteMiss(
-            f"What the tools told is not recorded in {self._name}: they did not run then, or the answer was stopped "
+            f"What the tools told is not recorded in {self.name}: they did not run then, or the answer was stopped "
             f"while they did. With AMBER_REPLAY_TOOLS=run they run. To record again: {self._record_command}"
         )
 
@@ -214,22 +239,23 @@ class CassetteSession:
             if each.line not in self._used and not (_was_refused(each) and _model(each) in learnt)
         ]
 
-    def _find(self, key: RequestKey, cell: Cell, attempt: int, content: bytes) -> Interaction | None:
+    def _find(self, request: CassetteRequest) -> Interaction | None:
+        key, content = request.key, request.content
         interactions = [old for old in self._shared.cassette.interactions if self.mode == "replay" or old.good]
         same = {old.n: old for old in interactions if old.request.exact == key.exact}
         if same:
-            return self._next(key.exact, cell, attempt, same)
+            return self._next(key.exact, request, same)
         if self.mode == "replay" and key.without_results is not None and not self._run_tools:
             # The recorded request holds the results that the tools gave then; those that they give now do not count.
             similar = dict(enumerate(old for old in interactions if old.request.without_results == key.without_results))
-            if found := self._next(key.without_results, cell, attempt, similar):
+            if found := self._next(key.without_results, request, similar):
                 return found
         if b'"schema"' in content or b'"parameters"' in content:
             # Without a warning: the schemas mean the same, and there is nothing to be done about them.
             results = self.mode != "replay" or self._run_tools
             found_in = (old for old in interactions if same_but_for_forms(old.request, key, results=results))
             similar = dict(enumerate(found_in))
-            if found := self._next(key.exact, cell, attempt, similar):
+            if found := self._next(key.exact, request, similar):
                 return found
         if b"image/" not in content:
             return None
@@ -237,51 +263,59 @@ class CassetteSession:
         if key.by_pixels is None:
             return None
         similar = dict(enumerate(old for old in interactions if old.request.by_pixels == key.by_pixels))
-        found = self._next(key.by_pixels, cell, attempt, similar)
+        found = self._next(key.by_pixels, request, similar)
         if found is not None:
             self.warn(
-                f"{self._name}, line {found.line}: an image is encoded otherwise than when this was "
+                f"{self.name}, line {found.line}: an image is encoded otherwise than when this was "
                 "recorded, with the same pixels (another release of a plotting library, perhaps); it is used."
             )
         return found
 
-    def _next(self, key: str, cell: Cell, attempt: int, among: Mapping[int, Interaction]) -> Interaction | None:
-        occurrence = self._shared.counter.replay(key, cell, self._client_number, attempt, among)
+    def _next(self, key: str, request: CassetteRequest, among: Mapping[int, Interaction]) -> Interaction | None:
+        counter = self._shared.counter
+        occurrence = counter.replay(key, request.cell, self._client_number, request.attempt, among)
         if occurrence is None:
             return None
         occurrence.failed = True  # a retry gets the same interaction again
         return among[occurrence.n]
 
     def _miss_message(self, key: RequestKey) -> str:
-        cassette = self._shared.cassette
-        recorded = cassette.interactions
+        recorded = [old for old in self.cassette.interactions if old.request.of_server == key.of_server]
         again = f"To record again: {self._record_command}"
         if not recorded:
-            return f"Nothing is recorded in {self._name}, and in mode 'replay' nothing is asked. {again}"
+            what = "Nothing of an MCP server" if key.of_server else "Nothing"
+            return f"{what} is recorded in {self.name}, and in mode 'replay' nothing is asked. {again}"
+        subject = describe_request(key) if key.of_server else "This request"
         same = [old for old in recorded if old.request.exact == key.exact]
         if same:
             times = "once" if len(same) == 1 else f"{len(same)} times"
             return (
-                f"This request is recorded {times} in {self._name} (line {same[0].line}), and it is asked once "
+                f"{subject} is recorded {times} in {self.name} (line {same[0].line}), and it is asked once "
                 f"more than that. {again}"
             )
         nearest = recorded[find_nearest([old.request for old in recorded], key)]
+        hint = self.servers.list_recorded() if key.of_server else self.servers.find_change(nearest, key)
         return (
-            f"This request is not recorded in {self._name}. The nearest recording (line {nearest.line}) differs:\n\n"
+            f"{subject} is not recorded in {self.name}. {hint}The nearest recording (line {nearest.line}) differs:\n\n"
             f"{difference(nearest.request, key)}\n\n{again}"
         )
 
-    def _record(self, key: RequestKey, cell: Cell, attempt: int, secrets: Collection[str]) -> Recording:
-        shared = self._shared
+    def record(self, request: CassetteRequest) -> Recording:
+        """Begin to record a request."""
+        shared, key, cell, attempt = self._shared, request.key, request.cell, request.attempt
         same = [old for old in shared.cassette.interactions if old.request.exact == key.exact]
         elsewhere = {old.n for old in same if cell.id is not None and old.cell not in (None, cell.id)}
         if self.mode == "cache":  # what is good stays
             elsewhere |= {old.n for old in same if old.good}
         occurrence = shared.counter.record(key.exact, cell, self._client_number, attempt, elsewhere)
-        draft = Interaction(
-            request=key, n=occurrence.n, attempt=attempt, cell=cell.id, adapted=tuple(sorted(ADAPTED.get()))
+        adapted = () if key.of_server else tuple(sorted(ADAPTED.get()))
+        draft = Interaction(request=key, n=occurrence.n, attempt=attempt, cell=cell.id, adapted=adapted)
+        recording = Recording(
+            draft,
+            lambda done: self._save(done, occurrence, request.secrets),
+            self._recordings.discard,
+            lambda: shared.counter.release(key.exact, occurrence),
         )
-        recording = Recording(draft, lambda done: self._save(done, occurrence, secrets), self._recordings.discard)
         self._recordings.add(recording)
         return recording
 
@@ -311,7 +345,7 @@ class CassetteSession:
             self._write_journal({"recorded": True, "cassette": str(shared.cassette.path)})
         except Exception as error:  # the caller's answer must not be lost for it
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.warn(f"A reply was not recorded in {self._name}: {reason}")
+            self.warn(f"A reply was not recorded in {self.name}: {reason}")
 
     def _write_journal(self, line: dict[str, object]) -> None:
         if self._journal is not None:
@@ -319,12 +353,19 @@ class CassetteSession:
                 file.write(json.dumps(line) + "\n")
 
     def warn(self, text: str) -> None:
-        """Warn, in a run of a test in its journal."""
+        """Warn, in a run of a test in its journal; what is recorded there is not kept then."""
+        self._tell("warning", text)
+
+    def note(self, text: str) -> None:
+        """Warn of what is right and should be known; in a run of a test its recording is kept all the same."""
+        self._tell("note", text)
+
+    def _tell(self, kind: str, text: str) -> None:
         if self._journal is not None:  # in the output of a notebook it would be a difference
-            self._write_journal({"warning": text})
+            self._write_journal({kind: text})
             return
         try:
-            warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=3)
         except RuntimeWarning:  # a filter makes it an error, which would look like a broken connection in a transport
             _log.warning("amber: %s", text)
 
@@ -336,71 +377,3 @@ def _model(interaction: Interaction) -> str:
 
 def _was_refused(interaction: Interaction) -> bool:
     return interaction.status is not None and 400 <= interaction.status < 500
-
-
-class Recording:
-    """Record one interaction while it passes; nothing is held back, and all is saved when it ends."""
-
-    def __init__(
-        self,
-        draft: Interaction,
-        save: Callable[[Interaction], None],
-        on_end: Callable[[Recording], None] = lambda recording: None,
-    ) -> None:
-        self._draft = draft
-        self._save = save
-        self._on_end = on_end
-        self._began = clock.monotonic()
-        self._steps: list[tuple[float, bytes]] = []
-        self._ended = False
-        self._saved_pieces = 0
-
-    def begin_response(self, response: httpx2.Response) -> None:
-        """Note the status and the headers."""
-        headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        answered_s = clock.monotonic() - self._began
-        self._draft = replace(self._draft, status=response.status_code, headers=headers, answered_s=answered_s)
-
-    def add(self, piece: bytes) -> None:
-        """Note a piece of the body."""
-        self._steps.append((clock.monotonic() - self._began, piece))
-
-    def checkpoint(self) -> None:
-        """Save what has come so far as if it had ended; the end replaces it."""
-        if not self._ended and self._draft.status is not None and len(self._steps) > self._saved_pieces:
-            self._saved_pieces = len(self._steps)
-            self._save(self._finish("closed", None))
-
-    def end(self, how: str = "whole", error: BaseException | None = None) -> None:
-        """Save the interaction; only the first call counts."""
-        if self._ended:
-            return
-        self._ended = True
-        self._on_end(self)
-        self._save(self._finish(how, error))
-
-    def _finish(self, how: str, error: BaseException | None) -> Interaction:
-        # The SDK stops reading at [DONE], and closes.
-        if how == "closed" and _DONE.search(b"".join(piece for _, piece in self._steps[-_TAIL_PIECES:])):
-            how = "whole"
-        broken = (type(error).__name__, str(error)) if error is not None else None
-        took_s = clock.monotonic() - self._began
-        interaction = replace(self._draft, steps=tuple(self._steps), how=how, error=broken, took_s=took_s)
-        return _decode(interaction) if "content-encoding" in (interaction.headers or {}) else interaction
-
-
-def _decode(interaction: Interaction) -> Interaction:
-    """Return the interaction with its body decompressed, so that the key in it is found and masked."""
-    headers = dict(interaction.headers or {})
-    encoding = headers.pop("content-encoding")
-    pieces: list[bytes] = []
-    how, error = interaction.how, interaction.error
-    body = (piece for _, piece in interaction.steps)
-    response = httpx2.Response(200, headers={"content-encoding": encoding}, content=body)
-    try:
-        pieces.extend(response.iter_bytes())
-    except httpx2.RequestError as broken:  # as far as it went
-        how, error = "failed", (type(broken).__name__, str(broken))
-    plain = b"".join(pieces)
-    steps = ((interaction.steps[-1][0], plain),) if plain else ()
-    return replace(interaction, headers=headers, steps=steps, how=how, error=error)

@@ -17,7 +17,8 @@ from .. import clock
 from ..errors import AmberError
 from ..wire.completion import CLOSE_REASON, ReaderClosed
 from .file import Interaction
-from .session import CassetteSession, Recording
+from .recording import Recording
+from .session import CassetteSession
 
 __all__ = ["CassetteTransport", "CassetteTransports"]
 

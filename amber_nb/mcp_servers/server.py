@@ -385,7 +385,7 @@ class McpServer:
 
     def find_call(self, session: CassetteSession, name: str, arguments: Mapping[str, Any]) -> ServerResult | None:
         """Return the recorded result of a call, None where there is none."""
-        payload = session.find("/tools/call", {"server": self.name, "name": name, "arguments": dict(arguments)})
+        payload = session.servers.find("/tools/call", {"server": self.name, "name": name, "arguments": dict(arguments)})
         return payload and read_result(payload, server=self.name, tool=name, arguments=arguments)
 
     async def changed_tool(self, session: CassetteSession | None, tool: ListedTool) -> bool:
@@ -408,7 +408,7 @@ class McpServer:
     ) -> dict[str, Any]:
         if session is None:
             return await send()
-        return await session.exchange(path, {"server": self.name, **body}, send)
+        return await session.servers.exchange(path, {"server": self.name, **body}, send, secrets=self._target.secrets)
 
     async def _run(self, work: Callable[[Any], Awaitable[Any]], **options: Any) -> dict[str, Any]:
         result = await self._connection().run(work, **options)

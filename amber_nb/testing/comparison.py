@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import TypeAlias
 
 from ..cassettes.file import Cassette, Interaction
@@ -16,12 +18,14 @@ from ..wire.stream import MalformedEvent, SSEDecoder
 from .drift import ReplySummary, Row, default_comparator, judge, parse_comparator, parse_tags
 from .renamed import last_prompt
 from .runs import CassetteRun, CellExchange
+from .server_answers import choose_comparator, compare_answers, describe_call, read_call, summarize_answer
 
 __all__ = ["compare_run", "judge_exchanges"]
 
 _PROMPT = 400  # characters of a prompt that a report repeats
 
 Runs: TypeAlias = Sequence[Sequence[CellExchange]]  # what each run asked, in its order
+_Group: TypeAlias = tuple[str, ...]  # what are calls of one tool of a server, or the completions
 _Choice: TypeAlias = Callable[[int | None], str | None]  # a cell → the comparator wanted for it, or None
 # A recorded exchange, or None, and its counterparts by the number of their run, in order.
 _Pair: TypeAlias = tuple[Interaction | None, dict[int, CellExchange]]
@@ -50,10 +54,28 @@ def compare_run(run: CassetteRun, runs: Runs, default: str | None, tags: Mapping
 
 
 def judge_exchanges(notebook: str, recorded: Iterable[Interaction], runs: Runs, how: _Choice) -> list[Row]:
-    """Judge every chat completion of several runs; `how` returns the comparator wanted for a cell, or None."""
-    pairs: list[_Pair] = [(exchange, {}) for exchange in recorded if _is_completion(exchange)]
+    """Judge every chat completion of several runs, and every answer of an MCP server.
+
+    Args:
+        notebook: its name.
+        recorded: what its cassette holds.
+        runs: what was asked anew.
+        how: returns the comparator wanted for a cell, or None.
+    """
+    recorded = list(recorded)
+    groups: defaultdict[_Group, list[_Pair]] = defaultdict(list)
+    for exchange in recorded:
+        if group := _group(exchange):
+            groups[group].append((exchange, {}))
     for number, run in enumerate(runs):
-        _match(pairs, number, [item for item in run if _is_completion(item[1])])
+        fresh: defaultdict[_Group, list[CellExchange]] = defaultdict(list)
+        for item in run:
+            if group := _group(item[1]):
+                fresh[group].append(item)
+        for group, items in fresh.items():
+            _match(groups[group], number, items)
+    place = {id(exchange): number for number, exchange in enumerate(recorded)}
+    pairs = sorted(chain.from_iterable(groups.values()), key=lambda pair: place.get(id(pair[0]), len(place)))
     rows = [_judge_pair(notebook, pair, len(runs), how) for pair in pairs]
     calls: Counter[int | None] = Counter()
     for row in rows:
@@ -62,8 +84,11 @@ def judge_exchanges(notebook: str, recorded: Iterable[Interaction], runs: Runs, 
     return sorted(rows, key=lambda row: (row.cell is None, row.cell or 0))  # stable: within a cell as recorded
 
 
-def _is_completion(exchange: Interaction) -> bool:
-    return exchange.request.path.partition("?")[0] == "/chat/completions"
+def _group(exchange: Interaction) -> _Group | None:
+    """Return what an exchange is one of, and compared with; None for one that is not compared."""
+    if exchange.request.of_server:
+        return read_call(exchange)
+    return ("completion",) if exchange.request.path.partition("?")[0] == "/chat/completions" else None
 
 
 def _match(pairs: list[_Pair], number: int, fresh: Iterable[CellExchange]) -> None:
@@ -91,21 +116,30 @@ def _match(pairs: list[_Pair], number: int, fresh: Iterable[CellExchange]) -> No
 def _judge_pair(notebook: str, pair: _Pair, n_runs: int, how: _Choice) -> Row:
     exchange, counterparts = pair
     cell = next((cell for cell, _ in counterparts.values()), None)
-    recorded = _summarize(exchange) if exchange is not None else None
-    replies = {number: _summarize(fresh) for number, (_, fresh) in counterparts.items()}
+    either = exchange or next(iter(counterparts.values()))[1]
+    summarize = summarize_answer if either.request.of_server else _summarize
+    recorded = summarize(exchange) if exchange is not None else None
+    replies = {number: summarize(fresh) for number, (_, fresh) in counterparts.items()}
     if recorded is not None and replies:
         missing = ReplySummary(text="", error="NotAsked: this run did not come so far as to ask it")
         replies = {number: replies.get(number, missing) for number in range(n_runs)}
     runs = tuple(replies.values())
     name = how(cell)
-    comparator = parse_comparator(name) if name else default_comparator(recorded)
+    wanted = parse_comparator(name) if name else None
+    if either.request.of_server:
+        comparator, prompt = choose_comparator(wanted), describe_call(either)
+        moved = any(fresh.request.exact != either.request.exact for _, fresh in counterparts.values())
+        verdict = judge(recorded, runs, comparator, partial(compare_answers, either, moved))
+    else:
+        comparator, prompt = wanted or default_comparator(recorded), last_prompt(either.request.body)
+        verdict = judge(recorded, runs, comparator)
     return Row(
         notebook=notebook,
         cell=cell,
         call=0,
-        prompt=last_prompt((exchange or next(iter(counterparts.values()))[1]).request.body)[:_PROMPT],
+        prompt=prompt[:_PROMPT],
         how=str(comparator),
-        verdict=judge(recorded, runs, comparator),
+        verdict=verdict,
         recorded=recorded,
         runs=runs,
     )

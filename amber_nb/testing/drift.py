@@ -17,7 +17,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import floor
@@ -141,7 +141,7 @@ class Row:
     Attributes:
         cell: number of the code cell, from 1; None where nobody knows.
         call: number of the exchange within the cell, from 1.
-        prompt: beginning of the last user message.
+        prompt: beginning of the last user message, or what an MCP server was asked.
     """
 
     notebook: str
@@ -233,13 +233,19 @@ def compare(recorded: ReplySummary, fresh: ReplySummary, how: Comparator) -> Com
     return Comparison("same", why, score)
 
 
-def judge(recorded: ReplySummary | None, runs: Sequence[ReplySummary], how: Comparator) -> Verdict:
+def judge(
+    recorded: ReplySummary | None,
+    runs: Sequence[ReplySummary],
+    how: Comparator,
+    compare: Callable[[ReplySummary, ReplySummary, Comparator], Comparison] = compare,
+) -> Verdict:
     """Judge the runs of one exchange.
 
     Args:
         recorded: None for an exchange that was never recorded.
         runs: the fresh replies, one for each run; empty for an exchange that was not asked again.
         how: see `parse_comparator` and `default_comparator`.
+        compare: compares a fresh reply with the recorded one.
     """
     status = "same" if how.kind == "ignore" else "drifted"
     if not runs:

@@ -46,7 +46,7 @@ class Result:
 
     Attributes:
         unused: lines of its cassette where exchanges begin that were not asked for.
-        warnings: of the client, which no output may carry.
+        warnings: of the client, which no output may carry; with one nothing is recorded.
         notes: on the recording or the comparison.
         problems: fail the session, even if all cells and tests pass.
         recorded: number of exchanges now in the cassette; None where it stays as it was.
@@ -209,6 +209,7 @@ class CassetteRun:
         for path, count in counts.items():
             noun = "exchange" if count == 1 else "exchanges"
             self.result.notes.append(f"recorded: {count} {noun} in {display_path(path)}")
+        self.result.notes += dict.fromkeys(str(entry["note"]) for entry in entries if entry.get("note"))
 
 
 def cassette_for_test(path: Path, qualified_name: str, folder: Path | None) -> Path:

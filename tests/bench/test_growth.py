@@ -24,7 +24,7 @@ from amber_nb import Amber
 from amber_nb.cassettes.file import Interaction, dumps
 from amber_nb.cassettes.match import difference, fingerprint
 from amber_nb.cassettes.nearest import find_nearest
-from amber_nb.cassettes.session import Recording
+from amber_nb.cassettes.recording import Recording
 from amber_nb.display.answer_html import markdown_html
 from amber_nb.display.comm import DeltaStream
 from amber_nb.display.highlight import code_html
