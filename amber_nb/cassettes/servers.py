@@ -48,14 +48,14 @@ class ServerExchanges:
 
     Args:
         session: of the cassette.
-        asks: servers may be asked; in a replay their answers are not recorded then.
+        may_ask: servers may be asked; in a replay their answers are not recorded then.
 
     Attributes:
-        asks: whether a server may be asked: never in a replay, unless its tools are to run.
+        may_ask: whether a server may be asked: never in a replay, unless its tools are to run.
     """
 
-    def __init__(self, session: _Session, *, asks: bool) -> None:
-        self.asks = asks
+    def __init__(self, session: _Session, *, may_ask: bool) -> None:
+        self.may_ask = may_ask
         self._session = session
         self._has_noted = False
         self._listings: dict[str, Any] = {}  # what each server listed last in this session, as its tools
@@ -81,7 +81,7 @@ class ServerExchanges:
             CassetteMiss: nothing is recorded, and this session only replays.
         """
         session = self._session
-        if session.mode == "replay" and self.asks:
+        if session.mode == "replay" and self.may_ask:
             answer = await send()
             self._compare(path, body, answer)
             return answer

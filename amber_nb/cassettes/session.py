@@ -134,8 +134,8 @@ class CassetteSession:
         self._client_number = next(_numbers)
         self._recordings: set[Recording] = set()
         # Never in a test run: it would depend on what a server says today, and nobody sees what is sent there.
-        asks_servers = self.mode != "replay" or (self._run_tools and self._journal is None)
-        self.servers = ServerExchanges(self, asks=asks_servers)
+        may_ask = self.mode != "replay" or (self._run_tools and self._journal is None)
+        self.servers = ServerExchanges(self, may_ask=may_ask)
         if self.mode != "replay":
             self._shared.cassette.check()
 

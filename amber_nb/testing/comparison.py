@@ -128,8 +128,8 @@ def _judge_pair(notebook: str, pair: _Pair, n_runs: int, how: _Choice) -> Row:
     wanted = parse_comparator(name) if name else None
     if either.request.of_server:
         comparator, prompt = choose_comparator(wanted), describe_call(either)
-        moved = any(fresh.request.exact != either.request.exact for _, fresh in counterparts.values())
-        verdict = judge(recorded, runs, comparator, partial(compare_answers, either, moved))
+        other_arguments = any(fresh.request.exact != either.request.exact for _, fresh in counterparts.values())
+        verdict = judge(recorded, runs, comparator, partial(compare_answers, either, other_arguments))
     else:
         comparator, prompt = wanted or default_comparator(recorded), last_prompt(either.request.body)
         verdict = judge(recorded, runs, comparator)

@@ -50,13 +50,13 @@ def choose_comparator(wanted: Comparator | None) -> Comparator:
 
 
 def compare_answers(
-    exchange: Interaction, moved: bool, recorded: ReplySummary, fresh: ReplySummary, how: Comparator
+    exchange: Interaction, other_arguments: bool, recorded: ReplySummary, fresh: ReplySummary, how: Comparator
 ) -> Comparison:
     """Compare a fresh answer with the recorded one; the reason says that a server's answer has changed.
 
     Args:
         exchange: one of the two.
-        moved: a run has asked with other arguments.
+        other_arguments: a run has asked with other arguments.
         recorded: its summary.
         fresh: that of the other one.
         how: see `choose_comparator`.
@@ -70,7 +70,7 @@ def compare_answers(
     why = ""
     if path == LIST_TOOLS:
         why = describe_change(server, _load(recorded.text), _load(fresh.text))
-    because = ", with other arguments in a run," if moved else ""
+    because = ", with other arguments in a run," if other_arguments else ""
     why = why or f"{describe_request(exchange.request)}{because} has another result than recorded: {found.why}"
     return replace(found, why=shorten(show_controls(why), 400))
 

@@ -162,6 +162,13 @@ def test_a_cells_comparison_holds_for_the_results_in_it(tmp_path, how, status, u
     assert (row.verdict.status, row.how) == (status, used)
 
 
+def test_a_listing_that_is_nearly_the_same_has_changed(tmp_path):
+    one, other = (tape(tmp_path, (LISTING, None, {}, listing(*"abcdefgh", last))) for last in "ij")
+    [row] = judge(one, other, how="similar:0.5")
+    assert (row.verdict.status, row.verdict.similarity[0] > 0.5) == ("drifted", True)
+    assert row.verdict.why.endswith("new: j; gone: i.")
+
+
 def test_a_call_that_did_not_come_is_told(tmp_path):
     [row] = judge(tape(tmp_path, call()), [])
     assert row.verdict.why == "Recorded, but not asked this time"
