@@ -148,6 +148,8 @@ class AskRun:
         offered, servers = option["tools"], list[Any]()
         if offered is not None:
             offered, servers = mcp_servers.split_tools(offered)
+        for server in servers:
+            server.prepare(context.session)
         self._servers = servers
         self._functions = tools.tools_from(offered, option["handlers"]) if offered is not None else {}
         if option["handlers"] and not self._functions:

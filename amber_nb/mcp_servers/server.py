@@ -247,6 +247,7 @@ class McpServer:
     @short_traceback
     async def call_async(self, name: str, given: Mapping[str, Any] | None = None, /, **arguments: Any) -> ServerResult:
         """Call a tool as `call` does, without blocking the event loop."""
+        self.prepare(self._session())
         return await event_loop.wait_async(event_loop.submit(self._call(name, {**(given or {}), **arguments})))
 
     async def _call(self, name: str, arguments: Mapping[str, Any]) -> ServerResult:
@@ -320,6 +321,15 @@ class McpServer:
 
     # --- for an ask, on the private loop
 
+    def prepare(self, session: CassetteSession | None) -> None:
+        """Load the SDK in this thread, where the server may be asked: it takes half a second.
+
+        Raises:
+            ConfigError: it is not installed.
+        """
+        if session is None or session.servers.may_ask:
+            self._connection()
+
     async def list_tools(self, session: CassetteSession | None) -> list[ListedTool]:
         """List all tools of the server, and say where they differ from those of the time before."""
         payload = await self._exchange("/tools/list", {}, self._list_tools, session)
@@ -381,7 +391,10 @@ class McpServer:
 
         body = {"name": name, "arguments": dict(arguments)}
         payload = await self._exchange("/tools/call", body, send, session)
-        return read_result(payload, server=self.name, tool=name, arguments=arguments)
+        # In a thread: a picture, or a table of thousands of rows, takes a while, and this loop reads all answers.
+        return await event_loop.run_in_thread(
+            partial(read_result, payload, server=self.name, tool=name, arguments=arguments)
+        )
 
     def find_call(self, session: CassetteSession, name: str, arguments: Mapping[str, Any]) -> ServerResult | None:
         """Return the recorded result of a call, None where there is none."""
@@ -467,6 +480,7 @@ class McpServer:
         if not event_loop.can_block():
             coroutine.close()
             raise RuntimeError("This runs on amber's own event loop, which it would wait for: await the async method.")
+        self.prepare(self._session())
         return event_loop.wait(event_loop.submit(coroutine))
 
 

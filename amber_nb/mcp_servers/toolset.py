@@ -80,16 +80,17 @@ class RemoteTool:
         return await self.server.changed_tool(self.session, self.listed)
 
 
-def split_tools(tools: Any) -> tuple[list[Any] | Any, list[McpServer]]:
+def split_tools(tools: Any) -> tuple[list[Any], list[McpServer]]:
     """Divide `tools=` into functions and the like, and MCP servers.
 
     Raises:
         TypeError: it is the function `mcp` itself.
     """
-    sources = list(tools) if _is_several(tools) else [tools]
+    if not _is_several(tools):
+        tools = [tools]
     servers: list[McpServer] = []
     others = []
-    for source in sources:
+    for source in tools:
         if isinstance(source, McpServer):
             servers.append(source)
         elif isinstance(source, McpServers):
@@ -98,7 +99,7 @@ def split_tools(tools: Any) -> tuple[list[Any] | Any, list[McpServer]]:
             raise TypeError("mcp is a function: tools=mcp('npx', …) is a server, and amber.mcp is that of your domain.")
         else:
             others.append(source)
-    return others if servers else tools, servers
+    return others, servers
 
 
 def _is_several(tools: Any) -> bool:

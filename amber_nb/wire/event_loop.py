@@ -20,7 +20,17 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Inbox", "call_soon", "can_block", "close_at_exit", "submit", "submit_user_code", "wait", "wait_async"]
+__all__ = [
+    "Inbox",
+    "call_soon",
+    "can_block",
+    "close_at_exit",
+    "run_in_thread",
+    "submit",
+    "submit_user_code",
+    "wait",
+    "wait_async",
+]
 
 T = TypeVar("T")
 CLOSE_TIMEOUT_S = 1.0  # how long the end of the process waits for connections to be closed
@@ -50,6 +60,20 @@ def submit_user_code(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
 def can_block() -> bool:
     """Return False on the threads of the private loops, where waiting would deadlock."""
     return threading.current_thread().name not in (_PRIVATE, _USER_CODE)
+
+
+async def run_in_thread(work: Callable[[], T]) -> T:
+    """Run a function in a thread of its own, so that the loop goes on meanwhile, and return what it returns."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # whoever waits is told
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="amber-work", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 class Inbox:
