@@ -115,8 +115,8 @@ class Answer(Generic[T]):
         Returns:
             Columns `round` (from 1), `name`, `status` (`ran`, `denied`, `invalid`, `failed`, `timeout`, `not_run`),
             `arguments` (dict, as it ran), `result` (as the function returned it), `sent` (what the model was told),
-            `error`, `edited` (bool), `decided_by` (`reader`, `policy`, `timeout`), `duration_s`. Secrets are shown as
-            ••• in all columns but `result`.
+            `error`, `edited` (bool), `decided_by` (`reader`, `policy`, `timeout`), `duration_s`, `server` (the MCP
+            server whose tool it is, or missing). Secrets are shown as ••• in all columns but `result`.
         """
         return log_frames.tools_frame(self._tool_runs)
 

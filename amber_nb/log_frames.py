@@ -41,6 +41,7 @@ TOOLS = {
     "edited": "bool",
     "decided_by": "str",
     "duration_s": "Float64",
+    "server": "str",
 }
 
 

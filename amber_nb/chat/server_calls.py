@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from .. import mcp_servers
 from ..errors import ToolError
 from ..tools import Tool
 from ..types import Message, replace_surrogates
@@ -148,7 +149,7 @@ async def run_remote(tool: Tool, arguments: Mapping[str, Any], reporter: CallRep
     """
     try:
         result = await tool.remote.call(arguments, reporter)
-    except TimeoutError:
+    except mcp_servers.SilenceError:
         limit = f"no result within {tool.remote.server.options.timeout_s:g} s"
         return {"status": "timeout", "error": limit, "sent": f"Error: {limit}."}
     except ToolError as error:

@@ -1,3 +1,4 @@
+from .calls import SilenceError
 from .connection import Connection
 from .http import open_http
 from .results import ServerResult
@@ -9,6 +10,7 @@ __all__ = [
     "McpServer",
     "McpServers",
     "ServerResult",
+    "SilenceError",
     "amber_server",
     "load_tools",
     "mcp",

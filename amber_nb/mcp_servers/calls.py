@@ -8,11 +8,16 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from .. import clock
+from ..errors import ToolError
 
-__all__ = ["NO_LISTENER", "Listener", "SilenceLimit", "limit_silence"]
+__all__ = ["NO_LISTENER", "Listener", "SilenceError", "SilenceLimit", "limit_silence"]
 
 _READER_S = 86_400.0  # while the reader is asked, the server is silent for a reason
 _MAX_NOTE = 200
+
+
+class SilenceError(ToolError):
+    """A server gave no sign of life for too long."""
 
 
 class Listener(Protocol):

@@ -41,6 +41,7 @@ CONNECT_S = 30.0  # to start a server and shake hands; npx may have to fetch it
 _CLOSE_S = 6.0  # the SDK gives a process 2 s to end, then 2 s after SIGTERM
 _LAST_WORDS_S = 0.5  # what a process that has ended wrote last may still be on its way
 _MAX_MESSAGE = 500
+_MAX_LINES = 12  # of the standard error, in an error
 SAMPLING = "amber_nb lends no server the company's model: sampling is refused."
 _REPEATABLE = ("Session terminated",)  # the SDK's words where a server has forgotten a session, and run nothing
 
@@ -305,6 +306,8 @@ class _Link:
             text = f"cannot be started ({error.strerror or type(error).__name__})."
         elif isinstance(error, TimeoutError):
             text = f"did not answer within {CONNECT_S:g} s."
+        elif isinstance(error, MCPError) and error.code == mcp_types.METHOD_NOT_FOUND and not self.is_ready:
+            text = "is not there: nothing of the protocol answers at this address."
         elif isinstance(error, MCPError) and not _is_closed(error):
             message = SAMPLING if error.message == "Sampling not supported" else error.message
             text = f"answered with an error: {_one_line(message)}"
@@ -320,7 +323,7 @@ class _Link:
             with contextlib.suppress(TimeoutError):
                 async with clock.timeout(_LAST_WORDS_S):
                     await asyncio.shield(asyncio.wrap_future(self.stderr.ended))
-        words = self.stderr.text.strip()
+        words = "\n".join(self.stderr.text.strip().splitlines()[-_MAX_LINES:])
         text += f" Its standard error ends in:\n{words}" if words and not self.is_open else ""
         return str(scrub(text, self._target.secrets))
 

@@ -20,7 +20,7 @@ from ..errors import ConfigError, ToolError
 from ..redact import SecretHeaders
 from ..tracebacks import short_traceback
 from ..wire import event_loop
-from .calls import NO_LISTENER, Listener, limit_silence
+from .calls import NO_LISTENER, Listener, SilenceError, SilenceLimit, limit_silence
 from .frames import prompts_frame, resources_frame, tools_frame
 from .listing import ListedTool, describe_changes, listing_html, listing_text, read_tools
 from .prompts import read_contents, read_messages
@@ -36,6 +36,7 @@ T = TypeVar("T")
 AMBER = "amber"
 SILENCE_S = 60.0  # of a call, where timeout_s= says nothing
 _MAX_PAGES = 1_000
+_MAX_REDIRECTS = 5  # within the origin of a server; the domain's own is followed nowhere
 _NOT_INSTALLED = "MCP servers need the extra: pip install 'amber_nb[mcp]'."
 # What the vendor documents as a search, whatever else the server says of it.
 _SEARCHES = ("search", "web_search")
@@ -271,7 +272,7 @@ class McpServer:
         Returns:
             The text; or bytes, where it is none; of several, a list.
         """
-        send = partial(self._run, lambda client: client.read_resource(uri), repeat=True)
+        send = partial(self._run, lambda client, _: client.read_resource(uri), repeat=True)
         return read_contents(self._wait(self._exchange("/resources/read", {"uri": uri}, send, self._session())))
 
     @short_traceback
@@ -287,7 +288,7 @@ class McpServer:
             >>> amber.ask(server.prompt("summary", topic="ACME"))
         """
         texts = {key: str(value) for key, value in arguments.items()}
-        send = partial(self._run, lambda client: client.get_prompt(name, texts), repeat=True)
+        send = partial(self._run, lambda client, _: client.get_prompt(name, texts), repeat=True)
         body = {"name": name, "arguments": texts}
         return read_messages(self._wait(self._exchange("/prompts/get", body, send, self._session())))
 
@@ -377,17 +378,16 @@ class McpServer:
         """Call a tool.
 
         Raises:
-            ToolError: the server cannot be reached, or it answered with an error of the protocol.
-            TimeoutError: it was silent for too long.
+            ToolError: the server cannot be reached, was silent for too long (`SilenceError`), or answered with an error
+                of the protocol.
         """
 
         async def send() -> dict[str, Any]:
-            async with limit_silence(self._options.timeout_s, listener) as heard:
-                return await self._run(
-                    lambda client: client.call_tool(name, dict(arguments), progress_callback=heard.progress),
-                    listener=heard,
-                    what=name,
-                )
+            return await self._run(
+                lambda client, heard: client.call_tool(name, dict(arguments), progress_callback=heard.progress),
+                listener=listener,
+                what=name,
+            )
 
         body = {"name": name, "arguments": dict(arguments)}
         payload = await self._exchange("/tools/call", body, send, session)
@@ -399,7 +399,9 @@ class McpServer:
     def find_call(self, session: CassetteSession, name: str, arguments: Mapping[str, Any]) -> ServerResult | None:
         """Return the recorded result of a call, None where there is none."""
         payload = session.servers.find("/tools/call", {"server": self.name, "name": name, "arguments": dict(arguments)})
-        return payload and read_result(payload, server=self.name, tool=name, arguments=arguments)
+        if payload is None:
+            return None
+        return read_result(payload, server=self.name, tool=name, arguments=arguments)
 
     async def changed_tool(self, session: CassetteSession | None, tool: ListedTool) -> bool:
         """Return whether the server defines a tool otherwise now than when it was offered."""
@@ -423,25 +425,45 @@ class McpServer:
             return await send()
         return await session.servers.exchange(path, {"server": self.name, **body}, send, secrets=self._target.secrets)
 
-    async def _run(self, work: Callable[[Any], Awaitable[Any]], **options: Any) -> dict[str, Any]:
-        result = await self._connection().run(work, **options)
+    async def _run(
+        self,
+        work: Callable[[Any, SilenceLimit], Awaitable[Any]],
+        *,
+        listener: Listener = NO_LISTENER,
+        repeat: bool = False,
+        what: str = "",
+    ) -> dict[str, Any]:
+        """Send a request with the SDK's client, and return its result as JSON, see `Connection.run`."""
+        seconds = self._options.timeout_s
+        try:
+            async with limit_silence(seconds, listener) as heard:
+                result = await self._connection().run(
+                    lambda client: work(client, heard), listener=heard, repeat=repeat, what=what
+                )
+        except TimeoutError:
+            raise SilenceError(
+                f"The MCP server {self.name!r} gave no sign of life for {seconds:g} s.",
+                name=what or self.name,
+                arguments={},
+            ) from None
         dumped: dict[str, Any] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return dumped
 
     def _connection(self) -> Any:
         if not self._opened:
             try:
-                self._opened.append(mcp_servers.Connection(self._target, self._open_http))
+                self._opened.append(mcp_servers.Connection(self._target, self._http_opener()))
             except ModuleNotFoundError as error:
                 raise ConfigError(_NOT_INSTALLED) from error
         return self._opened[0]
 
-    def _open_http(self) -> Any:
-        config, headers = self._config, dict(self._target.headers)
+    def _http_opener(self) -> Callable[[], Any]:
+        """Return what makes an HTTP client; it does not refer to the server, whose end closes the connection."""
+        config, headers = self._config, self._target.headers
         if config is None:
-            return mcp_servers.open_http(headers, redirects=5)
+            return partial(mcp_servers.open_http, headers, redirects=_MAX_REDIRECTS)
         simulated = config if config.mode == "simulate" else None
-        return mcp_servers.open_http(headers, redirects=0, simulated=simulated)
+        return partial(mcp_servers.open_http, headers, redirects=0, simulated=simulated)
 
     async def _list_tools(self) -> dict[str, Any]:
         if self._opened:
@@ -467,8 +489,7 @@ class McpServer:
         cursor: str | None = None
         seen: set[str] = set()
         for _ in range(_MAX_PAGES):
-            async with limit_silence(self._options.timeout_s, NO_LISTENER):
-                page = await self._run(partial(_ask_page, ask, cursor), repeat=True)
+            page = await self._run(partial(_ask_page, ask, cursor), repeat=True)
             items += page.get(field) or []
             cursor = page.get("nextCursor")
             if not cursor or cursor in seen:
@@ -484,7 +505,9 @@ class McpServer:
         return event_loop.wait(event_loop.submit(coroutine))
 
 
-def _ask_page(ask: Callable[[Any, str | None], Awaitable[T]], cursor: str | None, client: Any) -> Awaitable[T]:
+def _ask_page(
+    ask: Callable[[Any, str | None], Awaitable[T]], cursor: str | None, client: Any, _: SilenceLimit
+) -> Awaitable[T]:
     return ask(client, cursor)
 
 
