@@ -68,6 +68,10 @@ class Connection:
         self._link: _Link | None = None
         self.opened = 0  # how often
 
+    async def open(self) -> None:
+        """Open the connection, where it is not open; raise a ToolError where that fails."""
+        await self.run(_return_nothing, repeat=True)
+
     async def run(
         self,
         work: Callable[[Client], Awaitable[T]],
@@ -326,6 +330,10 @@ class _Link:
         words = "\n".join(self.stderr.text.strip().splitlines()[-_MAX_LINES:])
         text += f" Its standard error ends in:\n{words}" if words and not self.is_open else ""
         return str(scrub(text, self._target.secrets))
+
+
+async def _return_nothing(_: Client) -> None:
+    return None
 
 
 async def _enter(stack: contextlib.AsyncExitStack, client: Client) -> Client:

@@ -435,9 +435,11 @@ class McpServer:
     ) -> dict[str, Any]:
         """Send a request with the SDK's client, and return its result as JSON, see `Connection.run`."""
         seconds = self._options.timeout_s
+        connection = self._connection()
+        await connection.open()  # which takes its own time: a server may have to be fetched
         try:
             async with limit_silence(seconds, listener) as heard:
-                result = await self._connection().run(
+                result = await connection.run(
                     lambda client: work(client, heard), listener=heard, repeat=repeat, what=what
                 )
         except TimeoutError:

@@ -4,9 +4,11 @@ import asyncio
 import io
 import os
 import sys
+from typing import Annotated
 
 from mcp.server import MCPServer
-from mcp.server.mcpserver import Context, Image
+from mcp.server.elicitation import ElicitationResult
+from mcp.server.mcpserver import Context, Elicit, Image, Resolve
 from mcp_types import ToolAnnotations
 from PIL import Image as Pillow
 from pydantic import BaseModel
@@ -74,11 +76,24 @@ def hits(query: str) -> dict[str, list[dict[str, str]]]:
     return {"hits": [{"title": f"About {query}", "url": "https://wiki.example.com/a", "snippet": "…"}]}
 
 
+async def _ask_colour() -> Elicit[Colour]:
+    return Elicit("Which colour?", Colour)
+
+
 @server.tool()
-async def choose(ctx: Context) -> str:
-    """Ask the reader for a colour."""
-    answer = await ctx.elicit("Which colour?", Colour)
-    return f"{answer.action} {answer.data.colour if answer.action == 'accept' else ''}".strip()
+async def choose(answer: Annotated[ElicitationResult[Colour], Resolve(_ask_colour)]) -> str:
+    """Ask the reader for a colour, as the protocol of 2026 has it."""
+    return _tell(answer)
+
+
+@server.tool()
+async def choose_in_handshake_era(ctx: Context) -> str:
+    """Ask the reader for a colour, as the protocols before 2026 had it."""
+    return _tell(await ctx.elicit("Which colour?", Colour))
+
+
+def _tell(answer: ElicitationResult[Colour]) -> str:
+    return f"accept {answer.data.colour}" if answer.action == "accept" else answer.action
 
 
 @server.tool()
