@@ -32,7 +32,7 @@ from ..redact import scrub
 from .calls import Listener
 from .stderr import StderrTail
 from .target import Target
-from .wire_filter import Filter
+from .wire_filter import SAMPLING_IN_SDK, SAMPLING_REFUSED, Filter
 
 __all__ = ["Connection"]
 
@@ -42,7 +42,6 @@ _CLOSE_S = 6.0  # the SDK gives a process 2 s to end, then 2 s after SIGTERM
 _LAST_WORDS_S = 0.5  # what a process that has ended wrote last may still be on its way
 _MAX_MESSAGE = 500
 _MAX_LINES = 12  # of the standard error, in an error
-SAMPLING = "amber_nb lends no server the company's model: sampling is refused."
 _REPEATABLE = ("Session terminated",)  # the SDK's words where a server has forgotten a session, and run nothing
 
 # The SDK logs what a server sent where that cannot be read; nothing of it is to reach a notebook's stderr unasked.
@@ -313,7 +312,7 @@ class _Link:
         elif isinstance(error, MCPError) and error.code == mcp_types.METHOD_NOT_FOUND and not self.is_ready:
             text = "is not there: nothing of the protocol answers at this address."
         elif isinstance(error, MCPError) and not _is_closed(error):
-            message = SAMPLING if error.message == "Sampling not supported" else error.message
+            message = SAMPLING_REFUSED if error.message == SAMPLING_IN_SDK else error.message
             text = f"answered with an error: {_one_line(message)}"
         elif self._filter.rubbish:
             text = "sends what is no message of the protocol."

@@ -36,6 +36,8 @@ class ListedTool:
         read_only: whether the server says that a call changes nothing; None: it does not say.
         destructive: whether it says that a call may destroy something; None: it does not say.
         definition: a digest of name, description, schema and these hints.
+        needs_task: whether a call must be a task of the protocol of 2025, which the SDK does not know any more; such a
+            tool is listed, and not offered.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ListedTool:
     read_only: bool | None
     destructive: bool | None
     definition: str
+    needs_task: bool = False
 
 
 def read_tools(listing: Mapping[str, Any]) -> list[ListedTool]:
@@ -72,7 +75,9 @@ def _read_tool(name: str, item: Mapping[str, Any]) -> ListedTool:
     )
     known = json.dumps([name, text, schema, read_only, destructive], sort_keys=True, default=str)
     digest = hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return ListedTool(replace_surrogates(name), description, schema, read_only, destructive, digest)
+    execution = item.get("execution")
+    needs_task = isinstance(execution, Mapping) and execution.get("taskSupport") == "required"
+    return ListedTool(replace_surrogates(name), description, schema, read_only, destructive, digest, needs_task)
 
 
 def describe_changes(before: Iterable[ListedTool], now: Iterable[ListedTool]) -> str:
@@ -103,6 +108,8 @@ def _rows(tools: Sequence[ListedTool], trusted: bool) -> list[tuple[str, str, st
 
 
 def _describe_read_only(tool: ListedTool, trusted: bool) -> str:
+    if tool.needs_task:
+        return "not offered: it needs tasks"
     if tool.read_only is None:
         return "not said"
     return ("yes" if tool.read_only else "no") + ("" if trusted else ", it says")

@@ -36,6 +36,7 @@ T = TypeVar("T")
 AMBER = "amber"
 SILENCE_S = 60.0  # of a call, where timeout_s= says nothing
 _MAX_PAGES = 1_000
+_METHOD_NOT_FOUND = -32601  # of JSON-RPC
 _MAX_REDIRECTS = 5  # within the origin of a server; the domain's own is followed nowhere
 _NOT_INSTALLED = "MCP servers need the extra: pip install 'amber_nb[mcp]'."
 # What the vendor documents as a search, whatever else the server says of it.
@@ -310,10 +311,10 @@ class McpServer:
     def __repr__(self) -> str:
         if self._listed is None:  # a debugger and a verbose traceback ask, too: nothing is connected for that
             return f"McpServer({self.name!r})"
-        return listing_text(self.name, self._offered(self._listed), self._options.trust)
+        return listing_text(self.name, self._chosen(self._listed), self._options.trust)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        tools = self._offered(self._wait(self.list_tools(self._session())))
+        tools = self._chosen(self._wait(self.list_tools(self._session())))
         trust = self._options.trust
         return {
             "text/html": listing_html(self.name, tools, trust),
@@ -357,14 +358,15 @@ class McpServer:
             if not any(fnmatchcase(tool.name, pattern) for tool in tools):
                 names = ", ".join(tool.name for tool in tools[:20]) or "none"
                 raise ConfigError(f"only={pattern!r}: the MCP server {self.name!r} has no such tool. It has: {names}.")
-        return self._offered(tools)
+        return [tool for tool in self._chosen(tools) if not tool.needs_task]
 
-    def _offered(self, tools: Sequence[ListedTool]) -> list[ListedTool]:
+    def _chosen(self, tools: Sequence[ListedTool]) -> list[ListedTool]:
         only, exclude = self._options.only, self._options.exclude
         return [
             tool
             for tool in tools
-            if (only is None or any(fnmatchcase(tool.name, pattern) for pattern in only))
+            if not tool.needs_task
+            and (only is None or any(fnmatchcase(tool.name, pattern) for pattern in only))
             and not any(fnmatchcase(tool.name, pattern) for pattern in exclude)
         ]
 
@@ -448,8 +450,7 @@ class McpServer:
                 name=what or self.name,
                 arguments={},
             ) from None
-        dumped: dict[str, Any] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
-        return dumped
+        return {} if result is None else dict(result.model_dump(by_alias=True, mode="json", exclude_none=True))
 
     def _connection(self) -> Any:
         if not self._opened:
@@ -476,14 +477,12 @@ class McpServer:
         return {"prompts": await self._pages("prompts", lambda client, cursor: client.list_prompts(cursor=cursor))}
 
     async def _list_resources(self) -> dict[str, Any]:
-        found = await self._pages("resources", lambda client, cursor: client.list_resources(cursor=cursor))
-        try:
-            templates = await self._pages(
+        return {
+            "resources": await self._pages("resources", lambda client, cursor: client.list_resources(cursor=cursor)),
+            "resourceTemplates": await self._pages(
                 "resourceTemplates", lambda client, cursor: client.list_resource_templates(cursor=cursor)
-            )
-        except ToolError:  # many servers have none, and say so with an error
-            templates = []
-        return {"resources": found, "resourceTemplates": templates}
+            ),
+        }
 
     async def _pages(self, field: str, ask: Callable[[Any, str | None], Awaitable[Any]]) -> list[Any]:
         """Return the items of all pages of a list; a server that lists without end is left after 1,000 pages."""
@@ -507,10 +506,16 @@ class McpServer:
         return event_loop.wait(event_loop.submit(coroutine))
 
 
-def _ask_page(
+async def _ask_page(
     ask: Callable[[Any, str | None], Awaitable[T]], cursor: str | None, client: Any, _: SilenceLimit
-) -> Awaitable[T]:
-    return ask(client, cursor)
+) -> T | None:
+    """Return a page of a list; None where the server has no such list."""
+    try:
+        return await ask(client, cursor)
+    except Exception as error:
+        if getattr(error, "code", None) == _METHOD_NOT_FOUND:
+            return None
+        raise
 
 
 def _close(opened: list[Any]) -> None:

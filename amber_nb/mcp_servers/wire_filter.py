@@ -10,9 +10,12 @@ from typing import Any, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCResponse
+from mcp_types import JSONRPCError, JSONRPCResponse
 
-__all__ = ["Filter"]
+__all__ = ["SAMPLING_IN_SDK", "SAMPLING_REFUSED", "Filter"]
+
+SAMPLING_IN_SDK = "Sampling not supported"
+SAMPLING_REFUSED = "Sampling is refused: amber_nb lends no server the company's model."
 
 _MAX_RUBBISH = 100  # lines that are no message
 
@@ -35,7 +38,7 @@ class Filter:
     async def around(self, transport: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
         """Return a transport whose messages pass through this filter."""
         async with transport as (read, write):
-            yield _Inbound(read, self), write
+            yield _Inbound(read, self), _Outbound(write)
 
 
 class _Inbound:
@@ -74,6 +77,34 @@ class _Inbound:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        result: bool | None = await self._stream.__aexit__(kind, error, traceback)
+        return result
+
+
+class _Outbound:
+    """The stream of our own messages."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def send(self, item: Any) -> None:
+        """Send a message; a refusal of the SDK's gives its reason."""
+        message = getattr(item, "message", None)
+        if isinstance(message, JSONRPCError) and message.error.message == SAMPLING_IN_SDK:
+            message.error.message = SAMPLING_REFUSED
+        await self._stream.send(item)
 
     async def aclose(self) -> None:
         """Close the stream."""
