@@ -14,6 +14,7 @@ from . import api, content
 from .api import ApiError, Dialect, Request, Response, SeededChoice, image_urls, split_tokens, text_of
 from .content import MAX_WORDS, Draft, Essay
 from .faults import FAULTS, PREFIX, STREAM_HEADERS, Reply
+from .mcp_endpoint import respond_mcp
 from .prompt import Prompt, stems
 from .validate import check_body, invalid_type, missing
 from .values import ExampleBuilder, Unsatisfiable
@@ -51,7 +52,7 @@ def respond(
     The model `fault/<name>` answers with a fault of `FAULTS`.
 
     Args:
-        request: the request; its path is relative to the base URL, such as `/chat/completions`.
+        request: the request; its path is relative to the base URL, such as `/chat/completions`, or `/mcp/`.
         dialect: `openai` keeps to OpenAI's format; `litellm` differs from it where that proxy does.
         max_body_bytes: a longer body is refused with 413.
         drift: above 0, a later version of the model answers, and says something else; each number is a version.
@@ -69,6 +70,8 @@ def respond(
 
 def _route(request: Request, litellm: bool, max_body_bytes: int, drift: int) -> Response:
     path = request.path.partition("?")[0]
+    if path == api.MCP_PATH:
+        return respond_mcp(request, max_body_bytes=max_body_bytes)
     is_model = path == "/models" or path.startswith("/models/")
     if not is_model and path != "/chat/completions":
         url = path.removeprefix("/unknown")[:200]
