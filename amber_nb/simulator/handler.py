@@ -16,6 +16,7 @@ from .content import MAX_WORDS, Draft, Essay
 from .faults import FAULTS, PREFIX, STREAM_HEADERS, Reply
 from .mcp_endpoint import respond_mcp
 from .prompt import Prompt, stems
+from .search_tools import choose_search, narrow_prompt
 from .validate import check_body, invalid_type, missing
 from .values import ExampleBuilder, Unsatisfiable
 from .written_schema import cut_schemas, find_schema
@@ -265,12 +266,13 @@ class _Completion:
         try:
             for function in _pick_functions(self._prompt, functions) or functions[: int(must_call)]:
                 schema = function.get("parameters") or {"type": "object", "properties": {}}
+                prompt = narrow_prompt(self._prompt, function)
                 places = self._prompt.places if parallel and _takes_one_place(schema) else []
                 for index in range(max(1, len(places))):
-                    builder = ExampleBuilder(schema, self._prompt, optional=False, max_chars=max_chars)
+                    builder = ExampleBuilder(schema, prompt, optional=False, max_chars=max_chars)
                     value = builder.build(index)
                     if must_call and not value:  # a typed answer, forced as a tool, says something
-                        value = ExampleBuilder(schema, self._prompt, max_chars=max_chars).build(index)
+                        value = ExampleBuilder(schema, prompt, max_chars=max_chars).build(index)
                     arguments = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
                     calls.append((function["name"], arguments))
         except Unsatisfiable as error:
@@ -388,6 +390,7 @@ def _pick_functions(prompt: Prompt, functions: list[dict[str, Any]]) -> list[dic
             selection.append(function)
         if score >= 2:
             used_words |= words
+    selection = choose_search(prompt, functions, selection, lambda function: _score(prompt, function)[0])
     return [function for function in functions if function in selection]
 
 
