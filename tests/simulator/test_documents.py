@@ -40,9 +40,9 @@ def test_a_document(document):
         ("Was haben wir mit ACME vereinbart?", "Protokoll: Pilotprojekt Kühlhalle bei ACME"),
         ("How many days of vacation do I have?", "Onboarding guide for new colleagues"),
         ("password", "Information security policy"),
-        ("HOTEL MÜNCHEN", "Reisekostenrichtlinie"),
-        ("Hotel Muenchen", "Reisekostenrichtlinie"),
-        ("hotel munchen", "Reisekostenrichtlinie"),
+        ("MÜNCHEN", "Reisekostenrichtlinie"),
+        ("Muenchen", "Reisekostenrichtlinie"),
+        ("munchen", "Reisekostenrichtlinie"),
         ("reise", "Reisekostenrichtlinie"),
         ("What does the TH-300 cost?", "Price list 2026"),
         ("churn", "Data glossary of the warehouse"),
@@ -57,7 +57,12 @@ def test_the_best_document(query, title):
 
 def test_the_web_is_another_corpus():
     assert titles("ACME", "web") == ["ACME opens cold store in Oldenhude"]
-    assert titles("Search the web for LoRa", "web") == titles("lora", "web")
+    assert titles("What do the news on the web say about LoRa?", "web") == titles("lora", "web")
+
+
+def test_what_fits_far_less_is_no_hit():
+    assert titles("churn of active customers") == ["Data glossary of the warehouse"]
+    assert len(titles("customers")) == 5
 
 
 def test_the_snippet_is_the_passage_that_fits():

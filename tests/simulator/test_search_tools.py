@@ -75,13 +75,14 @@ def test_a_function_that_fits_by_its_words_goes_first(calls):
 
 def test_a_function_that_takes_more_than_a_query_is_no_such_search(calls):
     files = function("search_files", "Find files", path={"type": "string"}, pattern={"type": "string"})
-    assert calls("What did we agree with ACME?", [files, WEATHER]) == []
+    mails = function("search_mails", "Find mails", query={"type": "string"}, folder={"type": "string"})
+    assert calls("What did we agree with ACME?", [files, mails, WEATHER]) == []
 
 
 def test_the_query_is_the_question_alone(calls):
     (call,) = calls("What does ACME pay? Write a brief of at most 100 words, and name its sources.")
     assert call == ("search", "What does ACME pay?")
-    (call,) = calls('Search for "mart.customers" in the glossary.')
+    (call,) = calls('Search for "mart.customers" in the glossary. What does it say?')
     assert call == ("search", "mart.customers")
 
 
