@@ -16,7 +16,7 @@ from .content import MAX_WORDS, Draft, Essay
 from .faults import FAULTS, PREFIX, STREAM_HEADERS, Reply
 from .mcp_endpoint import respond_mcp
 from .prompt import Prompt, stems
-from .search_tools import choose_search, narrow_prompt
+from .search_tools import choose_search, narrow_prompt, read_plainly
 from .validate import check_body, invalid_type, missing
 from .values import ExampleBuilder, Unsatisfiable
 from .written_schema import cut_schemas, find_schema
@@ -250,7 +250,7 @@ class _Completion:
         if self._wants_json:
             prompt = self._prompt
             if results:
-                prompt = Prompt(prompt.text + ":\n" + "\n".join(result for _, _, result in results))
+                prompt = Prompt(prompt.text + ":\n" + "\n".join(read_plainly(result) for _, _, result in results))
             return Draft(self._json(prompt, index, max_chars), is_json=True)
         if results:
             return Draft(content.describe_results(results))

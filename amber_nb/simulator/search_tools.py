@@ -10,7 +10,7 @@ from typing import Any
 
 from .prompt import Prompt, stems
 
-__all__ = ["FoundPage", "choose_search", "describe_hits", "narrow_prompt", "read_hits"]
+__all__ = ["FoundPage", "choose_search", "describe_hits", "narrow_prompt", "read_hits", "read_plainly"]
 
 Function = dict[str, Any]
 _ABOUT_WEB = re.compile(r"\b(?:web|internet|online|news|website|websites|netz|nachrichten|homepage)\b")
@@ -127,6 +127,12 @@ def _read_hit(hit: Any) -> FoundPage | None:
     if isinstance(title, str) and isinstance(url, str) and isinstance(snippet, str) and isinstance(date, str):
         return FoundPage(title, url, snippet, date) if title else None
     return None
+
+
+def read_plainly(result: str) -> str:
+    """Return a tool's result as text: of hits their titles and passages, without what is the form of the result."""
+    hits = read_hits(result)
+    return result if not hits else "\n".join(f"{_one_line(hit.title)}: {_one_line(hit.snippet)}" for hit in hits)
 
 
 def describe_hits(hits: list[FoundPage]) -> str:

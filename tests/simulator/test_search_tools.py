@@ -125,6 +125,14 @@ def test_an_error_is_told_as_that_of_any_tool(answer):
     assert answer("What did we agree with ACME?", lambda _: "Error: no connection").startswith("From `search`")
 
 
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_typed_answer_is_read_from_what_was_found(answer, form):
+    schema = {"type": "object", "properties": {"customer": {"type": "string"}}, "required": ["customer"]}
+    spec = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    text = answer("What did we agree with ACME?", lambda call: run(call, form), response_format=spec)
+    assert json.loads(text) == {"customer": "Tannhafer Sensorik"}
+
+
 def test_hits_stand_beside_other_results(say):
     made = [("a", "search", '{"query":"x"}', json.dumps({"hits": [{"title": "T", "snippet": "It is so."}]})),
             ("b", "get_weather", '{"location":"Rome"}', "18 degrees")]  # fmt: skip
