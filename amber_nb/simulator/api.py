@@ -24,6 +24,7 @@ __all__ = [
     "DONE",
     "EXCESS_BYTES",
     "MAX_BODY_BYTES",
+    "MCP_PATH",
     "ApiError",
     "Cut",
     "Dialect",
@@ -36,8 +37,10 @@ __all__ = [
     "encode_event",
     "image_urls",
     "parse_body",
+    "parse_json",
     "random_id",
     "read_images",
+    "relative_path",
     "split_tokens",
     "text_of",
     "too_large",
@@ -45,6 +48,7 @@ __all__ = [
 
 T = TypeVar("T")
 BASE_PATH = "/api/beta/openai/v1"
+MCP_PATH = "/mcp/"  # of the same host, and not below the base URL
 DONE = b"data: [DONE]\n\n"
 EXCESS_BYTES = 1_000  # a cut body announces this many bytes more than it has
 FIRST_TOKEN_EVENTS = 15  # a model thinks before its first token about as long as it writes this many
@@ -73,7 +77,7 @@ class Request:
     """A request to the gateway.
 
     Attributes:
-        path: what follows the base URL, such as `/chat/completions`.
+        path: what follows the base URL, such as `/chat/completions`; `/mcp/` is the MCP server; see `relative_path`.
         headers: header names in lower case, and their values.
     """
 
@@ -109,6 +113,7 @@ class ApiError(Exception):
     Attributes:
         param: path of the parameter at fault, such as `messages[0].role`.
         allow: value of the `Allow` header of a 405.
+        authenticate: value of the `WWW-Authenticate` header of a 401.
     """
 
     status: int
@@ -117,6 +122,7 @@ class ApiError(Exception):
     param: str | None = None
     code: str | None = None
     allow: str | None = None
+    authenticate: str | None = None
 
     def response(self, dialect: Dialect = "openai") -> Response:
         """Return the refusal as a response; LiteLLM has the status in `code`, and may leave `type` null."""
@@ -124,8 +130,24 @@ class ApiError(Exception):
         error["code"] = self.code
         if dialect == "litellm":
             error |= {"type": _LITELLM_TYPES.get(self.status, error["type"]), "code": str(self.status)}
-        headers = {"content-type": "application/json"} | ({"allow": self.allow} if self.allow else {})
+        headers = {"content-type": "application/json"}
+        extra = {"allow": self.allow, "www-authenticate": self.authenticate}
+        headers |= {name: value for name, value in extra.items() if value}
         return Response(self.status, headers, json.dumps({"error": error}, ensure_ascii=False).encode(errors="replace"))
+
+
+def relative_path(path: str, prefixes: Sequence[str]) -> str:
+    """Return the path of a `Request` for that of a URL; one below `/unknown` where no route is.
+
+    Args:
+        path: the path, without its query.
+        prefixes: paths of the base URL.
+    """
+    if path in (MCP_PATH, MCP_PATH.rstrip("/")):
+        return MCP_PATH
+    prefix = next((prefix for prefix in prefixes if path.startswith(prefix + "/")), None)
+    rest = "/unknown" + path if prefix is None else path.removeprefix(prefix)
+    return "/unknown" + path if rest == MCP_PATH else rest
 
 
 def too_large(max_body_bytes: int) -> ApiError:
@@ -148,21 +170,34 @@ def check_key(authorization: str | None) -> None:
 
 
 def parse_body(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object; refuse anything else, also NaN, huge numbers, lone surrogates and very deep nesting."""
+    """Parse a JSON object; refuse anything else, and what `parse_json` refuses."""
     malformed = ApiError(
         400,
         "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
         "correctly. The API expects a JSON payload, but what was sent was not valid JSON.)",
     )
     try:
-        body = json.loads(data.decode(), parse_int=_parse_int)
-        # Raises a ValueError for NaN, for a number that is infinite, and (a UnicodeError) for a lone surrogate.
-        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
-        if not isinstance(body, dict) or _depth(body) > MAX_DEPTH:
-            raise malformed
+        body = parse_json(data)
     except (ValueError, RecursionError) as error:
         raise malformed from error
+    if not isinstance(body, dict):
+        raise malformed
     return body
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        ValueError: for anything else, also NaN, huge numbers, lone surrogates and deep nesting.
+        RecursionError: for very deep nesting.
+    """
+    value = json.loads(data.decode(), parse_int=_parse_int)
+    # Raises a ValueError for NaN, for a number that is infinite, and (a UnicodeError) for a lone surrogate.
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    if _depth(value) > MAX_DEPTH:
+        raise ValueError("the nesting is too deep")
+    return value
 
 
 def _parse_int(digits: str) -> int:

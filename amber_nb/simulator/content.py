@@ -12,6 +12,7 @@ from typing import Any
 
 from .api import SeededChoice, text_of
 from .prompt import Prompt
+from .search_tools import describe_hits, read_hits
 
 __all__ = [
     "FUNCTION_PROMPT",
@@ -171,6 +172,11 @@ def describe_results(results: list[tuple[str, str, str]]) -> str:
     Args:
         results: name, arguments (JSON) and result (JSON or text) of each call.
     """
+    hits = [read_hits(result) for _, _, result in results]
+    others = [call for call, found in zip(results, hits, strict=True) if found is None]
+    if len(others) < len(results):
+        text = describe_hits([hit for found in hits for hit in found or []])
+        return f"{text}\n\n{describe_results(others)}" if others else text
     calls = [(f"`{name}`", _in_brackets(arguments), _parse(result)) for name, arguments, result in results]
     if len(calls) == 1:
         name, arguments, value = calls[0]

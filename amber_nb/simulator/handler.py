@@ -14,7 +14,9 @@ from . import api, content
 from .api import ApiError, Dialect, Request, Response, SeededChoice, image_urls, split_tokens, text_of
 from .content import MAX_WORDS, Draft, Essay
 from .faults import FAULTS, PREFIX, STREAM_HEADERS, Reply
+from .mcp_endpoint import respond_mcp
 from .prompt import Prompt, stems
+from .search_tools import choose_search, narrow_prompt, read_plainly
 from .validate import check_body, invalid_type, missing
 from .values import ExampleBuilder, Unsatisfiable
 from .written_schema import cut_schemas, find_schema
@@ -51,7 +53,7 @@ def respond(
     The model `fault/<name>` answers with a fault of `FAULTS`.
 
     Args:
-        request: the request; its path is relative to the base URL, such as `/chat/completions`.
+        request: the request; its path is relative to the base URL, such as `/chat/completions`, or `/mcp/`.
         dialect: `openai` keeps to OpenAI's format; `litellm` differs from it where that proxy does.
         max_body_bytes: a longer body is refused with 413.
         drift: above 0, a later version of the model answers, and says something else; each number is a version.
@@ -69,6 +71,8 @@ def respond(
 
 def _route(request: Request, litellm: bool, max_body_bytes: int, drift: int) -> Response:
     path = request.path.partition("?")[0]
+    if path == api.MCP_PATH:
+        return respond_mcp(request, max_body_bytes=max_body_bytes)
     is_model = path == "/models" or path.startswith("/models/")
     if not is_model and path != "/chat/completions":
         url = path.removeprefix("/unknown")[:200]
@@ -246,7 +250,7 @@ class _Completion:
         if self._wants_json:
             prompt = self._prompt
             if results:
-                prompt = Prompt(prompt.text + ":\n" + "\n".join(result for _, _, result in results))
+                prompt = Prompt(prompt.text + ":\n" + "\n".join(read_plainly(result) for _, _, result in results))
             return Draft(self._json(prompt, index, max_chars), is_json=True)
         if results:
             return Draft(content.describe_results(results))
@@ -262,12 +266,13 @@ class _Completion:
         try:
             for function in _pick_functions(self._prompt, functions) or functions[: int(must_call)]:
                 schema = function.get("parameters") or {"type": "object", "properties": {}}
+                prompt = narrow_prompt(self._prompt, function)
                 places = self._prompt.places if parallel and _takes_one_place(schema) else []
                 for index in range(max(1, len(places))):
-                    builder = ExampleBuilder(schema, self._prompt, optional=False, max_chars=max_chars)
+                    builder = ExampleBuilder(schema, prompt, optional=False, max_chars=max_chars)
                     value = builder.build(index)
                     if must_call and not value:  # a typed answer, forced as a tool, says something
-                        value = ExampleBuilder(schema, self._prompt, max_chars=max_chars).build(index)
+                        value = ExampleBuilder(schema, prompt, max_chars=max_chars).build(index)
                     arguments = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
                     calls.append((function["name"], arguments))
         except Unsatisfiable as error:
@@ -385,6 +390,7 @@ def _pick_functions(prompt: Prompt, functions: list[dict[str, Any]]) -> list[dic
             selection.append(function)
         if score >= 2:
             used_words |= words
+    selection = choose_search(prompt, functions, selection, lambda function: _score(prompt, function)[0])
     return [function for function in functions if function in selection]
 
 

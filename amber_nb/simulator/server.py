@@ -19,11 +19,13 @@ from .api import (
     BASE_PATH,
     EXCESS_BYTES,
     MAX_BODY_BYTES,
+    MCP_PATH,
     ApiError,
     Dialect,
     Request,
     Response,
     delays,
+    relative_path,
     too_large,
 )
 from .handler import respond
@@ -84,6 +86,11 @@ class Server(ThreadingHTTPServer):
     def base_url(self) -> str:
         """The base URL for a client, with the port."""
         return f"http://127.0.0.1:{self.server_port}{BASE_PATH}"
+
+    @property
+    def mcp_url(self) -> str:
+        """The URL of the MCP server, with the port."""
+        return f"http://127.0.0.1:{self.server_port}{MCP_PATH}"
 
     def start(self) -> Self:
         """Serve in a daemon thread, and return the server."""
@@ -168,8 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, body: bytes) -> Response:
         path = urlsplit(self.path).path if "://" in self.path else self.path.partition("?")[0]
-        prefix = next((prefix for prefix in _PREFIXES if path.startswith(prefix + "/")), None)
-        path = path.removeprefix(prefix) if prefix else "/unknown" + path  # a route that `respond` does not have
+        path = relative_path(path, _PREFIXES)
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
             return respond(

@@ -240,7 +240,8 @@ class SimulatorTransport(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
         return self._response(request, reply)
 
     def _reply(self, request: httpx2.Request, body: bytes) -> simulator.Response:
-        path = request.url.raw_path.decode("ascii").partition("?")[0].removeprefix(simulator.BASE_PATH)
+        path = request.url.raw_path.decode("ascii").partition("?")[0]
+        path = simulator.relative_path(path, (simulator.BASE_PATH, ""))
         headers = {name.lower(): value for name, value in request.headers.items()}
         call = simulator.Request(method=request.method, path=path, headers=headers, body=body)
         return simulator.respond(call, drift=self._drift)
