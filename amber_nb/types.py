@@ -22,6 +22,7 @@ __all__ = [
     "ChatParams",
     "Delta",
     "Deny",
+    "InputRequest",
     "Message",
     "PartialAnswer",
     "Policy",
@@ -198,6 +199,15 @@ class ToolCall:
     name: str
     arguments: dict[str, Any]  # JSON values, as they would be handed to the function
     server: str | None = None  # the MCP server that would run it; None: a function of the caller's
+
+
+@dataclass(frozen=True, slots=True)
+class InputRequest:
+    """A question of an MCP server to the reader, while it runs a call; all of it is a stranger's text."""
+
+    server: str
+    message: str
+    schema: Mapping[str, Any]  # of the answer: an object of simple fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +425,7 @@ class ToolProgress:
     began: float = 0.0  # when it began to run; the monotonic clock, in seconds
     run: ToolRun | None = None  # once it is over
     note: str = ""  # what a server tells of its progress, while it runs
+    server: str | None = None  # the MCP server that runs it; None: a function of the caller's
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,23 @@
-"""Ask the reader whether a tool call may run: with a card in the cell, or at the keyboard."""
+"""Ask the reader whether a call may run, and what an MCP server asks: on a card in the cell, or at the keyboard."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .. import clock, display, tools
-from ..display.approval_form import describe_defaults, describe_tool, warning_of
+from ..display.approval_form import describe_defaults, describe_tool, refuse_input, warning_of
+from ..display.cards import server_label
 from ..display.escape import shorten, show_controls
 from ..errors import ToolError
 from ..redact import HIDDEN, redact, restore
-from ..types import Allow, Deny, ToolCall
+from ..types import Allow, Deny, InputRequest, ToolCall, replace_surrogates
 from .execute import CellExecutor, UserCodeError
+from .input_prompt import check_of, prompt_input
 
 __all__ = ["Approval", "ApprovalPrompt"]
 
@@ -29,7 +32,7 @@ Check: TypeAlias = Callable[[Mapping[str, Any]], str]  # returns what is wrong w
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A decision on a call, and who made it; with `always` it holds for all later calls."""
+    """A decision on a call, and who made it; with `always` it holds for all later calls of its scope."""
 
     decision: Allow | Deny
     by: str
@@ -59,9 +62,12 @@ class ApprovalPrompt:
         self._can_type = can_type
         self._timeout_s = timeout_s
         self._keyboard = asyncio.Lock()  # two questions at one keyboard would read each other's answers
-        self._allowed_all = False  # then the questions that wait for the keyboard are not asked
+        self._allowed: set[str] = set()  # scopes whose questions, which wait for the keyboard, are not asked any more
+        self._input_locks: dict[int, asyncio.Lock] = {}  # a card holds one question of a call
 
-    async def decide(self, call: ToolCall, index: int, tool: tools.Tool, check: Check) -> Approval:
+    async def decide(
+        self, call: ToolCall, index: int, tool: tools.Tool, check: Check, *, warning: str = "", scope: str = ""
+    ) -> Approval:
         """Ask the reader: with a card in the cell, or at the keyboard where no page shows a card.
 
         Args:
@@ -69,19 +75,74 @@ class ApprovalPrompt:
             index: of the call, in its `ToolProgress`.
             tool: the tool that it calls.
             check: returns what is wrong with edited arguments, or "".
+            warning: what the reader is warned of beside what the tool says of itself, in lines.
+            scope: what "Allow all" covers, such as "all calls of search in this answer"; "": all of this answer.
 
         Raises:
             ToolError: there is no reader.
         """
+        lines = dict.fromkeys([*warning_of(tool.read_only).splitlines(), *warning.splitlines()])
+        warning = "\n".join(filter(None, lines))
         try:
             approval = None
             if isinstance(self._view, display.NotebookDisplay):
-                approval = await self._ask_on_page(self._view, call, index, tool, check)
-            return approval or await self._ask_at_keyboard(call, tool, check)
+                card = self._view.ask(
+                    call,
+                    index,
+                    spec=tool.spec,
+                    check=check,
+                    defaults=tool.defaults(),
+                    warning=warning,
+                    scope=scope,
+                )
+                approval = await self._wait_for_card(self._view, index, card)
+            return approval or await self._ask_at_keyboard(call, tool, check, warning, scope)
         except TimeoutError:
             return Approval(Deny(f"nobody decided within {self._timeout_s:g} s"), "timeout")
 
-    async def _ask_at_keyboard(self, call: ToolCall, tool: tools.Tool, check: Check) -> Approval:
+    async def request_input(self, question: InputRequest, call: ToolCall, index: int) -> Allow | Deny:
+        """Ask the reader what a server asks while it runs a call, as `decide` asks about calls.
+
+        Args:
+            question: the server's.
+            call: that it runs.
+            index: of the call, in its `ToolProgress`.
+
+        Returns:
+            `Allow` with the checked answer; `Deny` where the reader refuses, the form asks for what is given to no
+            server, nobody is there, or nobody answers in time.
+        """
+        if refused := refuse_input(question.schema):
+            return Deny(refused)
+        try:
+            check = check_of(question)
+        except ValueError as error:
+            return Deny(str(error))
+        async with self._input_locks.setdefault(index, asyncio.Lock()):
+            try:
+                if isinstance(self._view, display.NotebookDisplay):
+                    card = self._view.ask_input(question, call, index, check=check)
+                    if (approval := await self._wait_for_card(self._view, index, card)) is not None:
+                        return approval.decision
+                return await self._type_input(question, check)
+            except TimeoutError:
+                return Deny(f"nobody answered within {self._timeout_s:g} s")
+
+    async def _type_input(self, question: InputRequest, check: Check) -> Allow | Deny:
+        if not self._can_type:
+            return Deny("nobody is here to answer it")
+        async with self._keyboard:
+            try:
+                decision: Allow | Deny = await self._executor.run_in_cell(
+                    lambda: prompt_input(question, check), self._timeout_s
+                )
+            except UserCodeError as failure:  # a front end without an input line
+                return Deny(f"it cannot be asked here ({type(failure.error).__name__})")
+            return decision
+
+    async def _ask_at_keyboard(
+        self, call: ToolCall, tool: tools.Tool, check: Check, warning: str, scope: str
+    ) -> Approval:
         if not self._can_type:
             is_shown = isinstance(self._view, display.NotebookDisplay)
             raise _no_approval(
@@ -90,32 +151,33 @@ class ApprovalPrompt:
                 "require_approval=lambda call: call.name in {…}, or Allow and Deny.",
             )
         async with self._keyboard:
-            if self._allowed_all:
+            if scope in self._allowed:
                 return Approval(Allow(), "reader", always=True)
             try:
                 approval: Approval = await self._executor.run_in_cell(
-                    lambda: _prompt(call, tool, check), self._timeout_s
+                    lambda: _prompt(call, tool, check, warning, scope), self._timeout_s
                 )
             except UserCodeError as failure:  # a front end without an input line
                 name = type(failure.error).__name__
                 raise _no_approval(
                     call, f"and it cannot be asked for here ({name}). Give a policy: require_approval=…"
                 ) from None
-            self._allowed_all = approval.always
+            if approval.always:
+                self._allowed.add(scope)
             return approval
 
-    async def _ask_on_page(
-        self,
-        view: display.NotebookDisplay,
-        call: ToolCall,
-        index: int,
-        tool: tools.Tool,
-        check: Check,
+    async def _wait_for_card(
+        self, view: display.NotebookDisplay, index: int, future: Future[tuple[Allow | Deny, bool]]
     ) -> Approval | None:
         """Return the decision of the reader on the page; None where no page has shown the card in time."""
-        future = view.ask(
-            call, index, spec=tool.spec, check=check, defaults=tool.defaults(), warning=warning_of(tool.read_only)
-        )
+        try:
+            return await self._wait_for_decision(view, index, future)
+        finally:
+            future.cancel()  # where whoever asked is cancelled
+
+    async def _wait_for_decision(
+        self, view: display.NotebookDisplay, index: int, future: Future[tuple[Allow | Deny, bool]]
+    ) -> Approval | None:
         since = clock.monotonic()
         while not (future.done() or view.is_seen(index)):
             if view.has_page:  # it may be loading again: a question at the keyboard would reach nobody
@@ -153,24 +215,28 @@ def _no_approval(call: ToolCall, why: str) -> ToolError:
     return ToolError(f"{call.name} needs approval, {why}", name=call.name, arguments=call.arguments)
 
 
-def _describe_call(name: str, arguments: Any) -> str:
+def _describe_call(call: ToolCall, arguments: Any) -> str:
     text = shorten(json.dumps(arguments, ensure_ascii=False), _MAX_ARGUMENT_CHARS)
-    return show_controls(f"amber: the model wants to call {name}({text})")
+    server = server_label(call.server)
+    return show_controls(f"amber: the model wants to call {call.name}{f' · {server} ' if server else ''}({text})")
 
 
-def _prompt(call: ToolCall, tool: tools.Tool, check: Check) -> Approval:
+def _prompt(call: ToolCall, tool: tools.Tool, check: Check, warning: str, scope: str) -> Approval:
     """Ask with `input`: allow, deny, or other arguments as JSON."""
     hidden_arguments = redact(call.arguments)
-    print(_describe_call(call.name, hidden_arguments))
-    notes = (describe_tool(tool.spec), describe_defaults(call, tool.spec, tool.defaults()), warning_of(tool.read_only))
+    print(_describe_call(call, hidden_arguments))
+    warning = show_controls(replace_surrogates(warning))
+    notes = (describe_tool(tool.spec), describe_defaults(call, tool.spec, tool.defaults()), warning)
     for line in "\n".join(filter(None, notes)).splitlines():
         print(f"  {line}".rstrip())
     hidden = hidden_arguments != call.arguments
+    scope = show_controls(replace_surrogates(scope or "all of this answer"))
+    covers = f"[a]{scope[1:]}" if scope.startswith("a") else f"[a]ll: {scope}"
     show = "[s]how what is hidden (the output keeps it), " if hidden else ""
     while True:
-        line = input(f"Allow? [y]es, [n]o, [a]ll of this answer, {show}or other arguments as JSON: ").strip()
+        line = input(f"Allow? [y]es, [n]o, {covers}, {show}or other arguments as JSON: ").strip()
         if hidden and line.lower() in ("s", "show"):  # the reader must be able to see what is allowed
-            print(_describe_call(call.name, call.arguments))
+            print(_describe_call(call, call.arguments))
             continue
         if line.lower() in ("y", "yes"):
             return Approval(Allow(), "reader")

@@ -6,13 +6,14 @@ All of it is escaped: no value, name or error becomes markup.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..redact import redact, redact_embedded, redact_json_text, redact_table
-from ..types import SentImage, ToolRun, replace_surrogates
+from ..redact import collect_secrets, redact, redact_embedded, redact_json_text, redact_table, scrub
+from ..types import SentImage, ToolProgress, ToolRun, replace_surrogates
 from .escape import escape_code, escape_text, shorten, show_controls
 from .highlight import code_block
 
@@ -25,7 +26,9 @@ __all__ = [
     "format_arguments",
     "image_facts",
     "preview",
+    "progress_note",
     "run_facts",
+    "server_label",
     "strip_html",
     "strip_items",
     "strip_text",
@@ -58,6 +61,8 @@ _TABLE_STYLE = "border-collapse:collapse;margin:0 0 1em"
 _CELL_STYLE = "padding:.3em .8em;border:1px solid rgba(128,128,128,.3);text-align:left;vertical-align:top"
 MAX_THUMBNAILS = 12  # 0.3 to 9 kB each in the notebook's file
 _MAX_NAME_CHARS = 60
+_MAX_SERVER_CHARS = 40
+_MAX_NOTE_CHARS = 200
 _TILE_STYLE = (
     "display:inline-block;vertical-align:top;margin:0 16px 8px 0;max-width:240px;font-size:85%;line-height:1.4"
 )
@@ -104,8 +109,30 @@ def summarize_arguments(arguments: Mapping[str, Any] | str, limit: int) -> str:
     return shorten(", ".join(items), limit)
 
 
+def server_label(server: str | None) -> str:
+    """Return the name of an MCP server in a line, of which every character is seen; "" without a server."""
+    name = " ".join(replace_surrogates(server or "").split())
+    return show_controls(shorten(name, _MAX_SERVER_CHARS))
+
+
+def progress_note(progress: ToolProgress) -> str:
+    """Return what a server tells of its progress in a line, without the secrets of the call; "" where it says nothing.
+
+    Example:
+        >>> progress_note(progress)
+        '3 of 10: reading the index'
+    """
+    note = " ".join(progress.note[: 4 * _MAX_NOTE_CHARS].split())
+    if not note or progress.state != "running":
+        return ""
+    with contextlib.suppress(ValueError, RecursionError):
+        note = scrub(note, collect_secrets(json.loads(progress.arguments)))
+    return show_controls(shorten(replace_surrogates(redact_embedded(note)), _MAX_NOTE_CHARS))
+
+
 def _line(run: ToolRun) -> str:
-    call = f"{run.name}({summarize_arguments(run.arguments, 120)})"
+    server = server_label(run.server)
+    call = f"{run.name}{f' · {server} ' if server else ''}({summarize_arguments(run.arguments, 120)})"
     edited = f" ({_edited(run)})" if run.edited else ""
     if run.status == "ran":
         end = f"→ {_result(run)}"
@@ -159,7 +186,8 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _card(run: ToolRun, rounds: bool) -> str:
     name = escape_code(shorten(run.name, 100)) or "?"
-    call = escape_text(f"({summarize_arguments(run.arguments, 100)})")
+    server = server_label(run.server)
+    call = escape_text((f" · {server} " if server else "") + f"({summarize_arguments(run.arguments, 100)})")
     facts = escape_text(run_facts(run) + (f" · round {run.round}" if rounds else ""))
     head = f'{STATUS_WORDS[run.status][0]} <code>{name}</code><span style="{QUIET_STYLE}">{call} · {facts}</span>'
     parts = "".join(f'<div style="{_LABEL_STYLE}">{label}</div>{html}' for label, html in _parts(run))

@@ -16,7 +16,9 @@ from ..types import (
     Allow,
     ChatEvent,
     Deny,
+    InputRequest,
     ReasoningDelta,
+    Source,
     SourcesFound,
     TextDelta,
     ToolCall,
@@ -28,7 +30,7 @@ from ..types import (
 )
 from . import comm
 from .answer_html import answer_html, markdown_html
-from .cards import StripItem, tools_html
+from .cards import StripItem, progress_note, server_label, tools_html
 from .cell_output import NO_LAYER, REFRESH_S, CellOutput
 from .escape import shorten, show_controls
 from .live_answer import LiveAnswer
@@ -40,6 +42,7 @@ CARD_S = 2.0  # a card that no page has shown by then has to be asked about in a
 BUSY_S = 10.0  # the same, where a page has the layer: it is only slow with many at once
 STALL_S = 2.0  # after so long without text, all of it is in the snapshot
 _STATUS_CHARS = 60
+_NOTE_CHARS = 100  # of a status line with what a server tells of its progress
 _PLAIN_CHARS = 500  # a page writes all of the text when the notebook is saved
 UNFINISHED = "still being written when this was saved"
 
@@ -77,6 +80,8 @@ class NotebookDisplay(CellOutput):
         self._pieces: list[str] = []
         self._length = 0
         self._tools: dict[int, ToolProgress] = {}
+        self._questions: dict[int, str] = {}  # the servers that wait for an answer of the reader
+        self._sources: dict[Source, None] = {}
         self._status = ""
         self._text_at = self._began  # when the last text came
         self._shown = (0, 0)  # characters of text and ended tool calls in the snapshot
@@ -99,14 +104,19 @@ class NotebookDisplay(CellOutput):
             self._answer.feed(event.text)
             return
         if isinstance(event, SourcesFound):
-            shown = [(shorten(each.title or "", MAX_CHARS), each.url or "") for each in distinct(event.sources)]
+            # A later reply names its own alone; those of a search before it stay.
+            self._sources |= dict.fromkeys(event.sources)
+            shown = [(shorten(each.title or "", MAX_CHARS), each.url or "") for each in distinct([*self._sources])]
             self._answer.set_sources(shown[:MAX_SHOWN])
             return
         if self._answer.calls is not None and isinstance(event, (ToolCallDelta, ToolProgress)):
             self._answer.calls.handle(event)
         if isinstance(event, ToolProgress):
             self._tools[event.index] = event
-        status = show_controls(shorten(self._describe(event), _STATUS_CHARS))
+        self._show_status(self._describe(event))
+
+    def _show_status(self, text: str) -> None:
+        status = show_controls(shorten(text, _NOTE_CHARS))
         if status != self._status:
             self._status = status
             self._answer.set_note(status)
@@ -114,12 +124,27 @@ class NotebookDisplay(CellOutput):
     def _describe(self, event: ChatEvent) -> str:
         """Return what goes on, for the status line."""
         if isinstance(event, ToolProgress):
-            return _describe_tools(list(self._tools.values()))
+            return self._describe_tools()
         if isinstance(event, ToolCallDelta):
-            return f"calling {event.name}"
+            return shorten(f"calling {event.name}", _STATUS_CHARS)
         if isinstance(event, Waiting):
-            return f"waiting {event.seconds} s ({event.reason})"
+            return shorten(f"waiting {event.seconds} s ({event.reason})", _STATUS_CHARS)
         return "thinking" if isinstance(event, ReasoningDelta) else ""
+
+    def _describe_tools(self) -> str:
+        """Return what the tools do, in a few words; "" where none does anything."""
+        if asking := list(self._questions.values()):
+            more = f" and {len(asking) - 1} more" if len(asking) > 1 else ""
+            return f"waiting for your answer to {asking[0]}{more}"
+        calls = list(self._tools.values())
+        for state, words in (("waiting", "waiting for your decision on"), ("running", "running")):
+            found = [call for call in calls if call.state == state]
+            if found:
+                more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+                told = next(((call, note) for call in found if (note := progress_note(call))), None)
+                name = shorten(told[0].name if told else found[0].name, _STATUS_CHARS // 2)
+                return f"{words} {name}{more}" + (f": {told[1]}" if told else "")
+        return ""
 
     def _refresh(self, now: float) -> float | None:
         runs = [call.run for call in list(self._tools.values()) if call.run is not None]
@@ -157,12 +182,30 @@ class NotebookDisplay(CellOutput):
         check: Callable[[Mapping[str, Any]], str],
         defaults: Mapping[str, Any] | None = None,
         warning: str = "",
+        scope: str = "",
     ) -> Future[tuple[Allow | Deny, bool]]:
         """Ask the reader about a call, as `ToolInspector.ask` does; cancelled at once on a display without tools."""
-        if self._answer.calls is not None:
-            return self._answer.calls.ask(call, index, spec=spec, check=check, defaults=defaults, warning=warning)
-        future: Future[tuple[Allow | Deny, bool]] = Future()
-        future.cancel()
+        if self._answer.calls is None:
+            return _cancelled()
+        return self._answer.calls.ask(
+            call, index, spec=spec, check=check, defaults=defaults, warning=warning, scope=scope
+        )
+
+    def ask_input(
+        self, question: InputRequest, call: ToolCall, index: int, *, check: Callable[[Mapping[str, Any]], str]
+    ) -> Future[tuple[Allow | Deny, bool]]:
+        """Ask the reader what a server asks, as `ToolInspector.ask_input` does; the status line says so meanwhile."""
+        if self._answer.calls is None:
+            return _cancelled()
+        future = self._answer.calls.ask_input(question, call, index, check=check)
+        self._questions[index] = server_label(question.server) or "?"
+        self._show_status(self._describe_tools())
+
+        def end(_: object) -> None:
+            self._questions.pop(index, None)
+            self._show_status(self._describe_tools())
+
+        future.add_done_callback(end)
         return future
 
     def has_waited(self, since: float) -> bool:
@@ -201,10 +244,7 @@ class NotebookDisplay(CellOutput):
         return self._settle(bundle)
 
 
-def _describe_tools(calls: Sequence[ToolProgress]) -> str:
-    """Return what the tools do, in a few words; "" where none does anything."""
-    for state, words in (("waiting", "waiting for your decision on"), ("running", "running")):
-        names = [call.name for call in calls if call.state == state]
-        if names:
-            return f"{words} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-    return ""
+def _cancelled() -> Future[tuple[Allow | Deny, bool]]:
+    future: Future[tuple[Allow | Deny, bool]] = Future()
+    future.cancel()
+    return future

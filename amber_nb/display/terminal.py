@@ -7,11 +7,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from .. import clock
 from ..types import ChatEvent, TextDelta, ToolProgress, ToolRun, Waiting, replace_surrogates
-from .cards import tools_text
-from .escape import show_controls
+from .cards import progress_note, tools_text
+from .escape import shorten, show_controls
 
 __all__ = ["TerminalDisplay"]
+
+_FIRST_GAP_S, _MAX_GAP_S = 2.0, 60.0  # between two lines about the progress of a call; each gap is twice the last
 
 _lock = threading.RLock()  # an interrupt may come while it is held, and settle
 _queue: deque[TerminalDisplay] = deque()  # there is one page for all: the first answer is written first
@@ -42,12 +45,13 @@ class TerminalDisplay:
         self._is_broken = False  # a notice stands before what comes next
         self._is_waiting = False
         self._runs: dict[int, ToolRun] = {}
+        self._progress: dict[int, tuple[str, float, float]] = {}  # of each call: last note, next time, gap
         self._next_run = 0  # runs are listed in the order of the model
         with _lock:
             _queue.append(self)
 
     def handle(self, event: ChatEvent) -> None:
-        """Show an event: text, the end of a tool call, and once that there is a wait; from any thread."""
+        """Show an event: text, progress and end of a tool call, and once that there is a wait; from any thread."""
         if type(event) is TextDelta:
             self._fresh.append(event.text)
         elif isinstance(event, ToolProgress) and event.run is not None:
@@ -55,12 +59,24 @@ class TerminalDisplay:
             while (run := self._runs.get(self._next_run)) is not None:
                 self._next_run += 1
                 self._fresh.append(_Notice(tools_text([run])))
+        elif isinstance(event, ToolProgress) and event.note:
+            self._tell_progress(event)
         elif isinstance(event, Waiting) and not self._is_waiting:
             self._fresh.append(_Notice(show_controls(f"waiting {event.seconds} s ({event.reason})")))
         self._is_waiting = isinstance(event, Waiting)
         if not self._write_is_due and self._fresh:
             self._write_is_due = True
             self._call_in_cell(self._write_pending)
+
+    def _tell_progress(self, event: ToolProgress) -> None:
+        """Tell what a server says of its progress: the first at once, and then the rarer the longer it takes."""
+        now = clock.monotonic()
+        before, due, gap = self._progress.get(event.index, ("", now, _FIRST_GAP_S))
+        if now < due or not (note := progress_note(event)) or note == before:
+            return
+        self._progress[event.index] = note, now + gap, min(2 * gap, _MAX_GAP_S)
+        name = show_controls(replace_surrogates(shorten(event.name, 100)))
+        self._fresh.append(_Notice(f"running {name}: {note}"))
 
     def settle(self, text: str = "", *, runs: Sequence[ToolRun] = (), end: str = "") -> None:
         """Write the rest, and then the answers that have waited for it.

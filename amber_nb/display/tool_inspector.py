@@ -12,9 +12,10 @@ The protocol, in full:
                     {"ask": ask, "turn": n, "said": what is wrong with the arguments}
                     {"ask": ask, "turn": n, "end": 1}    it is decided on, by this message or before
 
-A call is `{"k": key}` and what of it has changed: `o`, `t` (its arguments from there on), `name`, `round`, `state`,
-`word`, `sign`, `gist`, `said`, `ran` (seconds, while it runs), `ask` (the card: `id`, `about`, `warning`, `fields`;
-null: none).
+A call is `{"k": key}` and what of it has changed: `o`, `t` (its arguments from there on), `name`, `server`, `round`,
+`state`, `word`, `sign`, `gist`, `said`, `ran` (seconds, while it runs), `ask` (the card: `id`, `about`, `warning`,
+`fields`, `scope` (what "Allow all" covers), `group` (its number), `question` (of a server: `server`, `message`); null:
+none). A question is answered by `decide` with all of the values in `arguments`, or refused by `deny`.
 Each message has the next number: a view that misses one says hello again. A decision that is not answered is sent
 again; it counts once. Nothing secret is in what is shown, and nothing that acts.
 """
@@ -27,15 +28,23 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .. import clock
 from ..redact import redact_json_text
-from ..types import Allow, Deny, ToolCall, ToolCallDelta, ToolProgress, replace_surrogates
+from ..types import Allow, Deny, InputRequest, ToolCall, ToolCallDelta, ToolProgress, replace_surrogates
 from . import comm
-from .approval_form import describe_tool, form_fields, parse_edited
-from .cards import STATUS_WORDS, format_arguments, preview, run_facts, summarize_arguments
+from .approval_form import describe_message, describe_tool, form_fields, input_fields, input_values, parse_edited
+from .cards import (
+    STATUS_WORDS,
+    format_arguments,
+    preview,
+    progress_note,
+    run_facts,
+    server_label,
+    summarize_arguments,
+)
 from .escape import shorten, show_controls
 
 __all__ = ["ToolInspector"]
@@ -56,18 +65,25 @@ Decision = tuple[Allow | Deny, bool]  # and whether it holds for all calls that 
 
 @dataclass(slots=True)
 class _Card:
-    """A call that waits for the reader."""
+    """A call that waits for the reader, or a server's question while it runs one."""
 
     id: int
-    call: ToolCall
+    call: ToolCall  # of a question: its arguments are the values that the form begins with
     about: str  # the tool's own description
     warning: str
     fields: list[dict[str, Any]] | None
     check: Callable[[Mapping[str, Any]], str]
     future: Future[Decision]
+    scope: str = ""
+    group: int = 0
+    question: InputRequest | None = None
 
     def shown(self) -> dict[str, Any]:
-        return {"id": self.id, "about": self.about, "warning": self.warning, "fields": self.fields}
+        shown = {"id": self.id, "about": self.about, "warning": self.warning, "fields": self.fields}
+        if self.question is not None:
+            message = describe_message(self.question)
+            return shown | {"question": {"server": server_label(self.question.server) or "?", "message": message}}
+        return shown | {"scope": self.scope, "group": self.group}
 
 
 @dataclass(slots=True)
@@ -79,6 +95,7 @@ class _Call:
     pieces: list[str] = field(default_factory=list)  # of its arguments, while the model writes them
     progress: ToolProgress | None = None  # from when it is written to its end
     card: _Card | None = None
+    server: str | None = None  # that runs it
     is_seen: bool = False  # a page has shown the card
     edited: Mapping[str, Any] | None = None  # its arguments, where the reader has edited them
     changed: bool = True  # since the page was told
@@ -116,6 +133,7 @@ class ToolInspector:
         self._lock = threading.RLock()  # around all that follows; reentrant: the collector may come by
         self._calls: dict[int, _Call] = {}  # by their index
         self._asked = self._number = 0
+        self._groups: dict[str, int] = {}  # the numbers of what "Allow all" covers
         self._whole_due = self._end_check_due = False
         self._closed = False
         comm.scheduler.open(self)
@@ -130,6 +148,7 @@ class ToolInspector:
             call.name, call.round, call.changed = event.name, event.round, True
             if isinstance(event, ToolProgress):
                 call.progress = event
+                call.server = call.server or event.server
                 call.pieces.clear()
             else:
                 call.pieces.append(event.arguments)
@@ -144,6 +163,7 @@ class ToolInspector:
         check: Callable[[Mapping[str, Any]], str],
         defaults: Mapping[str, Any] | None = None,
         warning: str = "",
+        scope: str = "",
     ) -> Future[Decision]:
         """Ask the reader about a call; from any thread.
 
@@ -153,25 +173,60 @@ class ToolInspector:
             spec: the tool as the model knows it.
             check: returns what is wrong with edited arguments, or "". It runs on whichever thread reads the page.
             defaults: of the function's arguments, by name.
-            warning: what the reader is warned of, or "".
+            warning: what the reader is warned of, in lines, or "".
+            scope: what "Allow all" covers, such as "all calls of search in this answer"; "": all of this answer. On
+                the page it allows what waits for the same scope, and nothing else.
 
         Returns:
-            The decision, and whether it holds for all calls that follow. Cancelled, it closes the card.
+            The decision, and whether it holds for all calls that follow in its scope. Cancelled, it closes the card.
         """
-        future: Future[Decision] = Future()
-        fields = form_fields(call, spec, defaults or {})
+        with self._lock:
+            group = self._groups.setdefault(scope, len(self._groups))
+        card = _Card(
+            id=0,
+            call=call,
+            about=describe_tool(spec),
+            warning=show_controls(replace_surrogates(shorten(warning, _MAX_MESSAGE_CHARS))),
+            fields=form_fields(call, spec, defaults or {}),
+            check=check,
+            future=Future(),
+            scope=show_controls(replace_surrogates(scope)),
+            group=group,
+        )
+        return self._open(card, index)
+
+    def ask_input(
+        self, question: InputRequest, call: ToolCall, index: int, *, check: Callable[[Mapping[str, Any]], str]
+    ) -> Future[Decision]:
+        """Ask the reader what a server asks, in the place of the call that it runs; from any thread.
+
+        Args:
+            question: its schema is one that `refuse_input` lets pass.
+            call: the call that runs meanwhile.
+            index: of the call, in its events.
+            check: returns what is wrong with an answer, or "".
+
+        Returns:
+            `Allow` with the answer, or `Deny`; and False. Cancelled, it closes the card.
+        """
+        asked = replace(call, arguments=input_values(question.schema))
+        fields = input_fields(question.schema)
+        return self._open(_Card(0, asked, "", "", fields, check, Future(), question=question), index)
+
+    def _open(self, card: _Card, index: int) -> Future[Decision]:
         self.withdraw(index)
         with self._lock:
             if self._closed:
-                future.cancel()
-                return future
+                card.future.cancel()
+                return card.future
             self._asked += 1
-            shown = self._calls.setdefault(index, _Call(call.name, 1))
-            card = shown.card = _Card(self._asked, call, describe_tool(spec), warning, fields, check, future)
-            shown.is_seen, shown.changed = False, True
+            card.id = self._asked
+            shown = self._calls.setdefault(index, _Call(card.call.name, 1))
+            shown.card, shown.is_seen, shown.changed = card, False, True
+            shown.server = shown.server or card.call.server
         self._notify()
-        future.add_done_callback(lambda _: self._remove(shown, card))
-        return future
+        card.future.add_done_callback(lambda _: self._remove(shown, card))
+        return card.future
 
     def is_seen(self, index: int) -> bool:
         """Return whether a page has shown the card of this call and said so."""
@@ -257,18 +312,22 @@ class ToolInspector:
         decision: Allow | Deny = Allow()
         if isinstance(content.get("deny"), str):
             decision = Deny(replace_surrogates(shorten(content["deny"].strip(), _MAX_MESSAGE_CHARS)))
-        elif isinstance(content.get("arguments"), str):
+        elif isinstance(content.get("arguments"), str) or card.question is not None:
             try:
-                edited = parse_edited(content["arguments"], card.call)
+                edited = parse_edited(content.get("arguments") or "{}", card.call)
             except ValueError as error:
                 return _to_line(f"This is no JSON: {error}", _MAX_MESSAGE_CHARS)
+            if card.question is not None and edited is None:
+                edited = card.call.arguments
             if edited is not None:
                 if wrong := _check(card.check, edited):
                     return wrong
                 decision = Allow(edited)
-                call.edited = edited
+                if card.question is None:
+                    call.edited = edited
         with contextlib.suppress(InvalidStateError):  # withdrawn meanwhile, or another page was faster
-            card.future.set_result((decision, content.get("all") is True))
+            always = content.get("all") is True and card.question is None
+            card.future.set_result((decision, always))
         return ""
 
 
@@ -305,16 +364,22 @@ def _row(call: _Call) -> dict[str, Any]:
         arguments = call.edited
     else:
         arguments = progress.arguments if progress is not None else _join(call.pieces)
-    began = progress.began if progress is not None and progress.state == "running" else None
     card = call.card
+    asked = card is not None and card.question is not None and run is None
+    began = progress.began if progress is not None and progress.state == "running" and not asked else None
+    state = progress.state if progress is not None else "writing"
+    said = preview(run, _MAX_LINE_CHARS) if run is not None else ""
+    if progress is not None and not asked:
+        said = said or progress_note(progress)
     return {
         "name": _to_line(call.name, 100) or "?",
+        "server": server_label(run.server if run is not None and run.server else call.server),
         "round": call.round,
-        "state": run.status if run is not None else progress.state if progress is not None else "writing",
-        "word": run_facts(run) if run is not None else _state_word(progress),
+        "state": run.status if run is not None else "waiting" if asked else state,
+        "word": run_facts(run) if run is not None else "waiting for your answer" if asked else _state_word(progress),
         "sign": STATUS_WORDS[run.status][0] if run is not None else "",
         "gist": "" if progress is None else _to_line(_summary(arguments), _MAX_SUMMARY_CHARS),
-        "said": _to_line(preview(run, _MAX_LINE_CHARS), _MAX_LINE_CHARS) if run is not None else "",
+        "said": _to_line(said, _MAX_LINE_CHARS),
         "ran": None if began is None else round(max(0.0, clock.monotonic() - began), 1) if began else 0.0,
         "ask": card.shown() if card is not None else None,
         "t": _to_line(

@@ -20,7 +20,15 @@ from witness import Watch
 
 from amber_nb import Amber
 from amber_nb.display import ToolInspector, answer_html, tools_html, tools_text
-from amber_nb.types import ToolCall, ToolCallDelta, ToolContent, ToolProgress, ToolRun, replace_surrogates
+from amber_nb.types import (
+    InputRequest,
+    ToolCall,
+    ToolCallDelta,
+    ToolContent,
+    ToolProgress,
+    ToolRun,
+    replace_surrogates,
+)
 
 SHOW = pathlib.Path(__file__).parents[1] / "display"
 pytestmark = pytest.mark.browser
@@ -95,15 +103,25 @@ def test_tool_cards_run_nothing(static_page, browser, monkeypatch):
         parts["c"] = {"type": "string"}
         call = ToolCall(id="x", name=text, arguments={text: text, "b": [text], "password": text})
         spec = {"function": {"description": text, "parameters": {"properties": parts}}}
-        inspector.ask(call, number, spec=spec, check=lambda _: "", defaults={"c": text}, warning=text)
+        inspector.ask(call, number, spec=spec, check=lambda _: "", defaults={"c": text}, warning=text, scope=text)
+    for number in range(2, len(CORPUS), 3):
+        text = CORPUS[number]
+        inspector.handle(ToolProgress(index=number, round=1, name=text, arguments=text, state="running", note=text))
+        one = {"type": "string", "title": text, "description": text, "default": text}
+        options = [{"const": text, "title": text}]
+        several = {"type": "array", "items": {"anyOf": options}}
+        schema = {"properties": {text: one, "b": {"type": "string", "oneOf": options, "title": text}, "c": several}}
+        asking = ToolCall(id="x", name=text, arguments={}, server=text)
+        inspector.ask_input(InputRequest(text, text, schema), asking, number, check=lambda _: "")
     inspector.deliver(0.0)
     view = static_page(part="c")
     for message in sent:
         view.receive(**json.loads(json.dumps(message)))
     inspector.close()
     out = view.output()
-    expect(out.locator(".amber-call")).to_have_count(208)
+    expect(out.locator(".amber-call")).to_have_count(216)
     expect(out.get_by_role("button", name="Deny…", exact=True)).to_have_count(75)
+    expect(out.get_by_role("button", name="Decline", exact=True)).to_have_count(len(CORPUS[2::3]))
     for one in out.get_by_role("button", name="JSON", exact=True).all()[:5]:
         one.click()
     assert browser.problems(view.page, least=2_000) == []

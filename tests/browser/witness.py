@@ -111,21 +111,24 @@ RULES = {
         "class": r"(amber-[a-z_-]+ ?)*",
         "id": r"[\w-]+",
         "role": "group|alert",
-        "type": "button|text|number|password|checkbox",
+        "type": "button|text|number|password|checkbox|email|url|date",
         "rows": r"\d+",
         "style": "(caret-color: transparent !important;)?",  # Playwright's, for a picture
         "dir": "ltr",
         "step": "any",
-        "tabindex": "-1",
+        "tabindex": "-1|0",
         "(hidden|open)": "",
         "data-sign": "×",
-        "title": "Leave it out|Allow this call and all that follow in this answer",
+        "title": "Leave it out|Allow this call and all that follow in this answer|This call, and those that follow",
+        "placeholder": "2026-12-31T18:00:00Z",
         "(autocomplete|autocapitalize)": "off",
         "spellcheck": "false",
         "data-lm-suppress-shortcuts": "true",
-        "aria-labelledby": r"[\w-]+",
-        "aria-label": "Leave it out|Arguments as JSON|Edit the arguments as|Show .*",  # the name of a secret argument
-        "aria-(live|hidden|disabled|expanded|pressed|invalid)": r"[a-z]+",
+        "aria-labelledby": r"[\w-]+( [\w-]+)?",
+        # The last is the name of a secret argument.
+        "aria-label": "Leave it out|(Arguments|Your answer) as JSON|Edit the arguments as|Write the answer as|"
+        "What it asks|Show .*",
+        "aria-(live|hidden|disabled|expanded|pressed|invalid|required)": r"[a-z]+",
     },
     # Lab numbers headings and writes its own rel over ours; a click has opened what was folded.
     "settled": {

@@ -27,7 +27,7 @@ class View(NotebookDisplay):
         self.seen_at = self.heard_at = clock.monotonic()
         self.withdrawn = []
 
-    def ask(self, call, index, *, spec, check, defaults, warning):
+    def ask(self, call, index, *, spec, check, defaults, warning, scope):
         self.warning = warning
         return self.future
 

@@ -39,7 +39,7 @@ class Calls:
     def is_seen(self, index):
         return index == 0
 
-    def ask(self, call, index, *, spec, check, defaults, warning):
+    def ask(self, call, index, *, spec, check, defaults, warning, scope):
         self.asked.append((call, index, spec, check, defaults, warning))
         return "future"
 

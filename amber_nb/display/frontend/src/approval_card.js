@@ -1,5 +1,5 @@
 // @ts-check
-/** A call that waits for the reader: its arguments to be edited, and the decision on it. */
+/** A call that waits for the reader, or a question of a server: the arguments or the answer, and the decision on it. */
 
 import { box, button, disable } from "./box.js";
 import { attributes, make } from "./dom.js";
@@ -8,11 +8,26 @@ import { draw } from "./argument_fields.js";
 import { Form } from "./argument_form.js";
 
 /** @typedef {import("./argument_form.js").Field[]} Fields */
-/** @typedef {{ id: number, about?: string, warning?: string, fields: Fields | null }} Ask */
+/** @typedef {{ server: string, message: string }} Question */
+/**
+ * @typedef {object} Ask
+ * @property {number} id
+ * @property {string} [about]
+ * @property {string} [warning]
+ * @property {Fields | null} fields
+ * @property {string} [scope] what "Allow all" covers; empty: all of this answer
+ * @property {number} [group] its number
+ * @property {Question} [question] of a server, which the fields answer
+ */
 /** @typedef {{ arguments: string | null, all: boolean } | { deny: string }} Decision */
 
 const AGAIN = 2000; // ms until a decision that was not answered is sent again
 const WAITING = "waiting for the kernel: it is busy";
+const EDIT = "Run this? You may change the arguments first.";
+const NOTICE = "Your answer goes to this server. Give it no passwords or keys."; // as ../../../chat/input_prompt.py has it
+
+/** What stands above a question. @param {Question} question */
+export const heading = ({ server }) => `The server '${server}' asks`;
 
 export class Card {
   /**
@@ -20,12 +35,15 @@ export class Card {
    * @param {Ask} ask
    * @param {object} ways
    * @param {(message: object) => void} ways.send to the kernel
-   * @param {() => void} ways.everyone allow all that wait, this one too
-   * @param {HTMLElement} ways.title names the card
+   * @param {(group: number) => void} ways.everyone allow all of a scope that wait, this one too
+   * @param {HTMLElement[]} ways.titles name the card
    * @param {AbortSignal} over the end of the view
    */
-  constructor(at, { id, about = "", warning = "", fields }, { send, everyone, title }, over) {
+  constructor(at, ask, { send, everyone, titles }, over) {
+    const { id, about = "", warning = "", fields, scope = "", group = 0, question } = ask;
     this.id = id;
+    this.group = group;
+    this.question = question;
     this.send = send;
     this.turn = 0;
     /** @type {Decision | null} made, and not answered */
@@ -39,26 +57,38 @@ export class Card {
     /** @type {Map<string, import("./argument_fields.js").Control>} */
     this.controls = new Map();
 
-    this.el = box(at, "amber-card");
-    attributes(this.el, { role: "group", tabindex: "-1", "aria-labelledby": title.id });
+    this.el = box(at, `amber-card${question ? " amber-question" : ""}`);
+    const asks = box(at, "amber-asks", question && heading(question));
+    const message = box(at, "amber-message", question?.message);
+    if (question) {
+      asks.id = `${titles[0].id}-${id}`;
+      titles = [asks];
+      if (question.message) attributes(message, { tabindex: "0", role: "group", "aria-label": "What it asks" }); // it may scroll
+    }
+    attributes(this.el, { role: "group", tabindex: "-1", "aria-labelledby": titles.map((one) => one.id).join(" ") });
     this.panel = box(at, "amber-form");
     this.area = /** @type {HTMLTextAreaElement} */ (make(at, "textarea", "amber-json"));
-    attributes(this.area, { "aria-label": "Arguments as JSON", spellcheck: "false", autocomplete: "off" });
+    const what = question ? "Your answer" : "Arguments";
+    attributes(this.area, { "aria-label": `${what} as JSON`, spellcheck: "false", autocomplete: "off" });
     this.area.hidden = true;
     this.said = box(at, "amber-wrong");
     this.said.setAttribute("role", "alert");
     this.tabs = box(at, "amber-tabs");
     this.asForm = button(at, "amber-small", "Form", () => this.turnTo(false), signal);
     this.asJson = button(at, "amber-small", "JSON", () => this.turnTo(true), signal);
-    const question = box(at, "amber-about", "Run this? You may change the arguments first.");
-    this.tabs.append(question, this.asForm, this.asJson);
-    attributes(this.tabs, { role: "group", "aria-label": "Edit the arguments as" });
+    this.tabs.append(box(at, "amber-about", question ? NOTICE : EDIT), this.asForm, this.asJson);
+    attributes(this.tabs, { role: "group", "aria-label": question ? "Write the answer as" : "Edit the arguments as" });
 
     const sure = (/** @type {Event} */ event) => this.readiness.accepts(event);
-    this.allow = button(at, "amber-button amber-first amber-decision", "Allow", (event) => sure(event) && this.accept(false), signal);
-    this.deny = button(at, "amber-button", "Deny…", () => this.explain(!this.why.hidden), signal);
-    this.all = button(at, "amber-button amber-decision", "Allow all", (event) => sure(event) && everyone(), signal);
-    this.all.title = "Allow this call and all that follow in this answer";
+    this.allow = button(at, "amber-button amber-first amber-decision", question ? "Send" : "Allow", (event) => sure(event) && this.accept(false), signal);
+    const decline = (/** @type {Event} */ event) => sure(event) && this.decide({ deny: "" });
+    this.deny = question
+      ? button(at, "amber-button amber-decision", "Decline", decline, signal)
+      : button(at, "amber-button", "Deny…", () => this.explain(!this.why.hidden), signal);
+    const label = scope ? `Allow ${scope}` : "Allow all";
+    this.all = button(at, "amber-button amber-decision", label, (event) => sure(event) && everyone(group), signal);
+    this.all.title = scope ? "This call, and those that follow" : "Allow this call and all that follow in this answer";
+    this.all.hidden = !!question;
     this.hint = box(at, "amber-about", "");
     const row = box(at, "amber-row");
     row.append(this.allow, this.deny, this.all, this.hint);
@@ -66,12 +96,13 @@ export class Card {
     this.why = box(at, "amber-row amber-why");
     this.reason = /** @type {HTMLInputElement} */ (make(at, "input"));
     attributes(this.reason, { type: "text", autocomplete: "off" });
-    const label = box(at, "", "", "label");
-    label.append(box(at, "", "Why? The model is told.", "span"), this.reason);
+    const reason = box(at, "", "", "label");
+    reason.append(box(at, "", "Why? The model is told.", "span"), this.reason);
     const refuse = (/** @type {Event} */ event) => sure(event) && this.decide({ deny: this.reason.value });
     this.refuse = button(at, "amber-button amber-decision", "Deny", refuse, signal);
-    this.why.append(label, this.refuse);
-    this.explain(true);
+    this.why.append(reason, this.refuse);
+    this.why.hidden = true;
+    if (!question) this.explain(true);
 
     if (this.form) {
       this.controls = draw(this.panel, this.form, signal);
@@ -85,7 +116,9 @@ export class Card {
     const caution = box(at, "amber-caution", warning);
     caution.hidden = !warning;
     this.defaults = box(at, "amber-about", this.form?.defaults() ?? "");
-    this.el.append(description, caution, this.tabs, this.panel, this.area, this.defaults, this.said, row, this.why);
+    asks.hidden = message.hidden = !question;
+    if (question) this.asForm.hidden = this.asJson.hidden = !fields?.length;
+    this.el.append(asks, message, description, caution, this.tabs, this.panel, this.area, this.defaults, this.said, row, this.why);
     this.el.addEventListener("keydown", (event) => this.press(event), { signal });
     this.panel.addEventListener("input", () => this.say(""), { signal });
     this.area.addEventListener("input", () => this.takeJson(), { signal });
@@ -100,10 +133,12 @@ export class Card {
     const problem = this.form?.problem();
     if (problem) {
       if (!this.area.hidden) this.turnTo(false);
-      this.say(`${problem.name}: ${problem.wrong}`);
-      return this.controls.get(problem.name)?.focus();
+      this.say(`${problem.title || problem.name}: ${problem.wrong}`);
+      const control = this.controls.get(problem.name);
+      control?.setAttribute("aria-invalid", "true");
+      return control?.focus();
     }
-    this.decide({ arguments: this.form?.changed() ?? null, all });
+    this.decide({ arguments: (this.question ? this.form?.text() : this.form?.changed()) ?? null, all });
   }
 
   /** @param {Decision} decision */

@@ -3,13 +3,17 @@
 
 import { box, button } from "./box.js";
 import { attributes, make } from "./dom.js";
-import { read, written } from "./argument_form.js";
+import { chosen, read, written } from "./argument_form.js";
 
 /** @typedef {import("./argument_form.js").Form} Form */
 /** @typedef {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Control */
 
 const LONG = 60; // characters of a text that gets several lines
 const LINES = 8;
+/** @type {Record<string, string>} how the browser helps to write a text */
+const TYPES = { email: "email", uri: "url", date: "date" };
+const DATE = /^\d{4}-\d\d-\d\d$/;
+const INSTANT = "2026-12-31T18:00:00Z";
 
 /**
  * @param {HTMLElement} panel gets the fields, in the place of what is in it
@@ -29,8 +33,8 @@ export function draw(panel, form, signal) {
   panel.replaceChildren();
   const more = box(panel, "amber-more");
   for (const field of form.fields.values()) {
-    const { name, raw, needed } = field;
-    if (raw === null) {
+    const { name, raw, needed, blank } = field;
+    if (raw === null && !blank) {
       const add = () => {
         form.add(name);
         again(name);
@@ -39,20 +43,31 @@ export function draw(panel, form, signal) {
       continue;
     }
     const row = box(panel, "amber-field");
-    const label = box(panel, "", "", "label");
-    label.append(box(panel, "amber-label", name, "span"));
-    const control = controlOf(panel, field, raw);
-    label.append(control);
-    row.append(label);
+    const title = box(panel, "amber-label", field.title || name, "span");
+    if (blank && !needed && field.kind !== "flag") title.append(box(panel, "amber-about", " optional", "span"));
+    /** @type {Control} */
+    let control;
+    if (field.kind === "several") {
+      const group = choices(panel, field, title, signal);
+      control = /** @type {HTMLInputElement} */ (group.querySelector("input"));
+      row.append(title, group);
+    } else {
+      control = controlOf(panel, field, raw);
+      const label = box(panel, "", "", "label");
+      label.append(title, control);
+      row.append(label);
+      if (blank && needed) control.setAttribute("aria-required", "true");
+    }
     const wrong = box(panel, "amber-wrong", field.wrong);
     const about = box(panel, "amber-about", field.about);
     const odd = box(panel, "amber-about", field.odd && `It contains characters that nobody sees: ${field.odd}`);
-    control.addEventListener(
+    row.addEventListener(
       "input",
       () => {
         field.wrong = "";
         try {
-          field.raw = read(field.kind, valueOf(control, field));
+          const text = valueOf(control, field);
+          if (field.kind !== "several") field.raw = blank && !text ? null : read(field.kind, text);
         } catch (error) {
           field.wrong = /** @type {Error} */ (error).message;
         }
@@ -62,7 +77,7 @@ export function draw(panel, form, signal) {
       },
       { signal },
     );
-    if (!needed) {
+    if (!needed && !blank) {
       const leave = () => {
         field.raw = null;
         field.wrong = "";
@@ -84,15 +99,16 @@ export function draw(panel, form, signal) {
 /**
  * @param {HTMLElement} at
  * @param {import("./argument_form.js").Field} field
- * @param {string} raw
+ * @param {string | null} raw
  * @returns {Control}
  */
-function controlOf(at, { kind, options, secret }, raw) {
-  const text = written(kind, raw, options) ?? raw;
+function controlOf(at, { kind, options, secret, format = "", blank }, raw) {
+  const text = raw === null ? "" : (written(kind, raw, options) ?? raw);
   if (kind === "choice") {
     const select = /** @type {HTMLSelectElement} */ (make(at, "select"));
+    if (blank) select.append(box(at, "", "–", "option"));
     for (const [label] of options) select.append(box(at, "", label, "option"));
-    select.selectedIndex = options.findIndex(([, value]) => value === text);
+    select.selectedIndex = options.findIndex(([, value]) => value === text) + Number(!!blank);
     return select;
   }
   if (!secret && (kind === "json" || (kind === "text" && (text.length > LONG || /[\n\r]/.test(text))))) {
@@ -109,7 +125,39 @@ function controlOf(at, { kind, options, secret }, raw) {
   }
   input.type = secret ? "password" : kind === "text" || kind === "json" ? "text" : "number";
   if (kind === "number") input.step = "any";
+  if (kind === "text" && !secret && (format !== "date" || !text || DATE.test(text))) input.type = TYPES[format] ?? "text";
+  if (format === "date-time") input.placeholder = INSTANT;
   return plain(input, text);
+}
+
+/**
+ * The options of a list, each to be marked.
+ * @param {HTMLElement} at
+ * @param {import("./argument_form.js").Field} field
+ * @param {HTMLElement} title of the field
+ * @param {AbortSignal} signal
+ */
+function choices(at, field, title, signal) {
+  const { options, needed } = field;
+  const marks = (field.raw !== null && chosen(field.raw, options)) || [];
+  const group = box(at, "amber-several");
+  title.id = `amber-${Math.random().toString(36).slice(2)}`;
+  attributes(group, { role: "group", "aria-labelledby": title.id });
+  const inputs = options.map(([text], at) => {
+    const input = /** @type {HTMLInputElement} */ (make(group, "input"));
+    input.type = "checkbox";
+    input.checked = !!marks[at];
+    const label = box(group, "", "", "label");
+    label.append(input, text);
+    group.append(label);
+    return input;
+  });
+  const hear = () => {
+    const raws = options.filter((_, at) => inputs[at].checked).map(([, raw]) => raw);
+    field.raw = raws.length || needed ? `[${raws.join(", ")}]` : null;
+  };
+  group.addEventListener("input", hear, { signal });
+  return group;
 }
 
 /**
@@ -130,8 +178,8 @@ function eye(at, control, name, signal) {
 }
 
 /** @param {Control} control @param {import("./argument_form.js").Field} field */
-function valueOf(control, { kind, options }) {
-  if (kind === "choice") return options[/** @type {HTMLSelectElement} */ (control).selectedIndex][1];
+function valueOf(control, { kind, options, blank }) {
+  if (kind === "choice") return options[/** @type {HTMLSelectElement} */ (control).selectedIndex - Number(!!blank)]?.[1] ?? "";
   return kind === "flag" ? String(/** @type {HTMLInputElement} */ (control).checked) : control.value;
 }
 

@@ -5,7 +5,7 @@
  * Each value is kept as the JSON it was written in: a number read by JavaScript would not always come back the same.
  */
 
-/** @typedef {"text" | "integer" | "number" | "flag" | "choice" | "json"} Kind */
+/** @typedef {"text" | "integer" | "number" | "flag" | "choice" | "several" | "json"} Kind */
 /**
  * A field as the kernel describes it, and as the reader leaves it.
  * @typedef {object} Field
@@ -18,11 +18,14 @@
  * @property {string} about
  * @property {[label: string, raw: string][]} options
  * @property {string} odd the value, with signs for what nobody would see in it
+ * @property {string} [title] what it is called; empty: its name
+ * @property {string} [format] of a text: "email", "uri", "date", "date-time"
+ * @property {boolean} [blank] it is shown without a value, too, and left out where it is empty
  */
 
 const HIDDEN = '"•••"'; // where JSON is shown, for the value of a secret
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
-const BEGIN = { text: '""', flag: "false", integer: "0", number: "0", choice: "", json: "null" };
+const BEGIN = { text: '""', flag: "false", integer: "0", number: "0", choice: "", several: "[]", json: "null" };
 
 /**
  * A JSON object, taken apart.
@@ -81,8 +84,23 @@ export function written(kind, raw, options) {
   if (kind === "text") return typeof value === "string" ? value : null;
   if (kind === "flag") return typeof value === "boolean" ? raw : null;
   if (kind === "choice") return options.some(([, one]) => one === raw) ? raw : null;
+  if (kind === "several") return chosen(raw, options) ? raw : null;
   if (kind === "json") return raw;
   return typeof value === "number" && Number.isFinite(value) ? raw : null;
+}
+
+/**
+ * Which options a list holds, as marks; null where it is none of them.
+ * @param {string} raw
+ * @param {[string, string][]} options
+ * @returns {boolean[] | null}
+ */
+export function chosen(raw, options) {
+  const value = JSON.parse(raw);
+  if (!Array.isArray(value)) return null;
+  const known = options.map(([, one]) => JSON.stringify(JSON.parse(one)));
+  const held = new Set(value.map((one) => JSON.stringify(one)));
+  return [...held].every((one) => known.includes(one)) ? known.map((one) => held.has(one)) : null;
 }
 
 /**
@@ -128,7 +146,11 @@ export class Form {
 
   /** What is wrong with a field, and with which; undefined: nothing. */
   problem() {
-    return [...this.fields.values()].find(({ raw, wrong }) => raw !== null && wrong);
+    for (const field of this.fields.values()) {
+      if (field.blank && field.needed && field.raw === null) field.wrong ||= "a value is wanted";
+      if (field.wrong && (field.blank || field.raw !== null)) return field;
+    }
+    return undefined;
   }
 
   /** The arguments as JSON to be read and edited; what is secret is not shown. */

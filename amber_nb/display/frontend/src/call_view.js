@@ -10,6 +10,7 @@ import { ms } from "./smoothing.js";
  * @typedef {object} Change
  * @property {string} k its key
  * @property {string} [name]
+ * @property {string} [server] that runs it
  * @property {number} [round]
  * @property {string} [state]
  * @property {string} [word]
@@ -34,10 +35,12 @@ export class Call {
     this.sign.setAttribute("aria-hidden", "true"); // the word says the same
     this.name = box(at, "", "", "code");
     this.name.id = id;
+    this.server = box(at, "amber-quiet amber-server", "", "span");
+    this.server.id = `${id}-server`;
     this.gist = box(at, "amber-quiet amber-gist", "", "span");
     this.word = box(at, "amber-quiet amber-word", "", "span");
     const head = make(at, "summary");
-    head.append(this.sign, this.name, this.gist, this.word);
+    head.append(this.sign, this.name, this.server, this.gist, this.word);
     this.text = make(at, "pre");
     this.text.dir = "ltr";
     this.fold.append(head, this.text);
@@ -56,8 +59,9 @@ export class Call {
 
   /** @param {Change} change */
   update(change) {
-    const { name, round, state, word, sign, gist, said, ran, o, t } = change;
+    const { name, server, round, state, word, sign, gist, said, ran, o, t } = change;
     if (name !== undefined) this.name.textContent = name;
+    if (server !== undefined) this.server.textContent = server && ` · ${server} `;
     if (round !== undefined) this.round = round;
     if (word !== undefined) this.words = word;
     if (ran !== undefined) this.began = ran === null ? null : ms() - ran * 1000;

@@ -6,7 +6,7 @@
 
 import { box } from "./box.js";
 import { Call } from "./call_view.js";
-import { Card } from "./approval_card.js";
+import { Card, heading } from "./approval_card.js";
 import { keepKeys } from "./keys.js";
 
 /** @typedef {import("./call_view.js").Change} Change */
@@ -75,8 +75,8 @@ export function renderCalls({ model, el }) {
 
   /** The first card that is still open. */
   const next = () => [...calls.values()].find(({ card }) => card)?.card;
-  const everyone = () => {
-    for (const { card } of [...calls.values()]) card?.accept(true);
+  const everyone = (/** @type {number} */ group) => {
+    for (const { card } of [...calls.values()]) if (card && !card.question && card.group === group) card.accept(true);
   };
 
   /** @param {Call} call @param {Change} change */
@@ -86,11 +86,12 @@ export function renderCalls({ model, el }) {
     call.card?.close();
     call.card = null;
     if (ask) {
-      const card = (call.card = new Card(el, ask, { send, everyone, title: call.name }, signal));
+      const card = (call.card = new Card(el, ask, { send, everyone, titles: [call.name, call.server] }, signal));
       call.fold.after(card.el);
       // It takes no focus: the reader's next key may be meant for the cell.
-      const { warning = "" } = ask;
-      spoken.textContent = `A tool waits for your decision: ${call.name.textContent}${warning && `. ${warning}`}`;
+      const { warning = "", question } = ask;
+      const named = `${call.name.textContent}${call.server.textContent?.trimEnd()}${warning && `. ${warning}`}`;
+      spoken.textContent = question ? `${heading(question)}: ${question.message}` : `A tool waits for your decision: ${named}`;
     } else if (had) {
       (next()?.el ?? cell())?.focus({ preventScroll: true });
     }

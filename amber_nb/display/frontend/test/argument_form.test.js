@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { build } from "esbuild";
 import { settings } from "../build.js";
-import { Form, join, read, split, written } from "../src/argument_form.js";
+import { Form, chosen, join, read, split, written } from "../src/argument_form.js";
 
 const FIELD = { kind: "text", raw: null, start: null, needed: false, secret: false, about: "", options: [], odd: "" };
 const form = (...fields) => new Form(fields.map((one) => ({ ...FIELD, ...one })));
@@ -124,4 +124,27 @@ test("the built form does what its sources do", async () => {
   const [text, problem] = all([...kinds, choice]);
   assert.equal(problem, undefined);
   assert.deepEqual(JSON.parse(text), { text: "", integer: 0, number: 0, flag: false, json: null, choice: 1 });
+});
+
+test("a field of a question is left out while it is empty, and asked for where it is needed", () => {
+  const one = form({ name: "a", title: "A", blank: true, needed: true }, { name: "b", blank: true, kind: "integer" });
+  assert.equal(one.text(), "{}");
+  assert.deepEqual([one.problem()?.name, one.problem()?.wrong], ["a", "a value is wanted"]);
+  one.set("a", '"x"');
+  assert.equal(one.problem(), undefined);
+  const other = one.fields.get("b");
+  Object.assign(other, { wrong: "a whole number is wanted" }); // though it has no value yet
+  assert.equal(one.problem(), other);
+  assert.equal(form({ name: "a", needed: true }).problem(), undefined); // of a call: the kernel says it
+});
+
+test("a list of choices knows which of them it holds", () => {
+  const options = [["small", '"s"'], ["large", '"l"'], ["two", "2"]];
+  assert.deepEqual(chosen('["l",\n2]', options), [false, true, true]);
+  assert.deepEqual(chosen("[]", options), [false, false, false]);
+  for (const raw of ['["x"]', '"s"', "null", '{"0": "s"}', '["2"]']) {
+    assert.equal(chosen(raw, options), null, raw);
+    assert.equal(written("several", raw, options), null, raw);
+  }
+  assert.equal(written("several", '["s"]', options), '["s"]');
 });
