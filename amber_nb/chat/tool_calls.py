@@ -19,7 +19,7 @@ from .. import tools as toolbox
 from ..errors import ToolError
 from ..telemetry import Telemetry
 from ..types import Allow, Deny, InputRequest, Source, SourcesFound, ToolCall, ToolProgress, ToolRun
-from .approval import Approval, ApprovalPrompt, refuse_input
+from .approval import Approval, ApprovalPrompt
 from .execute import THREAD_RUNS_ON, CellExecutor, UserCodeError, run_tool, validate
 from .messages import decode_outcome, encode_denial, encode_edit
 from .server_calls import CallReporter, ServerApprovals, run_remote
@@ -133,8 +133,11 @@ class ToolRunner:
     def _begin(self, raw: Mapping[str, Any], number: int) -> _PendingCall:
         name, text = raw["function"]["name"], raw["function"]["arguments"]
         index = len(self._calls)
-        progress = ToolProgress(index=index, round=number, name=name, arguments=text, state="checking")
-        call = _PendingCall(progress, raw["id"], self._tools.get(name), text)
+        tool = self._tools.get(name)
+        progress = ToolProgress(
+            index=index, round=number, name=name, arguments=text, state="checking", server=_server_name(tool)
+        )
+        call = _PendingCall(progress, raw["id"], tool, text)
         self._calls.append(call)
         self._emit(progress)
         return call
@@ -298,17 +301,10 @@ class ToolRunner:
         self, call: _PendingCall, message: str, schema: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
         """Ask the reader what a server asks while its tool runs; None where that is refused, or nobody is there."""
-        if reason := refuse_input(schema):
-            self._update(call, note=f"it asked for input, which was refused: {reason}")
-            return None
         question = InputRequest(server=_server_name(call.tool) or "", message=message, schema=schema)
-        self._update(call, state="waiting")
-        try:
-            decision = await self._prompt.request_input(question, self._to_tool_call(call), call.progress.index)
-        except ToolError:
-            return None
-        finally:
-            self._update(call, state="running")
+        decision = await self._prompt.request_input(question, self._to_tool_call(call), call.progress.index)
+        if isinstance(decision, Deny) and decision.reason:
+            self._update(call, note=f"its question was refused: {decision.reason}")
         return decision.arguments if isinstance(decision, Allow) else None
 
     async def _run_call(self, call: _PendingCall) -> dict[str, Any]:

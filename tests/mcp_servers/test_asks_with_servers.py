@@ -8,15 +8,11 @@ import pickle
 import signal
 import sys
 import threading
-from typing import Annotated
 
 import pytest
 from mcp import Client
-from mcp.server.elicitation import ElicitationResult
-from mcp.server.mcpserver import Elicit, Resolve
 from mcp_types import ToolAnnotations
 from patience import until
-from pydantic import BaseModel
 from scripted import calling
 
 from amber_nb import Allow, Amber, CassetteMiss, ConfigError, Deny, ToolError, mcp
@@ -355,19 +351,6 @@ class TestQuestions:
     def test_without_a_reader_it_is_declined(self, script, start, tool):
         answer = script(calling((tool, {})), "Done.").ask("?", tools=start(require_approval=False))
         assert answer.tool_runs[0].result == "decline"
-
-    def test_secrets_are_not_asked_for(self, script, serve_here, reader):
-        class Login(BaseModel):
-            password: str
-
-        async def ask_password() -> Elicit[Login]:
-            return Elicit("Your password, please", Login)
-
-        async def sign_in(answer: Annotated[ElicitationResult[Login], Resolve(ask_password)]) -> str:
-            return answer.action
-
-        answer = script(calling(("sign_in", {})), "Done.").ask("?", tools=serve_here(sign_in, require_approval=False))
-        assert (answer.tool_runs[0].result, reader.inputs) == ("decline", [])
 
 
 class TestReplay:
