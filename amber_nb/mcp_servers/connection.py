@@ -125,7 +125,7 @@ class Connection:
         """Begin to close the connection; the next call opens it again."""
         with self._lock:
             link, self._link = self._link, None
-        if link is not None and self._pid == os.getpid():
+        if link is not None:
             link.stop()
 
     def _current_link(self) -> _Link:
@@ -157,6 +157,7 @@ class _Link:
         self.is_open = True
         self.tools_changed = False  # since they were listed last, as the server says
         self.stderr = StderrTail()
+        self._pid = os.getpid()
         self._target = target
         self._open_http = open_http
         self._listeners: list[Listener] = []
@@ -196,6 +197,8 @@ class _Link:
     def stop(self) -> None:
         """Begin to end the session, its process and its thread; from any thread."""
         self.is_open = False
+        if self._pid != os.getpid():  # in a forked child, whose parent goes on with it
+            return
         with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._stop)
 
@@ -249,6 +252,8 @@ class _Link:
                 return await _enter(stack, self._client(self._filter.around(transport)))
             except (MCPError, httpx2.HTTPError, ExceptionGroup) as error:
                 failure = failure or _cause(error)  # what the newer transport says
+                if isinstance(failure, MCPError) and failure.code == mcp_types.CONNECTION_CLOSED:
+                    break  # nobody is there
         assert failure is not None
         raise failure
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .. import mcp_servers
+from ..base_url import same_origin
 from ..cassettes.session import CassetteSession, newest_session
 from ..checks import check_seconds
 from ..config import Config
@@ -122,7 +123,9 @@ def mcp(
 
 def amber_server(config: Config, session: CassetteSession | None) -> McpServer:
     """Return the MCP server that the gateway's domain serves, reached with the gateway's key."""
-    headers = SecretHeaders({"Authorization": f"Bearer {config.api_key.reveal()}"})
+    # What a proxy before the gateway wants, it wants here, too; another host gets none of it.
+    own = config.headers if same_origin(config.mcp_url, config.base_url) else {}
+    headers = SecretHeaders({**own, "Authorization": f"Bearer {config.api_key.reveal()}"})
     target = Target(name=AMBER, url=config.mcp_url, headers=headers, transport="http")
     return McpServer(target, ServerOptions(trust=True), config=config, session=lambda: session)
 
@@ -132,6 +135,14 @@ def _names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     if not all(isinstance(each, str) for each in names):
         raise TypeError(f"{name} must be the name of a tool, or several")
     return names
+
+
+class _ConnectionOwner:
+    """Holds the connection of a server, once there is one, and closes it when no server refers to it any more."""
+
+    def __init__(self) -> None:
+        self.opened: list[Any] = []
+        weakref.finalize(self, _close, self.opened).atexit = False  # at exit, all connections are closed together
 
 
 class McpServer:
@@ -145,6 +156,7 @@ class McpServer:
         options: how its tools are offered.
         config: the settings of the client whose domain's server this is; None for any other server.
         session: returns the recordings to use.
+        owner: of the connection, where the server shares that of another.
     """
 
     def __init__(
@@ -154,14 +166,15 @@ class McpServer:
         *,
         config: Config | None = None,
         session: Callable[[], CassetteSession | None] = newest_session,
+        owner: _ConnectionOwner | None = None,
     ) -> None:
         self._target = target
         self._options = options
         self._config = config
         self._session = session
-        self._opened: list[Any] = []  # the connection, once there is one; shared by selections
+        self._owner = owner or _ConnectionOwner()
+        self._opened = self._owner.opened
         self._listed: list[ListedTool] | None = None
-        weakref.finalize(self, _close, self._opened).atexit = False
 
     @property
     def name(self) -> str:
@@ -202,10 +215,7 @@ class McpServer:
             "require_approval": require_approval,
         }
         options = replace(self._options, **{name: value for name, value in changes.items() if value is not None})
-        chosen = McpServer(self._target, options, config=self._config, session=self._session)
-        chosen._opened = self._opened
-        chosen._owner = self  # type: ignore[attr-defined]  # which closes the connection when it goes
-        return chosen
+        return McpServer(self._target, options, config=self._config, session=self._session, owner=self._owner)
 
     # --- for readers
 
@@ -342,8 +352,7 @@ class McpServer:
                 for tool in tools
             ]
         if self._listed is not None and (changes := describe_changes(self._listed, tools)):
-            text = f"amber: the MCP server {self.name!r} lists other tools than before: {changes}"
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            _say(session, f"the MCP server {self.name!r} lists other tools than before: {changes}")
         self._listed = tools
         return tools
 
@@ -516,6 +525,14 @@ async def _ask_page(
         if getattr(error, "code", None) == _METHOD_NOT_FOUND:
             return None
         raise
+
+
+def _say(session: CassetteSession | None, text: str) -> None:
+    """Warn the reader; in a recording run, where a warning would be a difference in an output, in its journal."""
+    if session is not None:
+        session.warn(text)
+    else:
+        warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
 
 
 def _close(opened: list[Any]) -> None:
