@@ -1,8 +1,9 @@
 from .calls import SilenceError
 from .connection import Connection
+from .factory import McpServers, amber_server, mcp
 from .http import open_http
 from .results import ServerResult
-from .server import McpServer, McpServers, amber_server, mcp
+from .server import McpServer
 from .toolset import load_tools, split_tools
 
 __all__ = [

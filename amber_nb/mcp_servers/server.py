@@ -1,148 +1,37 @@
-"""MCP servers as a notebook has them: `mcp(…)`, and `amber.mcp`, the domain's own."""
+"""An MCP server as a notebook has it: its tools for `ask`, its resources and prompts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import warnings
-import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from .. import mcp_servers
-from ..base_url import same_origin
 from ..cassettes.session import CassetteSession, newest_session
-from ..checks import check_seconds
 from ..config import Config
 from ..errors import ConfigError, ToolError
-from ..redact import SecretHeaders
 from ..tracebacks import short_traceback
 from ..wire import event_loop
-from .calls import NO_LISTENER, Listener, SilenceError, SilenceLimit, limit_silence
+from .calls import NO_LISTENER, Listener
 from .frames import prompts_frame, resources_frame, tools_frame
 from .listing import ListedTool, describe_changes, listing_html, listing_text, read_tools
+from .options import ServerOptions, read_names
 from .prompts import read_contents, read_messages
+from .requests import ServerRequests
 from .results import ServerResult, read_result
-from .target import Target, read_targets
+from .target import Target
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["McpServer", "McpServers", "amber_server", "mcp"]
+__all__ = ["McpServer"]
 
-T = TypeVar("T")
-AMBER = "amber"
-SILENCE_S = 60.0  # of a call, where timeout_s= says nothing
-_MAX_PAGES = 1_000
-_METHOD_NOT_FOUND = -32601  # of JSON-RPC
-_MAX_REDIRECTS = 5  # within the origin of a server; the domain's own is followed nowhere
-_NOT_INSTALLED = "MCP servers need the extra: pip install 'amber_nb[mcp]'."
 # What the vendor documents as a search, whatever else the server says of it.
 _SEARCHES = ("search", "web_search")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerOptions:
-    """How the tools of a server are offered, see `mcp`."""
-
-    only: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] = ()
-    prefix: str = ""
-    require_approval: bool | None = None
-    timeout_s: float = SILENCE_S
-    trust: bool = False
-
-
-def mcp(
-    target: Any,
-    *arguments: str,
-    headers: Mapping[str, str] | None = None,
-    env: Mapping[str, str] | None = None,
-    only: str | Iterable[str] | None = None,
-    exclude: str | Iterable[str] | None = None,
-    prefix: str | None = None,
-    require_approval: bool | None = None,
-    timeout_s: float | None = None,
-    trust: bool = False,
-) -> Any:
-    """Return an MCP server whose tools `ask(tools=…)` offers.
-
-    Nothing is connected here: the first use opens the connection, which is then kept. What a server says of itself and
-    returns is a stranger's text; each call asks the reader first, unless `require_approval=False` is said.
-
-    Args:
-        target: a URL (streamable HTTP, or SSE where the server is old); a command; the path of a JSON file with
-            `mcpServers`, or a dict of that form; or an `MCPServer` of the SDK in this process.
-        arguments: of the command; or the names of entries of the file.
-        headers: sent with each request to the URL.
-        env: variables for the command's process, beside PATH, HOME and the few that the SDK hands on.
-        only: the tools that are offered, by the server's own names, or patterns such as "read_*".
-        exclude: tools that are not.
-        prefix: put before the tools' names, for the model.
-        require_approval: True: each call asks the reader; False: none asks, unless results of another server are in
-            the conversation; None: each asks, but those of a trusted server that are read-only.
-        timeout_s: seconds of silence after which a call has failed; default 60. Progress that the server tells is no
-            silence.
-        trust: whether what the server says of its tools (read-only, destructive) is believed.
-
-    Returns:
-        An `McpServer`; of a file with several entries, `McpServers`, a sequence of them.
-
-    Raises:
-        ConfigError: the target is none; the file cannot be read; a setting of amber_nb would go to the server.
-        TypeError: an argument has the wrong type.
-
-    Example:
-        >>> files = mcp("npx", "-y", "@modelcontextprotocol/server-filesystem", ".")
-        >>> amber.ask("Which notebooks are here?", tools=[amber.mcp, files])
-    """
-    # At once, under the same name: a verbose traceback prints a frame's variables.
-    headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
-    env = SecretHeaders(env) if isinstance(env, Mapping) else env
-    with short_traceback:
-        check_seconds("timeout_s", timeout_s)
-        if not isinstance(require_approval, (bool, type(None))) or not isinstance(trust, bool):
-            raise TypeError("require_approval must be True, False or None, and trust True or False")
-        if not isinstance(prefix, (str, type(None))):
-            raise TypeError(f"prefix must be a text, not {type(prefix).__name__}")
-        options = ServerOptions(
-            only=None if only is None else _names(only, "only"),
-            exclude=_names(exclude or (), "exclude"),
-            prefix=prefix or "",
-            require_approval=require_approval,
-            timeout_s=timeout_s or SILENCE_S,
-            trust=trust,
-        )
-        targets = read_targets(target, arguments, headers=headers, env=env)
-        servers = [McpServer(each, options) for each in targets]
-        return servers[0] if len(servers) == 1 else McpServers(servers)
-
-
-def amber_server(config: Config, session: CassetteSession | None) -> McpServer:
-    """Return the MCP server that the gateway's domain serves, reached with the gateway's key."""
-    # What a proxy before the gateway wants, it wants here, too; another host gets none of it.
-    own = config.headers if same_origin(config.mcp_url, config.base_url) else {}
-    headers = SecretHeaders({**own, "Authorization": f"Bearer {config.api_key.reveal()}"})
-    target = Target(name=AMBER, url=config.mcp_url, headers=headers, transport="http")
-    return McpServer(target, ServerOptions(trust=True), config=config, session=lambda: session)
-
-
-def _names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value)
-    if not all(isinstance(each, str) for each in names):
-        raise TypeError(f"{name} must be the name of a tool, or several")
-    return names
-
-
-class _ConnectionOwner:
-    """Holds the connection of a server, once there is one, and closes it when no server refers to it any more."""
-
-    def __init__(self) -> None:
-        self.opened: list[Any] = []
-        weakref.finalize(self, _close, self.opened).atexit = False  # at exit, all connections are closed together
 
 
 class McpServer:
@@ -156,7 +45,7 @@ class McpServer:
         options: how its tools are offered.
         config: the settings of the client whose domain's server this is; None for any other server.
         session: returns the recordings to use.
-        owner: of the connection, where the server shares that of another.
+        requests: send to the server, where it shares the connection of another.
     """
 
     def __init__(
@@ -166,14 +55,13 @@ class McpServer:
         *,
         config: Config | None = None,
         session: Callable[[], CassetteSession | None] = newest_session,
-        owner: _ConnectionOwner | None = None,
+        requests: ServerRequests | None = None,
     ) -> None:
         self._target = target
         self._options = options
         self._config = config
         self._session = session
-        self._owner = owner or _ConnectionOwner()
-        self._opened = self._owner.opened
+        self._requests = requests or ServerRequests(target, options.timeout_s, config)
         self._listed: list[ListedTool] | None = None
 
     @property
@@ -209,13 +97,13 @@ class McpServer:
     ) -> McpServer:
         """Return the same server, on the same connection, of which other tools are offered; see `mcp`."""
         changes: dict[str, Any] = {
-            "only": None if only is None else _names(only, "only"),
-            "exclude": None if exclude is None else _names(exclude, "exclude"),
+            "only": None if only is None else read_names(only, "only"),
+            "exclude": None if exclude is None else read_names(exclude, "exclude"),
             "prefix": prefix,
             "require_approval": require_approval,
         }
         options = replace(self._options, **{name: value for name, value in changes.items() if value is not None})
-        return McpServer(self._target, options, config=self._config, session=self._session, owner=self._owner)
+        return McpServer(self._target, options, config=self._config, session=self._session, requests=self._requests)
 
     # --- for readers
 
@@ -274,7 +162,9 @@ class McpServer:
 
         Templates of URIs stand at its end: their `uri` holds `{…}`.
         """
-        return resources_frame(self._wait(self._exchange("/resources/list", {}, self._list_resources, self._session())))
+        return resources_frame(
+            self._wait(self._exchange("/resources/list", {}, self._requests.list_resources, self._session()))
+        )
 
     @short_traceback
     def read(self, uri: str) -> Any:
@@ -283,13 +173,15 @@ class McpServer:
         Returns:
             The text; or bytes, where it is none; of several, a list.
         """
-        send = partial(self._run, lambda client, _: client.read_resource(uri), repeat=True)
+        send = partial(self._requests.read_resource, uri)
         return read_contents(self._wait(self._exchange("/resources/read", {"uri": uri}, send, self._session())))
 
     @short_traceback
     def prompts(self) -> pd.DataFrame:
         """Return the prompts as a frame: `name`, `description`, `arguments` (names; required ones are marked *)."""
-        return prompts_frame(self._wait(self._exchange("/prompts/list", {}, self._list_prompts, self._session())))
+        return prompts_frame(
+            self._wait(self._exchange("/prompts/list", {}, self._requests.list_prompts, self._session()))
+        )
 
     @short_traceback
     def prompt(self, name: str, /, **arguments: str) -> list[dict[str, Any]]:
@@ -299,18 +191,18 @@ class McpServer:
             >>> amber.ask(server.prompt("summary", topic="ACME"))
         """
         texts = {key: str(value) for key, value in arguments.items()}
-        send = partial(self._run, lambda client, _: client.get_prompt(name, texts), repeat=True)
+        send = partial(self._requests.get_prompt, name, texts)
         body = {"name": name, "arguments": texts}
         return read_messages(self._wait(self._exchange("/prompts/get", body, send, self._session())))
 
     @property
     def stderr(self) -> str:
         """The end of what the server's process has written to its standard error; "" for a server with a URL."""
-        return self._opened[0].stderr if self._opened else ""
+        return self._requests.stderr
 
     def close(self) -> None:
         """Close the connection, and end the server's process; the next use opens it again."""
-        _close(self._opened)
+        self._requests.close()
 
     def __enter__(self) -> McpServer:
         return self
@@ -340,11 +232,11 @@ class McpServer:
             ConfigError: it is not installed.
         """
         if session is None or session.servers.may_ask:
-            self._connection()
+            self._requests.prepare()
 
     async def list_tools(self, session: CassetteSession | None) -> list[ListedTool]:
         """List all tools of the server, and say where they differ from those of the time before."""
-        payload = await self._exchange("/tools/list", {}, self._list_tools, session)
+        payload = await self._exchange("/tools/list", {}, self._requests.list_tools, session)
         tools = read_tools(payload)
         if self.is_amber:
             tools = [
@@ -374,8 +266,7 @@ class McpServer:
         return [
             tool
             for tool in tools
-            if not tool.needs_task
-            and (only is None or any(fnmatchcase(tool.name, pattern) for pattern in only))
+            if (only is None or any(fnmatchcase(tool.name, pattern) for pattern in only))
             and not any(fnmatchcase(tool.name, pattern) for pattern in exclude)
         ]
 
@@ -392,15 +283,8 @@ class McpServer:
             ToolError: the server cannot be reached, was silent for too long (`SilenceError`), or answered with an error
                 of the protocol.
         """
-
-        async def send() -> dict[str, Any]:
-            return await self._run(
-                lambda client, heard: client.call_tool(name, dict(arguments), progress_callback=heard.progress),
-                listener=listener,
-                what=name,
-            )
-
         body = {"name": name, "arguments": dict(arguments)}
+        send = partial(self._requests.call_tool, name, arguments, listener)
         payload = await self._exchange("/tools/call", body, send, session)
         # In a thread: a picture, or a table of thousands of rows, takes a while, and this loop reads all answers.
         return await event_loop.run_in_thread(
@@ -418,12 +302,10 @@ class McpServer:
         """Return whether the server defines a tool otherwise now than when it was offered."""
         if session is not None and session.mode == "replay":
             return False
-        if self._opened and self._opened[0].take_change():
+        if self._requests.take_change():
             await self.list_tools(session)
         now = {each.name: each.definition for each in self._listed or ()}
         return now.get(tool.name, tool.definition) != tool.definition
-
-    # --- requests
 
     async def _exchange(
         self,
@@ -436,77 +318,6 @@ class McpServer:
             return await send()
         return await session.servers.exchange(path, {"server": self.name, **body}, send, secrets=self._target.secrets)
 
-    async def _run(
-        self,
-        work: Callable[[Any, SilenceLimit], Awaitable[Any]],
-        *,
-        listener: Listener = NO_LISTENER,
-        repeat: bool = False,
-        what: str = "",
-    ) -> dict[str, Any]:
-        """Send a request with the SDK's client, and return its result as JSON, see `Connection.run`."""
-        seconds = self._options.timeout_s
-        connection = self._connection()
-        await connection.open()  # which takes its own time: a server may have to be fetched
-        try:
-            async with limit_silence(seconds, listener) as heard:
-                result = await connection.run(
-                    lambda client: work(client, heard), listener=heard, repeat=repeat, what=what
-                )
-        except TimeoutError:
-            raise SilenceError(
-                f"The MCP server {self.name!r} gave no sign of life for {seconds:g} s.",
-                name=what or self.name,
-                arguments={},
-            ) from None
-        return {} if result is None else dict(result.model_dump(by_alias=True, mode="json", exclude_none=True))
-
-    def _connection(self) -> Any:
-        if not self._opened:
-            try:
-                self._opened.append(mcp_servers.Connection(self._target, self._http_opener()))
-            except ModuleNotFoundError as error:
-                raise ConfigError(_NOT_INSTALLED) from error
-        return self._opened[0]
-
-    def _http_opener(self) -> Callable[[], Any]:
-        """Return what makes an HTTP client; it does not refer to the server, whose end closes the connection."""
-        config, headers = self._config, self._target.headers
-        if config is None:
-            return partial(mcp_servers.open_http, headers, redirects=_MAX_REDIRECTS)
-        simulated = config if config.mode == "simulate" else None
-        return partial(mcp_servers.open_http, headers, redirects=0, simulated=simulated)
-
-    async def _list_tools(self) -> dict[str, Any]:
-        if self._opened:
-            self._opened[0].take_change()
-        return {"tools": await self._pages("tools", lambda client, cursor: client.list_tools(cursor=cursor))}
-
-    async def _list_prompts(self) -> dict[str, Any]:
-        return {"prompts": await self._pages("prompts", lambda client, cursor: client.list_prompts(cursor=cursor))}
-
-    async def _list_resources(self) -> dict[str, Any]:
-        return {
-            "resources": await self._pages("resources", lambda client, cursor: client.list_resources(cursor=cursor)),
-            "resourceTemplates": await self._pages(
-                "resourceTemplates", lambda client, cursor: client.list_resource_templates(cursor=cursor)
-            ),
-        }
-
-    async def _pages(self, field: str, ask: Callable[[Any, str | None], Awaitable[Any]]) -> list[Any]:
-        """Return the items of all pages of a list; a server that lists without end is left after 1,000 pages."""
-        items: list[Any] = []
-        cursor: str | None = None
-        seen: set[str] = set()
-        for _ in range(_MAX_PAGES):
-            page = await self._run(partial(_ask_page, ask, cursor), repeat=True)
-            items += page.get(field) or []
-            cursor = page.get("nextCursor")
-            if not cursor or cursor in seen:
-                break
-            seen.add(cursor)
-        return items
-
     def _wait(self, coroutine: Any) -> Any:
         if not event_loop.can_block():
             coroutine.close()
@@ -515,68 +326,9 @@ class McpServer:
         return event_loop.wait(event_loop.submit(coroutine))
 
 
-async def _ask_page(
-    ask: Callable[[Any, str | None], Awaitable[T]], cursor: str | None, client: Any, _: SilenceLimit
-) -> T | None:
-    """Return a page of a list; None where the server has no such list."""
-    try:
-        return await ask(client, cursor)
-    except Exception as error:
-        if getattr(error, "code", None) == _METHOD_NOT_FOUND:
-            return None
-        raise
-
-
 def _say(session: CassetteSession | None, text: str) -> None:
     """Warn the reader; in a recording run, where a warning would be a difference in an output, in its journal."""
     if session is not None:
         session.warn(text)
     else:
         warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
-
-
-def _close(opened: list[Any]) -> None:
-    for connection in opened:
-        connection.close()
-
-
-class McpServers(Sequence[McpServer]):
-    """Several MCP servers, such as all of a file: they go into `tools=` as one."""
-
-    def __init__(self, servers: Iterable[McpServer]) -> None:
-        self._servers = tuple(servers)
-
-    @overload
-    def __getitem__(self, index: int | str) -> McpServer: ...
-    @overload
-    def __getitem__(self, index: slice) -> McpServers: ...
-    def __getitem__(self, index: int | str | slice) -> McpServer | McpServers:
-        if isinstance(index, slice):
-            return McpServers(self._servers[index])
-        if isinstance(index, str):
-            found = next((server for server in self._servers if server.name == index), None)
-            if found is None:
-                raise KeyError(f"{index!r}; there are: {', '.join(server.name for server in self._servers)}")
-            return found
-        return self._servers[index]
-
-    def __len__(self) -> int:
-        return len(self._servers)
-
-    def __iter__(self) -> Iterator[McpServer]:
-        return iter(self._servers)
-
-    def __repr__(self) -> str:
-        return "\n\n".join(map(repr, self._servers))
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        bundles = [server._repr_mimebundle_() for server in self._servers]
-        return {
-            "text/html": "".join(bundle["text/html"] for bundle in bundles),
-            "text/plain": "\n\n".join(bundle["text/plain"] for bundle in bundles),
-        }
-
-    def close(self) -> None:
-        """Close the connections of all."""
-        for server in self._servers:
-            server.close()

@@ -14,9 +14,10 @@ from .. import tools as toolbox
 from ..cassettes.session import CassetteSession
 from ..errors import ConfigError
 from .calls import NO_LISTENER, Listener
+from .factory import McpServers
 from .listing import ListedTool
 from .results import ServerResult
-from .server import McpServer, McpServers
+from .server import McpServer
 
 __all__ = ["RemoteTool", "load_tools", "split_tools"]
 

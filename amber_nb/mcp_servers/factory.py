@@ -1,0 +1,136 @@
+"""Make MCP servers: `mcp(…)`, and the server of the gateway's own domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, overload
+
+from ..base_url import same_origin
+from ..cassettes.session import CassetteSession
+from ..checks import check_seconds
+from ..config import Config
+from ..redact import SecretHeaders
+from ..tracebacks import short_traceback
+from .options import SILENCE_S, ServerOptions, read_names
+from .server import McpServer
+from .target import Target, read_targets
+
+__all__ = ["McpServers", "amber_server", "mcp"]
+
+AMBER = "amber"
+
+
+def mcp(
+    target: Any,
+    *arguments: str,
+    headers: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    only: str | Iterable[str] | None = None,
+    exclude: str | Iterable[str] | None = None,
+    prefix: str | None = None,
+    require_approval: bool | None = None,
+    timeout_s: float | None = None,
+    trust: bool = False,
+) -> Any:
+    """Return an MCP server whose tools `ask(tools=…)` offers.
+
+    Nothing is connected here: the first use opens the connection, which is then kept. What a server says of itself and
+    returns is a stranger's text; each call asks the reader first, unless `require_approval=False` is said.
+
+    Args:
+        target: a URL (streamable HTTP, or SSE where the server is old); a command; the path of a JSON file with
+            `mcpServers`, or a dict of that form; or an `MCPServer` of the SDK in this process.
+        arguments: of the command; or the names of entries of the file.
+        headers: sent with each request to the URL.
+        env: variables for the command's process, beside PATH, HOME and the few that the SDK hands on.
+        only: the tools that are offered, by the server's own names, or patterns such as "read_*".
+        exclude: tools that are not.
+        prefix: put before the tools' names, for the model.
+        require_approval: True: each call asks the reader; False: none asks, unless results of another server are in
+            the conversation; None: each asks, but those of a trusted server that are read-only.
+        timeout_s: seconds of silence after which a call has failed; default 60. Progress that the server tells is no
+            silence.
+        trust: whether what the server says of its tools (read-only, destructive) is believed.
+
+    Returns:
+        An `McpServer`; of a file with several entries, `McpServers`, a sequence of them.
+
+    Raises:
+        ConfigError: the target is none; the file cannot be read; a setting of amber_nb would go to the server.
+        TypeError: an argument has the wrong type.
+
+    Example:
+        >>> files = mcp("npx", "-y", "@modelcontextprotocol/server-filesystem", ".")
+        >>> amber.ask("Which notebooks are here?", tools=[amber.mcp, files])
+    """
+    # At once, under the same name: a verbose traceback prints a frame's variables.
+    headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
+    env = SecretHeaders(env) if isinstance(env, Mapping) else env
+    with short_traceback:
+        check_seconds("timeout_s", timeout_s)
+        if not isinstance(require_approval, (bool, type(None))) or not isinstance(trust, bool):
+            raise TypeError("require_approval must be True, False or None, and trust True or False")
+        if not isinstance(prefix, (str, type(None))):
+            raise TypeError(f"prefix must be a text, not {type(prefix).__name__}")
+        options = ServerOptions(
+            only=None if only is None else read_names(only, "only"),
+            exclude=read_names(exclude or (), "exclude"),
+            prefix=prefix or "",
+            require_approval=require_approval,
+            timeout_s=timeout_s or SILENCE_S,
+            trust=trust,
+        )
+        targets = read_targets(target, arguments, headers=headers, env=env)
+        servers = [McpServer(each, options) for each in targets]
+        return servers[0] if len(servers) == 1 else McpServers(servers)
+
+
+def amber_server(config: Config, session: CassetteSession | None) -> McpServer:
+    """Return the MCP server that the gateway's domain serves, reached with the gateway's key."""
+    # What a proxy before the gateway wants, it wants here, too; another host gets none of it.
+    own = config.headers if same_origin(config.mcp_url, config.base_url) else {}
+    headers = SecretHeaders({**own, "Authorization": f"Bearer {config.api_key.reveal()}"})
+    target = Target(name=AMBER, url=config.mcp_url, headers=headers, transport="http")
+    return McpServer(target, ServerOptions(trust=True), config=config, session=lambda: session)
+
+
+class McpServers(Sequence[McpServer]):
+    """Several MCP servers, such as all of a file: they go into `tools=` as one."""
+
+    def __init__(self, servers: Iterable[McpServer]) -> None:
+        self._servers = tuple(servers)
+
+    @overload
+    def __getitem__(self, index: int | str) -> McpServer: ...
+    @overload
+    def __getitem__(self, index: slice) -> McpServers: ...
+    def __getitem__(self, index: int | str | slice) -> McpServer | McpServers:
+        if isinstance(index, slice):
+            return McpServers(self._servers[index])
+        if isinstance(index, str):
+            found = next((server for server in self._servers if server.name == index), None)
+            if found is None:
+                raise KeyError(f"{index!r}; there are: {', '.join(server.name for server in self._servers)}")
+            return found
+        return self._servers[index]
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    def __iter__(self) -> Iterator[McpServer]:
+        return iter(self._servers)
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, self._servers))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        bundles = [server._repr_mimebundle_() for server in self._servers]
+        return {
+            "text/html": "".join(bundle["text/html"] for bundle in bundles),
+            "text/plain": "\n\n".join(bundle["text/plain"] for bundle in bundles),
+        }
+
+    def close(self) -> None:
+        """Close the connections of all."""
+        for server in self._servers:
+            server.close()

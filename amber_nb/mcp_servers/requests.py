@@ -1,0 +1,176 @@
+"""The requests to one MCP server, each within its time; their results as JSON, as recordings keep them."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from .. import mcp_servers
+from ..config import Config
+from ..errors import ConfigError
+from .calls import NO_LISTENER, Listener, SilenceError, SilenceLimit, limit_silence
+from .listing import ListedTool
+from .target import Target
+
+__all__ = ["ServerRequests"]
+
+T = TypeVar("T")
+_MAX_PAGES = 1_000
+_METHOD_NOT_FOUND = -32601  # of JSON-RPC
+_MAX_REDIRECTS = 5  # within the origin of a server; the domain's own is followed nowhere
+_NOT_INSTALLED = "MCP servers need the extra: pip install 'amber_nb[mcp]'."
+
+
+class ServerRequests:
+    """Send requests to a server, on one connection that is opened with the first of them.
+
+    The connection is closed when nothing refers to this any more.
+
+    Args:
+        target: where the server is.
+        timeout_s: seconds of silence after which a request has failed.
+        config: the settings of the client whose domain's server this is; None for any other server.
+
+    Attributes:
+        opened: the connection, once there is one.
+        listed: the tools as they were listed last, by any who share the connection; None before the first time.
+    """
+
+    def __init__(self, target: Target, timeout_s: float, config: Config | None) -> None:
+        self.opened: list[Any] = []
+        self.listed: list[ListedTool] | None = None
+        self._target = target
+        self._timeout_s = timeout_s
+        self._open_http = partial(_open_http, target.headers, config)
+        weakref.finalize(self, _close, self.opened).atexit = False  # at exit, all connections are closed together
+
+    def prepare(self) -> None:
+        """Load the SDK, which takes half a second.
+
+        Raises:
+            ConfigError: it is not installed.
+        """
+        self._connection()
+
+    @property
+    def stderr(self) -> str:
+        """The end of what the server's process has written to its standard error."""
+        return self.opened[0].stderr if self.opened else ""
+
+    def close(self) -> None:
+        """Close the connection; the next request opens it again."""
+        _close(self.opened)
+
+    def take_change(self) -> bool:
+        """Return whether the tools may have changed since they were listed: the server says so, or was connected anew."""
+        return bool(self.opened) and self.opened[0].take_change()
+
+    async def list_tools(self) -> dict[str, Any]:
+        """Return `{"tools": […]}`, of all pages."""
+        self.take_change()
+        return {"tools": await self._pages("tools", lambda client, cursor: client.list_tools(cursor=cursor))}
+
+    async def list_prompts(self) -> dict[str, Any]:
+        """Return `{"prompts": […]}`, of all pages."""
+        return {"prompts": await self._pages("prompts", lambda client, cursor: client.list_prompts(cursor=cursor))}
+
+    async def list_resources(self) -> dict[str, Any]:
+        """Return `{"resources": […], "resourceTemplates": […]}`, of all pages."""
+        return {
+            "resources": await self._pages("resources", lambda client, cursor: client.list_resources(cursor=cursor)),
+            "resourceTemplates": await self._pages(
+                "resourceTemplates", lambda client, cursor: client.list_resource_templates(cursor=cursor)
+            ),
+        }
+
+    async def call_tool(self, name: str, arguments: Mapping[str, Any], listener: Listener) -> dict[str, Any]:
+        """Return what a tool returned, as `CallToolResult` has it."""
+        return await self._run(
+            lambda client, heard: client.call_tool(name, dict(arguments), progress_callback=heard.progress),
+            listener=listener,
+            what=name,
+        )
+
+    async def read_resource(self, uri: str) -> dict[str, Any]:
+        """Return the contents of a resource, as `ReadResourceResult` has them."""
+        return await self._run(lambda client, _: client.read_resource(uri), repeat=True)
+
+    async def get_prompt(self, name: str, arguments: dict[str, str]) -> dict[str, Any]:
+        """Return the messages of a prompt, as `GetPromptResult` has them."""
+        return await self._run(lambda client, _: client.get_prompt(name, arguments), repeat=True)
+
+    async def _run(
+        self,
+        work: Callable[[Any, SilenceLimit], Awaitable[Any]],
+        *,
+        listener: Listener = NO_LISTENER,
+        repeat: bool = False,
+        what: str = "",
+    ) -> dict[str, Any]:
+        """Send a request with the SDK's client, and return its result as JSON, see `Connection.run`.
+
+        Raises:
+            SilenceError: the server gave no sign of life for too long.
+            ToolError: it cannot be reached, or answered with an error of the protocol.
+        """
+        seconds, name = self._timeout_s, self._target.name
+        connection = self._connection()
+        await connection.open()  # which takes its own time: a server may have to be fetched
+        try:
+            async with limit_silence(seconds, listener) as heard:
+                result = await connection.run(
+                    lambda client: work(client, heard), listener=heard, repeat=repeat, what=what
+                )
+        except TimeoutError:
+            message = f"The MCP server {name!r} gave no sign of life for {seconds:g} s."
+            raise SilenceError(message, name=what or name, arguments={}) from None
+        return {} if result is None else dict(result.model_dump(by_alias=True, mode="json", exclude_none=True))
+
+    async def _pages(self, field: str, ask: Callable[[Any, str | None], Awaitable[Any]]) -> list[Any]:
+        """Return the items of all pages of a list; one that does not end is left after 1,000 pages."""
+        items: list[Any] = []
+        cursor: str | None = None
+        seen: set[str] = set()
+        for _ in range(_MAX_PAGES):
+            page = await self._run(partial(_ask_page, ask, cursor), repeat=True)
+            items += page.get(field) or []
+            cursor = page.get("nextCursor")
+            if not cursor or cursor in seen:
+                break
+            seen.add(cursor)
+        return items
+
+    def _connection(self) -> Any:
+        if not self.opened:
+            try:
+                self.opened.append(mcp_servers.Connection(self._target, self._open_http))
+            except ModuleNotFoundError as error:
+                raise ConfigError(_NOT_INSTALLED) from error
+        return self.opened[0]
+
+
+async def _ask_page(
+    ask: Callable[[Any, str | None], Awaitable[T]], cursor: str | None, client: Any, _: SilenceLimit
+) -> T | None:
+    """Return a page of a list; None where the server has no such list."""
+    try:
+        return await ask(client, cursor)
+    except Exception as error:
+        if getattr(error, "code", None) == _METHOD_NOT_FOUND:
+            return None
+        raise
+
+
+def _open_http(headers: Mapping[str, str], config: Config | None) -> Any:
+    """Return the HTTP client of a connection."""
+    if config is None:
+        return mcp_servers.open_http(headers, redirects=_MAX_REDIRECTS)
+    simulated = config if config.mode == "simulate" else None
+    return mcp_servers.open_http(headers, redirects=0, simulated=simulated)
+
+
+def _close(opened: list[Any]) -> None:
+    for connection in opened:
+        connection.close()
