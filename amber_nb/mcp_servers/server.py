@@ -62,7 +62,6 @@ class McpServer:
         self._config = config
         self._session = session
         self._requests = requests or ServerRequests(target, options.timeout_s, config)
-        self._listed: list[ListedTool] | None = None
 
     @property
     def name(self) -> str:
@@ -162,9 +161,7 @@ class McpServer:
 
         Templates of URIs stand at its end: their `uri` holds `{…}`.
         """
-        return resources_frame(
-            self._wait(self._exchange("/resources/list", {}, self._requests.list_resources, self._session()))
-        )
+        return resources_frame(self._fetch("/resources/list", {}, self._requests.list_resources))
 
     @short_traceback
     def read(self, uri: str) -> Any:
@@ -174,14 +171,12 @@ class McpServer:
             The text; or bytes, where it is none; of several, a list.
         """
         send = partial(self._requests.read_resource, uri)
-        return read_contents(self._wait(self._exchange("/resources/read", {"uri": uri}, send, self._session())))
+        return read_contents(self._fetch("/resources/read", {"uri": uri}, send))
 
     @short_traceback
     def prompts(self) -> pd.DataFrame:
         """Return the prompts as a frame: `name`, `description`, `arguments` (names; required ones are marked *)."""
-        return prompts_frame(
-            self._wait(self._exchange("/prompts/list", {}, self._requests.list_prompts, self._session()))
-        )
+        return prompts_frame(self._fetch("/prompts/list", {}, self._requests.list_prompts))
 
     @short_traceback
     def prompt(self, name: str, /, **arguments: str) -> list[dict[str, Any]]:
@@ -193,7 +188,7 @@ class McpServer:
         texts = {key: str(value) for key, value in arguments.items()}
         send = partial(self._requests.get_prompt, name, texts)
         body = {"name": name, "arguments": texts}
-        return read_messages(self._wait(self._exchange("/prompts/get", body, send, self._session())))
+        return read_messages(self._fetch("/prompts/get", body, send))
 
     @property
     def stderr(self) -> str:
@@ -211,9 +206,9 @@ class McpServer:
         self.close()
 
     def __repr__(self) -> str:
-        if self._listed is None:  # a debugger and a verbose traceback ask, too: nothing is connected for that
+        if self._requests.listed is None:  # a debugger and a verbose traceback ask, too: nothing is connected for that
             return f"McpServer({self.name!r})"
-        return listing_text(self.name, self._chosen(self._listed), self._options.trust)
+        return listing_text(self.name, self._chosen(self._requests.listed), self._options.trust)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         tools = self._chosen(self._wait(self.list_tools(self._session())))
@@ -243,9 +238,9 @@ class McpServer:
                 replace(tool, read_only=True) if tool.name in _SEARCHES and tool.read_only is None else tool
                 for tool in tools
             ]
-        if self._listed is not None and (changes := describe_changes(self._listed, tools)):
+        if self._requests.listed is not None and (changes := describe_changes(self._requests.listed, tools)):
             _say(session, f"the MCP server {self.name!r} lists other tools than before: {changes}")
-        self._listed = tools
+        self._requests.listed = tools
         return tools
 
     async def offered_tools(self, session: CassetteSession | None) -> list[ListedTool]:
@@ -304,7 +299,7 @@ class McpServer:
             return False
         if self._requests.take_change():
             await self.list_tools(session)
-        now = {each.name: each.definition for each in self._listed or ()}
+        now = {each.name: each.definition for each in self._requests.listed or ()}
         return now.get(tool.name, tool.definition) != tool.definition
 
     async def _exchange(
@@ -317,6 +312,12 @@ class McpServer:
         if session is None:
             return await send()
         return await session.servers.exchange(path, {"server": self.name, **body}, send, secrets=self._target.secrets)
+
+    def _fetch(
+        self, path: str, body: Mapping[str, Any], send: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        answer: dict[str, Any] = self._wait(self._exchange(path, body, send, self._session()))
+        return answer
 
     def _wait(self, coroutine: Any) -> Any:
         if not event_loop.can_block():
