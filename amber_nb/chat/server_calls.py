@@ -1,8 +1,8 @@
 """Calls of MCP servers' tools: which of them ask the reader, and how they are run.
 
-What a server says and returns is a stranger's text, which may try to have the model call other tools. So what a server
-says of itself counts only where it is trusted; and once a result of one server is in the conversation, a call of
-another asks: private text and a stranger's tool together are how data leaves.
+What a server says and returns is somebody else's text, which may try to have the model call other tools. So what a
+server says of itself counts only where it is trusted; and once a result of one server is in the conversation, a call of
+another asks: private text together with somebody else's tool is how data leaves.
 """
 
 from __future__ import annotations
@@ -59,11 +59,12 @@ class ServerApprovals:
             return []
         lines = []
         if not tool.remote.is_trusted:
-            lines.append(f"The MCP server '{tool.remote.server_name}' is a stranger: what it says is not believed.")
+            lines.append(f"The MCP server '{tool.remote.server_name}' is not trusted: what it says may be false.")
         if others := self._others(tool):
             names = " and ".join(f"'{name}'" for name in others[:3])
             lines.append(
-                f"Results of {names} are in this conversation: a call of '{tool.remote.group_name}' can carry them out."
+                f"Results of {names} are in this conversation: this call can pass them on to "
+                f"'{tool.remote.group_name}'."
             )
         return lines
 

@@ -35,7 +35,7 @@ def mcp(
     """Return an MCP server whose tools `ask(tools=…)` offers.
 
     Nothing is connected here: the first use opens the connection, which is then kept. What a server says of itself and
-    returns is a stranger's text; each call asks the reader first, unless `require_approval=False` is said.
+    returns is somebody else's text; each call asks the reader first, unless `require_approval=False` is said.
 
     Args:
         target: a URL (streamable HTTP, or SSE where the server is old); a command; the path of a JSON file with

@@ -64,7 +64,7 @@ class ServerRequests:
         _close(self.opened)
 
     def take_change(self) -> bool:
-        """Return whether the tools may have changed since they were listed: by what the server says, or after a break."""
+        """Return whether the tools may have changed since they were listed, as the server says, or after a break."""
         return bool(self.opened) and self.opened[0].take_change()
 
     async def list_tools(self) -> dict[str, Any]:

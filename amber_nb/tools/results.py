@@ -11,7 +11,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,16 @@ from ..errors import ImageError
 from ..types import SentImage, ToolContent, replace_surrogates
 from .bounded_json import BoundedJson, Truncated, is_from_library, safe_repr, scalar_text, unwrap
 
-__all__ = ["MAX_CHARACTERS", "MAX_IMAGES", "MAX_ITEMS", "materialize", "must_await", "resolve", "to_tool_content"]
+__all__ = [
+    "MAX_CHARACTERS",
+    "MAX_IMAGES",
+    "MAX_ITEMS",
+    "materialize",
+    "must_await",
+    "records_table",
+    "resolve",
+    "to_tool_content",
+]
 
 MAX_CHARACTERS = 20_000  # of one result
 MAX_IMAGES = 20  # of one result
@@ -305,6 +314,15 @@ def _frame_csv(frame: Any, max_characters: int) -> ToolContent:
         notes.append(f"the table shows {' and '.join(shown)}")
     head = tuple(_shorten(name, _TABLE_CELL) for name in names[:n_kept][:_TABLE_COLUMNS])
     return ToolContent(text=text.rstrip("\n"), table=(head, tuple(table)), notes=tuple(notes))
+
+
+def records_table(records: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return the first records as a table for the reader, as the beginning of a DataFrame would be shown."""
+    first = records[:_TABLE_ROWS]
+    names = list(dict.fromkeys(str(name) for record in first for name in islice(record, _TABLE_COLUMNS)))
+    names = names[:_TABLE_COLUMNS]
+    rows = tuple(tuple(_shorten(_cell_text(record.get(name)), _TABLE_CELL) for name in names) for record in first)
+    return tuple(_shorten(replace_surrogates(name), _TABLE_CELL) for name in names), rows
 
 
 def _read_columns(frame: Any) -> tuple[list[str], list[Iterable[Any]]]:
