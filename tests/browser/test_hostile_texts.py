@@ -20,6 +20,8 @@ from witness import Watch
 
 from amber_nb import Amber
 from amber_nb.display import ToolInspector, answer_html, tools_html, tools_text
+from amber_nb.mcp_servers.listing import listing_html, read_tools
+from amber_nb.mcp_servers.results import read_result
 from amber_nb.types import (
     InputRequest,
     ToolCall,
@@ -175,6 +177,22 @@ def around(text):
     yield chunk(finish=text) + DONE
 
 
+def of_servers():
+    """What MCP servers list and return, as they are shown."""
+    tools = [{"name": text[:128], "description": text} for text in dict.fromkeys(CORPUS)]
+    for start in range(0, len(tools), 100):  # a table shows a hundred
+        listed = read_tools({"tools": tools[start : start + 100]})
+        yield listing_html(CORPUS[start], listed, trusted=False)
+    for text in CORPUS:
+        text = replace_surrogates(text)
+        block = {"type": "resource_link", "uri": text, "name": text}
+        hits = {"hits": [{"title": text, "url": f"https://evil.example/{text}", text: text}]}
+        result = {"content": [{"type": "text", "text": text}, block], "structuredContent": hits}
+        for is_error in (False, True):
+            found = read_result({**result, "isError": is_error}, server=text, tool=text, arguments={text: text})
+            yield found._repr_mimebundle_()["text/html"]
+
+
 def display_data(data):
     return {"output_type": "display_data", "metadata": {}, "data": {"text/plain": "x", **data}}
 
@@ -204,6 +222,7 @@ def settled():
     runs = [run for _, run in events_and_runs(CORPUS)]
     html = answer_html("", head=tools_html(runs))
     bundles.append({"text/html": html, "text/plain": tools_text(runs)})
+    bundles.append({"text/html": answer_html("", head="".join(of_servers())), "text/plain": "x"})
     outputs = [display_data(bundle) for bundle in bundles]
     return notebook_of(*(outputs[at : at + 45] for at in range(0, len(outputs), 45))), len(outputs)
 
@@ -309,6 +328,43 @@ def test_through_a_kernel(notebook, browser):
         assert error in errors
     kept = ["".join(output["data"]["text/plain"]) for output in book.saved()["cells"][1]["outputs"]]
     assert kept == [CORPUS[n].encode("utf-16", "surrogatepass").decode("utf-16", "replace") for n in SOME]
+
+
+SERVER = """
+import sys
+from amber_nb import mcp
+server = mcp(sys.executable, {program!r}, {corpus!r})
+server
+"""
+CALLS = """
+for number in {numbers}:
+    for way in ("text", "structured", "link", "resource", "image", "error", "refusal"):
+        try:
+            display(server.call("say", number=number, way=way))
+        except Exception:
+            get_ipython().showtraceback()
+"""
+NAMED = """
+from amber_nb import Deny
+tools = server.select(only=[text.replace("[", "[[]")[:120] + "*" for text in corpus[:100]])
+amber.ask("content 3", tools=tools, require_approval=lambda call: Deny(call.name))
+"""
+
+
+def test_servers_through_a_kernel(notebook, browser):
+    """What a server lists, returns, refuses and tells of its progress, and its names as a request's tools."""
+    program = SHOW.parent / "mcp_servers" / "programs" / "hostile.py"
+    corpus = str(SHOW / "hostile.json")
+    with serve(said) as url:
+        start = START.format(url=url, corpus=corpus)
+        cells = [SERVER.format(program=str(program), corpus=corpus), CALLS.format(numbers=list(SOME[:5])), NAMED]
+        book = notebook([start, *cells])
+        for index in range(4):
+            book.run(index, wait=True)
+    expect(book.output(1)).to_contain_text("MCP server hostile: ")
+    expect(book.output(2)).to_contain_text("answered with an error")
+    expect(book.output(3).locator(".amber-answer")).to_have_count(1)
+    assert browser.problems(book.page, least=20) == []
 
 
 # --- the witnesses

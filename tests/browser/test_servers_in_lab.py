@@ -67,7 +67,9 @@ def test_a_reader_sees_and_decides_what_servers_do(
     call = card(out, "write")
     expect(call).to_contain_text("toolbox")
     expect(call).to_contain_text("The MCP server 'toolbox' is not trusted")
-    expect(call).to_contain_text("Results of 'amber' are in this conversation: this call can pass them on to 'toolbox'.")
+    expect(call).to_contain_text(
+        "Results of 'amber' are in this conversation: this call can pass them on to 'toolbox'."
+    )
     expect(button(call, "Allow all calls of write in this answer")).to_be_visible()
     out.screenshot(path=artefacts / f"servers-card-{theme[-5:].strip()}.png")
     button(call, "Allow").click()

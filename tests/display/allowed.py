@@ -10,9 +10,10 @@ _TAGS = """
 TAGS = frozenset(_TAGS.split())
 EMPTY = {"br", "hr", "img"}
 ATTRIBUTES = {
-    "class": re.compile(r"amber-(answer|md|reasoning)|tocSkip"),
+    "class": re.compile(r"amber-(answer|md|reasoning|listing)|tocSkip"),
     "dir": re.compile(r"auto|ltr"),
     "tabindex": re.compile(r"0"),
+    "scope": re.compile(r"col|row"),
     "start": re.compile(r"\d{1,9}"),
     "target": re.compile(r"_blank"),
     "rel": re.compile(r"noopener noreferrer"),
@@ -35,6 +36,7 @@ PROPERTIES = {
     "white-space": re.compile(r"nowrap|normal|pre(-wrap)?"),
     "min-width": re.compile(r"12em"),
     "display": re.compile(r"inline-block"),
+    "vertical-align": re.compile(r"top"),
     "text-align": re.compile(r"left|center|right|start"),
 }
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
