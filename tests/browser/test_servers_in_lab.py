@@ -1,4 +1,4 @@
-"""MCP servers in a real JupyterLab: a listing, company search with sources, a stranger's call and a server's question."""
+"""MCP servers in a real JupyterLab: a listing, a search with sources, a call that asks, a server's question."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scripted import calling, scripted
 
 play = scripted().__enter__()
 amber = Amber(mode="simulate")
-stranger = mcp(sys.executable, {str(TESTS / "mcp_servers" / "programs" / "toolbox.py")!r}, only=["write", "choose", "count"])
+stranger = mcp(sys.executable, {str(TESTS / "mcp_servers" / "programs" / "toolbox.py")!r})
 """
 LIST = "amber.mcp"
 SEARCH = """
