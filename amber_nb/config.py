@@ -72,6 +72,7 @@ TOOLS = ("recorded", "run")
 ROLES = ("developer", "system")
 DISPLAYS = ("auto", "live", "static", "none")
 TRACEBACKS = ("short", "full")
+_NESTED_VARIABLE = re.compile(r"\$\{[^}]*\$\{")
 _VARIABLE = re.compile(r"\$\{(?:env:)?(\w+)(?::-([^}]*))?\}")
 
 
@@ -259,6 +260,8 @@ def expand_variables(text: str) -> str:
 
     if "${input:" in text:
         raise ConfigError("${input:…} is asked for by another program: give the value with headers= or env=.")
+    if _NESTED_VARIABLE.search(text):
+        raise ConfigError("A variable within another one's default, ${A:-${B}}, is not read: write the value itself.")
     return _VARIABLE.sub(value, text)
 
 

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from .. import clock
+from ..display.escape import shorten, show_controls
 from ..errors import ToolError
 
-__all__ = ["NO_LISTENER", "Listener", "SilenceError", "SilenceLimit", "limit_silence"]
+__all__ = ["NO_LISTENER", "Listener", "SilenceError", "SilenceLimit", "describe_progress", "limit_silence"]
 
 _READER_S = 86_400.0  # while the reader is asked, the server is silent for a reason
 _MAX_NOTE = 200
@@ -70,7 +71,8 @@ class SilenceLimit:
             self._extend(self._seconds)
 
     def _extend(self, seconds: float) -> None:
-        self._loop.call_soon_threadsafe(self._extend_here, seconds)
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and the call with it
+            self._loop.call_soon_threadsafe(self._extend_here, seconds)
 
     def _extend_here(self, seconds: float) -> None:
         with contextlib.suppress(RuntimeError):  # the call has ended
@@ -85,6 +87,12 @@ async def limit_silence(seconds: float, listener: Listener) -> AsyncIterator[Sil
 
 
 def describe_progress(progress: float, total: float | None, message: str | None) -> str:
-    """Return such as "3 of 10: reading the index"."""
+    """Return what a notification of progress says, on one line.
+
+    Example:
+        >>> describe_progress(3, 10, "reading the index")
+        '3 of 10: reading the index'
+    """
     count = f"{progress:g} of {total:g}" if total is not None else f"{progress:g}"
-    return f"{count}: {message[:_MAX_NOTE]}" if message else count
+    note = show_controls(shorten(" ".join((message or "").split()), _MAX_NOTE))
+    return f"{count}: {note}" if note else count

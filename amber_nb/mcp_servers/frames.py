@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..types import replace_surrogates
 from .listing import ListedTool
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ def resources_frame(listing: Mapping[str, Any]) -> pd.DataFrame:
     """Return a row for each resource, and for each template of resources."""
     items = [*_items(listing, "resources"), *_items(listing, "resourceTemplates")]
     columns: _Columns = {
-        "uri": ("str", [item.get("uri") or item.get("uriTemplate") for item in items]),
-        "name": ("str", [item.get("title") or item.get("name") for item in items]),
-        "description": ("str", [item.get("description") for item in items]),
-        "mime_type": ("str", [item.get("mimeType") for item in items]),
-        "size": ("Int64", [item.get("size") if type(item.get("size")) is int else None for item in items]),
+        "uri": ("str", [_text(item, "uri", "uriTemplate") for item in items]),
+        "name": ("str", [_text(item, "title", "name") for item in items]),
+        "description": ("str", [_text(item, "description") for item in items]),
+        "mime_type": ("str", [_text(item, "mimeType") for item in items]),
+        "size": ("Int64", [_size(item.get("size")) for item in items]),
     }
     return _frame(columns)
 
@@ -46,16 +47,12 @@ def prompts_frame(listing: Mapping[str, Any]) -> pd.DataFrame:
     """Return a row for each prompt; a required argument is marked with *."""
     items = _items(listing, "prompts")
     arguments = [
-        ", ".join(
-            f"{each.get('name')}{'*' if each.get('required') else ''}"
-            for each in item.get("arguments") or ()
-            if isinstance(each, Mapping)
-        )
+        ", ".join(f"{_text(each, 'name')}{'*' if each.get('required') else ''}" for each in _items(item, "arguments"))
         for item in items
     ]
     columns: _Columns = {
-        "name": ("str", [item.get("name") for item in items]),
-        "description": ("str", [item.get("description") for item in items]),
+        "name": ("str", [_text(item, "name") for item in items]),
+        "description": ("str", [_text(item, "description") for item in items]),
         "arguments": ("str", arguments),
     }
     return _frame(columns)
@@ -64,6 +61,16 @@ def prompts_frame(listing: Mapping[str, Any]) -> pd.DataFrame:
 def _items(listing: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
     items = listing.get(field)
     return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+
+
+def _text(item: Mapping[str, Any], *fields: str) -> str | None:
+    """Return the first of these fields that is a text; None without one."""
+    texts = (item.get(field) for field in fields)
+    return next((replace_surrogates(text) for text in texts if isinstance(text, str) and text), None)
+
+
+def _size(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < 2**63 else None
 
 
 def _frame(columns: _Columns) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..display.escape import escape_text, shorten, show_controls
 from ..types import replace_surrogates
@@ -52,15 +52,20 @@ class ListedTool:
 def read_tools(listing: Mapping[str, Any]) -> list[ListedTool]:
     """Read the tools of a listing, `{"tools": [{"name", "description", "inputSchema", "annotations"}, …]}`.
 
-    What has no usable name is left out, and of equal names all but the first.
+    What has no usable name is left out, and of equal names all but the first; of a server at most 10,000 are read.
     """
     tools: dict[str, ListedTool] = {}
     items = listing.get("tools")
     for item in items[:MAX_TOOLS] if isinstance(items, list) else ():
         name = item.get("name") if isinstance(item, Mapping) else None
-        if isinstance(name, str) and 0 < len(name) <= _MAX_NAME and name not in tools:
+        if _is_usable(name) and name not in tools:
             tools[name] = _read_tool(name, item)
     return list(tools.values())
+
+
+def _is_usable(name: Any) -> TypeGuard[str]:
+    """Return whether a tool can be called by a name: a lone surrogate could not be sent."""
+    return isinstance(name, str) and 0 < len(name) <= _MAX_NAME and replace_surrogates(name) == name
 
 
 def _read_tool(name: str, item: Mapping[str, Any]) -> ListedTool:
@@ -73,11 +78,15 @@ def _read_tool(name: str, item: Mapping[str, Any]) -> ListedTool:
     read_only, destructive = (
         hint if isinstance(hint := hints.get(key), bool) else None for key in ("readOnlyHint", "destructiveHint")
     )
-    known = json.dumps([name, text, schema, read_only, destructive], sort_keys=True, default=str)
-    digest = hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    try:
+        known = json.dumps([name, text, schema, read_only, destructive], sort_keys=True)
+    except RecursionError:  # nested so deeply that no request can hold it
+        schema = {"$ref": "#/nested-too-deeply"}
+        known = json.dumps([name, text, read_only, destructive])
+    digest = hashlib.sha256(known.encode()).hexdigest()[:16]
     execution = item.get("execution")
     needs_task = isinstance(execution, Mapping) and execution.get("taskSupport") == "required"
-    return ListedTool(replace_surrogates(name), description, schema, read_only, destructive, digest, needs_task)
+    return ListedTool(name, description, schema, read_only, destructive, digest, needs_task)
 
 
 def describe_changes(before: Iterable[ListedTool], now: Iterable[ListedTool]) -> str:
@@ -93,14 +102,19 @@ def describe_changes(before: Iterable[ListedTool], now: Iterable[ListedTool]) ->
 
 def _enumerate(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(show_controls(shorten(name, 60)) for name in names[:_MAX_NAMED]) + more
+    return ", ".join(_one_line(name, 60) for name in names[:_MAX_NAMED]) + more
+
+
+def _one_line(text: str, limit: int) -> str:
+    """Return a text without what would act on its line: line breaks would make rows of a server's own."""
+    return show_controls(shorten(" ".join(text.split()), limit))
 
 
 def _rows(tools: Sequence[ListedTool], trusted: bool) -> list[tuple[str, str, str]]:
     return [
         (
-            show_controls(tool.name),
-            show_controls(shorten(tool.description.partition("\n")[0], _MAX_SHOWN)),
+            _one_line(tool.name, _MAX_NAME),
+            _one_line(tool.description.partition("\n")[0], _MAX_SHOWN),
             _describe_read_only(tool, trusted),
         )
         for tool in tools[:_MAX_ROWS]

@@ -6,11 +6,11 @@ The form is `CallToolResult` of the protocol, as JSON: https://modelcontextproto
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .. import display, images, tools
@@ -26,7 +26,11 @@ __all__ = ["ServerResult", "read_blocks", "read_result"]
 
 _MAX_BLOCKS = 200
 _MAX_BLOB = 30_000_000  # characters of base64
+_MAX_PICTURES = 20
 _MAX_NAME = 200
+_MAX_URI = 2_000
+_MAX_LEAVES, _MAX_DEPTH = 200, 20
+_MAX_ROWS, _MAX_COLUMNS = 100, 50  # of the table that a reader sees
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,24 +108,40 @@ def read_result(
         tool: the tool's name.
         arguments: of the call, for readers.
     """
-    blocks = result.get("content")
-    blocks = [each for each in blocks[:_MAX_BLOCKS] if isinstance(each, Mapping)] if isinstance(blocks, list) else []
+    given = result.get("content")
+    blocks = [each for each in given[:_MAX_BLOCKS] if isinstance(each, Mapping)] if isinstance(given, list) else []
     structured = _unwrap(result.get("structuredContent"))
-    items = read_blocks(blocks)
-    if structured is not None and not any(isinstance(item, str) for item in items):
-        items.insert(0, structured)
+    texts = [replace_surrogates(each["text"]) for each in blocks if _is_text(each)]
+    items = read_blocks(given)
+    if structured is not None and not _is_told(structured, texts):
+        # Beside other content as text: a list of both would be JSON, and its texts hard to read.
+        items.append(tools.to_tool_content(structured).text if items else structured)
     content = tools.to_tool_content(_join(items))
-    texts = "\n".join(item for item in items if isinstance(item, str))
     value = structured if structured is not None else _parse(texts)
+    if value is None:
+        value = "\n".join(item for item in items if isinstance(item, str))
     content = replace(content, table=content.table or _table(value), sources=_sources(value, blocks))
-    return ServerResult(
-        server, tool, texts if value is None else value, content, result.get("isError") is True, dict(arguments or {})
-    )
+    return ServerResult(server, tool, value, content, result.get("isError") is True, dict(arguments or {}))
 
 
-def read_blocks(blocks: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return what blocks of content hold: texts as texts, pictures as parts that can be sent, all else as sentences."""
-    return [item for block in blocks for item in _read_block(block)]
+def read_blocks(blocks: Any) -> list[Any]:
+    """Return what blocks of content hold: texts as texts, pictures as parts that can be sent, all else as sentences.
+
+    Args:
+        blocks: as the server sent them; what is no block is left out, and so are all after the first 200.
+    """
+    if not isinstance(blocks, list):
+        return []
+    items: list[Any] = []
+    n_pictures = 0
+    for block in blocks[:_MAX_BLOCKS]:
+        if isinstance(block, Mapping):
+            item = _read_block(block, n_pictures < _MAX_PICTURES)
+            n_pictures += isinstance(item, dict)
+            items += [item] if item is not None else []
+    if len(blocks) > _MAX_BLOCKS:
+        items.append(f"({len(blocks) - _MAX_BLOCKS:,} more blocks of content are left out)")
+    return items
 
 
 def _unwrap(value: Any) -> Any:
@@ -138,48 +158,82 @@ def _join(items: Sequence[Any]) -> Any:
     return items[0] if len(items) == 1 else list(items)
 
 
-def _parse(text: str) -> Any:
-    """Return the JSON object or array that a text is; None for any other text."""
-    if not text.lstrip().startswith(("{", "[")):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _is_told(structured: Any, texts: Sequence[str]) -> bool:
+    """Return whether the texts of a result tell its structured content, as the protocol wants it, if not all do."""
+    if not texts:
+        return False
+    text = "\n".join(texts)
+    if _parse(texts) is not None:
+        return True
+    return all(leaf in text for leaf in islice(_leaves(structured, 0), _MAX_LEAVES))
 
 
-def _read_block(block: Mapping[str, Any]) -> Iterator[Any]:
+def _leaves(value: Any, depth: int) -> Iterator[str]:
+    """Yield the texts and numbers of a JSON value, as texts."""
+    if isinstance(value, (Mapping, list)):
+        for item in (value.values() if isinstance(value, Mapping) else value) if depth < _MAX_DEPTH else ():
+            yield from _leaves(item, depth + 1)
+    elif isinstance(value, str):
+        yield replace_surrogates(value)
+    elif value is not None:
+        yield json.dumps(value, default=str)
+
+
+def _parse(texts: Sequence[str]) -> Any:
+    """Return the JSON object or array that a text is, or the list of them that several are; None for other texts."""
+    values = []
+    for text in texts:
+        if not text.lstrip().startswith(("{", "[")):
+            return None
+        try:
+            values.append(json.loads(text))
+        except (ValueError, RecursionError):
+            return None
+    return values[0] if len(values) == 1 else values or None
+
+
+def _is_text(block: Mapping[str, Any]) -> bool:
+    return block.get("type") == "text" and isinstance(block.get("text"), str)
+
+
+def _read_block(block: Mapping[str, Any], may_be_picture: bool) -> Any:
+    """Return a text or the part of a picture; None for a text block without a text."""
     kind = block.get("type")
-    if kind == "text" and isinstance(block.get("text"), str):
-        yield replace_surrogates(block["text"])
-    elif kind == "image":
-        yield _picture(block.get("data"), block.get("mimeType"))
-    elif kind == "resource_link":
-        yield f"{_label(block)}: {_short(block.get('uri'))}"
-    elif kind == "resource" and isinstance(block.get("resource"), Mapping):
-        yield _embedded(block["resource"])
-    elif kind == "audio":
-        yield f"(audio, {_short(block.get('mimeType'))}, which a model is not sent)"
-    elif kind != "text":
-        yield f"(content of the kind {_short(kind)}, which cannot be shown)"
+    if kind == "text":
+        return replace_surrogates(block["text"]) if _is_text(block) else None
+    if kind == "image":
+        return _picture(block.get("data"), block.get("mimeType"), may_be_picture)
+    if kind == "resource_link":
+        return f"{_label(block)}: {_short(block.get('uri'))}"
+    if kind == "resource" and isinstance(block.get("resource"), Mapping):
+        return _embedded(block["resource"], may_be_picture)
+    if kind == "audio":
+        return f"(audio, {_short(block.get('mimeType'))}, which a model is not sent)"
+    return f"(content of the kind {_short(kind)}, which cannot be shown)"
 
 
-def _embedded(resource: Mapping[str, Any]) -> Any:
+def _embedded(resource: Mapping[str, Any], may_be_picture: bool) -> Any:
     if isinstance(text := resource.get("text"), str):
         return f"{_short(resource.get('uri'))}:\n{replace_surrogates(text)}"
     if str(resource.get("mimeType")).startswith("image/"):
-        return _picture(resource.get("blob"), resource.get("mimeType"))
+        return _picture(resource.get("blob"), resource.get("mimeType"), may_be_picture)
     size = len(blob) * 3 // 4 if isinstance(blob := resource.get("blob"), str) else 0
     return f"({_short(resource.get('uri'))}: a file of {size:,} bytes, {_short(resource.get('mimeType'))})"
 
 
-def _picture(data: Any, kind: Any) -> Any:
-    if not isinstance(data, str) or len(data) > _MAX_BLOB:
-        return f"(a picture, {_short(kind)}, that is none or too large)"
+def _picture(data: Any, kind: Any, may_be_picture: bool) -> Any:
+    if not may_be_picture:
+        return f"(a picture, {_short(kind)}, that is not sent: a result has {_MAX_PICTURES} at most)"
+    if not isinstance(data, str):
+        return f"(a picture, {_short(kind)}, without data)"
+    if len(data) > _MAX_BLOB:
+        return f"(a picture, {_short(kind)}, that is too large: {len(data) * 3 // 4:,} bytes)"
     try:
         return images.image_part(base64.b64decode(data, validate=False))
-    except (ImageError, binascii.Error, ValueError) as error:
-        return f"(a picture, {_short(kind)}, that cannot be read: {type(error).__name__})"
+    except ImageError as error:
+        return f"(a picture, {_short(kind)}, that cannot be read: {error})"
+    except ValueError:  # of base64
+        return f"(a picture, {_short(kind)}, that cannot be read: its data is no base64)"
 
 
 def _label(block: Mapping[str, Any]) -> str:
@@ -191,13 +245,16 @@ def _short(text: Any) -> str:
 
 
 def _sources(value: Any, blocks: Sequence[Mapping[str, Any]]) -> tuple[Source, ...]:
-    """Return what a result names: its records with an address, then its links to other resources."""
-    found = dict.fromkeys(find_links(value))
-    urls = {source.url for source in found}
+    """Return what a result names: its records with an address, then the resources that it links or holds."""
+    found = {source.url: source for source in find_links(value)}
     for block in blocks:
-        if block.get("type") == "resource_link" and isinstance(uri := block.get("uri"), str) and uri not in urls:
-            found[Source(title=_label(block), url=_short(uri))] = None
-    return tuple(found)
+        inner = block.get("resource") if block.get("type") == "resource" else block
+        if block.get("type") in ("resource", "resource_link") and isinstance(inner, Mapping):
+            uri = inner.get("uri")
+            if isinstance(uri, str) and 0 < len(uri) <= _MAX_URI:
+                uri = replace_surrogates(uri)
+                found.setdefault(uri, Source(title=_label({"name": uri, **inner}), url=uri))
+    return tuple(found.values())
 
 
 def _records(value: Any) -> list[Mapping[str, Any]] | None:
@@ -216,4 +273,10 @@ def _table(value: Any) -> Any:
     records = _records(value)
     if records is None:
         return None
-    return tools.to_tool_content(import_module("pandas").DataFrame(records)).table
+    # No more than is shown: thousands of records with names of their own would be billions of cells.
+    shown = [dict(islice(record.items(), _MAX_COLUMNS)) for record in records[:_MAX_ROWS]]
+    try:
+        frame = import_module("pandas").DataFrame(shown)
+    except Exception:  # whatever a stranger's records make pandas raise: the text tells them all the same
+        return None
+    return tools.to_tool_content(frame).table

@@ -10,26 +10,30 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from ..config import expand_variables
 from ..errors import ConfigError
-from ..redact import SecretHeaders
+from ..redact import SecretHeaders, is_secret
+from .command_name import name_command
 
-__all__ = ["Target", "check_url", "read_targets"]
+__all__ = ["Target", "check_url", "is_loopback", "read_targets"]
 
 _KEYS = ("mcpServers", "servers", "mcp_servers")
-_LAUNCHERS = re.compile(
-    r"(?:npx|pnpx|bunx|uvx|pipx|uv|node|deno|bun|python[\d.]*|pythonw|py|docker|podman|bash|sh|env)(?:\.exe|\.cmd)?"
-)
-_VERBS = ("run", "tool", "exec", "dlx", "-m", "x")  # between a launcher and what it launches
-_SUFFIX = re.compile(r"\.(?:py|js|mjs|cjs|ts|sh|exe|cmd|bat)$")
+_URL_KEYS = ("url", "serverUrl", "httpUrl")
+_NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f]")
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 _MAX_NAME = 60
+_MAX_NAMED = 20  # entries that an error lists
+_OWN_NAME = "amber"  # of the domain's own server: no other one may look like it
+_MIN_SECRET = 4  # characters of a value that its name calls a secret
+_MIN_VALUE = 8  # of any other value: "info" and "true" are in many texts
+_WORD = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[\d.,:-]{1,15}")  # too common to be hidden wherever it stands
+_KEY_IN_PATH = re.compile(r"(?=.*\d)[\w-]{20,}")  # an address may hold its key in its path
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,11 +65,14 @@ class Target:
 
     @property
     def secrets(self) -> set[str]:
-        """What no message may repeat: the values of headers and environment, and the URL's query."""
-        query = {urlsplit(self.url).query} if self.url else set()
-        values = {*self.headers.values(), *self.env.values(), *query}
-        bare = {value.partition(" ")[2] for value in self.headers.values()}  # "Bearer …"
-        return {value for value in values | bare if len(value) >= 4}
+        """What no message may repeat: values of headers and environment, keys in the URL and in arguments."""
+        url = urlsplit(self.url or "")
+        bare = [(name, text.partition(" ")[2]) for name, text in self.headers.items()]  # "Bearer …"
+        named = [*self.headers.items(), *bare, *self.env.items(), *parse_qsl(url.query)]
+        named += _read_secret_options(self.command)
+        found = {text for name, text in named if _is_secret_value(name, text)}
+        paths = {part for part in url.path.split("/") if _KEY_IN_PATH.fullmatch(part)}
+        return found | paths | ({url.query} if len(url.query) >= _MIN_VALUE else set())
 
 
 def read_targets(
@@ -94,26 +101,24 @@ def read_targets(
         raise TypeError("the arguments of a server's command must be texts")
     texts = [os.fspath(argument) for argument in arguments]
     if isinstance(target, Mapping):
-        return list(_read_entries(target, texts, "this dict", headers, env))
-    if isinstance(target, os.PathLike) or (isinstance(target, str) and target.endswith(".json")):
-        return list(_read_file(Path(target).expanduser(), texts, headers, env))
+        return _read_entries(target, texts, "this dict", headers, env)
+    text = target.strip() if isinstance(target, str) else ""
+    if "://" in text:
+        if texts:
+            raise ConfigError("A server with a URL takes no arguments: those are for a command.")
+        return [_from_url(text, headers, env)]
+    if isinstance(target, os.PathLike) or text.endswith(".json"):
+        return _read_file(Path(text or target), texts, headers, env)
     if isinstance(target, str):
-        text = target.strip()
-        if "://" in text:
-            if texts or env:
-                raise ConfigError("A server with a URL takes neither arguments nor env=: those are for a command.")
-            return [_from_url(text, headers)]
         if not text:
             raise ConfigError("An MCP server needs a URL, a command or a file; this is an empty text.")
-        if headers:
-            raise ConfigError("headers= are for a server with a URL; a command's process gets env=.")
-        if " " in text and not texts and not Path(text).exists():
+        if " " in text and not texts and not os.path.exists(text):
             raise ConfigError("Give the words of a command one by one: mcp('npx', '-y', '…'), not in one text.")
-        return [Target(name=_command_name([text, *texts]), command=(text, *texts), env=env)]
-    if hasattr(target, "list_tools") or hasattr(target, "lifespan"):
+        return [_from_command((text, *texts), headers, env)]
+    if any(cls.__module__.partition(".")[0] == "mcp" for cls in type(target).__mro__):
         if texts or headers or env:
             raise TypeError("a server of this process takes no arguments, headers= or env=")
-        return [Target(name=_clean(str(getattr(target, "name", "") or "server")), server=target)]
+        return [Target(name=_clean_name(str(getattr(target, "name", ""))) or "server", server=target)]
     raise TypeError(
         "mcp() takes a URL, a command with its arguments, the path of a JSON file with mcpServers, or a dict of that "
         f"form, not {type(target).__name__}"
@@ -126,7 +131,9 @@ def check_url(url: str, where: str) -> str:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ConfigError(f"The URL of the MCP server ({where}) is none.") from None
+        raise ConfigError(f"The URL of the MCP server ({where}) is not a URL.") from None
+    if _NOT_IN_URLS.search(url.strip()):
+        raise ConfigError(f"The URL of the MCP server ({where}) holds a space or a control character.")
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError(f"The URL of the MCP server ({where}) must begin with https:// and name a host.")
     if parts.username is not None or parts.password is not None:
@@ -143,40 +150,79 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _from_url(url: str, headers: Mapping[str, str], name: str = "", transport: str | None = None) -> Target:
+def _from_url(
+    url: str, headers: Mapping[str, str], env: Mapping[str, str], name: str = "", transport: str | None = None
+) -> Target:
+    if env:
+        raise ConfigError("A server with a URL takes no env=: that is for a command.")
     url = check_url(url, f"entry {name!r}" if name else "mcp(…)")
-    if headers and url.startswith("http://") and not is_loopback(url):
+    if headers and urlsplit(url).scheme == "http" and not is_loopback(url):
         raise ConfigError("A header may be a key, and over plain http it can be read on the way: take https://.")
-    name = name or _clean(urlsplit(url).hostname or "server")
+    name = name or _clean_name(urlsplit(url).hostname or "") or "server"
     return Target(name=name, url=url, headers=headers, transport=transport)
 
 
-def _read_file(path: Path, names: list[str], headers: Mapping[str, str], env: Mapping[str, str]) -> Iterator[Target]:
+def _from_command(
+    words: Sequence[str],
+    headers: Mapping[str, str],
+    env: Mapping[str, str],
+    name: str = "",
+    folder: str | None = None,
+) -> Target:
+    if headers:
+        raise ConfigError("headers= are for a server with a URL; a command's process gets env=.")
+    if any("\0" in text for text in (*words, *env, *env.values(), folder or "")):
+        raise ConfigError("A command, its arguments and its env hold no null characters.")
+    return Target(
+        name=name or _clean_name(name_command(words)) or "server", command=tuple(words), env=env, folder=folder
+    )
+
+
+def _read_file(path: Path, names: list[str], headers: Mapping[str, str], env: Mapping[str, str]) -> list[Target]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.expanduser().read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"The file {path.name} cannot be read ({error.strerror or type(error).__name__}).") from None
     except (ValueError, RecursionError):
-        raise ConfigError(f"The file {path.name} is no JSON.") from None
+        raise ConfigError(f"The file {path.name} is no JSON (comments and trailing commas are none).") from None
+    except RuntimeError:  # of expanduser
+        raise ConfigError(f"The file {path.name} cannot be read: its path begins with an unknown user.") from None
     if not isinstance(content, Mapping):
         raise ConfigError(f"The file {path.name} holds no JSON object.")
-    yield from _read_entries(content, names, path.name, headers, env)
+    return _read_entries(content, names, path.name, headers, env)
 
 
 def _read_entries(
     content: Mapping[str, Any], names: list[str], where: str, headers: Mapping[str, str], env: Mapping[str, str]
-) -> Iterator[Target]:
-    if "command" in content or "url" in content:  # one entry, without a name of its own
+) -> list[Target]:
+    if not {"command", *_URL_KEYS}.isdisjoint(content):  # one entry, without a name of its own
         entries: Mapping[str, Any] = {"": content}
     else:
         entries = next((content[key] for key in _KEYS if isinstance(content.get(key), Mapping)), {})
-    if not entries:
+    if not entries or not all(isinstance(name, str) for name in entries):
         raise ConfigError(f"{where} has no mcpServers: {{'mcpServers': {{'name': {{'command': …}}}}}} is the form.")
     if missing := [name for name in names if name not in entries]:
-        raise ConfigError(f"{where} has no server {missing[0]!r}. There are: {', '.join(map(repr, entries))}.")
-    chosen = names or [name for name, entry in entries.items() if not _is_disabled(entry)]
-    for name in chosen:
-        yield _read_entry(name, entries[name], where, headers, env)
+        known = ", ".join(map(repr, list(entries)[:_MAX_NAMED]))
+        raise ConfigError(f"{where} has no server {missing[0]!r}. There are: {known}.")
+    chosen = list(dict.fromkeys(names)) or [name for name, entry in entries.items() if not _is_disabled(entry)]
+    if not chosen:
+        raise ConfigError(f"All servers of {where} are disabled. To take one all the same, name it.")
+    if (headers or env) and len(chosen) > 1:  # else each stranger would get the key of one
+        raise ConfigError(f"headers= and env= are for one server, and {where} has {len(chosen)}: name one of them.")
+    targets = [_read_entry(name, entries[name], where, headers, env) for name in chosen]
+    return _name_apart(targets)
+
+
+def _name_apart(targets: Sequence[Target]) -> list[Target]:
+    """Return the targets with a number at the end of a name that another one has: recordings are kept by names."""
+    named: dict[str, Target] = {}
+    for target in targets:
+        name, number = target.name, 1
+        while name in named or (number > 1 and any(name == each.name for each in targets)):
+            number += 1
+            name = f"{target.name}-{number}"
+        named[name] = replace(target, name=name)
+    return list(named.values())
 
 
 def _is_disabled(entry: Any) -> bool:
@@ -191,22 +237,25 @@ def _read_entry(name: str, entry: Any, where: str, headers: Mapping[str, str], e
         own_headers = _expand(_texts(entry.get("headers"), "headers"), what)
         own_env = _expand(_texts(entry.get("env"), "env"), what)
         arguments = [_expand_text(each, what) for each in _list_of_texts(entry.get("args"), "args")]
-        url, command, folder = (_text(entry.get(key), key) for key in ("url", "command", "cwd"))
+        url = next(filter(None, (_text(entry.get(key), key) for key in _URL_KEYS)), None)
+        command, folder = (_text(entry.get(key), key) for key in ("command", "cwd"))
     except TypeError as error:
         raise ConfigError(f"{what}: {error}.") from None
     _refuse_own_settings(own_env)
     kind = str(entry.get("type") or entry.get("transport") or "").lower()
     if url is not None:
         transport = "sse" if kind == "sse" else "http" if "http" in kind else None
-        return _from_url(_expand_text(url, what), SecretHeaders({**own_headers, **headers}), _clean(name), transport)
+        return _from_url(
+            _expand_text(url, what), SecretHeaders({**own_headers, **headers}), env, _clean_name(name), transport
+        )
     if command is None:
         raise ConfigError(f"{what}: it has neither a command nor a url.")
-    words = (_expand_text(command, what), *arguments)
-    return Target(
-        name=_clean(name) or _command_name(words),
-        command=words,
-        env=SecretHeaders({**own_env, **env}),
-        folder=folder and _expand_text(folder, what),
+    return _from_command(
+        (_expand_text(command, what), *arguments),
+        headers,
+        SecretHeaders({**own_env, **env}),
+        _clean_name(name),
+        folder and _expand_text(folder, what),
     )
 
 
@@ -248,15 +297,21 @@ def _text(value: Any, name: str) -> str | None:
     return value or None
 
 
-def _command_name(words: Sequence[str]) -> str:
-    """Return a name for a command: that of what a launcher such as npx launches; never a path."""
-    first = PurePath(words[0].replace("\\", "/")).name
-    if _LAUNCHERS.fullmatch(first) and not {"-c", "-e"} & set(words):
-        rest = [word for word in words[1:] if word in _VERBS or not word.startswith("-")]
-        launched = next((word for word in rest if word not in _VERBS), first)
-        first = launched.replace("\\", "/").rstrip("/").rpartition("/")[2].split("@")[0] or launched
-    return _clean(_SUFFIX.sub("", first)) or "server"
+def _clean_name(name: str) -> str:
+    name = _NOT_IN_NAMES.sub("-", name).strip("-.")[:_MAX_NAME]
+    return f"other-{name}" if name.casefold() == _OWN_NAME else name
 
 
-def _clean(name: str) -> str:
-    return _NOT_IN_NAMES.sub("-", name).strip("-.")[:_MAX_NAME]
+def _read_secret_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the values among a command's words whose name says that they are secret: `--token …`, `TOKEN=…`."""
+    for word, following in zip(words, (*words[1:], ""), strict=False):
+        name, separator, text = word.partition("=")
+        if is_secret(name.lstrip("-")) and (separator or word.startswith("-")):
+            yield name, text if separator else following
+
+
+def _is_secret_value(name: str, text: str) -> bool:
+    """Return whether a value is to be hidden wherever a text repeats it: not where it is a common word or number."""
+    if is_secret(name):
+        return len(text) >= _MIN_SECRET
+    return len(text) >= _MIN_VALUE and not _WORD.fullmatch(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +13,10 @@ from typing import Any
 
 from .. import tools as toolbox
 from ..cassettes.session import CassetteSession
+from ..display.escape import shorten, show_controls
 from ..errors import ConfigError
 from .calls import NO_LISTENER, Listener
-from .factory import McpServers
+from .factory import McpServers, mcp
 from .listing import ListedTool
 from .results import ServerResult
 from .server import McpServer
@@ -25,6 +27,8 @@ MAX_TOOLS = 128  # of a request, as OpenAI takes them
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_NAME = 64
 _DIGEST = 6  # characters at the end of a name that was cut
+_MAX_SCHEMA = 50_000  # characters; each request holds it
+_MAX_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def split_tools(tools: Any) -> tuple[list[Any], list[McpServer]]:
             servers.append(source)
         elif isinstance(source, McpServers):
             servers += source
-        elif getattr(source, "__name__", "") == "mcp" and getattr(source, "__module__", "").startswith("amber_nb."):
+        elif source is mcp:
             raise TypeError("mcp is a function: tools=mcp('npx', …) is a server, and amber.mcp is that of your domain.")
         else:
             others.append(source)
@@ -120,11 +124,11 @@ async def load_tools(
     unique = list({id(server): server for server in servers}.values())
     listings = await asyncio.gather(*(server.offered_tools(session) for server in unique))
     offered = [(server, tool) for server, listed in zip(unique, listings, strict=True) for tool in listed]
-    if len(functions) + len(offered) > MAX_TOOLS:
-        largest = max(unique, key=lambda server: len(listings[unique.index(server)]))
+    if offered and len(functions) + len(offered) > MAX_TOOLS:
+        most, largest = max(zip(map(len, listings), (server.name for server in unique), strict=True))
         raise ConfigError(
             f"{len(functions) + len(offered):,} tools are offered, and a request takes {MAX_TOOLS}. Choose with only=: "
-            f"the MCP server {largest.name!r} has {len(listings[unique.index(largest)]):,}."
+            f"the MCP server {largest!r} has {most:,}."
         )
     names = choose_names(functions, offered)
     by_name = dict(functions)
@@ -144,11 +148,12 @@ def choose_names(taken: Iterable[str], offered: Sequence[tuple[McpServer, Listed
     Raises:
         ValueError: a tool of the domain's server has the name of a function.
     """
-    used = set(taken)
+    functions = set(taken)
+    used = set(functions)
     names = [""] * len(offered)
     for at, (server, tool) in sorted(enumerate(offered), key=lambda item: not item[1][0].is_amber):
         own = _fit(server.options.prefix + tool.name)
-        if own in used and server.is_amber and own in set(taken):
+        if own in functions and server.is_amber:
             raise ValueError(
                 f"Two tools are called {own!r}, a function and one of amber.mcp: give one another name with "
                 "@tool(name=…) or amber.mcp.select(prefix=…)."
@@ -178,20 +183,29 @@ def _make_tool(remote: RemoteTool, name: str) -> toolbox.Tool | None:
     if listed.description:
         function["description"] = listed.description
     function["parameters"] = {key: value for key, value in listed.schema.items() if key != "$schema"}
-    trusted = remote.is_trusted
-    changes = listed.read_only is False or listed.destructive is True
     try:
+        if len(json.dumps(function["parameters"])) > _MAX_SCHEMA:
+            raise ValueError(f"it has more than {_MAX_SCHEMA:,} characters")
         return toolbox.tool_of_server(
             {"type": "function", "function": function},
             remote,
             require_approval=remote.server.options.require_approval,
-            read_only=listed.read_only if trusted else False if changes else None,
+            read_only=_is_read_only(remote),
         )
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
+        reason = show_controls(shorten(" ".join(str(error).split()), _MAX_REASON))
         warnings.warn(
-            f"amber: a tool of the MCP server {remote.server_name!r} is left out, since its schema cannot be used: "
-            f"{error}",
+            f"amber: the tool {name} of the MCP server {remote.server_name!r} is left out, since its schema cannot be "
+            f"used: {reason}",
             RuntimeWarning,
             stacklevel=2,
         )
         return None
+
+
+def _is_read_only(remote: RemoteTool) -> bool | None:
+    """Return what is believed of a call: of a stranger only that it changes something, never that it does not."""
+    listed = remote.listed
+    if remote.is_trusted:
+        return listed.read_only
+    return False if listed.read_only is False or listed.destructive is True else None

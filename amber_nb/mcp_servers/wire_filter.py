@@ -18,6 +18,10 @@ SAMPLING_IN_SDK = "Sampling not supported"
 SAMPLING_REFUSED = "Sampling is refused: amber_nb lends no server the company's model."
 
 _MAX_RUBBISH = 100  # lines that are no message
+# What is read of a tool; a wrong type in any other field would be as bad as one of these.
+_TEXTS = ("name", "title", "description")
+_OBJECTS = ("inputSchema", "annotations")
+_HINTS = ("readOnlyHint", "destructiveHint")
 
 
 class Filter:
@@ -128,15 +132,15 @@ def _clean(result: Any) -> None:
         return
     usable = [tool for tool in tools if isinstance(tool, dict) and isinstance(tool.get("name"), str)]
     for tool in usable:
-        tool.pop("outputSchema", None)
-        tool.pop("icons", None)
-        if not isinstance(schema := tool.get("inputSchema"), dict):
-            tool["inputSchema"] = {"type": "object"}
-        elif schema.get("type") != "object":
-            tool["inputSchema"] = {**schema, "type": "object"}
-        for field in ("description", "title"):
-            if not isinstance(tool.get(field), (str, type(None))):
-                del tool[field]
-        if not isinstance(tool.get("annotations"), (dict, type(None))):
-            del tool["annotations"]
+        schema, hints = (value if isinstance(value := tool.get(name), dict) else {} for name in _OBJECTS)
+        kept = {name: tool[name] for name in _TEXTS if isinstance(tool.get(name), str)}
+        kept["inputSchema"] = {**schema, "type": "object"}
+        if known := {name: hints[name] for name in _HINTS if isinstance(hints.get(name), bool)}:
+            kept["annotations"] = known
+        tool.clear()
+        tool.update(kept)
     result["tools"] = usable
+    if not isinstance(result.get("nextCursor"), (str, type(None))):
+        del result["nextCursor"]
+    if not isinstance(result.get("_meta"), (dict, type(None))):
+        del result["_meta"]

@@ -1,0 +1,76 @@
+"""Name a server after the command that starts it: by a package, a script or an image, never by a path or a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["name_command"]
+
+_LAUNCHER = re.compile(
+    r"(npx|npm|pnpx|pnpm|yarn|bunx|bun|node|deno|uvx|uv|pipx|python[\d.]*|pythonw|py|docker|podman|bash|sh|zsh|cmd|env)"
+    r"(?:\.exe|\.cmd)?",
+    re.IGNORECASE,
+)
+_VERBS = {"run", "tool", "exec", "dlx", "x"}  # between a launcher and what it launches
+# Options that take no value, and those that take one: after any other, nobody can tell what the next word is.
+_FLAGS = {
+    *("-y", "--yes", "-q", "--quiet", "--silent", "--", "-m", "-u", "-B", "-I", "-O", "-i", "-t", "-it", "-ti"),
+    *("--rm", "--init", "--interactive", "--tty", "--no-cache", "--offline", "--refresh", "--isolated", "--no-project"),
+    *("--frozen", "--locked", "--no-sync", "--no-install", "--prefer-offline", "-A", "--allow-all", "/c", "/C"),
+}
+_WITH_VALUE = {
+    *("--from", "--with", "--with-editable", "--python", "-p", "--package", "--directory", "--project", "--index"),
+    *("--index-url", "--env-file", "--registry", "--prefix", "-X", "-W", "--import", "--require", "-r", "--loader"),
+}
+_WITH_VALUE_IN_DOCKER = {
+    *("-e", "--env", "-v", "--volume", "--mount", "-w", "--workdir", "-u", "--user", "--name", "--network", "-p"),
+    *("--publish", "-l", "--label", "--platform", "--pull", "--entrypoint", "-m", "--memory", "--cpus", "--add-host"),
+}
+# A package with its version, a script's path, an image with its tag: nothing that could be a key.
+_LAUNCHED = re.compile(
+    r"(?:[^=?#]*/)?@?(?P<name>\w[\w.-]*)(?:\[[\w,.-]+\])?(?:[@:][\w.^~+-]*(?::[\w]+)?|[=<>~!]=[\w.*]+)?"
+)
+_SUFFIX = re.compile(r"\.(?:py|js|mjs|cjs|ts|mts|sh|exe|cmd|bat)$", re.IGNORECASE)
+_ASSIGNMENT = re.compile(r"\w+=.*", re.DOTALL)
+
+
+def name_command(words: Sequence[str]) -> str:
+    """Return the name of what a command starts; that of its launcher, such as npx, where it cannot be told.
+
+    Example:
+        >>> name_command(["npx", "-y", "@modelcontextprotocol/server-everything@1.2"])
+        'server-everything'
+    """
+    name = _last_part(words[0])
+    if launcher := _LAUNCHER.fullmatch(name):
+        launched = _find_launched(words[1:], launcher[1].lower())
+        found = _LAUNCHED.fullmatch(launched.replace("\\", "/").rstrip("/"))
+        # The command that cmd or env starts may be a launcher itself.
+        if found and launcher[1].lower() in ("cmd", "env"):
+            return name_command(words[list(words).index(launched) :])
+        name = found["name"] if found else launcher[1]
+    return _SUFFIX.sub("", name)
+
+
+def _find_launched(words: Sequence[str], launcher: str) -> str:
+    """Return the first word that is neither an option nor an option's value; "" where that cannot be told."""
+    in_docker = launcher in ("docker", "podman")
+    with_value = _WITH_VALUE_IN_DOCKER | {"--env-file"} if in_docker else _WITH_VALUE
+    is_value = False
+    for word in words:
+        if is_value:
+            is_value = False
+        elif word in with_value:
+            is_value = True
+        elif word in _FLAGS or word in _VERBS or (word.startswith("-") and "=" in word):
+            continue
+        elif word.startswith("-"):
+            return ""
+        elif launcher != "env" or not _ASSIGNMENT.fullmatch(word):
+            return word
+    return ""
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2]
