@@ -46,9 +46,8 @@ def name_command(words: Sequence[str]) -> str:
     if launcher := _LAUNCHER.fullmatch(name):
         launched = _find_launched(words[1:], launcher[1].lower())
         found = _LAUNCHED.fullmatch(launched.replace("\\", "/").rstrip("/"))
-        # The command that cmd or env starts may be a launcher itself.
-        if found and launcher[1].lower() in ("cmd", "env"):
-            return name_command(words[list(words).index(launched) :])
+        if found and launcher[1].lower() in ("cmd", "env"):  # what they start may be a launcher itself
+            return name_command(words[list(words).index(launched, 1) :])
         name = found["name"] if found else launcher[1]
     return _SUFFIX.sub("", name)
 

@@ -47,7 +47,11 @@ def prompts_frame(listing: Mapping[str, Any]) -> pd.DataFrame:
     """Return a row for each prompt; a required argument is marked with *."""
     items = _items(listing, "prompts")
     arguments = [
-        ", ".join(f"{_text(each, 'name')}{'*' if each.get('required') else ''}" for each in _items(item, "arguments"))
+        ", ".join(
+            f"{name}{'*' if each.get('required') else ''}"
+            for each in _items(item, "arguments")
+            if (name := _text(each, "name"))
+        )
         for item in items
     ]
     columns: _Columns = {

@@ -110,7 +110,7 @@ def read_result(
     """
     given = result.get("content")
     blocks = [each for each in given[:_MAX_BLOCKS] if isinstance(each, Mapping)] if isinstance(given, list) else []
-    structured = _unwrap(result.get("structuredContent"))
+    structured = _replace_inner_surrogates(_unwrap(result.get("structuredContent")))
     texts = [replace_surrogates(each["text"]) for each in blocks if _is_text(each)]
     items = read_blocks(given)
     if structured is not None and not _is_told(structured, texts):
@@ -120,7 +120,8 @@ def read_result(
     value = structured if structured is not None else _parse(texts)
     if value is None:
         value = "\n".join(item for item in items if isinstance(item, str))
-    content = replace(content, table=content.table or _table(value), sources=_sources(value, blocks))
+    table, notes = _table(value)
+    content = replace(content, table=table, notes=(*content.notes, *notes), sources=_sources(value, blocks))
     return ServerResult(server, tool, value, content, result.get("isError") is True, dict(arguments or {}))
 
 
@@ -186,10 +187,19 @@ def _parse(texts: Sequence[str]) -> Any:
         if not text.lstrip().startswith(("{", "[")):
             return None
         try:
-            values.append(json.loads(text))
+            values.append(_replace_inner_surrogates(json.loads(text)))
         except (ValueError, RecursionError):
             return None
     return values[0] if len(values) == 1 else values or None
+
+
+def _replace_inner_surrogates(value: Any) -> Any:
+    """Return a JSON value whose texts can be encoded: JSON's escapes can write half a character."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        return value if replace_surrogates(text) == text else json.loads(replace_surrogates(text))
+    except (TypeError, ValueError, RecursionError):  # no JSON, or nested very deep
+        return value
 
 
 def _is_text(block: Mapping[str, Any]) -> bool:
@@ -269,14 +279,19 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
 
 
-def _table(value: Any) -> Any:
+def _table(value: Any) -> tuple[Any, list[str]]:
+    """Return the records of a value as the table that readers see, and a note on what it leaves out; or None."""
     records = _records(value)
     if records is None:
-        return None
-    # No more than is shown: thousands of records with names of their own would be billions of cells.
-    shown = [dict(islice(record.items(), _MAX_COLUMNS)) for record in records[:_MAX_ROWS]]
+        return None, []
+    # Not all: thousands of records with names of their own would be billions of cells.
+    some = [dict(islice(record.items(), _MAX_COLUMNS)) for record in records[:_MAX_ROWS]]
     try:
-        frame = import_module("pandas").DataFrame(shown)
+        frame = import_module("pandas").DataFrame(some, dtype=object)
     except Exception:  # whatever a stranger's records make pandas raise: the text tells them all the same
-        return None
-    return tools.to_tool_content(frame).table
+        return None, []
+    table = tools.to_tool_content(frame.iloc[:, :_MAX_COLUMNS]).table
+    columns, rows = table or ((), ())
+    cut = [f"the first {len(rows):,} of {len(records):,} rows"] if len(rows) < len(records) else []
+    cut += [f"the first {len(columns):,} columns"] if len(columns) < len(frame.columns) else []
+    return table, [f"the table shows {' and '.join(cut)}"] if cut else []
