@@ -39,7 +39,7 @@ class StderrTail(asyncio.Protocol):
         """What was written last, at most 4,000 bytes, without colours and the like."""
         text = self._tail.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
         if self._is_cut:  # the end of a key is none that could be recognized and hidden
-            text = text.partition("\n")[2].strip() or text.partition(" ")[2]
+            text = next(filter(str.strip, (text.partition(end)[2] for end in "\n ")), "")
         return show_controls(_TERMINAL.sub("", text))
 
     @contextlib.contextmanager

@@ -27,7 +27,7 @@ JSON = st.recursive(
 KINDS = st.sampled_from(["text", "image", "audio", "resource", "resource_link", "video", "", None, 1])
 BLOCKS = JSON | st.fixed_dictionaries(
     {"type": KINDS},
-    optional={name: JSON for name in ("text", "data", "mimeType", "uri", "name", "title", "resource", "annotations")}
+    optional=dict.fromkeys(("text", "data", "mimeType", "uri", "name", "title", "resource", "annotations"), JSON)
     | {"resource": st.dictionaries(st.sampled_from(["uri", "text", "blob", "mimeType"]), JSON)},
 )
 

@@ -349,7 +349,7 @@ def test_disabled_entries_are_left_out_unless_they_are_named():
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ConfigError, match="no server 'x'. There are: 'a', 'b'"):
+    with pytest.raises(ConfigError, match=r"no server 'x'\. There are: 'a', 'b'"):
         read_targets({"mcpServers": {"a": {"command": "a"}, "b": {"command": "b"}}}, ["x"])
 
 
