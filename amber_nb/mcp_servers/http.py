@@ -18,6 +18,7 @@ __all__ = ["open_http"]
 _MAX_BODY = 65_536  # bytes of a refusal that are read
 _READ_S = 300.0  # a server may keep a stream open without a word
 _CONNECT_S = 30.0
+_UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol)
 
 
 def open_http(headers: Mapping[str, str], *, redirects: int, simulated: Config | None = None) -> httpx2.AsyncClient:
@@ -58,7 +59,8 @@ class _ErrorsAsReplies(httpx2.AsyncBaseTransport):
         try:
             response = await self._inner.handle_async_request(request)
         except httpx2.TransportError as error:
-            return _reply(502, f"cannot be reached ({type(error).__name__})", CONNECTION_CLOSED)
+            what = "cannot be reached" if isinstance(error, _UNREACHED) else "did not answer"
+            return _reply(502, f"{what} ({type(error).__name__})", CONNECTION_CLOSED)
         # 404 is a server's word for a session or a method that it does not know; 405 is that of an old transport.
         if response.status_code < 400 or response.status_code in (404, 405):
             return response

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx2
+
 from ..config import expand_variables
 from ..errors import ConfigError
 from ..redact import SecretHeaders, is_secret
@@ -127,18 +129,20 @@ def read_targets(
 
 def check_url(url: str, where: str) -> str:
     """Return the URL of a server; raise a ConfigError, which does not repeat it, where it cannot be one."""
+    url = url.strip()
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError:
+        httpx2.URL(url)  # which knows more of what a host may be
+    except (ValueError, httpx2.InvalidURL):
         raise ConfigError(f"The URL of the MCP server ({where}) is not a URL.") from None
-    if _NOT_IN_URLS.search(url.strip()):
+    if _NOT_IN_URLS.search(url):
         raise ConfigError(f"The URL of the MCP server ({where}) holds a space or a control character.")
     if parts.scheme not in ("http", "https") or not host:
         raise ConfigError(f"The URL of the MCP server ({where}) must begin with https:// and name a host.")
     if parts.username is not None or parts.password is not None:
         raise ConfigError(f"The URL of the MCP server ({where}) must not carry a user or password: take headers=.")
-    return url.strip()
+    return url
 
 
 def is_loopback(url: str) -> bool:

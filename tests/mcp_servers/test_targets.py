@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -477,3 +478,37 @@ def test_what_no_message_and_no_recording_repeats(entry, secrets):
 
 def test_a_server_of_this_process_has_no_secrets():
     assert Target(name="x", server=object()).secrets == set()
+
+
+# --- anything
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=10,
+)
+FIELDS = ("command", "args", "env", "cwd", "url", "headers", "type", "disabled")
+VALUES = st.sampled_from(["x", ["x"], {"A": "b"}, "https://h.example/", "sse", "${UNSET}"]) | JSON
+
+
+@given(JSON | st.dictionaries(st.text(max_size=9), st.dictionaries(st.sampled_from(FIELDS), VALUES), max_size=3))
+def test_any_file_is_read_or_refused(servers):
+    try:
+        targets = read_targets({"mcpServers": servers})
+    except ConfigError:
+        return
+    assert targets
+    assert len({target.name for target in targets}) == len(targets)
+    for target in targets:
+        assert target.name
+        assert bool(target.command) != bool(target.url)
+
+
+@given(st.sampled_from(["https://", "https://h.example/", "https://h.example:", "https://[", "HTTP://x"]), st.text())
+def test_what_is_taken_for_a_url_is_one_for_the_client(start, rest):
+    try:
+        url = check_url(start + rest, "here")
+    except ConfigError:
+        return
+    assert httpx2.URL(url).host

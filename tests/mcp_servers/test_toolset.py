@@ -137,7 +137,7 @@ def test_a_stranger_cannot_take_a_name_by_characters_or_length():
 
 
 def test_a_function_and_a_tool_of_the_domain():
-    with pytest.raises(ValueError, match="amber.mcp.select"):
+    with pytest.raises(ValueError, match=r"amber\.mcp\.select"):
         names(["search"], amber_listing("search"))
     assert names(["search"], amber_listing("search", prefix="acme_")) == ["acme_search"]
 
