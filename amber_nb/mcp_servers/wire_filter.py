@@ -137,6 +137,8 @@ def _clean(result: Any) -> None:
         kept["inputSchema"] = {**schema, "type": "object"}
         if known := {name: hints[name] for name in _HINTS if isinstance(hints.get(name), bool)}:
             kept["annotations"] = known
+        if isinstance(task := tool.get("execution"), dict) and task.get("taskSupport") == "required":
+            kept["execution"] = {"taskSupport": "required"}
         tool.clear()
         tool.update(kept)
     result["tools"] = usable

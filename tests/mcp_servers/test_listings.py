@@ -139,6 +139,15 @@ def test_any_json_can_be_listed_and_shown(items):
         frame.to_html().encode()
 
 
+@pytest.mark.parametrize(
+    ("execution", "needs_task"),
+    [({"taskSupport": "required"}, True), ({"taskSupport": "optional"}, False), ({"taskSupport": []}, False)]
+    + [(value, False) for value in (None, 1, "required", ["required"], {})],
+)
+def test_a_tool_that_needs_tasks(execution, needs_task):
+    assert read(tool(execution=execution))[0].needs_task is needs_task
+
+
 # --- the definition
 
 

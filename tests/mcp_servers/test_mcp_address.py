@@ -5,7 +5,7 @@ import pytest
 from amber_nb import ConfigError
 from amber_nb.base_url import check_mcp_url, mcp_address, same_origin
 from amber_nb.config import load_config, simulated, with_login
-from amber_nb.mcp_servers.server import amber_server
+from amber_nb.mcp_servers.factory import amber_server
 
 KEY, OTHER_KEY = "ambrs-exampletoken", "ambrs-exampletoken-of-another"
 OWN = "https://acme.ambersearch.de/mcp/"

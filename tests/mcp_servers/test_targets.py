@@ -12,7 +12,7 @@ from mcp.server import MCPServer
 from amber_nb import ConfigError
 from amber_nb.config import load_config
 from amber_nb.mcp_servers.command_name import name_command
-from amber_nb.mcp_servers.server import amber_server, mcp
+from amber_nb.mcp_servers.factory import amber_server, mcp
 from amber_nb.mcp_servers.target import Target, check_url, is_loopback, read_targets
 
 KEY = "ambrs-exampletoken"

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from amber_nb import ConfigError, tools
 from amber_nb.config import load_config
+from amber_nb.mcp_servers.factory import McpServers, mcp
 from amber_nb.mcp_servers.listing import read_tools
-from amber_nb.mcp_servers.server import McpServer, McpServers, ServerOptions, mcp
+from amber_nb.mcp_servers.options import ServerOptions
+from amber_nb.mcp_servers.server import McpServer
 from amber_nb.mcp_servers.target import Target
 from amber_nb.mcp_servers.toolset import choose_names, load_tools, split_tools
 

@@ -45,7 +45,7 @@ def receive(*items):
 
     async def run():
         async with gate.around(Transport(*items)) as (read, write):
-            assert write == "write"
+            assert write._stream == "write"
             return [item async for item in read]
 
     return asyncio.run(run()), len(ends), gate.rubbish
@@ -83,6 +83,11 @@ def test_a_wrong_type_costs_its_field(field, value):
     assert read.name == "search"
     assert read.output_schema is None
     assert read.icons is None
+
+
+def test_a_tool_that_needs_tasks_stays_one():
+    assert listing(tool(execution={"taskSupport": "required"}))["tools"][0]["execution"] == {"taskSupport": "required"}
+    assert "execution" not in listing(tool(execution={"taskSupport": "optional"}))["tools"][0]
 
 
 @pytest.mark.parametrize("field", ["nextCursor", "_meta"])
