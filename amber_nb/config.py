@@ -84,6 +84,7 @@ class Config:
     base_url: str
     api_key: Secret
     mcp_url: str = ""  # where the domain's MCP server is
+    mcp_key: Secret | None = None  # its key, where a replay may ask it; None: that of the endpoint
     is_fallback: bool = False  # whether nothing was set, and so nobody has chosen the simulator
     model: str = DEFAULT_MODEL
     display: str = "auto"
@@ -188,6 +189,13 @@ def load_config(
     else:
         host = _find_host(sources)
         url, key = host[0] if host is not None else REPLAY_URL, Secret(REPLAY_KEY)
+    mcp_url, mcp_key = mcp_address(url), None
+    if login is not None:
+        mcp_url = _find_mcp_url(sources, url, key)
+    elif chosen == "replay" and texts.get("AMBER_REPLAY_TOOLS") == "run" and journal is None:
+        with contextlib.suppress(ConfigError):  # a replay needs no gateway, and none that is half set is in its way
+            if (found := _find_login(sources, stored_login, unknown, optional=True)) is not None:
+                mcp_url, mcp_key = _find_mcp_url(sources, *found), found[1]
     if chosen in ("record", "replay", "cache"):
         _check_cassette(path, chosen, command, name)
     check_choice("AMBER_TRACEBACK", texts.get("AMBER_TRACEBACK"), TRACEBACKS)  # read when there is an error
@@ -198,7 +206,8 @@ def load_config(
         mode=chosen,
         base_url=url,
         api_key=key,
-        mcp_url=_find_mcp_url(sources, url, key) if login is not None else mcp_address(url),
+        mcp_url=mcp_url,
+        mcp_key=mcp_key,
         is_fallback=is_fallback and chosen == "simulate",
         model=texts.get("AMBER_MODEL") or DEFAULT_MODEL,
         display=display,

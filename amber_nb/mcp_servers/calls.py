@@ -52,10 +52,12 @@ class SilenceLimit:
         self._limit = limit
         self._listener = listener
         self._loop = asyncio.get_running_loop()
+        self._questions = 0  # that the reader is asked now
+        self._is_heard = False  # whether the loop has yet to put the limit off
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Hear a notification of progress; on the server's loop."""
-        self._extend(self._seconds)
+        self._extend()
         self.report(describe_progress(progress, total, message))
 
     def report(self, note: str) -> None:
@@ -64,19 +66,24 @@ class SilenceLimit:
 
     async def ask_reader(self, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Have the reader asked; the server's silence does not count meanwhile."""
-        self._extend(_READER_S)
+        self._questions += 1
+        self._extend()
         try:
             return await self._listener.ask_reader(message, schema)
         finally:
-            self._extend(self._seconds)
+            self._questions -= 1
+            self._extend()
 
-    def _extend(self, seconds: float) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and the call with it
-            self._loop.call_soon_threadsafe(self._extend_here, seconds)
+    def _extend(self) -> None:
+        if not self._is_heard:  # of ten thousand notifications, the loop of the answers hears few
+            self._is_heard = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the call with it
+                self._loop.call_soon_threadsafe(self._extend_here)
 
-    def _extend_here(self, seconds: float) -> None:
+    def _extend_here(self) -> None:
+        self._is_heard = False
         with contextlib.suppress(RuntimeError):  # the call has ended
-            self._limit.extend(seconds)
+            self._limit.extend(_READER_S if self._questions else self._seconds)
 
 
 @contextlib.asynccontextmanager

@@ -27,9 +27,11 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from .. import clock
+from ..display.escape import show_controls
 from ..errors import ToolError
 from ..redact import scrub
 from .calls import Listener
+from .http import UNREACHABLE
 from .stderr import StderrTail
 from .target import Target
 from .wire_filter import SAMPLING_IN_SDK, SAMPLING_REFUSED, Filter
@@ -42,6 +44,7 @@ _CLOSE_S = 6.0  # the SDK gives a process 2 s to end, then 2 s after SIGTERM
 _LAST_WORDS_S = 0.5  # what a process that has ended wrote last may still be on its way
 _MAX_MESSAGE = 500
 _MAX_LINES = 12  # of the standard error, in an error
+_CLOSED = "Connection closed"  # the SDK's words for a session that has ended
 _REPEATABLE = ("Session terminated",)  # the SDK's words where a server has forgotten a session, and run nothing
 
 # The SDK logs what a server sent where that cannot be read; nothing of it is to reach a notebook's stderr unasked.
@@ -252,7 +255,7 @@ class _Link:
                 return await _enter(stack, self._client(self._filter.around(transport)))
             except (MCPError, httpx2.HTTPError, ExceptionGroup) as error:
                 failure = failure or _cause(error)  # what the newer transport says
-                if isinstance(failure, MCPError) and failure.code == mcp_types.CONNECTION_CLOSED:
+                if isinstance(failure, MCPError) and failure.code == UNREACHABLE:
                     break  # nobody is there
         assert failure is not None
         raise failure
@@ -316,15 +319,17 @@ class _Link:
             text = f"did not answer within {CONNECT_S:g} s."
         elif isinstance(error, MCPError) and error.code == mcp_types.METHOD_NOT_FOUND and not self.is_ready:
             text = "is not there: nothing of the protocol answers at this address."
+        elif isinstance(error, MCPError) and error.code == UNREACHABLE:
+            text = f"{_one_line(error.message)}."
         elif isinstance(error, MCPError) and not _is_closed(error):
             message = SAMPLING_REFUSED if error.message == SAMPLING_IN_SDK else error.message
             text = f"answered with an error: {_one_line(message)}"
         elif self._filter.rubbish:
             text = "sends what is no message of the protocol."
+        elif isinstance(error, ValueError) and not self.is_ready and self._target.command:
+            text = f"cannot be started ({type(error).__name__})."
         elif isinstance(error, ValueError):
             text = f"sent an answer that is not of the protocol's form ({type(error).__name__})."
-        elif isinstance(error, MCPError) and error.message != "Connection closed":
-            text = f"{_one_line(error.message)}."
         else:
             text = "ended." if self._target.command else "ended the connection."
         if self._target.command and not self.is_open:
@@ -358,7 +363,9 @@ def _cause(error: BaseException) -> BaseException:
 def _is_closed(error: BaseException) -> bool:
     error = _cause(error)
     if isinstance(error, MCPError):
-        return error.code == mcp_types.CONNECTION_CLOSED or _ran_nothing(error)
+        # By its words, too: many servers answer with the same code.
+        is_closed = error.code == mcp_types.CONNECTION_CLOSED and error.message == _CLOSED
+        return is_closed or _ran_nothing(error)
     return isinstance(error, (RuntimeError, httpx2.TransportError))
 
 
@@ -367,7 +374,7 @@ def _ran_nothing(error: BaseException) -> bool:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = show_controls(" ".join(text.split()))
     return line if len(line) <= _MAX_MESSAGE else line[: _MAX_MESSAGE - 1] + "…"
 
 

@@ -89,7 +89,8 @@ def amber_server(config: Config, session: CassetteSession | None) -> McpServer:
     """Return the MCP server that the gateway's domain serves, reached with the gateway's key."""
     # What a proxy before the gateway wants, it wants here, too; another host gets none of it.
     own = config.headers if same_origin(config.mcp_url, config.base_url) else {}
-    headers = SecretHeaders({**own, "Authorization": f"Bearer {config.api_key.reveal()}"})
+    key = config.mcp_key or config.api_key
+    headers = SecretHeaders({**own, "Authorization": f"Bearer {key.reveal()}"})
     target = Target(name=AMBER, url=config.mcp_url, headers=headers, transport="http")
     return McpServer(target, ServerOptions(trust=True), config=config, session=lambda: session)
 

@@ -8,12 +8,14 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx2
-from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR
+from mcp_types import INTERNAL_ERROR
 
 from ..config import Config
 from ..wire.clients import SimulatorTransport, naming_network_problems
 
-__all__ = ["open_http"]
+__all__ = ["UNREACHABLE", "open_http"]
+
+UNREACHABLE = -1  # our own code, which no server sends for this: those of JSON-RPC mean other things
 
 _MAX_BODY = 65_536  # bytes of a refusal that are read
 _READ_S = 300.0  # a server may keep a stream open without a word
@@ -60,7 +62,7 @@ class _ErrorsAsReplies(httpx2.AsyncBaseTransport):
             response = await self._inner.handle_async_request(request)
         except httpx2.TransportError as error:
             what = "cannot be reached" if isinstance(error, _UNREACHED) else "did not answer"
-            return _reply(502, f"{what} ({type(error).__name__})", CONNECTION_CLOSED)
+            return _reply(502, f"{what} ({type(error).__name__})", UNREACHABLE)
         # 404 is a server's word for a session or a method that it does not know; 405 is that of an old transport.
         if response.status_code < 400 or response.status_code in (404, 405):
             return response

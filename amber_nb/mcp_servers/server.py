@@ -288,7 +288,8 @@ class McpServer:
 
     def find_call(self, session: CassetteSession, name: str, arguments: Mapping[str, Any]) -> ServerResult | None:
         """Return the recorded result of a call, None where there is none."""
-        payload = session.servers.find("/tools/call", {"server": self.name, "name": name, "arguments": dict(arguments)})
+        body = {"server": self.name, "name": name, "arguments": dict(arguments)}
+        payload = session.servers.find("/tools/call", body, secrets=self._target.secrets)
         if payload is None:
             return None
         return read_result(payload, server=self.name, tool=name, arguments=arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -10,7 +11,10 @@ from typing import Any, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCResponse
+from mcp_types import JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
+from pydantic import ValidationError
+
+from ..types import replace_surrogates
 
 __all__ = ["SAMPLING_IN_SDK", "SAMPLING_REFUSED", "Filter"]
 
@@ -64,6 +68,8 @@ class _Inbound:
         except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
             self._owner.on_end()
             raise
+        if isinstance(item, ValidationError):
+            item = _repair(item)
         if isinstance(item, Exception):
             self._owner.rubbish += 1
             if self._owner.rubbish > _MAX_RUBBISH:
@@ -95,6 +101,20 @@ class _Inbound:
     ) -> bool | None:
         result: bool | None = await self._stream.__aexit__(kind, error, traceback)
         return result
+
+
+def _repair(error: ValidationError) -> SessionMessage | ValidationError:
+    """Return the message of a line that pydantic does not take for half a character, or the error.
+
+    Such halves, lone surrogates, are what JavaScript leaves where it cuts a text.
+    """
+    details = error.errors(include_url=False, include_context=False)
+    line = details[0].get("input") if details else None
+    try:
+        text = replace_surrogates(json.dumps(json.loads(line), ensure_ascii=False)) if isinstance(line, str) else ""
+        return SessionMessage(jsonrpc_message_adapter.validate_json(text, by_name=False))
+    except (ValueError, RecursionError):  # pydantic's error is a ValueError, too
+        return error
 
 
 class _Outbound:
