@@ -136,6 +136,8 @@ class Connection:
             if self._pid != os.getpid():  # a forked child has neither the thread nor a right to the sockets
                 self._pid, self._link = os.getpid(), None
             if self._link is None or not self._link.is_open:
+                if self._link is not None:
+                    self._link.stop()  # its server ended: the thread and the pipes are still there
                 self._link = _Link(self._target, self._open_http)
                 self.opened += 1
             return self._link
@@ -215,7 +217,9 @@ class _Link:
             self._task.cancel()
 
     def _close_from_server(self) -> None:
+        """Note the end of the server; nobody may ever call it again, so the session ends by itself."""
         self.is_open = False
+        self._loop.call_later(_LAST_WORDS_S, self._stopping.set)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:

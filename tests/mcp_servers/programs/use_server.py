@@ -1,0 +1,74 @@
+"""Use the server of toolbox.py in a process of its own, print numbers of processes, and end in the way that is asked for.
+
+python use_server.py (end | exit | raise | wait | fork | fork_and_exit | multiprocessing)
+"""
+
+import gc
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+from amber_nb import mcp
+
+PROGRAM = str(Path(__file__).parent / "toolbox.py")
+server = mcp(sys.executable, PROGRAM)
+
+
+def ask():
+    return server.call("process_id").value
+
+
+def ask_in_child(connection):
+    connection.send([ask(), ask(), server._opened[0].opened])
+    connection.close()
+
+
+def fork(leave):
+    """Return what a forked child says, which then leaves in the given way."""
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    if (child := os.fork()) == 0:
+        try:
+            gc.collect()  # what belongs to the parent must survive this
+            ask_in_child(writing)
+            gc.collect()
+        finally:
+            leave(0)
+    writing.close()
+    said = reading.recv()
+    os.waitpid(child, 0)
+    return said
+
+
+def fork_by_multiprocessing():
+    context = multiprocessing.get_context("fork")
+    reading, writing = context.Pipe(duplex=False)
+    child = context.Process(target=ask_in_child, args=(writing,))
+    child.start()
+    said = reading.recv()
+    child.join()
+    return said
+
+
+def main(how):
+    first = ask()
+    said = []
+    if how == "fork":
+        said = fork(os._exit)
+    elif how == "fork_and_exit":
+        said = fork(sys.exit)
+    elif how == "multiprocessing":
+        said = fork_by_multiprocessing()
+    # One line: first ask, what the child said, the last ask, how often this process has connected.
+    print(first, *said, ask(), server._opened[0].opened, flush=True)
+    if how == "exit":
+        sys.exit(3)
+    if how == "raise":
+        raise ValueError("the script has failed")
+    while how == "wait":
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
