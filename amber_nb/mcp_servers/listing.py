@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from ..display.answer_html import answer_html
 from ..display.escape import escape_text, shorten, show_controls
 from ..types import replace_surrogates
 
@@ -114,7 +116,7 @@ def _rows(tools: Sequence[ListedTool], trusted: bool) -> list[tuple[str, str, st
     return [
         (
             _one_line(tool.name, _MAX_NAME),
-            _one_line(tool.description.partition("\n")[0], _MAX_SHOWN),
+            _one_line(textwrap.shorten(tool.description.partition("\n")[0], _MAX_SHOWN, placeholder=" …"), _MAX_SHOWN),
             _describe_read_only(tool, trusted),
         )
         for tool in tools[:_MAX_ROWS]
@@ -140,7 +142,10 @@ def listing_text(name: str, tools: Sequence[ListedTool], trusted: bool) -> str:
 
 def listing_html(name: str, tools: Sequence[ListedTool], trusted: bool) -> str:
     """Return the listing as a table of HTML, safe whatever the server wrote."""
-    head = "".join(f'<th scope="col" style="{_CELL}">{word}</th>' for word in ("tool", "what it does", "read-only"))
+    head = "".join(
+        f'<th scope="col" style="{_CELL};white-space:nowrap">{word}</th>'
+        for word in ("tool", "what it does", "read-only")
+    )
     body = "".join(
         f'<tr><th scope="row" style="{_CELL};font-weight:600"><code>{escape_text(tool)}</code></th>'
         f'<td style="{_CELL}">{escape_text(what)}</td>'
@@ -149,7 +154,7 @@ def listing_html(name: str, tools: Sequence[ListedTool], trusted: bool) -> str:
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if tools else ""
     more = f"<div>and {len(tools) - _MAX_ROWS:,} more</div>" if len(tools) > _MAX_ROWS else ""
-    return f'<div class="amber-listing"><div>{escape_text(_headline(name, tools))}</div>{table}{more}</div>'
+    return answer_html("", head=f"<div>{escape_text(_headline(name, tools))}</div>{table}{more}")
 
 
 def _headline(name: str, tools: Sequence[ListedTool]) -> str:

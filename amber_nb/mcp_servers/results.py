@@ -94,7 +94,8 @@ class ServerResult:
             server=self.server,
         )
         plain = "\n".join(part for part in (show_controls(self.text), display.sources_text(self.sources)) if part)
-        return {"text/html": display.tools_html([run]) + display.sources_html(self.sources), "text/plain": plain}
+        html = display.answer_html("", head=display.tools_html([run]), below=display.sources_html(self.sources))
+        return {"text/html": html, "text/plain": plain}
 
 
 def read_result(

@@ -222,9 +222,11 @@ def settled():
     runs = [run for _, run in events_and_runs(CORPUS)]
     html = answer_html("", head=tools_html(runs))
     bundles.append({"text/html": html, "text/plain": tools_text(runs)})
-    bundles.append({"text/html": answer_html("", head="".join(of_servers())), "text/plain": "x"})
+    servers = list(of_servers())
+    bundles.append({"text/html": "".join(servers), "text/plain": "x"})
     outputs = [display_data(bundle) for bundle in bundles]
-    return notebook_of(*(outputs[at : at + 45] for at in range(0, len(outputs), 45))), len(outputs)
+    count = len(outputs) - 1 + len(servers)  # what servers list and return is in one output
+    return notebook_of(*(outputs[at : at + 45] for at in range(0, len(outputs), 45))), count
 
 
 def opened(notebook, lab, settled, name, *, sign):

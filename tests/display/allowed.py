@@ -10,7 +10,7 @@ _TAGS = """
 TAGS = frozenset(_TAGS.split())
 EMPTY = {"br", "hr", "img"}
 ATTRIBUTES = {
-    "class": re.compile(r"amber-(answer|md|reasoning|listing)|tocSkip"),
+    "class": re.compile(r"amber-(answer|md|reasoning|sources)|tocSkip"),
     "dir": re.compile(r"auto|ltr"),
     "tabindex": re.compile(r"0"),
     "scope": re.compile(r"col|row"),

@@ -1,0 +1,109 @@
+"""Servers that are not what the SDK expects: half characters, common codes, questions while the clock runs."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from amber_nb import Amber, ToolError, mcp
+from amber_nb.config import load_config
+from amber_nb.mcp_servers.calls import limit_silence
+
+PROGRAMS = Path(__file__).parent / "programs"
+CORPUS = Path(__file__).parents[1] / "display" / "hostile.json"
+
+
+@pytest.fixture
+def hostile():
+    server = mcp(sys.executable, str(PROGRAMS / "hostile.py"), str(CORPUS))
+    yield server
+    server.close()
+
+
+def test_half_characters_cost_nothing(hostile):
+    """JavaScript leaves them where it cuts a text, and pydantic takes no line with one."""
+    assert len(hostile.tools()) > 200
+    assert len(hostile.resources()) == 20
+
+
+def test_an_error_with_a_common_code_ends_no_session(hostile):
+    for _ in range(2):
+        with pytest.raises(ToolError, match="answered with an error: "):
+            hostile.call("say", number=0, way="refusal")
+    assert hostile._requests.opened[0].opened == 1
+
+
+def test_a_server_without_prompts_has_none(hostile):
+    assert len(hostile.prompts()) == 0
+
+
+def test_the_text_of_a_server_reaches_no_traceback_as_a_command(hostile):
+    number = next(at for at, text in enumerate(_texts()) if "\x1b" in text or "\u202e" in text)
+    with pytest.raises(ToolError) as caught:
+        hostile.call("say", number=number, way="refusal")
+    assert not {"\x1b", "\u202e"} & set(str(caught.value))
+
+
+def _texts():
+    return [item["text"] for item in json.loads(CORPUS.read_text(encoding="utf-8"))]
+
+
+class Reader:
+    """Somebody who takes longer than a server may be silent, while the server tells of its progress."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.notes = []
+
+    def report(self, note):
+        self.notes.append(note)
+
+    async def ask_reader(self, message, schema):
+        await asyncio.sleep(0)
+        self.clock.advance(50)
+        await asyncio.sleep(0)
+        await self.limit.progress(1, None, "still here")
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.clock.advance(500)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return {"a": 1}
+
+
+def test_progress_does_not_shorten_the_time_of_the_reader(clock):
+    async def ask():
+        reader = Reader(clock)
+        async with limit_silence(60, reader) as limit:
+            reader.limit = limit
+            return await limit.ask_reader("?", {})
+
+    assert asyncio.run(ask()) == {"a": 1}
+
+
+class TestReplayThatAsks:
+    """AMBER_REPLAY_TOOLS=run asks the domain's server with the user's own key, where there is one."""
+
+    @pytest.fixture
+    def tape(self, tmp_path):
+        path = tmp_path / "tape.jsonl"
+        path.write_text('{"amber_cassette": 1}\n')
+        return path
+
+    def test_it_has_the_key(self, tape, elsewhere, monkeypatch):
+        monkeypatch.setenv("AMBER_REPLAY_TOOLS", "run")
+        config = load_config(mode="replay", cassette=tape, domain="acme", api_key="ambrs-exampletoken")
+        assert (config.mcp_url, config.mcp_key.reveal()) == ("https://acme.ambersearch.de/mcp/", "ambrs-exampletoken")
+        assert config.api_key.reveal() == "none-needed"
+        server = Amber(mode="replay", cassette=tape, domain="acme", api_key="ambrs-exampletoken").mcp
+        assert server._target.headers["Authorization"] == "Bearer ambrs-exampletoken"
+
+    @pytest.mark.parametrize("run", [False, True])
+    def test_a_replay_needs_none(self, tape, elsewhere, monkeypatch, run):
+        if run:
+            monkeypatch.setenv("AMBER_REPLAY_TOOLS", "run")
+        assert load_config(mode="replay", cassette=tape, domain="acme").mcp_key is None
+        monkeypatch.setenv("AMBER_JOURNAL", str(tape.with_suffix(".journal")))
+        assert load_config(mode="replay", cassette=tape, domain="acme", api_key="ambrs-exampletoken").mcp_key is None
