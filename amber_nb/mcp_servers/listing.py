@@ -126,7 +126,10 @@ def listing_text(name: str, tools: Sequence[ListedTool], trusted: bool) -> str:
 
 def listing_html(name: str, tools: Sequence[ListedTool], trusted: bool) -> str:
     """Return the listing as a table of HTML, safe whatever the server wrote."""
-    head = "".join(f'<th scope="col" style="{_CELL}">{word}</th>' for word in ("tool", "what it does", "read-only"))
+    head = "".join(
+        f'<th scope="col" style="{_CELL};white-space:nowrap">{word}</th>'
+        for word in ("tool", "what it does", "read-only")
+    )
     body = "".join(
         f'<tr><th scope="row" style="{_CELL};font-weight:600"><code>{escape_text(tool)}</code></th>'
         f'<td style="{_CELL}">{escape_text(what)}</td>'

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from ..types import replace_surrogates
+from ..types import Message, replace_surrogates
 from .results import read_blocks
 
 __all__ = ["read_contents", "read_messages"]
@@ -29,12 +29,12 @@ def _read_content(item: Mapping[str, Any]) -> str | bytes:
         return b""
 
 
-def read_messages(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def read_messages(result: Mapping[str, Any]) -> list[Message]:
     """Return the messages of a prompt, with pictures and files as `ask` sends them.
 
     A prompt holds messages of the user and of the assistant; any other role is taken for the user's.
     """
-    messages: list[dict[str, Any]] = []
+    messages: list[Message] = []
     for item in result.get("messages") or ():
         if not isinstance(item, Mapping):
             continue
