@@ -305,13 +305,19 @@ class Answer(Generic[T]):
             reasoning=self.reasoning,
             tool_calls=[(call["name"], call["arguments"]) for call in self._open_calls()],
             badge="simulated" if self._mode == "simulate" else None,
-            head=head + (display.tools_html(self._tool_runs) if self._tool_runs else "") + value + self._made_html(),
+            head=head + self._tools_html() + value + self._made_html(),
             below=display.sources_html(self.sources),
             notice=self._notice(),
             fold_lines=self._fold_lines,
             footer=self._footer_text() if self._footer and self._mode == "live" else None,
         )
         return {"text/html": html, "text/plain": self._plain_text()}
+
+    def _tools_html(self) -> str:
+        """Return the lines of the calls; a server's call has a time only where the answer does, see the footer."""
+        timed = self._mode == "live"
+        runs = [run if timed or run.server is None else replace(run, duration_s=0.0) for run in self._tool_runs]
+        return display.tools_html(runs) if runs else ""
 
     def _full_text(self) -> str:
         """Return the text of all rounds; `text` is the text of the last."""

@@ -184,6 +184,8 @@ def _copy(directory: Path) -> list[Path]:
     home = next(place for place in (package / "notebooks", package.parent / "notebooks") if place.is_dir())
     copied = []
     for source in (*sorted(home.glob("*.ipynb")), *sorted(home.glob("data/[!.]*"))):  # what they read, too
+        if not source.is_file():  # an installer leaves bytecode beside a module
+            continue
         target = directory / source.relative_to(home)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -17,9 +17,10 @@ NOTEBOOKS = [
     "03_images.ipynb",
     "04_functions.ipynb",
     "05_regression_testing.ipynb",
+    "06_company_knowledge.ipynb",
     "07_tables.ipynb",
 ]
-DATA = ["data/README.md", "data/bank_messages.csv"]
+DATA = ["data/README.md", "data/bank_messages.csv", "data/notes_server.py"]
 
 
 def test_notebooks_are_copied_and_never_overwritten(elsewhere, capsys):
@@ -33,6 +34,15 @@ def test_notebooks_are_copied_and_never_overwritten(elsewhere, capsys):
     assert cli.main(["notebooks", "mine"]) == 0
     assert [(mine / name).read_text() for name in (NOTEBOOKS[0], DATA[1])] == ["my work"] * 2
     assert capsys.readouterr().out.split() == ["mine/02_streaming.ipynb"]
+
+
+def test_bytecode_beside_the_data_is_not_copied(elsewhere, monkeypatch):
+    package = elsewhere / "package"
+    (package / "notebooks" / "data" / "__pycache__").mkdir(parents=True)
+    (package / "notebooks" / NOTEBOOKS[0]).write_text("{}")
+    monkeypatch.setattr(amber_nb, "__file__", str(package / "__init__.py"))
+    assert cli.main(["notebooks", "mine"]) == 0
+    assert [path.name for path in (elsewhere / "mine").rglob("*")] == [NOTEBOOKS[0]]
 
 
 def names_only_links(page):

@@ -6,9 +6,11 @@ A wrong call carries the code of the error that it must give: `mypy` reports an 
 from decimal import Decimal
 from typing import Any, assert_type
 
+import pandas as pd
 from pydantic import BaseModel
 
-from amber_nb import Allow, Amber, Answer, Deny, ToolCall, ToolRun, image_part, tool
+from amber_nb import Allow, Amber, Answer, Deny, ToolCall, ToolRun, image_part, mcp, tool
+from amber_nb.mcp_servers import McpServer, ServerResult
 
 
 class Review(BaseModel):
@@ -47,6 +49,21 @@ def plain(amber: Amber) -> None:
     amber.ask([{"role": "user", "content": "Hello!"}], system="Be brief.", max_tokens=5, footer=False)
     amber.ask("Hello!", tools=[look_up, remove], require_approval=policy, approval_timeout_s=5, max_rounds=2)
     amber.ask("Hello!", images=image_part("a.png"), thumbnails=False, timeout_s=3.5, max_wait_s=0)
+
+
+def with_servers(amber: Amber) -> None:
+    assert_type(amber.mcp, McpServer)
+    files = mcp("npx", "-y", "server", env={"A": "b"}, only="read_*", require_approval=False, timeout_s=5)
+    web = mcp("https://mcp.example.com/mcp", headers={"Authorization": "Bearer …"}, exclude=["a"], prefix="web_")
+    answer = amber.ask("Hello!", tools=[amber.mcp, files, web, look_up], require_approval=policy)
+    assert_type(answer.tool_runs[0].server, str | None)
+    assert_type(amber.mcp.call("search", query="ACME"), ServerResult)
+    assert_type(amber.mcp.call("search", {"query": "ACME"}).frame(), pd.DataFrame)
+    assert_type(amber.mcp.tools(), pd.DataFrame)
+    assert_type(amber.mcp.select(only="search"), McpServer)
+    amber.ask(amber.mcp.prompt("brief", topic="ACME"))
+    mcp("npx", "-y", 5)  # type: ignore[arg-type]
+    mcp("npx", header={})  # type: ignore[call-arg]
 
 
 def typed(amber: Amber) -> None:

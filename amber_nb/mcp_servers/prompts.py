@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from ..types import replace_surrogates
+from ..types import Message, replace_surrogates
 from .results import read_blocks
 
 __all__ = ["read_contents", "read_messages"]
@@ -29,7 +29,7 @@ def _read_content(item: Mapping[str, Any]) -> str | bytes:
         return b""
 
 
-def read_messages(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def read_messages(result: Mapping[str, Any]) -> list[Message]:
     """Return the messages of a prompt, with pictures and files as `ask` sends them.
 
     A prompt holds messages of the user and of the assistant; any other role is taken for the user's.
@@ -39,7 +39,7 @@ def read_messages(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [message for message in messages if message["content"]]  # many gateways refuse one without content
 
 
-def _read_message(item: Mapping[str, Any]) -> dict[str, Any]:
+def _read_message(item: Mapping[str, Any]) -> Message:
     content = item.get("content")
     blocks = content if isinstance(content, list) else [content]
     parts = read_blocks([{"type": "text", "text": block} if isinstance(block, str) else block for block in blocks])

@@ -15,6 +15,7 @@ from ..cassettes.session import CassetteSession, newest_session
 from ..config import Config
 from ..errors import ConfigError, ToolError
 from ..tracebacks import short_traceback
+from ..types import Message
 from ..wire import event_loop
 from .calls import NO_LISTENER, Listener
 from .frames import prompts_frame, resources_frame, tools_frame
@@ -179,7 +180,7 @@ class McpServer:
         return prompts_frame(self._fetch("/prompts/list", {}, self._requests.list_prompts))
 
     @short_traceback
-    def prompt(self, name: str, /, **arguments: str) -> list[dict[str, Any]]:
+    def prompt(self, name: str, /, **arguments: str) -> list[Message]:
         """Return the messages of a prompt, for `ask`.
 
         Example:
@@ -321,10 +322,15 @@ class McpServer:
         return answer
 
     def _wait(self, coroutine: Any) -> Any:
-        if not event_loop.can_block():
+        try:
+            if not event_loop.can_block():
+                raise RuntimeError(
+                    "This runs on amber's own event loop, which it would wait for: await the async method."
+                )
+            self.prepare(self._session())
+        except BaseException:
             coroutine.close()
-            raise RuntimeError("This runs on amber's own event loop, which it would wait for: await the async method.")
-        self.prepare(self._session())
+            raise
         return event_loop.wait(event_loop.submit(coroutine))
 
 

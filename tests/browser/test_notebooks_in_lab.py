@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 # Not the fifth: it starts six processes, and shows nothing that the others do not.
 HOME = Path(__file__).parents[2] / "notebooks"
-NOTEBOOKS = sorted(HOME.glob("0[1-47]_*.ipynb"))
+NOTEBOOKS = sorted(HOME.glob("0[1-467]_*.ipynb"))
 # What nbval cannot compare: whoever runs it decides that no gateway is asked, and the simulator's rows are not kept.
 SHOWN = {"07_tables": "{'ok': 60, 'from_ledger': 20, 'requests': 40}"}
 

@@ -97,6 +97,31 @@ def test_the_picture_of_a_call_that_waits(notebook, artefacts, theme):
     expect(book.output()).to_contain_text("Saturday: a table for 4 at Trattoria Roma")
 
 
+COMPANY = """\
+import sys
+from amber_nb import Amber, mcp
+
+amber = Amber()
+answer = amber.ask("What did we agree with ACME?", tools=amber.mcp)
+
+notes = mcp(sys.executable, "data/notes_server.py")
+answer.ask("Save a note: ACME takes 1,200 sensors a year.", tools=[amber.mcp, notes])"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_picture_of_a_server_that_waits(notebook, lab, artefacts, theme):
+    shutil.copytree(ROOT / "notebooks" / "data", lab.work / "data", dirs_exist_ok=True)
+    book = opened(notebook, theme, COMPANY)
+    allow = book.output().get_by_role("button", name="Allow", exact=True)
+    expect(allow).to_be_visible(timeout=60_000)
+    expect(allow).to_have_attribute("aria-disabled", "false")
+    picture(book, artefacts / f"company-{theme}.png")
+    allow.click()
+    book.finished()
+    expect(book.output()).to_contain_text("Note 1: ACME takes 1,200 sensors a year.")
+
+
 MAP = """\
 import pandas as pd
 from typing import Literal
@@ -173,7 +198,7 @@ def make_report(folder):
 
 def test_the_readme_shows_it():
     named = re.findall(r'(?:src|srcset)="([^"]+)"', (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len(named) == 10
+    assert len(named) == 12
     for name in named:
         with Image.open(ROOT / name) as picture:
             assert picture.width > 800

@@ -8,6 +8,7 @@ import pickle
 import signal
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 from mcp import Client
@@ -258,6 +259,16 @@ class TestListings:
             amber.ask("?", tools=mcp("no-such-command"))
         assert len(amber.usage_log) == 0
 
+    @pytest.mark.parametrize("use", [lambda amber: amber.ask("q", tools=amber.mcp), lambda amber: amber.mcp.tools()])
+    def test_without_the_extra_it_is_named(self, monkeypatch, use):
+        def fail(*_):
+            raise ModuleNotFoundError("No module named 'mcp'")
+
+        monkeypatch.setattr("amber_nb.mcp_servers.Connection", fail)
+        with pytest.raises(ConfigError, match=r"pip install 'amber_nb\[mcp\]'"):
+            use(Amber(mode="simulate"))
+        gc.collect()  # a coroutine that was never awaited would say so now
+
     def test_repr_connects_to_nothing(self, start):
         server = start()
         assert repr(server) == "McpServer('toolbox')"
@@ -283,6 +294,13 @@ class TestResults:
         ]
         assert "https://wiki.example.com/a" in answer.to_html()
         assert answer.tools_frame()["server"].tolist() == ["toolbox"]
+
+    @pytest.mark.parametrize(("mode", "is_timed"), [("simulate", False), ("replay", False), ("live", True)])
+    def test_a_time_is_shown_only_of_a_gateway(self, script, serve_here, mode, is_timed):
+        answer = script(calling(LOOK), "done").ask("q", tools=serve_here(look, require_approval=False))
+        runs = [replace(run, duration_s=1.5) for run in answer.tool_runs]
+        html = replace(answer, _mode=mode, _tool_runs=runs)._repr_mimebundle_()["text/html"]
+        assert ("1.50 s" in html) == is_timed
 
     def test_a_picture_goes_to_the_model(self, script, start):
         answer = script(calling(("picture", {})), "Red.").ask("?", tools=start(require_approval=False))
