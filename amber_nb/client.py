@@ -55,9 +55,9 @@ class Amber:
     """A client of the amber gateway.
 
     Settings: argument > environment (`AMBER_DOMAIN`, `AMBER_BASE_URL`, `AMBER_API_KEY`, `AMBER_MODEL`, `AMBER_MODE`,
-    `AMBER_CASSETTE`, `AMBER_DISPLAY`) > `.env` > the keyring (see `login`). With no settings at all and a person at a
-    front end, the notebook's cassette answers, or, where there is none, the simulator, with every answer badged
-    "simulated".
+    `AMBER_MCP_URL`, `AMBER_CASSETTE`, `AMBER_DISPLAY`) > `.env` > the keyring (see `login`). With no settings at all
+    and a person at a front end, the notebook's cassette answers, or, where there is none, the simulator, with every
+    answer badged "simulated".
 
     Args:
         domain: `"acme"` stands for `https://acme.ambersearch.de/api/beta/openai/v1`; a full host also does.

@@ -30,7 +30,6 @@ _MAX_PICTURES = 20
 _MAX_NAME = 200
 _MAX_URI = 2_000
 _MAX_LEAVES, _MAX_DEPTH = 200, 20
-_MAX_ROWS, _MAX_COLUMNS = 100, 50  # of the table that a reader sees
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +70,9 @@ class ServerResult:
         """Return the records of the result as a frame, a row for each; any other value in the column `value`."""
         pandas = import_module("pandas")
         records = _records(self.value)
-        frame: pd.DataFrame = pandas.DataFrame({"value": [self.value]} if records is None else records)
+        if records is None:
+            records = [] if _is_empty_list(self.value) else [{"value": self.value}]
+        frame: pd.DataFrame = pandas.DataFrame(records)
         return frame
 
     def __str__(self) -> str:
@@ -276,6 +277,13 @@ def _records(value: Any) -> list[Mapping[str, Any]] | None:
     return value if _is_table(value) else None
 
 
+def _is_empty_list(value: Any) -> bool:
+    """Return whether a value is an empty list, or an object of nothing else: a search without hits."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        value = next(iter(value.values()))
+    return isinstance(value, list) and not value
+
+
 def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) for item in value)
 
@@ -285,14 +293,7 @@ def _table(value: Any) -> tuple[Any, list[str]]:
     records = _records(value)
     if records is None:
         return None, []
-    # Not all: thousands of records with names of their own would be billions of cells.
-    some = [dict(islice(record.items(), _MAX_COLUMNS)) for record in records[:_MAX_ROWS]]
-    try:
-        frame = import_module("pandas").DataFrame(some, dtype=object)
-    except Exception:  # whatever a stranger's records make pandas raise: the text tells them all the same
-        return None, []
-    table = tools.to_tool_content(frame.iloc[:, :_MAX_COLUMNS]).table
-    columns, rows = table or ((), ())
+    columns, rows = table = tools.records_table(records)
     cut = [f"the first {len(rows):,} of {len(records):,} rows"] if len(rows) < len(records) else []
-    cut += [f"the first {len(columns):,} columns"] if len(columns) < len(frame.columns) else []
+    cut += [f"the first {len(columns):,} columns"] if any(len(record) > len(columns) for record in records) else []
     return table, [f"the table shows {' and '.join(cut)}"] if cut else []

@@ -251,8 +251,8 @@ def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
     if callable(source):
         return _from_function(source, handlers)
     raise TypeError(
-        f"A {type(source).__name__} is no tool: functions, pydantic model classes and tool dicts such as "
-        "{'type': 'function', 'function': {…}} are."
+        f"A {type(source).__name__} is no tool: functions, pydantic model classes, tool dicts such as "
+        "{'type': 'function', 'function': {…}} and MCP servers (amber.mcp, mcp(…)) are."
     )
 
 

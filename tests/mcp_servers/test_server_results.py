@@ -328,12 +328,17 @@ def test_a_table_of_very_different_values():
     json.dumps(content.table, ensure_ascii=False).encode()
 
 
-@pytest.mark.parametrize("value", [{"a": HITS, "b": HITS}, [], [1], {"a": []}, [HITS], [{"a": 1}, 2], "x", 0])
+@pytest.mark.parametrize("value", [{"a": HITS, "b": HITS}, [1], {"a": [], "b": 1}, [HITS], [{"a": 1}, 2], "x", 0])
 def test_what_is_no_table(value):
     result = read(structuredContent=value)
     assert result.content.table is None
     assert result.frame().columns.tolist() == ["value"]
     assert result.frame()["value"][0] == value
+
+
+@pytest.mark.parametrize("value", [[], {"hits": []}])
+def test_a_search_without_hits_is_an_empty_frame(value):
+    assert read(structuredContent=value).frame().empty
 
 
 def test_deep_values_cost_nothing():
