@@ -1,4 +1,4 @@
-"""Use the server of toolbox.py in a process of its own, print numbers of processes, and end in the way that is asked for.
+"""Use the server of toolbox.py in a process of its own, print numbers of processes, and end as asked for.
 
 python use_server.py (end | exit | raise | wait | fork | fork_and_exit | multiprocessing)
 """
