@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from mcp_types import INTERNAL_ERROR
@@ -38,22 +39,24 @@ def open_http(headers: Mapping[str, str], *, redirects: int, simulated: Config |
     options: Any = {"headers": dict(headers), "timeout": timeout, "max_redirects": redirects}
     if simulated is not None:
         transport = SimulatorTransport(chunks_per_s=0, drift=simulated.sim_drift)
-        return httpx2.AsyncClient(transport=_ErrorsAsReplies(transport), **options)
+        return httpx2.AsyncClient(transport=_ErrorsAsReplies(transport, redirects), **options)
     with naming_network_problems():
         http = httpx2.AsyncClient(**options)
-    http._transport = _ErrorsAsReplies(http._transport)
-    http._mounts = {url: inner and _ErrorsAsReplies(inner) for url, inner in http._mounts.items()}
+    http._transport = _ErrorsAsReplies(http._transport, redirects)
+    http._mounts = {url: inner and _ErrorsAsReplies(inner, redirects) for url, inner in http._mounts.items()}
     return http
 
 
 class _ErrorsAsReplies(httpx2.AsyncBaseTransport):
     """Answer a message that failed with an error of the protocol.
 
-    The SDK would end the whole session where a request cannot be sent, and drop the status of a refusal.
+    The SDK would end the whole session where a request cannot be sent, and drop the status of a refusal; of a redirect
+    that is not followed it would advise to use the address that it names.
     """
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, redirects: int) -> None:
         self._inner = inner
+        self._redirects = redirects
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method != "POST":
@@ -63,6 +66,9 @@ class _ErrorsAsReplies(httpx2.AsyncBaseTransport):
         except httpx2.TransportError as error:
             what = "cannot be reached" if isinstance(error, _UNREACHED) else "did not answer"
             return _reply(502, f"{what} ({type(error).__name__})", UNREACHABLE)
+        if response.has_redirect_location and not self._redirects:
+            await response.aclose()
+            return _reply(502, _describe_redirect(response))
         # 404 is a server's word for a session or a method that it does not know; 405 is that of an old transport.
         if response.status_code < 400 or response.status_code in (404, 405):
             return response
@@ -102,6 +108,17 @@ def _is_protocol_error(body: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and "jsonrpc" in value and isinstance(value.get("error"), dict)
+
+
+def _describe_redirect(response: httpx2.Response) -> str:
+    try:
+        host = urlsplit(response.headers["location"]).hostname
+    except ValueError:
+        host = None
+    return (
+        f"HTTP {response.status_code}: it sends requests on to {host or 'another path'}, and redirects are refused, "
+        "since the key goes nowhere else. Where the server has moved, set AMBER_MCP_URL."
+    )
 
 
 def _describe_status(status: int) -> str:

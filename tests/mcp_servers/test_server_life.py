@@ -79,7 +79,7 @@ class TestManyAsks:
                 pids += asyncio.run(ask_at_once(amber, server, 2))  # an event loop of its own
         assert len(pids) == 8
         assert len(set(pids)) == 1
-        assert server._opened[0].opened == 2  # the first was before
+        assert server._requests.opened[0].opened == 2  # the first was before
         assert children() == {pids[0]}
         assert server_threads() == 1
         server.close()
@@ -92,7 +92,7 @@ class TestManyAsks:
         pids = [client.ask("?", tools=one).tool_runs[0].result for client in clients]
         assert len(set(pids)) == 1
         assert two.call("process_id").value not in pids
-        assert one._opened[0].opened == two._opened[0].opened == 1
+        assert one._requests.opened[0].opened == two._requests.opened[0].opened == 1
 
     def test_it_is_used_again_after_it_was_closed(self, start):
         server = start()
@@ -104,7 +104,7 @@ class TestManyAsks:
         assert first != second
         until(lambda: not exists(first))
         assert exists(second)
-        assert server._opened[0].opened == 2
+        assert server._requests.opened[0].opened == 2
 
 
 OPTIONS = {"tool_choice": "required", "max_rounds": 2, "show": False}
@@ -130,7 +130,7 @@ class TestKills:
             pids += [run.result for run in ask_for(server, "process_id")]
             os.kill(pids[-1], signal.SIGKILL)
         assert len(set(pids)) == 4
-        assert server._opened[0].opened == 4
+        assert server._requests.opened[0].opened == 4
         until(lambda: not children() and server_threads() == 0)
 
     def test_within_calls(self, script, start):

@@ -1,4 +1,4 @@
-"""Use the server of toolbox.py in a process of its own, print numbers of processes, and end in the way that is asked for.
+"""Use the server of toolbox.py in a process of its own, print numbers of processes, and end as asked for.
 
 python use_server.py (end | exit | raise | wait | fork | fork_and_exit | multiprocessing)
 """
@@ -21,7 +21,7 @@ def ask():
 
 
 def ask_in_child(connection):
-    connection.send([ask(), ask(), server._opened[0].opened])
+    connection.send([ask(), ask(), server._requests.opened[0].opened])
     connection.close()
 
 
@@ -61,7 +61,7 @@ def main(how):
     elif how == "multiprocessing":
         said = fork_by_multiprocessing()
     # One line: first ask, what the child said, the last ask, how often this process has connected.
-    print(first, *said, ask(), server._opened[0].opened, flush=True)
+    print(first, *said, ask(), server._requests.opened[0].opened, flush=True)
     if how == "exit":
         sys.exit(3)
     if how == "raise":
