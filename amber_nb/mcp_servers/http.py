@@ -12,6 +12,7 @@ import httpx2
 from mcp_types import INTERNAL_ERROR
 
 from ..config import Config
+from ..redact import SecretHeaders
 from ..wire.clients import SimulatorTransport, naming_network_problems
 
 __all__ = ["UNREACHABLE", "open_http"]
@@ -36,7 +37,7 @@ def open_http(headers: Mapping[str, str], *, redirects: int, simulated: Config |
         ConfigError: a variable of the network's settings is wrong.
     """
     timeout = httpx2.Timeout(_CONNECT_S, read=_READ_S)
-    options: Any = {"headers": dict(headers), "timeout": timeout, "max_redirects": redirects}
+    options: Any = {"headers": SecretHeaders(headers), "timeout": timeout, "max_redirects": redirects}
     if simulated is not None:
         transport = SimulatorTransport(chunks_per_s=0, drift=simulated.sim_drift)
         return httpx2.AsyncClient(transport=_ErrorsAsReplies(transport, redirects), **options)

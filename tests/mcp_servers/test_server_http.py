@@ -92,13 +92,14 @@ def test_a_redirect_within_the_origin_is_followed(client, location, status):
 @pytest.mark.parametrize("redirects", [0, 5])
 def test_no_key_follows_a_redirect_to_another_origin(client, location, status, redirects):
     http, server = client(redirect(location, status), redirects)
-    assert asyncio.run(post(http)).status_code == status
+    # Of a redirect that is refused, the SDK gets an error in our own words.
+    assert asyncio.run(post(http)).status_code == (status if redirects else 502)
     assert [str(request.url) for request in server.requests] == [URL]
 
 
 def test_the_domains_own_server_redirects_nobody(client):
     http, server = client(redirect("https://acme.example/mcp"), redirects=0)
-    assert asyncio.run(post(http)).status_code == 307
+    assert asyncio.run(post(http)).status_code == 502
     assert len(server.requests) == 1
 
 
