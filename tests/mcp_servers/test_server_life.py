@@ -1,6 +1,7 @@
 """What becomes of connections, processes, threads and files of MCP servers, however they behave and however we end."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -179,6 +180,17 @@ class TestEndOfTheProcess:
             assert process.wait(60) == code
         until(lambda: not exists(pid))
 
+    @pytest.mark.parametrize(("how", "code"), [("end", 0), ("exit", 3), ("raise", 1)])
+    def test_a_server_that_will_not_end_is_killed(self, how, code):
+        with use_server(how, "stays") as process:
+            pid = int(process.stdout.readline().split()[0])
+            assert process.wait(60) == code
+        try:
+            until(lambda: not exists(pid))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     @pytest.mark.parametrize("how", ["fork", "fork_and_exit", "multiprocessing"])
     def test_a_forked_child_has_a_connection_of_its_own(self, how):
         process = use_server(how)
@@ -194,8 +206,8 @@ class TestEndOfTheProcess:
         until(lambda: not exists(first) and not exists(child))
 
 
-def use_server(how):
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", str(PROGRAMS / "use_server.py"), how]
+def use_server(*arguments):
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", str(PROGRAMS / "use_server.py"), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 

@@ -1,6 +1,8 @@
 """Use the server of toolbox.py in a process of its own, print numbers of processes, and end as asked for.
 
-python use_server.py (end | exit | raise | wait | fork | fork_and_exit | multiprocessing)
+python use_server.py (end | exit | raise | wait | fork | fork_and_exit | multiprocessing) [stays]
+
+stays: use the server of unruly.py instead, which ignores SIGTERM and the end of its input.
 """
 
 import gc
@@ -10,10 +12,15 @@ import sys
 import time
 from pathlib import Path
 
-from amber_nb import mcp
+import mcp.client.stdio
 
-PROGRAM = str(Path(__file__).parent / "toolbox.py")
-server = mcp(sys.executable, PROGRAM)
+from amber_nb import mcp as make_server
+
+STAYS = sys.argv[2:] == ["stays"]
+program = str(Path(__file__).parent / ("unruly.py" if STAYS else "toolbox.py"))
+server = make_server(sys.executable, program, *sys.argv[2:])
+# Else each end of such a server takes four seconds.
+mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT = mcp.client.stdio.FORCE_KILL_TIMEOUT = 0.2
 
 
 def ask():
