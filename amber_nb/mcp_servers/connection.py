@@ -324,7 +324,7 @@ class _Link:
         elif isinstance(error, MCPError) and error.code == mcp_types.METHOD_NOT_FOUND and not self.is_ready:
             text = "is not there: nothing of the protocol answers at this address."
         elif isinstance(error, MCPError) and error.code == UNREACHABLE:
-            text = f"{_one_line(error.message)}."
+            text = f"{_one_line(error.message)}: is the address right, and does the server run?"
         elif isinstance(error, MCPError) and not _is_closed(error):
             message = SAMPLING_REFUSED if error.message == SAMPLING_IN_SDK else error.message
             text = f"answered with an error: {_one_line(message)}"

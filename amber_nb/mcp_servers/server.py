@@ -248,14 +248,19 @@ class McpServer:
         """List the tools that only= and exclude= leave.
 
         Raises:
-            ConfigError: only= names a tool that the server does not list.
+            ConfigError: only= names a tool that the server does not list, or none is left that can be called.
         """
         tools = await self.list_tools(session)
         for pattern in self._options.only or ():
             if not any(fnmatchcase(tool.name, pattern) for tool in tools):
                 names = ", ".join(tool.name for tool in tools[:20]) or "none"
                 raise ConfigError(f"only={pattern!r}: the MCP server {self.name!r} has no such tool. It has: {names}.")
-        return [tool for tool in self._chosen(tools) if not tool.needs_task]
+        chosen = self._chosen(tools)
+        offered = [tool for tool in chosen if not tool.needs_task]
+        if chosen and not offered:
+            names = ", ".join(tool.name for tool in chosen[:20])
+            raise ConfigError(f"The MCP server {self.name!r} offers none of {names}: they need tasks, unknown here.")
+        return offered
 
     def _chosen(self, tools: Sequence[ListedTool]) -> list[ListedTool]:
         only, exclude = self._options.only, self._options.exclude
