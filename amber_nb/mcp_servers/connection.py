@@ -93,23 +93,23 @@ class Connection:
         Raises:
             ToolError: the server cannot be reached, or it answered with an error.
         """
-        while True:
+        for is_first in (True, False):
             link = self._current_link()
             try:
                 client = await asyncio.shield(asyncio.wrap_future(link.ready))
-                return await asyncio.wrap_future(link.submit(work, client, listener))
+                return await _await_work(link.submit(work, client, listener))
             except (MCPError, OSError, httpx2.HTTPError, RuntimeError, ValueError, ExceptionGroup) as error:
                 # ValueError: pydantic's, where an answer is not of the protocol's form.
                 is_broken = not link.is_open or _is_closed(error)
                 if is_broken or not link.is_ready:
                     self._drop(link)
-                if link.is_ready and is_broken and (repeat or _ran_nothing(error)):
-                    repeat = False
+                if is_first and link.is_ready and is_broken and (repeat or _ran_nothing(error)):
                     continue
                 message = await link.describe(error)
                 raise ToolError(
                     f"The MCP server {self._target.name!r} {message}", name=what or self._target.name, arguments={}
                 ) from None
+        raise AssertionError("the second try returns or raises")
 
     @property
     def stderr(self) -> str:
@@ -343,6 +343,17 @@ class _Link:
         words = "\n".join(self.stderr.text.strip().splitlines()[-_MAX_LINES:])
         text += f" Its standard error ends in:\n{words}" if words and not self.is_open else ""
         return str(scrub(text, self._target.secrets))
+
+
+async def _await_work(future: Future[T]) -> T:
+    """Return what was done on the loop of a link; where that loop has ended meanwhile, nobody here was cancelled."""
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise MCPError(mcp_types.CONNECTION_CLOSED, _CLOSED) from None
 
 
 async def _return_nothing(_: Client) -> None:

@@ -49,11 +49,32 @@ class Filter:
             yield _Inbound(read, self), _Outbound(write)
 
 
-class _Inbound:
+class _Stream:
+    """A stream of messages, which it hands on."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        result: bool | None = await self._stream.__aexit__(kind, error, traceback)
+        return result
+
+
+class _Inbound(_Stream):
     """The stream of a server's messages."""
 
     def __init__(self, stream: Any, owner: Filter) -> None:
-        self._stream = stream
+        super().__init__(stream)
         self._owner = owner
 
     @property
@@ -88,20 +109,6 @@ class _Inbound:
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
 
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._stream.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        result: bool | None = await self._stream.__aexit__(kind, error, traceback)
-        return result
-
 
 def _repair(error: ValidationError) -> SessionMessage | ValidationError:
     """Return the message of a line that pydantic does not take for half a character, or the error.
@@ -117,11 +124,8 @@ def _repair(error: ValidationError) -> SessionMessage | ValidationError:
         return error
 
 
-class _Outbound:
+class _Outbound(_Stream):
     """The stream of our own messages."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
 
     async def send(self, item: Any) -> None:
         """Send a message; a refusal of the SDK's gives its reason."""
@@ -129,20 +133,6 @@ class _Outbound:
         if isinstance(message, JSONRPCError) and message.error.message == SAMPLING_IN_SDK:
             message.error.message = SAMPLING_REFUSED
         await self._stream.send(item)
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._stream.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        result: bool | None = await self._stream.__aexit__(kind, error, traceback)
-        return result
 
 
 def _clean(result: Any) -> None:

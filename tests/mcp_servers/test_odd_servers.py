@@ -3,11 +3,16 @@
 import asyncio
 import json
 import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from scripted import calling
 
 from amber_nb import Amber, ToolError, mcp
+from amber_nb.chat.approval import ApprovalPrompt
 from amber_nb.config import load_config
 from amber_nb.mcp_servers.calls import limit_silence
 
@@ -107,3 +112,64 @@ class TestReplayThatAsks:
         assert load_config(mode="replay", cassette=tape, domain="acme").mcp_key is None
         monkeypatch.setenv("AMBER_JOURNAL", str(tape.with_suffix(".journal")))
         assert load_config(mode="replay", cassette=tape, domain="acme", api_key="ambrs-exampletoken").mcp_key is None
+
+
+def test_a_connection_that_is_closed_while_the_reader_is_asked(start, script, monkeypatch):
+    """It is an error of the call, and no cancellation of the ask."""
+    server = start(require_approval=False)
+
+    async def close_meanwhile(self, question, call, index):
+        server.close()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ApprovalPrompt, "request_input", close_meanwhile)
+    answer = script(calling(("choose", {})), "Done.").ask("?", tools=server)
+    assert (answer.tool_runs[0].status, answer.text) == ("failed", "Done.")
+    assert "ended" in answer.tool_runs[0].error
+
+
+@contextmanager
+def serve_json(answer):
+    """A server over HTTP that answers each message with a status and JSON, in one session."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            status, body = answer(message)
+            data = b"" if body is None else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.send_header("mcp-session-id", "one")
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/mcp"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_server_that_forgets_its_session_for_ever_is_asked_twice():
+    requests = []
+
+    def answer(message):
+        requests.append(message.get("method"))
+        if message.get("method") == "initialize":
+            result = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}
+            return 200, {"jsonrpc": "2.0", "id": message["id"], "result": result}
+        return (202, None) if "id" not in message else (404, None)
+
+    with serve_json(answer) as url:
+        server = mcp(url)
+        with pytest.raises(ToolError):
+            server.tools()
+        server.close()
+    assert requests.count("tools/list") <= 2
