@@ -114,8 +114,8 @@ def call_each(amber: Amber, label: str, server: Any, folder: str = "") -> dict[s
     """
     outcomes = {}
     server.tools()
-    offered = {tool.name for tool in server._chosen(server._listed)}
-    for tool in server._listed:
+    offered = {tool.name for tool in server._chosen(server._requests.listed)}
+    for tool in server._requests.listed:
         name = tool.name
         if name not in offered and not tool.needs_task:
             continue  # by exclude=
