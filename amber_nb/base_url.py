@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from .errors import ConfigError
 
-__all__ = ["API_PATH", "check_mcp_url", "mcp_address", "resolve_base_url", "same_origin"]
+__all__ = ["API_PATH", "check_mcp_url", "mcp_address", "resolve_base_url", "same_origin", "within_host"]
 
 API_PATH = "/api/beta/openai/v1"
 MCP_PATH = "/mcp/"
@@ -72,6 +72,12 @@ def same_origin(url: str, other: str) -> bool:
         for parts in map(urlsplit, (url, other))
     )
     return ours == theirs
+
+
+def within_host(url: str, other: str) -> bool:
+    """Return whether a URL is on the host of another one, or on a subdomain of that."""
+    host, base = ((urlsplit(each).hostname or "").lower() for each in (url, other))
+    return host == base or host.endswith(f".{base}")
 
 
 def _domain_url(domain: str, where: str) -> str:

@@ -21,6 +21,7 @@ from .cassettes.transport import CassetteTransports
 from .chat.adaptations import Adaptations
 from .chat.ask import AskContext, AskRun, current_cell, show_parameters
 from .chat.messages import extend, without_own_fields
+from .chat.server_calls import KnownResults
 from .display import kernel as cell
 from .display.kernel import holds_real_answers
 from .errors import ConfigError, annotate
@@ -147,6 +148,7 @@ class Amber:
             self._last_map: Any = None
             self._listed_models: list[str] = []
             self._log = UsageLog(config.mode)
+            self._known_results = KnownResults()
             self._use(config)
             accessor.register(self)
 
@@ -161,7 +163,7 @@ class Amber:
             clients=self._clients,
             session=session,
             adaptations=Adaptations(session.learnt() if session is not None else None),
-            known_tools={},
+            known_results=self._known_results,
             asker=self,
             annotate=self._annotate,
             remember=self._remember,

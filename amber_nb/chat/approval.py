@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -62,11 +62,19 @@ class ApprovalPrompt:
         self._can_type = can_type
         self._timeout_s = timeout_s
         self._keyboard = asyncio.Lock()  # two questions at one keyboard would read each other's answers
-        self._allowed: set[str] = set()  # scopes whose questions, which wait for the keyboard, are not asked any more
+        self._allowed: set[Hashable] = set()  # of what all is allowed: not asked where it waits for the keyboard
         self._input_locks: dict[int, asyncio.Lock] = {}  # a card holds one question of a call
 
     async def decide(
-        self, call: ToolCall, index: int, tool: tools.Tool, check: Check, *, warning: str = "", scope: str = ""
+        self,
+        call: ToolCall,
+        index: int,
+        tool: tools.Tool,
+        check: Check,
+        *,
+        warning: str = "",
+        scope: str = "",
+        grant: Hashable = None,
     ) -> Approval:
         """Ask the reader: with a card in the cell, or at the keyboard where no page shows a card.
 
@@ -77,6 +85,7 @@ class ApprovalPrompt:
             check: returns what is wrong with edited arguments, or "".
             warning: what the reader is warned of beside what the tool says of itself, in lines.
             scope: what "Allow all" covers, such as "all calls of search in this answer"; "": all of this answer.
+            grant: what an "all" at the keyboard is remembered by; None: the scope.
 
         Raises:
             ToolError: there is no reader.
@@ -96,7 +105,8 @@ class ApprovalPrompt:
                     scope=scope,
                 )
                 approval = await self._wait_for_card(self._view, index, card)
-            return approval or await self._ask_at_keyboard(call, tool, check, warning, scope)
+            remembered = scope if grant is None else grant
+            return approval or await self._ask_at_keyboard(call, tool, check, warning, scope, remembered)
         except TimeoutError:
             return Approval(Deny(f"nobody decided within {self._timeout_s:g} s"), "timeout")
 
@@ -141,7 +151,7 @@ class ApprovalPrompt:
             return decision
 
     async def _ask_at_keyboard(
-        self, call: ToolCall, tool: tools.Tool, check: Check, warning: str, scope: str
+        self, call: ToolCall, tool: tools.Tool, check: Check, warning: str, scope: str, grant: Hashable
     ) -> Approval:
         if not self._can_type:
             is_shown = isinstance(self._view, display.NotebookDisplay)
@@ -151,7 +161,7 @@ class ApprovalPrompt:
                 "require_approval=lambda call: call.name in {…}, or Allow and Deny.",
             )
         async with self._keyboard:
-            if scope in self._allowed:
+            if grant in self._allowed:
                 return Approval(Allow(), "reader", always=True)
             try:
                 approval: Approval = await self._executor.run_in_cell(
@@ -163,7 +173,7 @@ class ApprovalPrompt:
                     call, f"and it cannot be asked for here ({name}). Give a policy: require_approval=…"
                 ) from None
             if approval.always:
-                self._allowed.add(scope)
+                self._allowed.add(grant)
             return approval
 
     async def _wait_for_card(

@@ -30,7 +30,7 @@ from .approval import ApprovalPrompt
 from .execute import CellExecutor
 from .loop import ChatLoop, ChatResult, wants_tools
 from .messages import Conversation, add_images, assistant_message, ensure_call_ids, messages_for, split_params
-from .server_calls import ServerApprovals
+from .server_calls import KnownResults, ServerApprovals
 from .tool_calls import ToolRunner
 
 __all__ = ["AskContext", "AskRun", "current_cell", "show_parameters"]
@@ -81,7 +81,7 @@ class AskContext:
         clients: the SDK's clients.
         session: the cassette that is recorded to or replayed from, or None.
         adaptations: what the client has learnt of its models.
-        known_tools: the tools that were offered, by name, and whose they are; extended by each ask.
+        known_results: whose the results of tools are that the client has had; extended by each ask.
         asker: the client, for `answer.ask`.
         annotate: adds the remedy to an error.
         remember: keeps an answer as `amber.last`.
@@ -91,7 +91,7 @@ class AskContext:
     clients: Clients
     session: CassetteSession | None
     adaptations: Adaptations
-    known_tools: dict[str, tuple[str, str] | None]
+    known_results: KnownResults
     asker: Asker
     annotate: Callable[[BaseException], None]
     remember: Callable[[Answer[Any]], None]
@@ -216,7 +216,7 @@ class AskRun:
         if tools_by_name:
             executor = CellExecutor(self.inbox, self._caller_loop)
             prompt = ApprovalPrompt(executor, view, can_type=self._can_type, timeout_s=option["approval_timeout_s"])
-            approvals = ServerApprovals(tools_by_name, self._messages, self._context.known_tools)
+            approvals = ServerApprovals(tools_by_name, self._messages, self._context.known_results)
             approval = option["require_approval"]
             tool_runner = ToolRunner(tools_by_name, approval, executor, prompt, approvals, telemetry, emit)
         max_wait_s = config.max_wait_s if option["max_wait_s"] is None else option["max_wait_s"]

@@ -8,18 +8,53 @@ another asks: private text together with somebody else's tool is how data leaves
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .. import mcp_servers
 from ..errors import ToolError
 from ..tools import Tool
-from ..types import Message, replace_surrogates
+from ..types import Message, ToolRun, replace_surrogates
 from .messages import encode_result
 
-__all__ = ["CallReporter", "ServerApprovals", "run_remote"]
+__all__ = ["CallReporter", "KnownResults", "ServerApprovals", "run_remote"]
 
 _MAX_ERROR_CHARS = 2_000  # of a tool's own error, as the model gets it
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose a result is: its group, see `RemoteTool.group`, and the group's name for readers."""
+
+    group: str
+    name: str
+
+
+# Of a result that this client does not know: of another client, or written by hand.
+_UNKNOWN = Origin("", "an earlier tool")
+
+
+class KnownResults:
+    """Whose the results are that a client has had, by the result itself: a name may be another tool's tomorrow."""
+
+    def __init__(self) -> None:
+        self._origins: dict[str, set[Origin]] = {}
+
+    def add(self, call_id: str, content: str, origin: Origin | None) -> None:
+        """Note whose a result is; None: of a function of the caller's, or no result."""
+        self._origins.setdefault(_digest(call_id, content), set()).update([origin] if origin is not None else [])
+
+    def find(self, message: Message) -> set[Origin]:
+        """Return whose the result in a tool message is; empty for a function's."""
+        key = _digest(str(message.get("tool_call_id")), str(message.get("content")))
+        return self._origins.get(key, {_UNKNOWN})
+
+
+def _digest(call_id: str, content: str) -> str:
+    text = f"{call_id}\n{content}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ServerApprovals:
@@ -28,20 +63,21 @@ class ServerApprovals:
     Args:
         tools: by name, as they are offered.
         messages: the conversation so far, whose results count, too.
-        known: the groups of tools that were offered before, by name; None for a function. Extended here.
+        known: the client's results; extended here.
     """
 
-    def __init__(
-        self, tools: Mapping[str, Tool], messages: Sequence[Message], known: dict[str, tuple[str, str] | None]
-    ) -> None:
-        for name, tool in tools.items():
-            known[name] = None if tool.remote is None else (tool.remote.group, tool.remote.group_name)
-        self._seen: dict[str, str] = {}  # groups whose results are in the conversation, with their names
-        self._granted: set[tuple[str, str, str]] = set()
-        for name in _called_tools(messages):
-            group = known.get(name, ("", "an earlier tool"))
-            if group is not None:
-                self._seen[group[0]] = group[1]
+    def __init__(self, tools: Mapping[str, Tool], messages: Sequence[Message], known: KnownResults) -> None:
+        self._known = known
+        self._seen: dict[Origin, None] = {}  # whose results are in the conversation
+        self._granted: dict[tuple[str, str, str], frozenset[str]] = {}  # by the tool, with the groups seen then
+        own_calls = _calls_of(messages, {name for name, tool in tools.items() if not tool.runs_here})
+        for message in messages:
+            if message.get("role") not in ("tool", "function"):
+                continue
+            origins = known.find(message)
+            if message.get("tool_call_id") in own_calls:  # the caller has run it, and given its result
+                origins = origins - {_UNKNOWN}
+            self._seen.update(dict.fromkeys(sorted(origins, key=lambda origin: origin.name)))
 
     def must_ask(self, tool: Tool) -> bool:
         """Return whether a call asks the reader, where `ask` says nothing else."""
@@ -68,39 +104,42 @@ class ServerApprovals:
             )
         return lines
 
-    def add_result(self, tool: Tool) -> None:
-        """Note that the conversation holds a result of a tool."""
-        if tool.remote is not None:
-            self._seen[tool.remote.group] = tool.remote.group_name
+    def add_result(self, tool: Tool | None, run: ToolRun) -> None:
+        """Note that the conversation holds the result of a call."""
+        origin = None
+        if tool is not None and tool.remote is not None and run.status in ("ran", "failed"):
+            origin = Origin(tool.remote.group, tool.remote.group_name)
+            self._seen[origin] = None
+        self._known.add(run.call_id, replace_surrogates(run.sent), origin)
+
+    def grant_of(self, tool: Tool) -> tuple[Any, ...] | None:
+        """Return what an "Allow all" holds for: one tool of one definition, and what the reader knew then."""
+        return None if tool.remote is None else (*_identity(tool), self._groups_beside(tool))
 
     def grant(self, tool: Tool) -> None:
-        """Allow all calls of a tool, as long as its definition stays."""
-        self._granted.add(_identity(tool))
+        """Allow all calls of a tool, as long as its definition stays, and no other server's result comes."""
+        self._granted[_identity(tool)] = self._groups_beside(tool)
 
     def is_granted(self, tool: Tool) -> bool:
-        """Return whether all calls of a tool were allowed."""
-        return tool.remote is not None and _identity(tool) in self._granted
+        """Return whether all calls of a tool were allowed, when all that it could pass on was there."""
+        granted = self._granted.get(_identity(tool)) if tool.remote is not None else None
+        return granted is not None and self._groups_beside(tool) <= granted
+
+    def _groups_beside(self, tool: Tool) -> frozenset[str]:
+        return frozenset(origin.group for origin in self._seen if origin.group != tool.remote.group)
 
     def _others(self, tool: Tool) -> list[str]:
-        return [name for group, name in self._seen.items() if group != tool.remote.group]
+        return [origin.name for origin in self._seen if origin.group != tool.remote.group]
 
 
 def _identity(tool: Tool) -> tuple[str, str, str]:
     return tool.remote.group, tool.remote.listed.name, tool.remote.listed.definition
 
 
-def _called_tools(messages: Sequence[Message]) -> list[str]:
-    """Return the names of the tools whose results are in a conversation."""
-    names: dict[Any, str] = {}
-    called = []
-    for message in messages:
-        for call in message.get("tool_calls") or ():
-            function = call.get("function") if isinstance(call, Mapping) else None
-            if isinstance(function, Mapping):
-                names[call.get("id")] = str(function.get("name"))
-        if message.get("role") in ("tool", "function"):
-            called.append(names.get(message.get("tool_call_id"), str(message.get("name"))))
-    return list(dict.fromkeys(called))
+def _calls_of(messages: Sequence[Message], names: set[str]) -> set[Any]:
+    """Return the ids of the calls of these tools in a conversation."""
+    calls = [call for message in messages for call in message.get("tool_calls") or () if isinstance(call, Mapping)]
+    return {call.get("id") for call in calls if (call.get("function") or {}).get("name") in names}
 
 
 class CallReporter:

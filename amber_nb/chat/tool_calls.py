@@ -101,13 +101,15 @@ class ToolRunner:
             await self._check(call)
         self._raise_if_repeated(pending)
         if recorded_results is not None:
-            return [self._replay(call, recorded_results.get(call.id)) for call in pending]
+            return [self._note_result(call, self._replay(call, recorded_results.get(call.id))) for call in pending]
         for call in pending:
             await self._apply_policy(call)
         # Each call runs as soon as it is decided on, whatever the others wait for.
         tasks = [asyncio.ensure_future(self._handle(call)) for call in pending]
         try:
-            return list(await asyncio.gather(*tasks))
+            runs = await asyncio.gather(*tasks)
+            # Only now: a call of the same reply was asked for before any of these results.
+            return [self._note_result(call, run) for call, run in zip(pending, runs, strict=True)]
         except BaseException:
             for task in tasks:
                 task.cancel()
@@ -129,6 +131,10 @@ class ToolRunner:
         runs = [call.progress.run for call in list(self._calls)]
         contents = [run.content for run in runs if run is not None and run.content is not None]
         return tuple(dict.fromkeys(source for content in contents for source in content.sources))
+
+    def _note_result(self, call: _PendingCall, run: ToolRun) -> ToolRun:
+        self._server_approvals.add_result(call.tool, run)
+        return run
 
     def _begin(self, raw: Mapping[str, Any], number: int) -> _PendingCall:
         name, text = raw["function"]["name"], raw["function"]["arguments"]
@@ -290,11 +296,12 @@ class ToolRunner:
             check,
             warning="\n".join([*changed, *self._server_approvals.warnings(tool)]),
             scope="" if tool.remote is None else f"all calls of {name} in this answer",
+            grant=object() if call.has_changed else self._server_approvals.grant_of(tool),
         )
-        if approval.always and tool.remote is not None:
-            self._server_approvals.grant(tool)
-        elif approval.always:
+        if approval.always and tool.remote is None:
             self._allow_all = True
+        elif approval.always and not call.has_changed:
+            self._server_approvals.grant(tool)
         return approval
 
     async def _ask_for_input(
@@ -333,7 +340,6 @@ class ToolRunner:
         self._update(call, state="running", began=clock.monotonic())
         reporter = CallReporter(note, lambda message, schema: self._ask_for_input(call, message, schema))
         outcome = await run_remote(call.tool, call.arguments or {}, reporter)
-        self._server_approvals.add_result(call.tool)
         return outcome
 
     def _stopped_run(self, call: _PendingCall) -> ToolRun:

@@ -24,6 +24,7 @@ from .. import config as settings
 from .. import login
 from ..chat.adaptations import Adaptations
 from ..chat.ask import AskContext
+from ..chat.server_calls import KnownResults
 from ..config import Config
 from ..errors import ConfigError, annotate
 from ..prices import PriceTable
@@ -308,7 +309,7 @@ def _open_context(work: _Work, worker: str) -> AskContext:
             clients=Clients(config, UsageLog(config.mode)),
             session=None,
             adaptations=Adaptations(),
-            known_tools={},
+            known_results=KnownResults(),
             asker=None,  # type: ignore[arg-type]  # no answer of it is continued
             annotate=partial(_annotate, config),
             remember=_ignore,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
-from ..base_url import same_origin
+from ..base_url import same_origin, within_host
 from ..cassettes.session import CassetteSession
 from ..checks import check_seconds
 from ..config import Config
@@ -92,7 +92,9 @@ def amber_server(config: Config, session: CassetteSession | None) -> McpServer:
     key = config.mcp_key or config.api_key
     headers = SecretHeaders({**own, "Authorization": f"Bearer {key.reveal()}"})
     target = Target(name=AMBER, url=config.mcp_url, headers=headers, transport="http")
-    return McpServer(target, ServerOptions(trust=True), config=config, session=lambda: session)
+    # What it says of itself is believed of the domain's own alone, not of what AMBER_MCP_URL may name elsewhere.
+    options = ServerOptions(trust=within_host(config.mcp_url, config.base_url))
+    return McpServer(target, options, config=config, session=lambda: session)
 
 
 class McpServers(Sequence[McpServer]):

@@ -18,6 +18,7 @@ from ..types import replace_surrogates
 
 __all__ = ["ListedTool", "describe_changes", "listing_html", "listing_text", "read_tools"]
 
+HINTS = ("readOnlyHint", "destructiveHint", "openWorldHint")  # of a tool's annotations
 MAX_TOOLS = 10_000  # of a server
 _MAX_NAME = 128  # characters, as the specification recommends
 _MAX_DESCRIPTION = 4_000  # characters of a description that go to the model
@@ -37,6 +38,8 @@ class ListedTool:
         schema: of its arguments, a JSON schema.
         read_only: whether the server says that a call changes nothing; None: it does not say.
         destructive: whether it says that a call may destroy something; None: it does not say.
+        open_world: whether it says that a call reaches beyond the server, as a search of the web does; None: it does
+            not say.
         definition: a digest of name, description, schema and these hints.
         needs_task: whether a call must be a task of the protocol of 2025, which the SDK does not know any more; such a
             tool is listed, and not offered.
@@ -47,6 +50,7 @@ class ListedTool:
     schema: Mapping[str, Any]
     read_only: bool | None
     destructive: bool | None
+    open_world: bool | None
     definition: str
     needs_task: bool = False
 
@@ -77,18 +81,17 @@ def _read_tool(name: str, item: Mapping[str, Any]) -> ListedTool:
     schema = given if isinstance(given, dict) else {"type": "object", "properties": {}}
     hints = item.get("annotations")
     hints = hints if isinstance(hints, Mapping) else {}
-    read_only, destructive = (
-        hint if isinstance(hint := hints.get(key), bool) else None for key in ("readOnlyHint", "destructiveHint")
-    )
+    said = [hint if isinstance(hint := hints.get(key), bool) else None for key in HINTS]
+    read_only, destructive, open_world = said
     try:
-        known = json.dumps([name, text, schema, read_only, destructive], sort_keys=True)
+        known = json.dumps([name, text, schema, *said], sort_keys=True)
     except RecursionError:  # nested so deeply that no request can hold it
         schema = {"$ref": "#/nested-too-deeply"}
-        known = json.dumps([name, text, read_only, destructive])
+        known = json.dumps([name, text, *said])
     digest = hashlib.sha256(known.encode()).hexdigest()[:16]
     execution = item.get("execution")
     needs_task = isinstance(execution, Mapping) and execution.get("taskSupport") == "required"
-    return ListedTool(name, description, schema, read_only, destructive, digest, needs_task)
+    return ListedTool(name, description, schema, read_only, destructive, open_world, digest, needs_task)
 
 
 def describe_changes(before: Iterable[ListedTool], now: Iterable[ListedTool]) -> str:

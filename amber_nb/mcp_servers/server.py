@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, overload
 
 from ..cassettes.session import CassetteSession, newest_session
@@ -29,10 +32,15 @@ from .target import Target
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["McpServer"]
+__all__ = ["COMPANY_SEARCH", "McpServer"]
+
+_SALT = os.urandom(16)
+_count = count()
+_numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # of servers in this process
 
 # What the vendor documents as a search, whatever else the server says of it.
-_SEARCHES = ("search", "web_search")
+COMPANY_SEARCH = "search"
+_SEARCHES = (COMPANY_SEARCH, "web_search")
 
 
 class McpServer:
@@ -81,10 +89,15 @@ class McpServer:
 
     @property
     def key(self) -> str:
-        """A digest of where the server is: two objects for the same server have the same."""
+        """A digest of where the server is, and who is asked there: two objects for the same have the same.
+
+        With other headers or another environment it may be another tenant's. Salted, since it covers keys.
+        """
         target = self._target
-        parts = [target.url, target.command, target.folder, id(target.server) if target.server is not None else None]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        parts = [target.url, target.command, target.folder, sorted(target.headers.items()), sorted(target.env.items())]
+        here = None if target.server is None else _numbers.setdefault(target.server, next(_count))
+        text = json.dumps([*parts, here])
+        return hashlib.blake2b(text.encode(), key=_SALT, digest_size=8).hexdigest()
 
     @short_traceback
     def select(
@@ -234,7 +247,7 @@ class McpServer:
         """List all tools of the server, and say where they differ from those of the time before."""
         payload = await self._exchange("/tools/list", {}, self._requests.list_tools, session)
         tools = read_tools(payload)
-        if self.is_amber:
+        if self.is_amber and self._options.trust:
             tools = [
                 replace(tool, read_only=True) if tool.name in _SEARCHES and tool.read_only is None else tool
                 for tool in tools

@@ -19,7 +19,7 @@ from .calls import NO_LISTENER, Listener
 from .factory import McpServers, mcp
 from .listing import ListedTool
 from .results import ServerResult
-from .server import McpServer
+from .server import COMPANY_SEARCH, McpServer
 
 __all__ = ["RemoteTool", "load_tools", "split_tools"]
 
@@ -53,22 +53,27 @@ class RemoteTool:
     @property
     def is_trusted(self) -> bool:
         """Whether what the server says of the tool is believed."""
-        return self.server.is_amber or self.server.options.trust
+        return self.server.options.trust
 
     @property
     def group(self) -> str:
         """Whose the calls and results are: those of one group may be seen by each other unasked.
 
-        The search of the web is a group of its own: its queries leave the company.
+        What a trusted server's tool sends out of its own domain, as a search of the web does, is a group of its own.
         """
-        return (
-            f"{self.server.key} web" if self.server.is_amber and self.listed.name == "web_search" else self.server.key
-        )
+        return f"{self.server.key} open" if self._is_open else self.server.key
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether a trusted server's tool reaches beyond it: by the protocol it does, unless the server says no."""
+        if not self.is_trusted or self.listed.open_world is not None:
+            return self.is_trusted and self.listed.open_world is True
+        return not (self.server.is_amber and self.listed.name == COMPANY_SEARCH)
 
     @property
     def group_name(self) -> str:
         """The name of the group, for readers."""
-        return f"{self.server_name}, {self.listed.name}" if self.group != self.server.key else self.server_name
+        return f"{self.server_name}, {self.listed.name}" if self._is_open else self.server_name
 
     async def call(self, arguments: Mapping[str, Any], listener: Listener = NO_LISTENER) -> ServerResult:
         """Call the tool, see `McpServer.call_tool`."""
@@ -206,6 +211,6 @@ def _make_tool(remote: RemoteTool, name: str) -> toolbox.Tool | None:
 def _is_read_only(remote: RemoteTool) -> bool | None:
     """Return what is believed of a call: of a stranger only that it changes something, never that it does not."""
     listed = remote.listed
-    if remote.is_trusted:
-        return listed.read_only
-    return False if listed.read_only is False or listed.destructive is True else None
+    if listed.read_only is False or listed.destructive is True:  # the two may contradict each other
+        return False
+    return listed.read_only if remote.is_trusted else None

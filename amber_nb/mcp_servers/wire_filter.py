@@ -15,6 +15,7 @@ from mcp_types import JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from ..types import replace_surrogates
+from .listing import HINTS
 
 __all__ = ["SAMPLING_IN_SDK", "SAMPLING_REFUSED", "Filter"]
 
@@ -25,7 +26,6 @@ _MAX_RUBBISH = 100  # lines that are no message
 # What is read of a tool; a wrong type in any other field would be as bad as one of these.
 _TEXTS = ("name", "title", "description")
 _OBJECTS = ("inputSchema", "annotations")
-_HINTS = ("readOnlyHint", "destructiveHint")
 
 
 class Filter:
@@ -145,7 +145,7 @@ def _clean(result: Any) -> None:
         schema, hints = (value if isinstance(value := tool.get(name), dict) else {} for name in _OBJECTS)
         kept = {name: tool[name] for name in _TEXTS if isinstance(tool.get(name), str)}
         kept["inputSchema"] = {**schema, "type": "object"}
-        if known := {name: hints[name] for name in _HINTS if isinstance(hints.get(name), bool)}:
+        if known := {name: hints[name] for name in HINTS if isinstance(hints.get(name), bool)}:
             kept["annotations"] = known
         if isinstance(task := tool.get("execution"), dict) and task.get("taskSupport") == "required":
             kept["execution"] = {"taskSupport": "required"}

@@ -59,11 +59,11 @@ def test_a_tool_as_the_protocol_has_it():
             "title": "Search",
             "description": " Search the documents. \n",
             "inputSchema": schema,
-            "annotations": {"readOnlyHint": True, "destructiveHint": False},
+            "annotations": {"readOnlyHint": True, "destructiveHint": False, "openWorldHint": True},
         }
     )
     assert dataclasses.replace(listed, definition="") == ListedTool(
-        "search", "Search the documents.", schema, True, False, ""
+        "search", "Search the documents.", schema, True, False, True, ""
     )
 
 

@@ -277,9 +277,9 @@ def test_any_schema_is_offered_or_left_out(schema, description):
         ({}, None, None),
         ({"readOnlyHint": True}, True, None),
         ({"readOnlyHint": False}, False, False),
-        ({"destructiveHint": True}, None, False),
+        ({"destructiveHint": True}, False, False),
         ({"destructiveHint": False}, None, None),
-        ({"readOnlyHint": True, "destructiveHint": True}, True, False),
+        ({"readOnlyHint": True, "destructiveHint": True}, False, False),
     ],
 )
 def test_a_stranger_is_only_believed_that_a_call_changes_something(hints, trusted, stranger):
