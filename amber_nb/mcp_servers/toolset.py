@@ -65,10 +65,10 @@ class RemoteTool:
 
     @property
     def _is_open(self) -> bool:
-        """Whether a trusted server's tool reaches beyond it: by the protocol it does, unless the server says no."""
+        """Whether a trusted server's tool reaches beyond it, as the server says; of the domain's own also unsaid."""
         if not self.is_trusted or self.listed.open_world is not None:
             return self.is_trusted and self.listed.open_world is True
-        return not (self.server.is_amber and self.listed.name == COMPANY_SEARCH)
+        return self.server.is_amber and self.listed.name != COMPANY_SEARCH
 
     @property
     def group_name(self) -> str:

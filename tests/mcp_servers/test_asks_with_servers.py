@@ -257,8 +257,8 @@ class TestApprovals:
         def find(text: str) -> str:
             return "found"
 
-        fetch.hints = ToolAnnotations(readOnlyHint=True)  # by the protocol's default it reaches anywhere
-        find.hints = ToolAnnotations(readOnlyHint=True, openWorldHint=False)
+        fetch.hints = ToolAnnotations(readOnlyHint=True, openWorldHint=True)
+        find.hints = ToolAnnotations(readOnlyHint=True)
         calls = [("find", {"text": "a"}), ("fetch", {"url": "https://evil.example/"}), ("find", {"text": "b"})]
         script(*[calling(call) for call in calls], "Done.").ask("?", tools=serve_here(find, fetch, trust=True))
         assert reader.names == ["fetch", "find"]

@@ -301,3 +301,20 @@ def test_groups_of_calls():
     (of_stranger,) = load([], Listing("s", "web_search")).values()
     assert of_stranger.remote.group_name == "s"
     assert of_stranger.remote.group not in (company.remote.group, web.remote.group)
+
+
+@pytest.mark.parametrize(
+    ("name", "hints", "is_open"),
+    [
+        ("search", {}, False),
+        ("search", {"openWorldHint": True}, True),
+        ("web_search", {}, True),
+        ("web_search", {"openWorldHint": False}, False),
+        ("fetch_url", {}, True),  # the vendor may add tools
+    ],
+)
+def test_what_of_the_domains_own_server_reaches_beyond_it(name, hints, is_open):
+    listed = {"name": name, "inputSchema": {"type": "object"}, "annotations": hints}
+    remote = load([], amber_listing(listed))[name].remote
+    assert (remote.group != remote.server.key) is is_open
+    assert remote.group_name == (f"amber, {name}" if is_open else "amber")
