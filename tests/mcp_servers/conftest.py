@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from mcp.server import MCPServer
 
-from amber_nb import mcp
+from amber_nb import Allow, mcp
+from amber_nb.chat.approval import Approval, ApprovalPrompt
 
 PROGRAM = str(Path(__file__).parent / "programs" / "toolbox.py")
 
@@ -42,3 +43,42 @@ def serve_here():
     yield make
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def reader(monkeypatch):
+    """A reader, who allows what is asked for, and the questions."""
+    asked = []
+
+    class Reader:
+        always = False
+        decision = Allow()
+        inputs = []  # noqa: RUF012 - what is asked for by servers
+        answer = Allow({"colour": "red"})
+
+        @property
+        def names(self):
+            return [call.name for call, _, _ in asked]
+
+        @property
+        def warnings(self):
+            return [warning for _, warning, _ in asked]
+
+        @property
+        def scopes(self):
+            return [scope for _, _, scope in asked]
+
+    person = Reader()
+
+    async def decide(self, call, index, tool, check, *, warning="", scope="", grant=None):
+        asked.append((call, warning, scope))
+        return Approval(person.decision, "reader", person.always)
+
+    async def request_input(self, question, call, index):
+        person.inputs.append((question, call))
+        return person.answer
+
+    monkeypatch.setattr(ApprovalPrompt, "decide", decide)
+    monkeypatch.setattr(ApprovalPrompt, "request_input", request_input, raising=False)
+    person.inputs.clear()
+    return person
