@@ -31,7 +31,7 @@ from ..display.escape import show_controls
 from ..errors import ToolError
 from ..redact import scrub
 from .calls import Listener
-from .http import UNREACHABLE
+from .http import UNREACHABLE, UNUSABLE
 from .stderr import StderrTail
 from .target import Target
 from .wire_filter import SAMPLING_IN_SDK, SAMPLING_REFUSED, Filter
@@ -325,6 +325,8 @@ class _Link:
             text = "is not there: nothing of the protocol answers at this address."
         elif isinstance(error, MCPError) and error.code == UNREACHABLE:
             text = f"{_one_line(error.message)}: is the address right, and does the server run?"
+        elif isinstance(error, MCPError) and error.code == UNUSABLE:
+            text = f"{_one_line(error.message)}."
         elif isinstance(error, MCPError) and not _is_closed(error):
             message = SAMPLING_REFUSED if error.message == SAMPLING_IN_SDK else error.message
             text = f"answered with an error: {_one_line(message)}"
