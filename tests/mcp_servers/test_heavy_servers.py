@@ -1,16 +1,23 @@
 """Servers that send too much, too slowly, or what cannot be read: it costs one request, and no memory without end."""
 
+import asyncio
 import gzip
 import json
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from amber_nb import ToolError, mcp
-from amber_nb.mcp_servers import http
+from amber_nb.mcp_servers import http, requests
+from amber_nb.mcp_servers.calls import SilenceError
+from amber_nb.mcp_servers.requests import ServerRequests
+from amber_nb.mcp_servers.target import Target
 
+UNRULY = str(Path(__file__).parent / "programs" / "unruly.py")
 INFO = {"name": "x", "version": "1"}
 
 
@@ -107,3 +114,52 @@ class TestAnswersOverHttp:
             return [gzip.compress(gzip.compress(reply(message, {"tools": []})))]
 
         assert "compresses its answer" in str(self.list_tools(answer, "gzip, gzip")[0])
+
+
+class TestListingsWithoutEnd:
+    """A server that lists page after page."""
+
+    @pytest.fixture
+    def unruly(self):
+        server = mcp(sys.executable, UNRULY, "endless")
+        yield server
+        server.close()
+
+    def test_they_are_left_at_a_number_of_tools(self, unruly, monkeypatch):
+        monkeypatch.setattr(requests, "MAX_TOOLS", 7)
+        assert len(unruly.tools()) == 7
+
+    def test_they_are_left_at_a_length(self, unruly, monkeypatch):
+        monkeypatch.setattr(requests, "_MAX_LISTING", 1_000)
+        assert 3 < len(unruly.tools()) < 20
+
+    def test_they_have_a_time_as_a_whole(self, clock):
+        async def list_tools():
+            sent = ServerRequests(Target(name="slow", command=("slow",)), 5.0, None)
+            pages = []
+
+            class Open:
+                opened = 1
+
+                async def open(self):
+                    pass
+
+                def take_change(self):
+                    return False
+
+                async def run(self, work, **_):
+                    clock.advance(4)
+                    pages.append(1)
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                    return {"tools": [{"name": str(len(pages))}], "nextCursor": str(len(pages))}
+
+                def close(self):
+                    pass
+
+            sent.opened.append(Open())
+            with pytest.raises(SilenceError, match="'slow' has not ended its list of tools within 10 s"):
+                await sent.list_tools()
+            return len(pages)
+
+        assert asyncio.run(list_tools()) <= 4
