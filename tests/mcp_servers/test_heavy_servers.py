@@ -5,17 +5,23 @@ import gzip
 import json
 import sys
 import threading
+from collections import OrderedDict
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from amber_nb import ToolError, mcp
-from amber_nb.mcp_servers import http, requests
+from amber_nb import CassetteMiss, ConfigError, ToolError, mcp, tools
+from amber_nb.mcp_servers import http, requests, toolset
 from amber_nb.mcp_servers.calls import SilenceError
+from amber_nb.mcp_servers.listing import read_tools
+from amber_nb.mcp_servers.options import ServerOptions
 from amber_nb.mcp_servers.requests import ServerRequests
+from amber_nb.mcp_servers.server import McpServer
 from amber_nb.mcp_servers.target import Target
+from amber_nb.mcp_servers.toolset import load_tools
 
 UNRULY = str(Path(__file__).parent / "programs" / "unruly.py")
 INFO = {"name": "x", "version": "1"}
@@ -163,3 +169,102 @@ class TestListingsWithoutEnd:
             return len(pages)
 
         assert asyncio.run(list_tools()) <= 4
+
+
+class Listing(McpServer):
+    """A server that lists these tools, or fails."""
+
+    def __init__(self, name, *listed, error=None):
+        super().__init__(Target(name=name, command=(name,)), ServerOptions())
+        self.listed = read_tools({"tools": list(listed)})
+        self.error = error
+
+    async def list_tools(self, session):
+        if self.error is not None:
+            raise self.error
+        return self.listed
+
+
+def item(name, fields=1):
+    properties = {f"p{at}": {"type": "string"} for at in range(fields)}
+    return {"name": name, "inputSchema": {"type": "object", "properties": properties}}
+
+
+def look(query: str) -> str:
+    """Look."""
+
+
+class TestWideSchemas:
+    """They take seconds to check."""
+
+    @pytest.fixture
+    def threads(self, monkeypatch):
+        """The threads in which schemas were checked."""
+        threads = []
+
+        def check(spec, remote, **options):
+            threads.append(threading.current_thread())
+            return tools.tool_of_server(spec, remote, **options)
+
+        monkeypatch.setattr(toolset, "toolbox", SimpleNamespace(tool_of_server=check, Tool=tools.Tool))
+        monkeypatch.setattr(toolset, "_checked", OrderedDict())
+        return threads
+
+    def test_they_are_checked_beside_the_loop(self, threads):
+        offered = asyncio.run(load_tools({}, [Listing("one", item("wide", 300))], None))
+        assert list(offered) == ["wide"]
+        assert len(threads) == 1
+        assert threads[0] is not threading.current_thread()
+
+    def test_they_are_checked_once(self, threads):
+        one, other = Listing("one", item("a"), item("b")), Listing("other", item("a"))
+        first, second, third = (asyncio.run(load_tools({}, [server], None)) for server in (one, one, other))
+        assert len(threads) == 2
+        assert first.keys() == second.keys() == {"a", "b"}
+        assert third["a"].remote.server is other
+        assert first["a"].remote.server is second["a"].remote.server is one
+        asyncio.run(load_tools({}, [Listing("one", item("a", 2))], None))
+        assert len(threads) == 3
+
+    def test_few_are_kept(self, threads, monkeypatch):
+        monkeypatch.setattr(toolset, "_MAX_CHECKED", 3)
+        asyncio.run(load_tools({}, [Listing("one", *(item(f"t{at}") for at in range(9)))], None))
+        assert len(toolset._checked) == 3
+
+
+class TestServersThatCannotBeListed:
+    """One of several costs its own tools alone."""
+
+    DEAD = ToolError("The MCP server 'dead' ended.\nIts standard error ends in:\n\x1b[31mno", name="dead", arguments={})
+
+    def load(self, *servers, functions=(), session=None):
+        return asyncio.run(load_tools(tools.tools_from(list(functions)), servers, session))
+
+    def test_it_is_left_out_beside_another_server(self):
+        with pytest.warns(RuntimeWarning, match="^amber: the tools of the MCP server 'dead' are left out: .* ended.*␛"):
+            assert set(self.load(Listing("dead", error=self.DEAD), Listing("one", item("a")))) == {"a"}
+
+    def test_it_is_left_out_beside_a_function(self):
+        with pytest.warns(RuntimeWarning, match="'dead' are left out"):
+            assert set(self.load(Listing("dead", error=self.DEAD), functions=[look])) == {"look"}
+
+    def test_where_nothing_is_left_it_is_an_error(self):
+        for beside in ([], [Listing("empty")], [Listing("dead", error=self.DEAD)]):
+            with pytest.raises(ToolError, match="'dead' ended"):
+                self.load(Listing("dead", error=self.DEAD), *beside)
+
+    def test_the_recordings_hear_of_it(self):
+        said = []
+        session = SimpleNamespace(mode="record", warn=said.append)
+        self.load(Listing("dead", error=self.DEAD), functions=[look], session=session)
+        assert len(said) == 1
+        assert said[0].startswith("the tools of the MCP server 'dead' are left out")
+
+    def test_in_a_replay_it_is_an_error(self):
+        with pytest.raises(ToolError, match="'dead' ended"):
+            self.load(Listing("dead", error=self.DEAD), functions=[look], session=SimpleNamespace(mode="replay"))
+
+    @pytest.mark.parametrize("error", [CassetteMiss("not recorded"), ConfigError("only="), ValueError("bug")])
+    def test_other_errors_are_raised_before_it(self, error):
+        with pytest.raises(type(error), match=str(error)):
+            self.load(Listing("dead", error=self.DEAD), Listing("other", error=error), functions=[look])
