@@ -1,6 +1,7 @@
 """Servers that send too much, too slowly, or what cannot be read: it costs one request, and no memory without end."""
 
 import asyncio
+import gc
 import gzip
 import json
 import sys
@@ -12,9 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mcp.client.stdio import _parse_line
+from mcp.shared.message import SessionMessage
+from patience import until_async
+from test_wire_filter import receive
 
 from amber_nb import CassetteMiss, ConfigError, ToolError, mcp, tools
-from amber_nb.mcp_servers import http, requests, toolset
+from amber_nb.mcp_servers import connection, http, requests, toolset
 from amber_nb.mcp_servers.calls import SilenceError
 from amber_nb.mcp_servers.listing import read_tools
 from amber_nb.mcp_servers.options import ServerOptions
@@ -266,5 +271,110 @@ class TestServersThatCannotBeListed:
 
     @pytest.mark.parametrize("error", [CassetteMiss("not recorded"), ConfigError("only="), ValueError("bug")])
     def test_other_errors_are_raised_before_it(self, error):
-        with pytest.raises(type(error), match=str(error)):
-            self.load(Listing("dead", error=self.DEAD), Listing("other", error=error), functions=[look])
+        for functions in ([look], []):
+            with pytest.raises(type(error), match=str(error)):
+                self.load(Listing("dead", error=self.DEAD), Listing("other", error=error), functions=functions)
+
+
+def deep(levels):
+    return '{"a":' * levels + "1" + "}" * levels
+
+
+class TestUnreadableAnswers:
+    """They are an error of their request, which would wait for them in vain."""
+
+    def receive(self, line):
+        item, *_ = receive(_parse_line(line))[0]
+        return item
+
+    @pytest.mark.parametrize(
+        "result", [deep(210), deep(90_000), '{"a":%s}' % ("9" * 5_000), '"text"', "[1]"], ids=lambda text: text[:8]
+    )
+    @pytest.mark.parametrize(
+        ("line", "request_id"),
+        [
+            ('{"jsonrpc":"2.0","id":0,"result":%s}', 0),
+            ('{"jsonrpc":"2.0","result":%s,"id":7}', 7),
+            ('{ "id" : "a" , "jsonrpc" : "2.0" , "result" : %s }', "a"),
+            ('{"result":%s,"id":7,"jsonrpc":"2.0"} ', 7),
+        ],
+    )
+    def test_they_are_errors(self, line, request_id, result):
+        item = self.receive(line % result)
+        assert isinstance(item, SessionMessage)
+        assert (item.message.id, item.message.error.message) == (request_id, "sent an answer that cannot be read")
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            '{"jsonrpc":"2.0","id":1,"method":"x","params":' + deep(210) + "}",
+            '{"jsonrpc":"2.0","id":1,"method":"x","params":' + deep(90_000) + "}",
+            '{"jsonrpc":"2.0","method":"x","params":' + deep(90_000) + ',"id":1}',
+            '{"jsonrpc":"2.0","id":1,"method":"x","result":' + deep(210) + "}",
+            '{"jsonrpc":"2.0","result":' + deep(210) + "}",
+            '{"jsonrpc":"2.0","result":' + deep(90_000) + "}",
+            '{"jsonrpc":"2.0","id":true,"result":' + deep(210) + "}",
+            '{"jsonrpc":"2.0","id":1,"resu',
+            '[{"id":1,"result":{}}]',
+            "Listening",
+        ],
+        ids=lambda text: text[:40],
+    )
+    def test_what_is_no_answer_is_rubbish(self, line):
+        assert isinstance(self.receive(line), Exception)
+
+    @pytest.fixture
+    def unruly(self):
+        server = mcp(sys.executable, UNRULY)
+        yield server
+        server.close()
+
+    @pytest.mark.parametrize("name", ["return_deep", "return_no_result"])
+    def test_they_cost_their_call(self, unruly, name):
+        with pytest.raises(ToolError, match="sent an answer that cannot be read"):
+            unruly.call(name)
+        assert unruly.call("process_id").text.isdigit()
+        assert unruly._requests.opened[0].opened == 1
+
+    def test_rubbish_is_not_the_cause_of_a_later_failure(self, unruly):
+        unruly.call("write_rubbish")
+        with pytest.raises(ToolError, match="'unruly' ended"):
+            unruly.call("die_with_child_on_stderr")
+
+
+class Hangs:
+    """An HTTP client whose connection fails when it may."""
+
+    def __init__(self):
+        self.may_fail = threading.Event()
+
+    async def __aenter__(self):
+        await asyncio.to_thread(self.may_fail.wait)
+        raise OSError("no")
+
+    async def __aexit__(self, *error):
+        pass
+
+
+def test_a_connection_that_fails_after_its_wait_prints_nothing():
+    http_client, printed = Hangs(), []
+
+    async def run():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: printed.append(context["message"]))
+        made = connection.Connection(Target(name="x", url="http://127.0.0.1:9/mcp"), lambda: http_client)
+        task = asyncio.create_task(made.open())
+        await until_async(lambda: made._link is not None)
+        link = made._link
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        http_client.may_fail.set()
+        await until_async(link.ready.done)
+        link.join(5)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(run())
+    gc.collect()
+    assert printed == []
