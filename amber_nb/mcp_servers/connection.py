@@ -31,7 +31,7 @@ from ..display.escape import show_controls
 from ..errors import ToolError
 from ..redact import scrub
 from .calls import Listener
-from .http import UNREACHABLE
+from .http import UNREACHABLE, UNUSABLE
 from .stderr import StderrTail
 from .target import Target
 from .wire_filter import SAMPLING_IN_SDK, SAMPLING_REFUSED, Filter
@@ -96,7 +96,9 @@ class Connection:
         for is_first in (True, False):
             link = self._current_link()
             try:
-                client = await asyncio.shield(asyncio.wrap_future(link.ready))
+                ready = asyncio.wrap_future(link.ready)
+                ready.add_done_callback(_read_exception)  # where nobody waits any more, asyncio would print it
+                client = await asyncio.shield(ready)
                 return await _await_work(link.submit(work, client, listener))
             except (MCPError, OSError, httpx2.HTTPError, RuntimeError, ValueError, ExceptionGroup) as error:
                 # ValueError: pydantic's, where an answer is not of the protocol's form.
@@ -325,10 +327,12 @@ class _Link:
             text = "is not there: nothing of the protocol answers at this address."
         elif isinstance(error, MCPError) and error.code == UNREACHABLE:
             text = f"{_one_line(error.message)}: is the address right, and does the server run?"
+        elif isinstance(error, MCPError) and error.code == UNUSABLE:
+            text = f"{_one_line(error.message)}."
         elif isinstance(error, MCPError) and not _is_closed(error):
             message = SAMPLING_REFUSED if error.message == SAMPLING_IN_SDK else error.message
             text = f"answered with an error: {_one_line(message)}"
-        elif self._filter.rubbish:
+        elif self._filter.has_given_up or (self._filter.rubbish and not self.is_ready):
             text = "sends what is no message of the protocol."
         elif isinstance(error, ValueError) and not self.is_ready and self._target.command:
             text = f"cannot be started ({type(error).__name__})."
@@ -354,6 +358,11 @@ async def _await_work(future: Future[T]) -> T:
         if task is not None and task.cancelling():
             raise
         raise MCPError(mcp_types.CONNECTION_CLOSED, _CLOSED) from None
+
+
+def _read_exception(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 async def _return_nothing(_: Client) -> None:

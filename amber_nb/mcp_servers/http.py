@@ -15,11 +15,16 @@ from ..config import Config
 from ..redact import SecretHeaders
 from ..wire.clients import SimulatorTransport, naming_network_problems
 
-__all__ = ["UNREACHABLE", "open_http"]
+__all__ = ["UNREACHABLE", "UNUSABLE", "open_http"]
 
-UNREACHABLE = -1  # our own code, which no server sends for this: those of JSON-RPC mean other things
+# Our own codes, which no server sends for this: those of JSON-RPC mean other things.
+UNREACHABLE = -1
+UNUSABLE = -2  # the answer cannot be taken, and the message says why
 
 _MAX_BODY = 65_536  # bytes of a refusal that are read
+_MAX_ANSWER = 64_000_000  # bytes of an answer, once it is unpacked
+_PACKINGS = ("", "identity", "gzip", "deflate")  # others, and two of them, make gigabytes of a few bytes
+_OF_TRANSFER = ("content-encoding", "content-length", "transfer-encoding")
 _READ_S = 300.0  # a server may keep a stream open without a word
 _CONNECT_S = 30.0
 _UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol)
@@ -37,7 +42,8 @@ def open_http(headers: Mapping[str, str], *, redirects: int, simulated: Config |
         ConfigError: a variable of the network's settings is wrong.
     """
     timeout = httpx2.Timeout(_CONNECT_S, read=_READ_S)
-    options: Any = {"headers": SecretHeaders(headers), "timeout": timeout, "max_redirects": redirects}
+    own = SecretHeaders({"accept-encoding": "identity", **headers})
+    options: Any = {"headers": own, "timeout": timeout, "max_redirects": redirects}
     if simulated is not None:
         transport = SimulatorTransport(chunks_per_s=0, drift=simulated.sim_drift)
         return httpx2.AsyncClient(transport=_ErrorsAsReplies(transport, redirects), **options)
@@ -61,19 +67,25 @@ class _ErrorsAsReplies(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method != "POST":
-            return await self._inner.handle_async_request(request)
+            response = await self._inner.handle_async_request(request)
+            return response if _is_readable(response) else await _refuse_packing(response)
         try:
             response = await self._inner.handle_async_request(request)
         except httpx2.TransportError as error:
             what = "cannot be reached" if isinstance(error, _UNREACHED) else "did not answer"
             return _reply(502, f"{what} ({type(error).__name__})", UNREACHABLE)
+        if not _is_readable(response):
+            return await _refuse_packing(response)
         if response.has_redirect_location and not self._redirects:
             await response.aclose()
             return _reply(502, _describe_redirect(response))
         # 404 is a server's word for a session or a method that it does not know; 405 is that of an old transport.
         if response.status_code < 400 or response.status_code in (404, 405):
-            return response
-        body = await _read(response)
+            return await _limit_answer(response)
+        try:
+            body = await _read(response, _MAX_BODY)
+        except (httpx2.HTTPError, httpx2.StreamError):
+            body = None
         if body is not None and _is_protocol_error(body):
             kept = {"content-type": "application/json"}
             return httpx2.Response(response.status_code, headers=kept, content=body)
@@ -88,17 +100,41 @@ def _reply(status: int, message: str, code: int = INTERNAL_ERROR) -> httpx2.Resp
     return httpx2.Response(status, json=body)
 
 
-async def _read(response: httpx2.Response) -> bytes | None:
-    """Return the body of a refusal; None where it is long or cannot be read."""
-    body = b""
+def _is_readable(response: httpx2.Response) -> bool:
+    return response.headers.get("content-encoding", "").strip().lower() in _PACKINGS
+
+
+async def _refuse_packing(response: httpx2.Response) -> httpx2.Response:
+    await response.aclose()
+    return _reply(502, "compresses its answer in a way that was not asked for", UNUSABLE)
+
+
+async def _limit_answer(response: httpx2.Response) -> httpx2.Response:
+    """Return an answer, which is read here as far as the SDK would read it whole, whatever its size."""
+    kind = response.headers.get("content-type", "").lower()
+    if not (kind.startswith("application/json") or response.has_redirect_location):
+        return response  # a stream of events, of which the SDK limits each
+    try:
+        body = await _read(response, _MAX_ANSWER)
+    except httpx2.HTTPError as error:
+        return _reply(502, f"broke its answer off ({type(error).__name__})", UNUSABLE)
+    if body is None:
+        return _reply(502, f"sent more than {_MAX_ANSWER // 1_000_000:,} MB", UNUSABLE)
+    kept = [pair for pair in response.headers.multi_items() if pair[0].lower() not in _OF_TRANSFER]
+    return httpx2.Response(response.status_code, headers=kept, content=body, extensions=response.extensions)
+
+
+async def _read(response: httpx2.Response, limit: int) -> bytes | None:
+    """Return the body of a response; None where it is longer than the limit."""
+    pieces: list[bytes] = []
+    size = 0
     try:
         async for piece in response.aiter_bytes():
-            body += piece
-            if len(body) > _MAX_BODY:
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
                 return None
-        return body
-    except (httpx2.HTTPError, httpx2.StreamError):
-        return None
+        return b"".join(pieces)
     finally:
         await response.aclose()
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from .. import mcp_servers
+from .. import clock, mcp_servers
 from ..config import Config
 from ..errors import ConfigError
 from .calls import NO_LISTENER, Listener, SilenceError, SilenceLimit, limit_silence
-from .listing import ListedTool
+from .listing import MAX_TOOLS, ListedTool
 from .target import Target
 
 __all__ = ["ServerRequests"]
 
 T = TypeVar("T")
 _MAX_PAGES = 1_000
+_MAX_LISTING = 64_000_000  # characters of JSON, of all pages
+_LISTING_TIMES = 2  # how often the silence of one request a whole listing may take
 _METHOD_NOT_FOUND = -32601  # of JSON-RPC
 _MAX_REDIRECTS = 5  # within the origin of a server; the domain's own is followed nowhere
 _NOT_INSTALLED = "MCP servers need the extra: pip install 'amber_nb[mcp]'."
@@ -108,8 +112,16 @@ class ServerRequests:
         listener: Listener = NO_LISTENER,
         repeat: bool = False,
         what: str = "",
+        sizes: list[int] | None = None,
     ) -> dict[str, Any]:
         """Send a request with the SDK's client, and return its result as JSON, see `Connection.run`.
+
+        Args:
+            work: sends it.
+            listener: hears of progress, and asks the reader.
+            repeat: whether it may be sent again.
+            what: the tool that is called, for errors.
+            sizes: gets the length of the result, as JSON.
 
         Raises:
             SilenceError: the server gave no sign of life for too long.
@@ -120,27 +132,40 @@ class ServerRequests:
         await connection.open()  # which takes its own time: a server may have to be fetched
         try:
             async with limit_silence(seconds, listener) as heard:
-                result = await connection.run(
-                    lambda client: work(client, heard), listener=heard, repeat=repeat, what=what
+                result: dict[str, Any] = await connection.run(
+                    lambda client: _to_json(work(client, heard), sizes), listener=heard, repeat=repeat, what=what
                 )
         except TimeoutError:
             message = f"The MCP server {name!r} gave no sign of life for {seconds:g} s."
             raise SilenceError(message, name=what or name, arguments={}) from None
-        return {} if result is None else dict(result.model_dump(by_alias=True, mode="json", exclude_none=True))
+        return result
 
     async def _pages(self, field: str, ask: Callable[[Any, str | None], Awaitable[Any]]) -> list[Any]:
-        """Return the items of all pages of a list; one that does not end is left after 1,000 pages."""
+        """Return the items of all pages of a list; one that does not end is left where it has become too long.
+
+        Raises:
+            SilenceError: it takes too long as a whole.
+            ToolError: see `_run`.
+        """
+        seconds, name = _LISTING_TIMES * self._timeout_s, self._target.name
+        await self._connection().open()  # which takes its own time
         items: list[Any] = []
         cursor: str | None = None
         seen: set[str] = set()
-        for _ in range(_MAX_PAGES):
-            page = await self._run(partial(_ask_page, ask, cursor), repeat=True)
-            items += page.get(field) or []
-            cursor = page.get("nextCursor")
-            if not cursor or cursor in seen:
-                break
-            seen.add(cursor)
-        return items
+        sizes: list[int] = []
+        try:
+            async with clock.timeout(seconds):
+                while len(sizes) < _MAX_PAGES and len(items) < MAX_TOOLS and sum(sizes) < _MAX_LISTING:
+                    page = await self._run(partial(_ask_page, ask, cursor), repeat=True, sizes=sizes)
+                    items += page.get(field) or []
+                    cursor = page.get("nextCursor")
+                    if not cursor or cursor in seen:
+                        break
+                    seen.add(cursor)
+        except TimeoutError:
+            message = f"The MCP server {name!r} has not ended its list of {field} within {seconds:g} s."
+            raise SilenceError(message, name=name, arguments={}) from None
+        return items[:MAX_TOOLS]
 
     def _connection(self) -> Any:
         if not self.opened:
@@ -149,6 +174,17 @@ class ServerRequests:
             except ModuleNotFoundError as error:
                 raise ConfigError(_NOT_INSTALLED) from error
         return self.opened[0]
+
+
+async def _to_json(answer: Awaitable[Any], sizes: list[int] | None) -> dict[str, Any]:
+    """Return a result as JSON, made on the connection's loop: a long one takes a while."""
+    result = await answer
+    value = {} if result is None else dict(result.model_dump(by_alias=True, mode="json", exclude_none=True))
+    if sizes is not None:
+        sizes.append(0)
+        with contextlib.suppress(RecursionError):  # of a server in this process
+            sizes[-1] = len(json.dumps(value))
+    return value
 
 
 async def _ask_page(

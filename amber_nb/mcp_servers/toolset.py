@@ -6,15 +6,19 @@ import asyncio
 import hashlib
 import json
 import re
+import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from .. import tools as toolbox
 from ..cassettes.session import CassetteSession
 from ..display.escape import shorten, show_controls
-from ..errors import ConfigError
+from ..errors import ConfigError, ToolError
+from ..wire import event_loop
 from .calls import NO_LISTENER, Listener
 from .factory import McpServers, mcp
 from .listing import ListedTool
@@ -29,6 +33,7 @@ _MAX_NAME = 64
 _DIGEST = 6  # characters at the end of a name that was cut
 _MAX_SCHEMA = 50_000  # characters; each request holds it
 _MAX_REASON = 300
+_MAX_CHECKED = 256  # tools that are kept checked
 
 
 @dataclass(frozen=True)
@@ -121,13 +126,24 @@ async def load_tools(
 ) -> dict[str, toolbox.Tool]:
     """List the tools of servers, and return them beside functions, by the names that the model calls them by.
 
+    A server that cannot be listed is left out, with a warning, as long as other tools are left.
+
     Raises:
-        ConfigError: there are more tools than a request takes.
-        ToolError: a server cannot be reached.
+        CassetteMiss: replay, and the tools of a server are not recorded.
+        ConfigError: there are more tools than a request takes, or only= names none.
+        ToolError: no server can be listed, and there is no function; or one cannot in a replay.
         ValueError: a tool of the domain's server has the name of a function.
     """
     unique = list({id(server): server for server in servers}.values())
-    listings = await asyncio.gather(*(server.offered_tools(session) for server in unique))
+    outcomes = await asyncio.gather(*(server.offered_tools(session) for server in unique), return_exceptions=True)
+    listings = [[] if isinstance(outcome, BaseException) else outcome for outcome in outcomes]
+    must_list = session is not None  # a recording is whole, and so is its replay
+    failures = [(server, error) for server, error in zip(unique, outcomes, strict=True) if not isinstance(error, list)]
+    for _, error in sorted(failures, key=lambda failure: isinstance(failure[1], ToolError)):
+        if not isinstance(error, ToolError) or must_list or not (functions or any(listings)):
+            raise error
+    for server, error in failures:
+        _warn(session, f"the tools of the MCP server {server.name!r} are left out: {_reason(error)}")
     offered = [(server, tool) for server, listed in zip(unique, listings, strict=True) for tool in listed]
     if offered and len(functions) + len(offered) > MAX_TOOLS:
         most, largest = max(zip(map(len, listings), (server.name for server in unique), strict=True))
@@ -136,11 +152,24 @@ async def load_tools(
             f"the MCP server {largest!r} has {most:,}."
         )
     names = choose_names(functions, offered)
-    by_name = dict(functions)
-    for (server, listed), name in zip(offered, names, strict=True):
-        if (tool := _make_tool(RemoteTool(server, listed, session), name)) is not None:
-            by_name[name] = tool
-    return by_name
+    remotes = [RemoteTool(server, listed, session) for server, listed in offered]
+    specs = [_spec(remote, name) for remote, name in zip(remotes, names, strict=True)]
+    # Schemas of a thousand fields take seconds, and this loop reads all answers.
+    checked = await event_loop.run_in_thread(partial(_check_specs, specs))
+    tools = [_make_tool(remote, spec, found) for remote, spec, found in zip(remotes, specs, checked, strict=True)]
+    return {**functions, **{tool.name: tool for tool in tools if tool is not None}}
+
+
+def _warn(session: CassetteSession | None, text: str) -> None:
+    """Warn the reader; in a recording run, where a warning would be a difference in an output, in its journal."""
+    if session is not None:
+        session.warn(text)
+    else:
+        warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
+
+
+def _reason(error: BaseException) -> str:
+    return show_controls(shorten(" ".join(str(error).split()), _MAX_REASON))
 
 
 def choose_names(taken: Iterable[str], offered: Sequence[tuple[McpServer, ListedTool]]) -> list[str]:
@@ -181,31 +210,65 @@ def _fit(name: str) -> str:
     return f"{plain[: _MAX_NAME - _DIGEST - 1]}_{digest}"
 
 
-def _make_tool(remote: RemoteTool, name: str) -> toolbox.Tool | None:
-    """Make a tool; None, with a warning, where its schema cannot be used: that costs this tool alone."""
-    listed = remote.listed
-    function: dict[str, Any] = {"name": name}
-    if listed.description:
-        function["description"] = listed.description
-    function["parameters"] = {key: value for key, value in listed.schema.items() if key != "$schema"}
+_checked: OrderedDict[str, toolbox.Tool | ValueError] = OrderedDict()  # each ask offers the same ones again
+_checked_lock = threading.Lock()
+
+
+def _check_specs(specs: Iterable[dict[str, Any]]) -> list[toolbox.Tool | ValueError]:
+    """Return for each tool as it is sent one that stands for none of a server yet, or why it cannot be used."""
+    return [_check_once(spec) for spec in specs]
+
+
+def _check_once(spec: dict[str, Any]) -> toolbox.Tool | ValueError:
     try:
-        if len(json.dumps(function["parameters"])) > _MAX_SCHEMA:
-            raise ValueError(f"it has more than {_MAX_SCHEMA:,} characters")
-        return toolbox.tool_of_server(
-            {"type": "function", "function": function},
-            remote,
-            require_approval=remote.server.options.require_approval,
-            read_only=_is_read_only(remote),
-        )
+        key = hashlib.sha256(json.dumps(spec).encode()).hexdigest()
+    except RecursionError:
+        return ValueError("it nests too deeply")
+    with _checked_lock:
+        found = _checked.pop(key, None)
+    found = found or _check_spec(spec)
+    with _checked_lock:
+        _checked[key] = found  # as the newest
+        while len(_checked) > _MAX_CHECKED:
+            _checked.popitem(last=False)
+    return found
+
+
+def _check_spec(spec: dict[str, Any]) -> toolbox.Tool | ValueError:
+    try:
+        if len(json.dumps(spec["function"]["parameters"])) > _MAX_SCHEMA:
+            return ValueError(f"it has more than {_MAX_SCHEMA:,} characters")
+        return toolbox.tool_of_server(spec, None, require_approval=None, read_only=None)
     except (ValueError, RecursionError) as error:
-        reason = show_controls(shorten(" ".join(str(error).split()), _MAX_REASON))
+        return ValueError(str(error))  # without its traceback, which would keep the schema
+
+
+def _spec(remote: RemoteTool, name: str) -> dict[str, Any]:
+    """Return a tool as it is sent."""
+    function: dict[str, Any] = {"name": name}
+    if remote.listed.description:
+        function["description"] = remote.listed.description
+    function["parameters"] = {key: value for key, value in remote.listed.schema.items() if key != "$schema"}
+    return {"type": "function", "function": function}
+
+
+def _make_tool(remote: RemoteTool, spec: dict[str, Any], checked: toolbox.Tool | ValueError) -> toolbox.Tool | None:
+    """Make a tool; None, with a warning, where its schema cannot be used: that costs this tool alone."""
+    if isinstance(checked, ValueError):
         warnings.warn(
-            f"amber: the tool {name} of the MCP server {remote.server_name!r} is left out, since its schema cannot be "
-            f"used: {reason}",
+            f"amber: the tool {spec['function']['name']} of the MCP server {remote.server_name!r} is left out, since "
+            f"its schema cannot be used: {_reason(checked)}",
             RuntimeWarning,
             stacklevel=2,
         )
         return None
+    return replace(
+        checked,
+        spec=spec,
+        remote=remote,
+        require_approval=remote.server.options.require_approval,
+        read_only=_is_read_only(remote),
+    )
 
 
 def _is_read_only(remote: RemoteTool) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -11,10 +12,11 @@ from typing import Any, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
+from mcp_types import ErrorData, JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from ..types import replace_surrogates
+from .http import UNUSABLE
 from .listing import HINTS
 
 __all__ = ["SAMPLING_IN_SDK", "SAMPLING_REFUSED", "Filter"]
@@ -23,6 +25,12 @@ SAMPLING_IN_SDK = "Sampling not supported"
 SAMPLING_REFUSED = "Sampling is refused: amber_nb lends no server the company's model."
 
 _MAX_RUBBISH = 100  # lines that are no message
+# An answer that nests too deeply for any reader: its id stands before all else, or after it.
+_VERSION, _ID = r'"jsonrpc"\s*:\s*"2\.0"', r'"id"\s*:\s*(\d{1,18}|"[^"\\]{1,64}")'
+_HEAD = re.compile(rf'\s*{{\s*(?:{_VERSION}\s*,\s*)?{_ID}\s*,\s*(?:{_VERSION}\s*,\s*)?"(?:result|error)"\s*:')
+_ANSWER = re.compile(rf'\s*{{\s*(?:{_VERSION}\s*,\s*)?"(?:result|error)"\s*:')
+_TAIL = re.compile(rf",\s*{_ID}\s*(?:,\s*{_VERSION}\s*)?}}\s*$")
+_TAIL_LENGTH = 200
 # What is read of a tool; a wrong type in any other field would be as bad as one of these.
 _TEXTS = ("name", "title", "description")
 _OBJECTS = ("inputSchema", "annotations")
@@ -41,6 +49,11 @@ class Filter:
     def __init__(self, on_end: Callable[[], None]) -> None:
         self.rubbish = 0
         self.on_end = on_end
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether the session was ended for the number of pieces that were no messages."""
+        return self.rubbish > _MAX_RUBBISH
 
     @contextlib.asynccontextmanager
     async def around(self, transport: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
@@ -93,7 +106,7 @@ class _Inbound(_Stream):
             item = _repair(item)
         if isinstance(item, Exception):
             self._owner.rubbish += 1
-            if self._owner.rubbish > _MAX_RUBBISH:
+            if self._owner.has_given_up:
                 self._owner.on_end()
                 raise anyio.EndOfStream
         elif isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCResponse):
@@ -113,15 +126,46 @@ class _Inbound(_Stream):
 def _repair(error: ValidationError) -> SessionMessage | ValidationError:
     """Return the message of a line that pydantic does not take for half a character, or the error.
 
-    Such halves, lone surrogates, are what JavaScript leaves where it cuts a text.
+    Such halves, lone surrogates, are what JavaScript leaves where it cuts a text. An answer that cannot be read is an
+    error of its request, which would wait for it else.
     """
-    details = error.errors(include_url=False, include_context=False)
-    line = details[0].get("input") if details else None
+    inputs = [detail.get("input") for detail in error.errors(include_url=False, include_context=False)]
+    line = inputs[0] if inputs else None
     try:
         text = replace_surrogates(json.dumps(json.loads(line), ensure_ascii=False)) if isinstance(line, str) else ""
         return SessionMessage(jsonrpc_message_adapter.validate_json(text, by_name=False))
     except (ValueError, RecursionError):  # pydantic's error is a ValueError, too
+        pass
+    found = [_find_in_line(line)] if isinstance(line, str) else [_find_request(each) for each in inputs]
+    request: int | str | None = next((each for each in found if each is not None), None)
+    if request is None:
         return error
+    data = ErrorData(code=UNUSABLE, message="sent an answer that cannot be read")
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request, error=data))
+
+
+def _find_request(message: Any) -> int | str | None:
+    """Return the id of the request that a message answers; None where it is no answer."""
+    if not isinstance(message, dict) or "method" in message or not ({"result", "error"} & message.keys()):
+        return None
+    request = message.get("id")
+    return request if isinstance(request, (int, str)) and not isinstance(request, bool) else None
+
+
+def _find_in_line(line: str) -> int | str | None:
+    try:
+        return _find_request(json.loads(line, parse_int=_read_integer))
+    except ValueError:
+        return None
+    except RecursionError:
+        found = _HEAD.match(line) or (_TAIL.search(line[-_TAIL_LENGTH:]) if _ANSWER.match(line) else None)
+        request: int | str | None = json.loads(found[1]) if found else None
+        return request
+
+
+def _read_integer(digits: str) -> int:
+    """Return a number; 0 for one that is no id, and of which Python may not read so many digits."""
+    return int(digits) if len(digits) < 20 else 0
 
 
 class _Outbound(_Stream):

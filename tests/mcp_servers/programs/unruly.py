@@ -80,6 +80,10 @@ def answer(method, params):
     if method == "tools/list":
         return list_tools(params.get("cursor"))
     if method == "tools/call":
+        if params["name"] == "return_deep":
+            return {"content": [], "structuredContent": json.loads('{"a":' * 210 + "1" + "}" * 210)}
+        if params["name"] == "return_no_result":
+            return "nothing"
         text = call(params["name"], params.get("_meta", {}).get("progressToken"))
         return {"content": [{"type": "text", "text": text}]}
     return {} if method == "ping" else None
