@@ -258,16 +258,11 @@ class TestServersThatCannotBeListed:
             with pytest.raises(ToolError, match="'dead' ended"):
                 self.load(Listing("dead", error=self.DEAD), *beside)
 
-    def test_the_recordings_hear_of_it(self):
-        said = []
-        session = SimpleNamespace(mode="record", warn=said.append)
-        self.load(Listing("dead", error=self.DEAD), functions=[look], session=session)
-        assert len(said) == 1
-        assert said[0].startswith("the tools of the MCP server 'dead' are left out")
-
-    def test_in_a_replay_it_is_an_error(self):
+    @pytest.mark.parametrize("mode", ["record", "cache", "replay"])
+    def test_with_a_recording_it_is_an_error(self, mode):
+        """A recording without the server's tools could not be replayed where the server is there."""
         with pytest.raises(ToolError, match="'dead' ended"):
-            self.load(Listing("dead", error=self.DEAD), functions=[look], session=SimpleNamespace(mode="replay"))
+            self.load(Listing("dead", error=self.DEAD), functions=[look], session=SimpleNamespace(mode=mode))
 
     @pytest.mark.parametrize("error", [CassetteMiss("not recorded"), ConfigError("only="), ValueError("bug")])
     def test_other_errors_are_raised_before_it(self, error):
