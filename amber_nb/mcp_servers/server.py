@@ -239,9 +239,9 @@ class McpServer:
                 replace(tool, read_only=True) if tool.name in _SEARCHES and tool.read_only is None else tool
                 for tool in tools
             ]
-        if self._requests.listed is not None and (changes := describe_changes(self._requests.listed, tools)):
+        before, self._requests.listed = self._requests.listed, tools
+        if before is not None and (changes := describe_changes(before, tools)):
             _say(session, f"the MCP server {self.name!r} lists other tools than before: {changes}")
-        self._requests.listed = tools
         return tools
 
     async def offered_tools(self, session: CassetteSession | None) -> list[ListedTool]:
@@ -340,8 +340,10 @@ class McpServer:
 
 
 def _say(session: CassetteSession | None, text: str) -> None:
-    """Warn the reader; in a recording run, where a warning would be a difference in an output, in its journal."""
-    if session is not None:
+    """Warn the reader, each time; in a recording run, where it would be a difference in an output, in its journal."""
+    if session is not None and session._journal is not None:
         session.warn(text)
-    else:
-        warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
+        return
+    # With a fresh registry: Python shows an equal warning of an equal line once. And without a file: the private loop
+    # has no frame of the user's, and a line of this module would tell nothing.
+    warnings.warn_explicit(f"amber: {text}", RuntimeWarning, "<amber>", 1, module="amber_nb", registry={})
