@@ -14,7 +14,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError as FailedTool
 from scripted import calling
 
-from amber_nb import Amber, ConfigError, ToolError, mcp
+from amber_nb import Allow, Amber, ConfigError, ToolError, mcp
 from amber_nb.cassettes import session
 from amber_nb.chat.approval import ApprovalPrompt
 from amber_nb.mcp_servers import McpServers, PromptMessages
@@ -121,6 +121,23 @@ class TestQuestions:
         assert [run.sent for run in answer.tool_runs] == ["decline", "decline"]
         assert asked == []
         assert notes == ["the server asked a question, which was declined: it cannot be told which call it is of"] * 2
+
+    def test_two_whose_calls_can_be_told_are_both_asked(self, script, start, monkeypatch):
+        """As they can in the protocol's newer era, where a question is the answer to its call."""
+        asked, both = [], asyncio.Event()
+
+        async def request_input(self, question, call, index):
+            asked.append(index)
+            if len(asked) == 2:
+                both.set()
+            await both.wait()
+            return Allow({"colour": "red"})
+
+        monkeypatch.setattr(ApprovalPrompt, "request_input", request_input)
+        amber = script(calling(("choose", {}, "a"), ("choose", {}, "b")), "Done.")
+        answer = amber.ask("?", tools=start(require_approval=False))
+        assert [run.sent for run in answer.tool_runs] == ["accept red"] * 2
+        assert sorted(asked) == [0, 1]
 
 
 class TestWarnings:
