@@ -4,13 +4,14 @@ A wrong call carries the code of the error that it must give: `mypy` reports an 
 """
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, assert_type
 
 import pandas as pd
 from pydantic import BaseModel
 
 from amber_nb import Allow, Amber, Answer, Deny, ToolCall, ToolRun, image_part, mcp, tool
-from amber_nb.mcp_servers import McpServer, ServerResult
+from amber_nb.mcp_servers import McpServer, McpServers, PromptMessages, ServerResult
 
 
 class Review(BaseModel):
@@ -55,15 +56,23 @@ def with_servers(amber: Amber) -> None:
     assert_type(amber.mcp, McpServer)
     files = mcp("npx", "-y", "server", env={"A": "b"}, only="read_*", require_approval=False, timeout_s=5)
     web = mcp("https://mcp.example.com/mcp", headers={"Authorization": "Bearer …"}, exclude=["a"], prefix="web_")
+    assert_type(files, McpServer)
+    assert_type(web, McpServer)
+    assert_type(mcp({"mcpServers": {}}, "files"), McpServer)
+    all_of_file = mcp(Path("mcp.json"))
+    assert_type(all_of_file, McpServer | McpServers)
+    amber.ask("Hello!", tools=all_of_file)
     answer = amber.ask("Hello!", tools=[amber.mcp, files, web, look_up], require_approval=policy)
     assert_type(answer.tool_runs[0].server, str | None)
     assert_type(amber.mcp.call("search", query="ACME"), ServerResult)
     assert_type(amber.mcp.call("search", {"query": "ACME"}).frame(), pd.DataFrame)
     assert_type(amber.mcp.tools(), pd.DataFrame)
     assert_type(amber.mcp.select(only="search"), McpServer)
+    amber.mcp.select(require_approval=None)
+    assert_type(amber.mcp.prompt("brief", topic="ACME"), PromptMessages)
     amber.ask(amber.mcp.prompt("brief", topic="ACME"))
-    mcp("npx", "-y", 5)  # type: ignore[arg-type]
-    mcp("npx", header={})  # type: ignore[call-arg]
+    mcp("npx", "-y", 5)  # type: ignore[call-overload]
+    mcp("npx", header={})  # type: ignore[call-overload]
 
 
 def typed(amber: Amber) -> None:

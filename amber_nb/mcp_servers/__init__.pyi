@@ -2,6 +2,7 @@ from .calls import SilenceError
 from .connection import Connection
 from .factory import McpServers, amber_server, mcp
 from .http import open_http
+from .prompts import PromptMessages
 from .results import ServerResult
 from .server import McpServer
 from .toolset import load_tools, split_tools
@@ -10,6 +11,7 @@ __all__ = [
     "Connection",
     "McpServer",
     "McpServers",
+    "PromptMessages",
     "ServerResult",
     "SilenceError",
     "amber_server",

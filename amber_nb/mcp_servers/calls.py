@@ -15,6 +15,7 @@ __all__ = ["NO_LISTENER", "Listener", "SilenceError", "SilenceLimit", "describe_
 
 _READER_S = 86_400.0  # while the reader is asked, the server is silent for a reason
 _MAX_NOTE = 200
+_MAX_QUESTIONS = 5  # of a server in one call
 
 
 class SilenceError(ToolError):
@@ -53,6 +54,8 @@ class SilenceLimit:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._questions = 0  # that the reader is asked now
+        self._asked = 0  # questions of this call
+        self._is_refused = False  # whether the reader has refused one, or left it without an answer
         self._is_heard = False  # whether the loop has yet to put the limit off
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
@@ -65,12 +68,22 @@ class SilenceLimit:
         self._listener.report(note)
 
     async def ask_reader(self, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Have the reader asked; the server's silence does not count meanwhile."""
+        """Have the reader asked; the server's silence does not count meanwhile.
+
+        After a refusal, or five questions, the reader is not asked again in this call: a server could ask without end.
+        """
+        if self._is_refused or self._asked >= _MAX_QUESTIONS:
+            self.report("it asked again, which was declined")
+            return None
+        self._asked += 1
         self._questions += 1
         self._extend()
+        content = None
         try:
-            return await self._listener.ask_reader(message, schema)
+            content = await self._listener.ask_reader(message, schema)
+            return content
         finally:
+            self._is_refused = self._is_refused or content is None
             self._questions -= 1
             self._extend()
 

@@ -299,8 +299,13 @@ class _Link:
             self.tools_changed = True
 
     async def _elicit(self, context: Any, params: Any) -> mcp_types.ElicitResult | mcp_types.ErrorData:
-        """Ask the reader what a server asks, on the card of the call that runs."""
-        listener = _LISTENER.get() or (self._listeners[-1] if self._listeners else None)
+        """Ask the reader what a server asks, on the card of the call that runs; decline where that may be another."""
+        listener = _LISTENER.get()
+        if listener is None and len(self._listeners) > 1:
+            for each in self._listeners:
+                each.report("the server asked a question, which was declined: it cannot be told which call it is of")
+            return mcp_types.ElicitResult(action="decline")
+        listener = listener or (self._listeners[0] if self._listeners else None)
         schema = getattr(params, "requested_schema", None)
         if listener is None or not isinstance(schema, dict):  # an address that is to be opened has no schema
             if listener is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -11,7 +12,7 @@ from ..checks import check_seconds
 from ..config import Config
 from ..redact import SecretHeaders
 from ..tracebacks import short_traceback
-from .options import SILENCE_S, ServerOptions, read_names
+from .options import SILENCE_S, ServerOptions, change_options
 from .server import McpServer
 from .target import Target, read_targets
 
@@ -20,6 +21,33 @@ __all__ = ["McpServers", "amber_server", "mcp"]
 AMBER = "amber"
 
 
+# A text is a file with several servers at times, too: rarely enough for a checker not to doubt each command and URL.
+@overload
+def mcp(
+    target: os.PathLike[str],
+    *arguments: str,
+    headers: Mapping[str, str] | None = ...,
+    env: Mapping[str, str] | None = ...,
+    only: str | Iterable[str] | None = ...,
+    exclude: str | Iterable[str] | None = ...,
+    prefix: str | None = ...,
+    require_approval: bool | None = ...,
+    timeout_s: float | None = ...,
+    trust: bool = ...,
+) -> McpServer | McpServers: ...
+@overload
+def mcp(
+    target: Any,
+    *arguments: str,
+    headers: Mapping[str, str] | None = ...,
+    env: Mapping[str, str] | None = ...,
+    only: str | Iterable[str] | None = ...,
+    exclude: str | Iterable[str] | None = ...,
+    prefix: str | None = ...,
+    require_approval: bool | None = ...,
+    timeout_s: float | None = ...,
+    trust: bool = ...,
+) -> McpServer: ...
 def mcp(
     target: Any,
     *arguments: str,
@@ -31,7 +59,7 @@ def mcp(
     require_approval: bool | None = None,
     timeout_s: float | None = None,
     trust: bool = False,
-) -> Any:
+) -> McpServer | McpServers:
     """Return an MCP server whose tools `ask(tools=…)` offers.
 
     Nothing is connected here: the first use opens the connection, which is then kept. What a server says of itself and
@@ -68,17 +96,14 @@ def mcp(
     env = SecretHeaders(env) if isinstance(env, Mapping) else env
     with short_traceback:
         check_seconds("timeout_s", timeout_s)
-        if not isinstance(require_approval, (bool, type(None))) or not isinstance(trust, bool):
-            raise TypeError("require_approval must be True, False or None, and trust True or False")
-        if not isinstance(prefix, (str, type(None))):
-            raise TypeError(f"prefix must be a text, not {type(prefix).__name__}")
-        options = ServerOptions(
-            only=None if only is None else read_names(only, "only"),
-            exclude=read_names(exclude or (), "exclude"),
-            prefix=prefix or "",
+        if not isinstance(trust, bool):
+            raise TypeError("trust must be True or False")
+        options = change_options(
+            ServerOptions(timeout_s=timeout_s or SILENCE_S, trust=trust),
+            only=only,
+            exclude=exclude,
+            prefix=prefix,
             require_approval=require_approval,
-            timeout_s=timeout_s or SILENCE_S,
-            trust=trust,
         )
         targets = read_targets(target, arguments, headers=headers, env=env)
         servers = [McpServer(each, options) for each in targets]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["SILENCE_S", "ServerOptions", "read_names"]
+__all__ = ["SILENCE_S", "ServerOptions", "change_options"]
 
 SILENCE_S = 60.0  # of a request, where timeout_s= says nothing
 
@@ -22,9 +22,35 @@ class ServerOptions:
     trust: bool = False
 
 
-def read_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
+def change_options(
+    options: ServerOptions,
+    *,
+    only: str | Iterable[str] | None,
+    exclude: str | Iterable[str] | None,
+    prefix: str | None,
+    require_approval: bool | None,
+) -> ServerOptions:
+    """Return options with these values; None leaves all but `require_approval` as they are.
+
+    Raises:
+        TypeError: a value has the wrong type.
+    """
+    if not isinstance(require_approval, (bool, type(None))):
+        raise TypeError("require_approval must be True, False or None")
+    if not isinstance(prefix, (str, type(None))):
+        raise TypeError(f"prefix must be a text, not {type(prefix).__name__}")
+    return replace(
+        options,
+        only=options.only if only is None else _read_names(only, "only"),
+        exclude=options.exclude if exclude is None else _read_names(exclude, "exclude"),
+        prefix=options.prefix if prefix is None else prefix,
+        require_approval=require_approval,
+    )
+
+
+def _read_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     """Return the names of tools as a tuple; `name` is the argument, for errors."""
-    names = (value,) if isinstance(value, str) else tuple(value)
+    names = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
     if not all(isinstance(each, str) for each in names):
         raise TypeError(f"{name} must be the name of a tool, or several")
     return names

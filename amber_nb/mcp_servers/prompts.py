@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, SupportsIndex, overload
 
 from ..types import Message, replace_surrogates
 from .results import read_blocks
 
-__all__ = ["read_contents", "read_messages"]
+__all__ = ["PromptMessages", "read_contents", "read_messages"]
+
+
+class PromptMessages(list[Message]):
+    """The messages of a server's prompt, which are its text, whatever role they have.
+
+    What is made of them with `+` and slices is so, too.
+
+    Args:
+        messages: the messages.
+        server: the server's name, for readers.
+        group: whose text it is, see `McpServer.key`.
+    """
+
+    def __init__(self, messages: Iterable[Message] = (), *, server: str = "", group: str = "") -> None:
+        super().__init__(messages)
+        self.server = server
+        self.group = group
+
+    def __add__(self, other: list[Any]) -> PromptMessages:  # type: ignore[override]
+        return self._mark([*self, *other]) if isinstance(other, list) else NotImplemented
+
+    def __radd__(self, other: list[Any]) -> PromptMessages:
+        return self._mark([*other, *self]) if isinstance(other, list) else NotImplemented
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> PromptMessages: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Message | PromptMessages:
+        return self._mark(super().__getitem__(index)) if isinstance(index, slice) else super().__getitem__(index)
+
+    def copy(self) -> PromptMessages:
+        """Return a copy, marked in the same way."""
+        return self._mark(self)
+
+    def _mark(self, messages: Iterable[Message]) -> PromptMessages:
+        return PromptMessages(messages, server=self.server, group=self.group)
 
 
 def read_contents(result: Mapping[str, Any]) -> Any:

@@ -22,7 +22,7 @@ from ..wire.sources import find_links
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ServerResult", "read_blocks", "read_result"]
+__all__ = ["ServerResult", "read_blocks", "read_result", "replace_inner_surrogates"]
 
 _MAX_BLOCKS = 200
 _MAX_BLOB = 30_000_000  # characters of base64
@@ -112,7 +112,7 @@ def read_result(
     """
     given = result.get("content")
     blocks = [each for each in given[:_MAX_BLOCKS] if isinstance(each, Mapping)] if isinstance(given, list) else []
-    structured = _replace_inner_surrogates(_unwrap(result.get("structuredContent")))
+    structured = replace_inner_surrogates(_unwrap(result.get("structuredContent")))
     texts = [replace_surrogates(each["text"]) for each in blocks if _is_text(each)]
     items = read_blocks(given)
     if structured is not None and not _is_told(structured, texts):
@@ -189,13 +189,13 @@ def _parse(texts: Sequence[str]) -> Any:
         if not text.lstrip().startswith(("{", "[")):
             return None
         try:
-            values.append(_replace_inner_surrogates(json.loads(text)))
+            values.append(replace_inner_surrogates(json.loads(text)))
         except (ValueError, RecursionError):
             return None
     return values[0] if len(values) == 1 else values or None
 
 
-def _replace_inner_surrogates(value: Any) -> Any:
+def replace_inner_surrogates(value: Any) -> Any:
     """Return a JSON value whose texts can be encoded: JSON's escapes can write half a character."""
     try:
         text = json.dumps(value, ensure_ascii=False)

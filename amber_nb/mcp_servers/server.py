@@ -9,24 +9,26 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..cassettes.session import CassetteSession, newest_session
 from ..config import Config
-from ..errors import ConfigError, ToolError
+from ..display.answer_html import answer_html
+from ..display.escape import escape_text, shorten, show_controls
+from ..errors import CassetteMiss, ConfigError, ToolError
 from ..tracebacks import short_traceback
-from ..types import Message
 from ..wire import event_loop
-from .calls import NO_LISTENER, Listener
+from .calls import NO_LISTENER, Listener, SilenceError
 from .frames import prompts_frame, resources_frame, tools_frame
 from .listing import ListedTool, describe_changes, listing_html, listing_text, read_tools
-from .options import ServerOptions, read_names
-from .prompts import read_contents, read_messages
+from .options import ServerOptions, change_options
+from .prompts import PromptMessages, read_contents, read_messages
 from .requests import ServerRequests
-from .results import ServerResult, read_result
+from .results import ServerResult, read_result, replace_inner_surrogates
 from .target import Target
 
 if TYPE_CHECKING:
@@ -41,6 +43,13 @@ _numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # o
 # What the vendor documents as a search, whatever else the server says of it.
 COMPANY_SEARCH = "search"
 _SEARCHES = (COMPANY_SEARCH, "web_search")
+_MAX_ERROR = 2_000  # characters of what a server says, in an error
+_MAX_NAME = 128
+_MAX_NAMED = 20  # tools, in an error
+# What an ask uses of a server, and no reader: completion leaves it out.
+_FOR_ASKS = {"is_amber", "options", "key"} | {
+    *("prepare", "list_tools", "offered_tools", "call_tool", "find_call", "changed_tool"),
+}
 
 
 class McpServer:
@@ -106,16 +115,26 @@ class McpServer:
         only: str | Iterable[str] | None = None,
         exclude: str | Iterable[str] | None = None,
         prefix: str | None = None,
-        require_approval: bool | None = None,
+        require_approval: bool | Literal["unchanged"] | None = "unchanged",
     ) -> McpServer:
-        """Return the same server, on the same connection, of which other tools are offered; see `mcp`."""
-        changes: dict[str, Any] = {
-            "only": None if only is None else read_names(only, "only"),
-            "exclude": None if exclude is None else read_names(exclude, "exclude"),
-            "prefix": prefix,
-            "require_approval": require_approval,
-        }
-        options = replace(self._options, **{name: value for name, value in changes.items() if value is not None})
+        """Return the same server, on the same connection, of which other tools are offered; see `mcp`.
+
+        Args:
+            only: as `mcp` has it; None leaves what is set, here and below.
+            exclude: the same; () excludes none.
+            prefix: the same; "" is none.
+            require_approval: the same; None is the default of `mcp` again.
+
+        Raises:
+            TypeError: an argument has the wrong type.
+        """
+        options = change_options(
+            self._options,
+            only=only,
+            exclude=exclude,
+            prefix=prefix,
+            require_approval=self._options.require_approval if require_approval == "unchanged" else require_approval,
+        )
         return McpServer(self._target, options, config=self._config, session=self._session, requests=self._requests)
 
     # --- for readers
@@ -147,27 +166,47 @@ class McpServer:
             given: the arguments as a dict, where a name is none of Python's.
             arguments: the arguments by their names.
 
+        What you paste of the result into a question yourself is not watched: only results of calls by a model are
+        known as a server's.
+
         Raises:
+            TypeError: the arguments are given by their positions.
             ToolError: the server cannot be reached, or the tool failed.
             CassetteMiss: replay, and this call is not recorded.
 
         Example:
             >>> amber.mcp.call("search", query="ACME").frame()
         """
-        result: ServerResult = self._wait(self._call(name, {**(given or {}), **arguments}))
+        result: ServerResult = self._wait(self._call(name, _join_arguments(name, given, arguments)))
         return result
 
     @short_traceback
     async def call_async(self, name: str, given: Mapping[str, Any] | None = None, /, **arguments: Any) -> ServerResult:
         """Call a tool as `call` does, without blocking the event loop."""
+        joined = _join_arguments(name, given, arguments)
         self.prepare(self._session())
-        return await event_loop.wait_async(event_loop.submit(self._call(name, {**(given or {}), **arguments})))
+        return await event_loop.wait_async(event_loop.submit(self._call(name, joined)))
 
     async def _call(self, name: str, arguments: Mapping[str, Any]) -> ServerResult:
-        result = await self.call_tool(self._session(), name, arguments)
+        try:
+            result = await self.call_tool(self._session(), name, arguments)
+        except SilenceError:
+            raise
+        except ToolError as error:
+            if hint := self._similar_names(name):
+                raise ToolError(f"{error}{hint}", name=name, arguments={}) from None
+            raise
         if result.is_error:
-            raise ToolError(f"{name} of the MCP server {self.name!r} failed: {result.text}", name=name, arguments={})
+            said = show_controls(shorten(result.text, _MAX_ERROR))
+            text = f"{_shown(name)} of the MCP server {self.name!r} failed: {said}{self._similar_names(name)}"
+            raise ToolError(text, name=name, arguments={})
         return result
+
+    def _similar_names(self, name: str) -> str:
+        """Return a sentence on the listed tools whose names are like one that is not listed; "" without any."""
+        listed = [tool.name for tool in self._requests.listed or ()]
+        near = get_close_matches(name, listed) if name not in listed else []
+        return f" No tool has this name; there is {' and '.join(map(_shown, near))}." if near else ""
 
     @short_traceback
     def resources(self) -> pd.DataFrame:
@@ -181,6 +220,8 @@ class McpServer:
     def read(self, uri: str) -> Any:
         """Read a resource.
 
+        What you paste of it into a question yourself is not watched, as with `call`.
+
         Returns:
             The text; or bytes, where it is none; of several, a list.
         """
@@ -193,8 +234,8 @@ class McpServer:
         return prompts_frame(self._fetch("/prompts/list", {}, self._requests.list_prompts))
 
     @short_traceback
-    def prompt(self, name: str, /, **arguments: str) -> list[Message]:
-        """Return the messages of a prompt, for `ask`.
+    def prompt(self, name: str, /, **arguments: str) -> PromptMessages:
+        """Return the messages of a prompt, for `ask`; a list that knows which server wrote them.
 
         Example:
             >>> amber.ask(server.prompt("summary", topic="ACME"))
@@ -202,7 +243,7 @@ class McpServer:
         texts = {key: str(value) for key, value in arguments.items()}
         send = partial(self._requests.get_prompt, name, texts)
         body = {"name": name, "arguments": texts}
-        return read_messages(self._fetch("/prompts/get", body, send))
+        return PromptMessages(read_messages(self._fetch("/prompts/get", body, send)), server=self.name, group=self.key)
 
     @property
     def stderr(self) -> str:
@@ -219,13 +260,21 @@ class McpServer:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _FOR_ASKS]
+
     def __repr__(self) -> str:
         if self._requests.listed is None:  # a debugger and a verbose traceback ask, too: nothing is connected for that
             return f"McpServer({self.name!r})"
         return listing_text(self.name, self._chosen(self._requests.listed), self._options.trust)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        tools = self._chosen(self._wait(self.list_tools(self._session())))
+        try:
+            tools = self._chosen(self._wait(self.list_tools(self._session())))
+        except (ToolError, ConfigError, CassetteMiss) as error:  # a last expression that fails would fail no cell
+            text = show_controls(str(error))
+            html = f'<div style="white-space:pre-wrap">{escape_text(text)}</div>'
+            return {"text/html": answer_html("", head=html), "text/plain": text}
         trust = self._options.trust
         return {
             "text/html": listing_html(self.name, tools, trust),
@@ -252,26 +301,30 @@ class McpServer:
                 replace(tool, read_only=True) if tool.name in _SEARCHES and tool.read_only is None else tool
                 for tool in tools
             ]
-        if self._requests.listed is not None and (changes := describe_changes(self._requests.listed, tools)):
+        before, self._requests.listed = self._requests.listed, tools
+        if before is not None and (changes := describe_changes(before, tools)):
             _say(session, f"the MCP server {self.name!r} lists other tools than before: {changes}")
-        self._requests.listed = tools
         return tools
 
     async def offered_tools(self, session: CassetteSession | None) -> list[ListedTool]:
         """List the tools that only= and exclude= leave.
 
         Raises:
-            ConfigError: only= names a tool that the server does not list, or none is left that can be called.
+            ConfigError: only= or exclude= names a tool that the server does not list, or none is left that can be
+                called.
         """
         tools = await self.list_tools(session)
-        for pattern in self._options.only or ():
+        options = self._options
+        patterns = [*(("only", each) for each in options.only or ()), *(("exclude", each) for each in options.exclude)]
+        for argument, pattern in patterns:
             if not any(fnmatchcase(tool.name, pattern) for tool in tools):
-                names = ", ".join(tool.name for tool in tools[:20]) or "none"
-                raise ConfigError(f"only={pattern!r}: the MCP server {self.name!r} has no such tool. It has: {names}.")
+                names = _enumerate(tools) or "none"
+                text = f"{argument}={pattern!r}: the MCP server {self.name!r} has no such tool. It has: {names}."
+                raise ConfigError(text)
         chosen = self._chosen(tools)
         offered = [tool for tool in chosen if not tool.needs_task]
         if chosen and not offered:
-            names = ", ".join(tool.name for tool in chosen[:20])
+            names = _enumerate(chosen)
             raise ConfigError(f"The MCP server {self.name!r} offers none of {names}: they need tasks, unknown here.")
         return offered
 
@@ -298,7 +351,7 @@ class McpServer:
                 of the protocol.
         """
         body = {"name": name, "arguments": dict(arguments)}
-        send = partial(self._requests.call_tool, name, arguments, listener)
+        send = partial(self._requests.call_tool, name, replace_inner_surrogates(arguments), listener)
         payload = await self._exchange("/tools/call", body, send, session)
         # In a thread: a picture, or a table of thousands of rows, takes a while, and this loop reads all answers.
         return await event_loop.run_in_thread(
@@ -343,7 +396,8 @@ class McpServer:
         try:
             if not event_loop.can_block():
                 raise RuntimeError(
-                    "This runs on amber's own event loop, which it would wait for: await the async method."
+                    "This would wait for amber's own event loop, on which it runs: of an MCP server's methods only "
+                    "call can be awaited there, as `await server.call_async(…)`."
                 )
             self.prepare(self._session())
         except BaseException:
@@ -352,9 +406,34 @@ class McpServer:
         return event_loop.wait(event_loop.submit(coroutine))
 
 
+def _join_arguments(name: str, given: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call, its texts such that they can be sent.
+
+    Raises:
+        TypeError: they are given by their positions.
+    """
+    if not isinstance(given, (Mapping, type(None))):
+        raise TypeError(
+            f"The arguments of a tool are given by their names, as in call({name!r}, query=…), or as one dict; "
+            f"not as {type(given).__name__}."
+        )
+    joined: dict[str, Any] = replace_inner_surrogates({**(given or {}), **arguments})
+    return joined
+
+
+def _shown(name: str) -> str:
+    return show_controls(shorten(name, _MAX_NAME))
+
+
+def _enumerate(tools: Sequence[ListedTool]) -> str:
+    return ", ".join(_shown(tool.name) for tool in tools[:_MAX_NAMED])
+
+
 def _say(session: CassetteSession | None, text: str) -> None:
-    """Warn the reader; in a recording run, where a warning would be a difference in an output, in its journal."""
-    if session is not None:
+    """Warn the reader, each time; in a recording run, where it would be a difference in an output, in its journal."""
+    if session is not None and session._journal is not None:
         session.warn(text)
-    else:
-        warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
+        return
+    # With a fresh registry: Python shows an equal warning of an equal line once. And without a file: the private loop
+    # has no frame of the user's, and a line of this module would tell nothing.
+    warnings.warn_explicit(f"amber: {text}", RuntimeWarning, "<amber>", 1, module="amber_nb", registry={})

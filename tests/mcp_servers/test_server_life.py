@@ -55,12 +55,23 @@ def exists(pid):
         return False
 
 
+_before: set[object] = set()  # what tests of other files may have left to the collector
+
+
+@pytest.fixture(autouse=True)
+def _note_what_is_there():
+    _before.clear()
+    _before.update(children(), threading.enumerate())
+
+
 def children():
-    return {process.pid for process in psutil.Process().children(recursive=True) if exists(process.pid)}
+    here = {process.pid for process in psutil.Process().children(recursive=True) if exists(process.pid)}
+    return here - _before
 
 
 def server_threads():
-    return sum(thread.name.startswith("amber-mcp") for thread in threading.enumerate())
+    here = [thread for thread in threading.enumerate() if thread.name.startswith("amber-mcp")]
+    return sum(thread not in _before for thread in here)
 
 
 class TestManyAsks:
