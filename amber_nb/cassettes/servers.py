@@ -73,7 +73,7 @@ class ServerExchanges:
 
         Args:
             path: what the server is asked, such as `/tools/call`.
-            body: identifies the exchange; `server` is the server's name.
+            body: identifies the exchange; `server` is the server's name, `target` a digest of where it is.
             send: asks the server; what it raises is raised, and nothing is recorded.
             secrets: the server's own, beside the session's key, masked in the file.
 

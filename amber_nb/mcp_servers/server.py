@@ -33,6 +33,7 @@ __all__ = ["McpServer"]
 
 # What the vendor documents as a search, whatever else the server says of it.
 _SEARCHES = ("search", "web_search")
+_OWN_TARGET = Target(name="amber").digest  # of the domain's own server in recordings: its URL is a setting
 
 
 class McpServer:
@@ -294,7 +295,7 @@ class McpServer:
 
     def find_call(self, session: CassetteSession, name: str, arguments: Mapping[str, Any]) -> ServerResult | None:
         """Return the recorded result of a call, None where there is none."""
-        body = {"server": self.name, "name": name, "arguments": dict(arguments)}
+        body = {**self._identity(), "name": name, "arguments": dict(arguments)}
         payload = session.servers.find("/tools/call", body, secrets=self._target.secrets)
         if payload is None:
             return None
@@ -318,7 +319,12 @@ class McpServer:
     ) -> dict[str, Any]:
         if session is None:
             return await send()
-        return await session.servers.exchange(path, {"server": self.name, **body}, send, secrets=self._target.secrets)
+        whole = {**self._identity(), **body}
+        return await session.servers.exchange(path, whole, send, secrets=self._target.secrets)
+
+    def _identity(self) -> dict[str, str]:
+        """Return what tells the server from others in recordings; the domain's own is one server, wherever it is."""
+        return {"server": self.name, "target": _OWN_TARGET if self.is_amber else self._target.digest}
 
     def _fetch(
         self, path: str, body: Mapping[str, Any], send: Callable[[], Awaitable[dict[str, Any]]]

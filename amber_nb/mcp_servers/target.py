@@ -6,10 +6,11 @@ whose key is `servers`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,8 +21,8 @@ import httpx2
 
 from ..config import expand_variables
 from ..errors import ConfigError
-from ..redact import SecretHeaders, is_secret
-from .command_name import name_command
+from ..redact import SecretHeaders, is_secret, scrub
+from .command_name import name_command, reduce_command
 
 __all__ = ["Target", "check_url", "is_loopback", "read_targets"]
 
@@ -34,6 +35,7 @@ _MAX_NAMED = 20  # entries that an error lists
 _OWN_NAME = "amber"  # of the domain's own server: no other one may look like it
 _MIN_SECRET = 4  # characters of a value that its name calls a secret
 _MIN_VALUE = 8  # of any other value: "info" and "true" are in many texts
+_MAX_AT_ONCE = 100
 _WORD = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[\d.,:-]{1,15}")  # too common to be hidden wherever it stands
 _KEY_IN_PATH = re.compile(r"(?=.*\d)[\w-]{20,}")  # an address may hold its key in its path
 
@@ -75,6 +77,23 @@ class Target:
         found = {text for name, text in named if _is_secret_value(name, text)}
         paths = {part for part in url.path.split("/") if _KEY_IN_PATH.fullmatch(part)}
         return found | paths | ({url.query} if len(url.query) >= _MIN_VALUE else set())
+
+    def scrub(self, value: Any) -> Any:
+        """Return a JSON value that the server answered without its secrets."""
+        return _scrub_all(value, self.secrets)
+
+    @property
+    def digest(self) -> str:
+        """What tells the server from others of its name in recordings, on any machine: without its keys and folders."""
+        parts: list[str] = [self.name]  # of a server of this process, nothing else is the same in another one
+        if self.url is not None:
+            url = urlsplit(self.url)
+            port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+            parts = [url.scheme, url.hostname or "", str(port), url.path.rstrip("/")]
+        elif self.command:
+            parts = reduce_command([self.command[0], *([self.folder] if self.folder else []), *self.command[1:]])
+        text = json.dumps(self.scrub(parts))
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def read_targets(
@@ -312,6 +331,14 @@ def _read_secret_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, separator, text = word.partition("=")
         if is_secret(name.lstrip("-")) and (separator or word.startswith("-")):
             yield name, text if separator else following
+
+
+def _scrub_all(value: Any, secrets: Iterable[str]) -> Any:
+    """Replace secrets in a JSON value, however many there are: of more than 100, `scrub` would hide all texts."""
+    ordered = sorted(secrets, key=len, reverse=True)
+    for start in range(0, len(ordered), _MAX_AT_ONCE):
+        value = scrub(value, set(ordered[start : start + _MAX_AT_ONCE]))
+    return value
 
 
 def _is_secret_value(name: str, text: str) -> bool:
