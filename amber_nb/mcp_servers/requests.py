@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from .. import mcp_servers
 from ..config import Config
 from ..errors import ConfigError
+from ..wire import event_loop
 from .calls import NO_LISTENER, Listener, SilenceError, SilenceLimit, limit_silence
 from .listing import ListedTool
 from .target import Target
@@ -126,7 +127,14 @@ class ServerRequests:
         except TimeoutError:
             message = f"The MCP server {name!r} gave no sign of life for {seconds:g} s."
             raise SilenceError(message, name=what or name, arguments={}) from None
-        return {} if result is None else dict(result.model_dump(by_alias=True, mode="json", exclude_none=True))
+        if result is None:
+            return {}
+        answer = dict(result.model_dump(by_alias=True, mode="json", exclude_none=True))
+        if not self._target.secrets:
+            return answer
+        # Before anybody sees it: displays, requests and recordings then hold the same, and a replay finds them.
+        scrubbed: dict[str, Any] = await event_loop.run_in_thread(partial(self._target.scrub, answer))
+        return scrubbed
 
     async def _pages(self, field: str, ask: Callable[[Any, str | None], Awaitable[Any]]) -> list[Any]:
         """Return the items of all pages of a list; one that does not end is left after 1,000 pages."""

@@ -296,7 +296,7 @@ class McpServer:
     def find_call(self, session: CassetteSession, name: str, arguments: Mapping[str, Any]) -> ServerResult | None:
         """Return the recorded result of a call, None where there is none."""
         body = {**self._identity(), "name": name, "arguments": dict(arguments)}
-        payload = session.servers.find("/tools/call", body, secrets=self._target.secrets)
+        payload = session.servers.find("/tools/call", body, secrets=self._target.rare_secrets)
         if payload is None:
             return None
         return read_result(payload, server=self.name, tool=name, arguments=arguments)
@@ -320,7 +320,7 @@ class McpServer:
         if session is None:
             return await send()
         whole = {**self._identity(), **body}
-        return await session.servers.exchange(path, whole, send, secrets=self._target.secrets)
+        return await session.servers.exchange(path, whole, send, secrets=self._target.rare_secrets)
 
     def _identity(self) -> dict[str, str]:
         """Return what tells the server from others in recordings; the domain's own is one server, wherever it is."""

@@ -37,6 +37,10 @@ _MIN_SECRET = 4  # characters of a value that its name calls a secret
 _MIN_VALUE = 8  # of any other value: "info" and "true" are in many texts
 _MAX_AT_ONCE = 100
 _WORD = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[\d.,:-]{1,15}")  # too common to be hidden wherever it stands
+_NO_TEXTS = {
+    *("name", "uri", "uriTemplate", "type", "role", "mimeType", "data", "blob", "inputSchema", "outputSchema"),
+    *("nextCursor", "resultType"),
+}
 _KEY_IN_PATH = re.compile(r"(?=.*\d)[\w-]{20,}")  # an address may hold its key in its path
 
 
@@ -78,9 +82,18 @@ class Target:
         paths = {part for part in url.path.split("/") if _KEY_IN_PATH.fullmatch(part)}
         return found | paths | ({url.query} if len(url.query) >= _MIN_VALUE else set())
 
-    def scrub(self, value: Any) -> Any:
-        """Return a JSON value that the server answered without its secrets."""
-        return _scrub_all(value, self.secrets)
+    @property
+    def rare_secrets(self) -> set[str]:
+        """The secrets that are no common word, so that they can be hidden in names and addresses, too."""
+        return {secret for secret in self.secrets if not _WORD.fullmatch(secret)}
+
+    def scrub(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the server answered without its secrets; a password such as "postgres" stays in tools' names."""
+        secrets, rare = self.secrets, self.rare_secrets
+        scrubbed: dict[str, Any] = _scrub_all(answer, rare)
+        if "nextCursor" in answer:  # nobody sees it but the server
+            scrubbed["nextCursor"] = answer["nextCursor"]
+        return _scrub_texts(scrubbed, secrets - rare) if secrets != rare else scrubbed
 
     @property
     def digest(self) -> str:
@@ -92,7 +105,7 @@ class Target:
             parts = [url.scheme, url.hostname or "", str(port), url.path.rstrip("/")]
         elif self.command:
             parts = reduce_command([self.command[0], *([self.folder] if self.folder else []), *self.command[1:]])
-        text = json.dumps(self.scrub(parts))
+        text = json.dumps(_scrub_all(parts, self.secrets))
         return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
 
 
@@ -339,6 +352,15 @@ def _scrub_all(value: Any, secrets: Iterable[str]) -> Any:
     for start in range(0, len(ordered), _MAX_AT_ONCE):
         value = scrub(value, set(ordered[start : start + _MAX_AT_ONCE]))
     return value
+
+
+def _scrub_texts(value: Any, words: set[str]) -> Any:
+    """Replace words in a JSON value, but in what a client must send back or understand as it is."""
+    if isinstance(value, Mapping):
+        return {name: item if name in _NO_TEXTS else _scrub_texts(item, words) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_scrub_texts(item, words) for item in value]
+    return _scrub_all(value, words) if isinstance(value, str) else value
 
 
 def _is_secret_value(name: str, text: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from amber_nb import Amber, mcp
 from amber_nb.cassettes.file import Cassette
+from amber_nb.mcp_servers.target import Target
 
 KEY = "ambrs-exampletoken"
 SECRET = "s3cret-of-the-user"
@@ -84,3 +85,30 @@ def test_the_domains_own_server_is_the_same_wherever_it_is(tape):
             asyncio.run(amber.mcp.list_tools(Session))
     assert len(seen) == 2
     assert len(set(seen)) == 1
+
+
+# --- what a server repeats
+
+
+@pytest.mark.filterwarnings("ignore:amber. what the MCP server")
+@pytest.mark.parametrize("value", [SECRET, "acme-reports-2024"])
+def test_what_a_server_repeats_of_its_secrets_is_hidden_everywhere_and_replays(tape, program, value):
+    seen = []
+    for mode in ("record", "replay"):
+        with client(mode, tape):
+            server = program(env={"PROJECT": value})
+            result = server.call("look", project="mine")
+            shown = [*server._repr_mimebundle_().values(), repr(server), result.text, repr(result)]
+            assert value not in "".join(shown)
+            seen.append(shown)
+    assert seen[0] == seen[1]
+    assert "Looks at •••" in seen[0][1]
+    assert seen[0][3] == "a/server.py of •••"
+    assert value not in tape.read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore:amber. what the MCP server")
+def test_without_secrets_an_answer_is_not_looked_through(tape, program, monkeypatch):
+    monkeypatch.setattr(Target, "scrub", None)
+    with client("record", tape):
+        assert program().call("look").text == "a/server.py of nobody"

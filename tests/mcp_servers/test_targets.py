@@ -557,3 +557,15 @@ def test_a_digest_holds_no_key_and_nothing_of_a_machine(one, other):
 def test_many_secrets_hide_no_more_than_themselves():
     target = only("x", env={f"V{number}": f"value-{number:03}" for number in range(150)})
     assert target.scrub({"type": "text", "text": "of value-149, value-000"}) == {"type": "text", "text": "of •••, •••"}
+
+
+def test_a_common_word_that_is_a_password_leaves_names_as_they_are():
+    target = only("x", env={"PGPASSWORD": "postgres", "TOKEN": SECRET})
+    tool = {"name": "postgres_query", "description": "Queries postgres.", "inputSchema": {"title": "postgres"}}
+    assert target.scrub({"tools": [tool], "nextCursor": SECRET}) == {
+        "tools": [{**tool, "description": "Queries •••."}],
+        "nextCursor": SECRET,
+    }
+    assert target.scrub({"structuredContent": {"a": ["postgres", 1, f"x{SECRET}"]}}) == {
+        "structuredContent": {"a": ["•••", 1, "x•••"]}
+    }
