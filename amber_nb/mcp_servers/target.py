@@ -23,6 +23,7 @@ from ..config import expand_variables
 from ..errors import ConfigError
 from ..redact import SecretHeaders, is_secret, scrub
 from .command_name import name_command, reduce_command
+from .concealed import ConcealedText, conceal
 
 __all__ = ["Target", "check_url", "is_loopback", "read_targets"]
 
@@ -128,15 +129,16 @@ def read_targets(
         ConfigError: it is no such thing; the file cannot be read; a setting of amber_nb would go to the server.
         TypeError: an argument has the wrong type.
     """
+    target, arguments = conceal(target), conceal(arguments)  # at once: a verbose traceback prints a frame's variables
     headers = SecretHeaders(_texts(headers, "headers"))
     env = SecretHeaders(_texts(env, "env"))
     _refuse_own_settings(env)
     if not all(isinstance(argument, (str, os.PathLike)) for argument in arguments):
         raise TypeError("the arguments of a server's command must be texts")
-    texts = [os.fspath(argument) for argument in arguments]
+    texts = conceal([os.fspath(argument) for argument in arguments])
     if isinstance(target, Mapping):
         return _read_entries(target, texts, "this dict", headers, env)
-    text = target.strip() if isinstance(target, str) else ""
+    text = ConcealedText(target.strip() if isinstance(target, str) else "")
     if "://" in text:
         if texts:
             raise ConfigError("A server with a URL takes no arguments: those are for a command.")
@@ -161,20 +163,27 @@ def read_targets(
 
 def check_url(url: str, where: str) -> str:
     """Return the URL of a server; raise a ConfigError, which does not repeat it, where it cannot be one."""
-    url = url.strip()
+    url = ConcealedText(url.strip())
+    if fault := _find_fault(url):
+        raise ConfigError(f"The URL of the MCP server ({where}) {fault}.")
+    return url
+
+
+def _find_fault(url: str) -> str:
+    """Return what is wrong with a URL, in a frame that raises nothing: its parts are in clear here."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
         httpx2.URL(url)  # which knows more of what a host may be
     except (ValueError, httpx2.InvalidURL):
-        raise ConfigError(f"The URL of the MCP server ({where}) is not a URL.") from None
+        return "is not a URL"
     if _NOT_IN_URLS.search(url):
-        raise ConfigError(f"The URL of the MCP server ({where}) holds a space or a control character.")
+        return "holds a space or a control character"
     if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"The URL of the MCP server ({where}) must begin with https:// and name a host.")
+        return "must begin with https:// and name a host"
     if parts.username is not None or parts.password is not None:
-        raise ConfigError(f"The URL of the MCP server ({where}) must not carry a user or password: take headers=.")
-    return url
+        return "must not carry a user or password: take headers="
+    return ""
 
 
 def is_loopback(url: str) -> bool:
@@ -216,7 +225,7 @@ def _from_command(
 
 def _read_file(path: Path, names: list[str], headers: Mapping[str, str], env: Mapping[str, str]) -> list[Target]:
     try:
-        content = json.loads(path.expanduser().read_text(encoding="utf-8-sig"))
+        content = conceal(json.loads(path.expanduser().read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise ConfigError(f"The file {path.name} cannot be read ({error.strerror or type(error).__name__}).") from None
     except (ValueError, RecursionError):
@@ -231,6 +240,7 @@ def _read_file(path: Path, names: list[str], headers: Mapping[str, str], env: Ma
 def _read_entries(
     content: Mapping[str, Any], names: list[str], where: str, headers: Mapping[str, str], env: Mapping[str, str]
 ) -> list[Target]:
+    names = [str(name) for name in names]  # not concealed: errors name them
     if not {"command", *_URL_KEYS}.isdisjoint(content):  # one entry, without a name of its own
         entries: Mapping[str, Any] = {"": content}
     else:
@@ -301,7 +311,7 @@ def _expand(texts: Mapping[str, str], where: str) -> SecretHeaders:
 
 def _expand_text(text: str, where: str) -> str:
     try:
-        return expand_variables(text)
+        return ConcealedText(expand_variables(text))
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 

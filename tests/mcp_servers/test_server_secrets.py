@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import json
 import sys
+import traceback
 
 import pytest
 
-from amber_nb import Amber, mcp
+from amber_nb import Amber, ConfigError, mcp
 from amber_nb.cassettes.file import Cassette
-from amber_nb.mcp_servers.target import Target
+from amber_nb.mcp_servers.target import Target, read_targets
 
 KEY = "ambrs-exampletoken"
 SECRET = "s3cret-of-the-user"
@@ -112,3 +113,50 @@ def test_without_secrets_an_answer_is_not_looked_through(tape, program, monkeypa
     monkeypatch.setattr(Target, "scrub", None)
     with client("record", tape):
         assert program().call("look").text == "a/server.py of nobody"
+
+
+# --- verbose tracebacks, which print the variables of each frame
+
+
+ENTRIES = {
+    "a": {"command": "true", "env": {"TOKEN": SECRET}, "args": ["--api-key", SECRET]},
+    "b": {"url": f"https://x.example/mcp?key={SECRET}", "headers": {"Authorization": f"Bearer {SECRET}"}},
+    "c": {"args": [[SECRET]]},
+    "d": {"url": f"https://x.example/{SECRET} /mcp"},
+    "e": {"command": "true", "args": [SECRET, "${NO_SUCH_VARIABLE_HERE}"]},
+    "f": {"command": "true", "args": [SECRET, "\0"]},
+}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [{"mcpServers": ENTRIES}],
+        *([{"mcpServers": ENTRIES}, name] for name in (*"cdef", "no such")),
+        ["servers.json"],
+        ["servers.json", "no such"],
+        [f"http://[bad/mcp?token={SECRET}"],
+        [f"http://x.example/mcp?token={SECRET}", "an argument"],
+        [f"http://x.example/mcp?token={SECRET}#\0"],
+        [f"https://user:{SECRET}@x.example/mcp"],
+        [f"true --token {SECRET}"],
+        ["true", SECRET, "\0"],
+        [[SECRET]],
+    ],
+)
+def test_no_frame_of_an_error_shows_what_a_server_is_told(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "servers.json").write_text(json.dumps({"mcpServers": ENTRIES}), encoding="utf-8")
+    with pytest.raises((ConfigError, TypeError)) as caught:
+        read_targets(arguments[0], arguments[1:])
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+    assert frames
+    for frame in frames:
+        assert SECRET not in repr(frame.f_locals), frame.f_code.co_name
+
+
+def test_a_target_shows_nothing_of_where_the_server_is():
+    for target in read_targets({"mcpServers": {name: ENTRIES[name] for name in "ab"}}):
+        assert SECRET in repr([str(target.url), *map(str, target.command)])
+        assert SECRET not in repr(vars(target))
+        assert type(target.name) is str
