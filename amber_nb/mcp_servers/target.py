@@ -6,6 +6,7 @@ whose key is `servers`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from ..errors import ConfigError
 from ..redact import SecretHeaders, is_secret, scrub
 from .command_name import name_command, reduce_command
 from .concealed import ConcealedText, conceal
+from .log_filter import hide_in_logs
 
 __all__ = ["Target", "check_url", "is_loopback", "read_targets"]
 
@@ -68,6 +70,13 @@ class Target:
     env: Mapping[str, str] = field(default_factory=SecretHeaders)
     folder: str | None = None
     server: Any = None
+
+    def __post_init__(self) -> None:
+        if self.url is not None and (secrets := self.rare_secrets):
+            with contextlib.suppress(httpx2.InvalidURL):
+                query = httpx2.URL(self.url).query.decode()  # as it is sent and logged
+                secrets |= {query} if len(query) >= _MIN_VALUE else set()
+            hide_in_logs(secrets)
 
     def __repr__(self) -> str:  # arguments and URLs may hold keys
         return f"Target({self.name!r})"

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import importlib
 import json
+import logging
 import sys
 import traceback
 
+import httpx2
 import pytest
 
-from amber_nb import Amber, ConfigError, mcp
+from amber_nb import Amber, ConfigError, ToolError, mcp
 from amber_nb.cassettes.file import Cassette
+from amber_nb.mcp_servers.log_filter import _LOGGERS
 from amber_nb.mcp_servers.target import Target, read_targets
 
 KEY = "ambrs-exampletoken"
@@ -160,3 +164,34 @@ def test_a_target_shows_nothing_of_where_the_server_is():
         assert SECRET in repr([str(target.url), *map(str, target.command)])
         assert SECRET not in repr(vars(target))
         assert type(target.name) is str
+
+
+# --- logs
+
+
+def test_a_key_in_a_url_is_in_no_log(tape, caplog):
+    with client("record", tape), contextlib.closing(mcp(f"http://127.0.0.1:9/mcp?api_key={SECRET}&x=it's")) as server:
+        caplog.set_level(logging.DEBUG)
+        with pytest.raises(ToolError):
+            server.call("look")
+    assert "127.0.0.1" in caplog.text
+    url = httpx2.URL(f"http://127.0.0.1:9/mcp?api_key={SECRET}&x=it's")
+    logging.getLogger("httpx2").info('HTTP Request: %s %s "%s"', "POST", url, "200 OK")
+    try:
+        raise RuntimeError(str(url))
+    except RuntimeError:
+        logging.getLogger("mcp.client.streamable_http").exception("Error at %(url)s", {"url": url})
+    assert caplog.records[-2].getMessage() == 'HTTP Request: POST http://127.0.0.1:9/mcp?••• "200 OK"'
+    assert "RuntimeError: http://127.0.0.1:9/mcp?•••" in caplog.text
+    assert SECRET not in caplog.text + repr([vars(record) for record in caplog.records])
+
+
+def test_each_logger_of_the_sdk_and_its_http_client_is_filtered():
+    for name in ("streamable_http", "sse"):
+        importlib.import_module(f"mcp.client.{name}")
+    loggers = {
+        name
+        for name, logger in logging.root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger) and name.startswith(("mcp.client", "mcp.shared", "httpx2", "httpcore2"))
+    }
+    assert {"httpx2", "mcp.client.streamable_http"} <= loggers <= set(_LOGGERS)
