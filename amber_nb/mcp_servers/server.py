@@ -207,6 +207,15 @@ class McpServer:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def __reduce__(self) -> Any:
+        raise TypeError("an MCP server is never pickled: it is a connection and may hold keys; make it anew with mcp()")
+
+    def __copy__(self) -> McpServer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> McpServer:
+        return self
+
     def __repr__(self) -> str:
         if self._requests.listed is None:  # a debugger and a verbose traceback ask, too: nothing is connected for that
             return f"McpServer({self.name!r})"
@@ -231,9 +240,10 @@ class McpServer:
         if session is None or session.servers.may_ask:
             self._requests.prepare()
 
-    async def list_tools(self, session: CassetteSession | None) -> list[ListedTool]:
+    async def list_tools(self, session: CassetteSession | None, *, recorded: bool = True) -> list[ListedTool]:
         """List all tools of the server, and say where they differ from those of the time before."""
-        payload = await self._exchange("/tools/list", {}, self._requests.list_tools, session)
+        source = session if recorded else None
+        payload = await self._exchange("/tools/list", {}, self._requests.list_tools, source)
         tools = read_tools(payload)
         if self.is_amber:
             tools = [
@@ -305,8 +315,11 @@ class McpServer:
         """Return whether the server defines a tool otherwise now than when it was offered."""
         if session is not None and session.mode == "replay":
             return False
+        if session is not None and session.mode == "cache" and not any(each.opened for each in self._requests.opened):
+            return False  # all has come from the recording so far: that alone opens no connection
         if self._requests.take_change():
-            await self.list_tools(session)
+            # Not recorded: a replay asks for no list in the middle of an ask, and would give it to the next one.
+            await self.list_tools(session, recorded=False)
         now = {each.name: each.definition for each in self._requests.listed or ()}
         return now.get(tool.name, tool.definition) != tool.definition
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import copy
 import importlib
 import json
 import logging
+import pickle
 import sys
 import traceback
 
@@ -195,3 +197,14 @@ def test_each_logger_of_the_sdk_and_its_http_client_is_filtered():
         if isinstance(logger, logging.Logger) and name.startswith(("mcp.client", "mcp.shared", "httpx2", "httpcore2"))
     }
     assert {"httpx2", "mcp.client.streamable_http"} <= loggers <= set(_LOGGERS)
+
+
+# --- pickles and copies
+
+
+def test_a_server_is_never_pickled_and_a_copy_is_itself():
+    server = mcp("true", env={"MY_TOKEN": SECRET})
+    with pytest.raises(TypeError, match="make it anew with mcp"):
+        pickle.dumps(server)
+    assert copy.copy(server) is server
+    assert copy.deepcopy([server]) == [server]
