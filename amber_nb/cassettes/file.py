@@ -13,7 +13,7 @@ UTF-8, one JSON value a line, so that a difference in git is a difference in wha
 
 `adapted` names what `ask` left out of the request, because the gateway had refused it; a replay leaves it out, too.
 What an MCP server answers is an interaction, too: its method is "MCP", its path what the server is asked, such as
-`/tools/call`, and its body names the server and what identifies the call.
+`/tools/call`, and its body names the server, with a digest of where it is (`target`), and what identifies the call.
 `n` counts equal requests at their start. `attempt` says how many failed ones this one follows, and supersedes. `cell`
 names the notebook's cell, where a front end told it. An interaction is written when it has ended, in one piece and
 under a lock: a crash loses the interactions in flight, and two processes may record to one file.

@@ -23,7 +23,7 @@ from .server_names import (
 
 __all__ = ["ServerExchanges"]
 
-_DOCUMENTS = ("/tools/call", "/resources/read")  # what brings in documents of others
+_DOCUMENTS = ("/tools/call", "/resources/read", "/prompts/get")  # what brings in documents of others
 _HEADERS = {"content-type": "application/json"}
 
 
@@ -57,7 +57,7 @@ class ServerExchanges:
     def __init__(self, session: _Session, *, may_ask: bool) -> None:
         self.may_ask = may_ask
         self._session = session
-        self._has_noted = False
+        self._noted: set[str] = set()  # the servers whose documents the reader was told of
         self._listings: dict[str, Any] = {}  # what each server listed last in this session, as its tools
         self._changes: dict[str, str] = {}  # by server: how that differs from the recording, where it was asked anew
 
@@ -73,7 +73,7 @@ class ServerExchanges:
 
         Args:
             path: what the server is asked, such as `/tools/call`.
-            body: identifies the exchange; `server` is the server's name.
+            body: identifies the exchange; `server` is the server's name, `target` a digest of where it is.
             send: asks the server; what it raises is raised, and nothing is recorded.
             secrets: the server's own, beside the session's key, masked in the file.
 
@@ -189,12 +189,12 @@ class ServerExchanges:
             recording.drop()
             self._session.warn(f"A server's answer was not recorded in {self._session.name}: {type(error).__name__}")
             return
-        path, server = request.key.path, quote_name(_server(request.key.body))
-        if path in _DOCUMENTS and not self._has_noted:
-            self._has_noted = True
+        server = _server(request.key.body)
+        if request.key.path in _DOCUMENTS and server not in self._noted:
+            self._noted.add(server)
             self._session.note(
-                f"what the MCP server {server} returns is kept in {self._session.name}: whoever gets the file can read "
-                "these documents."
+                f"what the MCP server {quote_name(server)} returns is kept in {self._session.name}: whoever gets "
+                "the file can read these documents."
             )
         recording.begin_response(httpx2.Response(200, headers=_HEADERS))
         recording.add(content)

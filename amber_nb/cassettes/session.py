@@ -352,6 +352,11 @@ class CassetteSession:
             with self._journal.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
+    @property
+    def is_in_run(self) -> bool:
+        """Whether this is a test run, whose warnings go to its journal."""
+        return self._journal is not None
+
     def warn(self, text: str) -> None:
         """Warn, in a run of a test in its journal; what is recorded there is not kept then."""
         self._tell("warning", text)

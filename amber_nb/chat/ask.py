@@ -155,6 +155,7 @@ class AskRun:
         if option["handlers"] and not self._functions:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
         self._messages = messages
+        context.known_results.add_prompt(prompt)
         self._caller_loop = caller_loop
         self._can_type = kernel.can_prompt()  # as the cell's own thread knows it
         self._loop: ChatLoop | None = None

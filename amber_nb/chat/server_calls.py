@@ -19,7 +19,7 @@ from ..tools import Tool
 from ..types import Message, ToolRun, replace_surrogates
 from .messages import encode_result
 
-__all__ = ["CallReporter", "KnownResults", "ServerApprovals", "run_remote"]
+__all__ = ["CallReporter", "KnownResults", "Origin", "ServerApprovals", "run_remote"]
 
 _MAX_ERROR_CHARS = 2_000  # of a tool's own error, as the model gets it
 
@@ -46,10 +46,17 @@ class KnownResults:
         """Note whose a result is; None: of a function of the caller's, or no result."""
         self._origins.setdefault(_digest(call_id, content), set()).update([origin] if origin is not None else [])
 
+    def add_prompt(self, prompt: Any) -> None:
+        """Note whose the messages of a server's prompt are, from `McpServer.prompt`; any other prompt is the user's."""
+        if isinstance(prompt, mcp_servers.PromptMessages):
+            for message in prompt:
+                self.add("", str(message.get("content")), Origin(prompt.group, prompt.server))
+
     def find(self, message: Message) -> set[Origin]:
-        """Return whose the result in a tool message is; empty for a function's."""
-        key = _digest(str(message.get("tool_call_id")), str(message.get("content")))
-        return self._origins.get(key, {_UNKNOWN})
+        """Return whose the result or the prompt in a message is; empty for a function's, and for the user's words."""
+        is_result = message.get("role") in ("tool", "function")
+        key = _digest(str(message.get("tool_call_id")) if is_result else "", str(message.get("content")))
+        return self._origins.get(key, {_UNKNOWN} if is_result else set())
 
 
 def _digest(call_id: str, content: str) -> str:
@@ -68,12 +75,10 @@ class ServerApprovals:
 
     def __init__(self, tools: Mapping[str, Tool], messages: Sequence[Message], known: KnownResults) -> None:
         self._known = known
-        self._seen: dict[Origin, None] = {}  # whose results are in the conversation
+        self._seen: dict[Origin, None] = {}  # whose results, and prompts, are in the conversation
         self._granted: dict[tuple[str, str, str], frozenset[str]] = {}  # by the tool, with the groups seen then
         own_calls = _calls_of(messages, {name for name, tool in tools.items() if not tool.runs_here})
         for message in messages:
-            if message.get("role") not in ("tool", "function"):
-                continue
             origins = known.find(message)
             if message.get("tool_call_id") in own_calls:  # the caller has run it, and given its result
                 origins = origins - {_UNKNOWN}

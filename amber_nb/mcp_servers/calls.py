@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 from .. import clock
@@ -48,10 +48,11 @@ NO_LISTENER: Listener = _NoListener()
 class SilenceLimit:
     """A limit on the silence of a call, which each sign of life puts off; a `Listener` for its connection."""
 
-    def __init__(self, seconds: float, limit: clock.Timeout, listener: Listener) -> None:
+    def __init__(self, seconds: float, limit: clock.Timeout, listener: Listener, clean: Callable[[str], str]) -> None:
         self._seconds = seconds
         self._limit = limit
         self._listener = listener
+        self._clean = clean
         self._loop = asyncio.get_running_loop()
         self._questions = 0  # that the reader is asked now
         self._asked = 0  # questions of this call
@@ -65,7 +66,7 @@ class SilenceLimit:
 
     def report(self, note: str) -> None:
         """Hand a note on."""
-        self._listener.report(note)
+        self._listener.report(self._clean(note))
 
     async def ask_reader(self, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Have the reader asked; the server's silence does not count meanwhile.
@@ -80,7 +81,7 @@ class SilenceLimit:
         self._extend()
         content = None
         try:
-            content = await self._listener.ask_reader(message, schema)
+            content = await self._listener.ask_reader(self._clean(message), schema)
             return content
         finally:
             self._is_refused = self._is_refused or content is None
@@ -100,10 +101,18 @@ class SilenceLimit:
 
 
 @contextlib.asynccontextmanager
-async def limit_silence(seconds: float, listener: Listener) -> AsyncIterator[SilenceLimit]:
-    """Raise TimeoutError within the block where the server has been silent for so many seconds."""
+async def limit_silence(
+    seconds: float, listener: Listener, clean: Callable[[str], str] = str
+) -> AsyncIterator[SilenceLimit]:
+    """Raise TimeoutError within the block where the server has been silent for so many seconds.
+
+    Args:
+        seconds: of silence.
+        listener: hears what the server tells.
+        clean: takes the server's secrets out of that.
+    """
     async with clock.timeout(seconds) as limit:
-        yield SilenceLimit(seconds, limit, listener)
+        yield SilenceLimit(seconds, limit, listener, clean)
 
 
 def describe_progress(progress: float, total: float | None, message: str | None) -> str:

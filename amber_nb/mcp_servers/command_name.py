@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["name_command"]
+__all__ = ["name_command", "reduce_command"]
 
 _LAUNCHER = re.compile(
     r"(npx|npm|pnpx|pnpm|yarn|bunx|bun|node|deno|uvx|uv|pipx|python[\d.]*|pythonw|py|docker|podman|bash|sh|zsh|cmd|env)"
@@ -33,6 +33,9 @@ _LAUNCHED = re.compile(
 )
 _SUFFIX = re.compile(r"\.(?:py|js|mjs|cjs|ts|mts|sh|exe|cmd|bat)$", re.IGNORECASE)
 _ASSIGNMENT = re.compile(r"\w+=.*", re.DOTALL)
+_VERSION = re.compile(r"[\d.]+$")
+# An absolute path is a word, or follows "=", "," or ":", as in `-v /a/b:/c`.
+_ABSOLUTE = re.compile(r"(?:(?<=[=,:])|^)(?:~|[A-Za-z]:(?=[\\/]))?[\\/][^=,:]*")
 
 
 def name_command(words: Sequence[str]) -> str:
@@ -50,6 +53,25 @@ def name_command(words: Sequence[str]) -> str:
             return name_command(words[list(words).index(launched, 1) :])
         name = found["name"] if found else launcher[1]
     return _SUFFIX.sub("", name)
+
+
+def reduce_command(words: Sequence[str]) -> list[str]:
+    """Return a command's words without what differs from machine to machine: folders, an interpreter's version.
+
+    Example:
+        >>> reduce_command(["/usr/bin/python3.12", "/home/somebody/tools/server.py", "--read-only"])
+        ['python', 'tools/server.py', '--read-only']
+    """
+    launcher = _LAUNCHER.fullmatch(_last_part(words[0]))
+    first = _VERSION.sub("", launcher[1].lower()) if launcher else _reduce_paths(words[0])
+    return [first, *map(_reduce_paths, words[1:])]
+
+
+def _reduce_paths(word: str) -> str:
+    """Return a word with the last two components of each absolute path; of a URL all but its query."""
+    if "://" in word:
+        return word.partition("?")[0]
+    return _ABSOLUTE.sub(lambda path: "/".join(path[0].replace("\\", "/").strip("/").split("/")[-2:]), word)
 
 
 def _find_launched(words: Sequence[str], launcher: str) -> str:

@@ -12,6 +12,7 @@ from ..checks import check_seconds
 from ..config import Config
 from ..redact import SecretHeaders
 from ..tracebacks import short_traceback
+from .concealed import conceal
 from .options import SILENCE_S, ServerOptions, change_options
 from .server import McpServer
 from .target import Target, read_targets
@@ -92,6 +93,7 @@ def mcp(
         >>> amber.ask("Which notebooks are here?", tools=[amber.mcp, files])
     """
     # At once, under the same name: a verbose traceback prints a frame's variables.
+    target, arguments = conceal(target), conceal(arguments)
     headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
     env = SecretHeaders(env) if isinstance(env, Mapping) else env
     with short_traceback:

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from .. import clock, mcp_servers
 from ..config import Config
 from ..errors import ConfigError
+from ..redact import scrub
+from ..wire import event_loop
 from .calls import NO_LISTENER, Listener, SilenceError, SilenceLimit, limit_silence
 from .listing import MAX_TOOLS, ListedTool
 from .target import Target
@@ -131,14 +133,21 @@ class ServerRequests:
         connection = self._connection()
         await connection.open()  # which takes its own time: a server may have to be fetched
         try:
-            async with limit_silence(seconds, listener) as heard:
+            async with limit_silence(seconds, listener, self._clean) as heard:
                 result: dict[str, Any] = await connection.run(
                     lambda client: _to_json(work(client, heard), sizes), listener=heard, repeat=repeat, what=what
                 )
         except TimeoutError:
             message = f"The MCP server {name!r} gave no sign of life for {seconds:g} s."
             raise SilenceError(message, name=what or name, arguments={}) from None
-        return result
+        if not self._target.secrets:
+            return result
+        # Before anybody sees it: displays, requests and recordings then hold the same, and a replay finds them.
+        scrubbed: dict[str, Any] = await event_loop.run_in_thread(partial(self._target.scrub, result))
+        return scrubbed
+
+    def _clean(self, text: str) -> str:
+        return str(scrub(text, self._target.secrets))
 
     async def _pages(self, field: str, ask: Callable[[Any, str | None], Awaitable[Any]]) -> list[Any]:
         """Return the items of all pages of a list; one that does not end is left where it has become too long.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from ..wire import event_loop
 from .calls import NO_LISTENER, Listener, SilenceError
 from .frames import prompts_frame, resources_frame, tools_frame
 from .listing import ListedTool, describe_changes, listing_html, listing_text, read_tools
+from .notices import tell
 from .options import ServerOptions, change_options
 from .prompts import PromptMessages, read_contents, read_messages
 from .requests import ServerRequests
@@ -50,6 +50,7 @@ _MAX_NAMED = 20  # tools, in an error
 _FOR_ASKS = {"is_amber", "options", "key"} | {
     *("prepare", "list_tools", "offered_tools", "call_tool", "find_call", "changed_tool"),
 }
+_OWN_TARGET = Target(name="amber").digest  # of the domain's own server in recordings: its URL is a setting
 
 
 class McpServer:
@@ -263,6 +264,15 @@ class McpServer:
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _FOR_ASKS]
 
+    def __reduce__(self) -> Any:
+        raise TypeError("an MCP server is never pickled: it is a connection and may hold keys; make it anew with mcp()")
+
+    def __copy__(self) -> McpServer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> McpServer:
+        return self
+
     def __repr__(self) -> str:
         if self._requests.listed is None:  # a debugger and a verbose traceback ask, too: nothing is connected for that
             return f"McpServer({self.name!r})"
@@ -292,9 +302,10 @@ class McpServer:
         if session is None or session.servers.may_ask:
             self._requests.prepare()
 
-    async def list_tools(self, session: CassetteSession | None) -> list[ListedTool]:
+    async def list_tools(self, session: CassetteSession | None, *, recorded: bool = True) -> list[ListedTool]:
         """List all tools of the server, and say where they differ from those of the time before."""
-        payload = await self._exchange("/tools/list", {}, self._requests.list_tools, session)
+        source = session if recorded else None
+        payload = await self._exchange("/tools/list", {}, self._requests.list_tools, source)
         tools = read_tools(payload)
         if self.is_amber and self._options.trust:
             tools = [
@@ -303,7 +314,7 @@ class McpServer:
             ]
         before, self._requests.listed = self._requests.listed, tools
         if before is not None and (changes := describe_changes(before, tools)):
-            _say(session, f"the MCP server {self.name!r} lists other tools than before: {changes}")
+            tell(session, f"the MCP server {self.name!r} lists other tools than before: {changes}")
         return tools
 
     async def offered_tools(self, session: CassetteSession | None) -> list[ListedTool]:
@@ -360,8 +371,8 @@ class McpServer:
 
     def find_call(self, session: CassetteSession, name: str, arguments: Mapping[str, Any]) -> ServerResult | None:
         """Return the recorded result of a call, None where there is none."""
-        body = {"server": self.name, "name": name, "arguments": dict(arguments)}
-        payload = session.servers.find("/tools/call", body, secrets=self._target.secrets)
+        body = {**self._identity(), "name": name, "arguments": dict(arguments)}
+        payload = session.servers.find("/tools/call", body, secrets=self._target.rare_secrets)
         if payload is None:
             return None
         return read_result(payload, server=self.name, tool=name, arguments=arguments)
@@ -370,8 +381,11 @@ class McpServer:
         """Return whether the server defines a tool otherwise now than when it was offered."""
         if session is not None and session.mode == "replay":
             return False
+        if session is not None and session.mode == "cache" and not any(each.opened for each in self._requests.opened):
+            return False  # all has come from the recording so far: that alone opens no connection
         if self._requests.take_change():
-            await self.list_tools(session)
+            # Not recorded: a replay asks for no list in the middle of an ask, and would give it to the next one.
+            await self.list_tools(session, recorded=False)
         now = {each.name: each.definition for each in self._requests.listed or ()}
         return now.get(tool.name, tool.definition) != tool.definition
 
@@ -384,7 +398,12 @@ class McpServer:
     ) -> dict[str, Any]:
         if session is None:
             return await send()
-        return await session.servers.exchange(path, {"server": self.name, **body}, send, secrets=self._target.secrets)
+        whole = {**self._identity(), **body}
+        return await session.servers.exchange(path, whole, send, secrets=self._target.rare_secrets)
+
+    def _identity(self) -> dict[str, str]:
+        """Return what tells the server from others in recordings; the domain's own is one server, wherever it is."""
+        return {"server": self.name, "target": _OWN_TARGET if self.is_amber else self._target.digest}
 
     def _fetch(
         self, path: str, body: Mapping[str, Any], send: Callable[[], Awaitable[dict[str, Any]]]
@@ -427,13 +446,3 @@ def _shown(name: str) -> str:
 
 def _enumerate(tools: Sequence[ListedTool]) -> str:
     return ", ".join(_shown(tool.name) for tool in tools[:_MAX_NAMED])
-
-
-def _say(session: CassetteSession | None, text: str) -> None:
-    """Warn the reader, each time; in a recording run, where it would be a difference in an output, in its journal."""
-    if session is not None and session._journal is not None:
-        session.warn(text)
-        return
-    # With a fresh registry: Python shows an equal warning of an equal line once. And without a file: the private loop
-    # has no frame of the user's, and a line of this module would tell nothing.
-    warnings.warn_explicit(f"amber: {text}", RuntimeWarning, "<amber>", 1, module="amber_nb", registry={})

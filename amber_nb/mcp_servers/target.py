@@ -6,10 +6,12 @@ whose key is `servers`.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,8 +22,10 @@ import httpx2
 
 from ..config import expand_variables
 from ..errors import ConfigError
-from ..redact import SecretHeaders, is_secret
-from .command_name import name_command
+from ..redact import SecretHeaders, is_secret, scrub
+from .command_name import name_command, reduce_command
+from .concealed import ConcealedText, conceal
+from .log_filter import hide_in_logs
 
 __all__ = ["Target", "check_url", "is_loopback", "read_targets"]
 
@@ -34,7 +38,12 @@ _MAX_NAMED = 20  # entries that an error lists
 _OWN_NAME = "amber"  # of the domain's own server: no other one may look like it
 _MIN_SECRET = 4  # characters of a value that its name calls a secret
 _MIN_VALUE = 8  # of any other value: "info" and "true" are in many texts
+_MAX_AT_ONCE = 100
 _WORD = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|[\d.,:-]{1,15}")  # too common to be hidden wherever it stands
+_NO_TEXTS = {
+    *("name", "uri", "uriTemplate", "type", "role", "mimeType", "data", "blob", "inputSchema", "outputSchema"),
+    *("nextCursor", "resultType"),
+}
 _KEY_IN_PATH = re.compile(r"(?=.*\d)[\w-]{20,}")  # an address may hold its key in its path
 
 
@@ -62,6 +71,13 @@ class Target:
     folder: str | None = None
     server: Any = None
 
+    def __post_init__(self) -> None:
+        if self.url is not None and (secrets := self.rare_secrets):
+            with contextlib.suppress(httpx2.InvalidURL):
+                query = httpx2.URL(self.url).query.decode()  # as it is sent and logged
+                secrets |= {query} if len(query) >= _MIN_VALUE else set()
+            hide_in_logs(secrets)
+
     def __repr__(self) -> str:  # arguments and URLs may hold keys
         return f"Target({self.name!r})"
 
@@ -75,6 +91,32 @@ class Target:
         found = {text for name, text in named if _is_secret_value(name, text)}
         paths = {part for part in url.path.split("/") if _KEY_IN_PATH.fullmatch(part)}
         return found | paths | ({url.query} if len(url.query) >= _MIN_VALUE else set())
+
+    @property
+    def rare_secrets(self) -> set[str]:
+        """The secrets that are no common word, so that they can be hidden in names and addresses, too."""
+        return {secret for secret in self.secrets if not _WORD.fullmatch(secret)}
+
+    def scrub(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the server answered without its secrets; a password such as "postgres" stays in tools' names."""
+        secrets, rare = self.secrets, self.rare_secrets
+        scrubbed: dict[str, Any] = _scrub_all(answer, rare)
+        if "nextCursor" in answer:  # nobody sees it but the server
+            scrubbed["nextCursor"] = answer["nextCursor"]
+        return _scrub_texts(scrubbed, secrets - rare) if secrets != rare else scrubbed
+
+    @property
+    def digest(self) -> str:
+        """What tells the server from others of its name in recordings, on any machine: without its keys and folders."""
+        parts: list[str] = [self.name]  # of a server of this process, nothing else is the same in another one
+        if self.url is not None:
+            url = urlsplit(self.url)
+            port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+            parts = [url.scheme, url.hostname or "", str(port), url.path.rstrip("/")]
+        elif self.command:
+            parts = reduce_command([self.command[0], *([self.folder] if self.folder else []), *self.command[1:]])
+        text = json.dumps(_scrub_all(parts, self.secrets))
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def read_targets(
@@ -96,15 +138,16 @@ def read_targets(
         ConfigError: it is no such thing; the file cannot be read; a setting of amber_nb would go to the server.
         TypeError: an argument has the wrong type.
     """
+    target, arguments = conceal(target), conceal(arguments)  # at once: a verbose traceback prints a frame's variables
     headers = SecretHeaders(_texts(headers, "headers"))
     env = SecretHeaders(_texts(env, "env"))
     _refuse_own_settings(env)
     if not all(isinstance(argument, (str, os.PathLike)) for argument in arguments):
         raise TypeError("the arguments of a server's command must be texts")
-    texts = [os.fspath(argument) for argument in arguments]
+    texts = conceal([os.fspath(argument) for argument in arguments])
     if isinstance(target, Mapping):
         return _read_entries(target, texts, "this dict", headers, env)
-    text = target.strip() if isinstance(target, str) else ""
+    text = ConcealedText(target.strip() if isinstance(target, str) else "")
     if "://" in text:
         if texts:
             raise ConfigError("A server with a URL takes no arguments: those are for a command.")
@@ -129,20 +172,27 @@ def read_targets(
 
 def check_url(url: str, where: str) -> str:
     """Return the URL of a server; raise a ConfigError, which does not repeat it, where it cannot be one."""
-    url = url.strip()
+    url = ConcealedText(url.strip())
+    if fault := _find_fault(url):
+        raise ConfigError(f"The URL of the MCP server ({where}) {fault}.")
+    return url
+
+
+def _find_fault(url: str) -> str:
+    """Return what is wrong with a URL, in a frame that raises nothing: its parts are in clear here."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
         httpx2.URL(url)  # which knows more of what a host may be
     except (ValueError, httpx2.InvalidURL):
-        raise ConfigError(f"The URL of the MCP server ({where}) is not a URL.") from None
+        return "is not a URL"
     if _NOT_IN_URLS.search(url):
-        raise ConfigError(f"The URL of the MCP server ({where}) holds a space or a control character.")
+        return "holds a space or a control character"
     if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"The URL of the MCP server ({where}) must begin with https:// and name a host.")
+        return "must begin with https:// and name a host"
     if parts.username is not None or parts.password is not None:
-        raise ConfigError(f"The URL of the MCP server ({where}) must not carry a user or password: take headers=.")
-    return url
+        return "must not carry a user or password: take headers="
+    return ""
 
 
 def is_loopback(url: str) -> bool:
@@ -184,7 +234,7 @@ def _from_command(
 
 def _read_file(path: Path, names: list[str], headers: Mapping[str, str], env: Mapping[str, str]) -> list[Target]:
     try:
-        content = json.loads(path.expanduser().read_text(encoding="utf-8-sig"))
+        content = conceal(json.loads(path.expanduser().read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise ConfigError(f"The file {path.name} cannot be read ({error.strerror or type(error).__name__}).") from None
     except (ValueError, RecursionError):
@@ -199,6 +249,7 @@ def _read_file(path: Path, names: list[str], headers: Mapping[str, str], env: Ma
 def _read_entries(
     content: Mapping[str, Any], names: list[str], where: str, headers: Mapping[str, str], env: Mapping[str, str]
 ) -> list[Target]:
+    names = [str(name) for name in names]  # not concealed: errors name them
     if not {"command", *_URL_KEYS}.isdisjoint(content):  # one entry, without a name of its own
         entries: Mapping[str, Any] = {"": content}
     else:
@@ -269,7 +320,7 @@ def _expand(texts: Mapping[str, str], where: str) -> SecretHeaders:
 
 def _expand_text(text: str, where: str) -> str:
     try:
-        return expand_variables(text)
+        return ConcealedText(expand_variables(text))
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -312,6 +363,23 @@ def _read_secret_options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, separator, text = word.partition("=")
         if is_secret(name.lstrip("-")) and (separator or word.startswith("-")):
             yield name, text if separator else following
+
+
+def _scrub_all(value: Any, secrets: Iterable[str]) -> Any:
+    """Replace secrets in a JSON value, however many there are: of more than 100, `scrub` would hide all texts."""
+    ordered = sorted(secrets, key=len, reverse=True)
+    for start in range(0, len(ordered), _MAX_AT_ONCE):
+        value = scrub(value, set(ordered[start : start + _MAX_AT_ONCE]))
+    return value
+
+
+def _scrub_texts(value: Any, words: set[str]) -> Any:
+    """Replace words in a JSON value, but in what a client must send back or understand as it is."""
+    if isinstance(value, Mapping):
+        return {name: item if name in _NO_TEXTS else _scrub_texts(item, words) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_scrub_texts(item, words) for item in value]
+    return _scrub_all(value, words) if isinstance(value, str) else value
 
 
 def _is_secret_value(name: str, text: str) -> bool:

@@ -22,6 +22,7 @@ from ..wire import event_loop
 from .calls import NO_LISTENER, Listener
 from .factory import McpServers, mcp
 from .listing import ListedTool
+from .notices import tell
 from .results import ServerResult
 from .server import COMPANY_SEARCH, McpServer
 
@@ -143,7 +144,7 @@ async def load_tools(
         if not isinstance(error, ToolError) or must_list or not (functions or any(listings)):
             raise error
     for server, error in failures:
-        _warn(session, f"the tools of the MCP server {server.name!r} are left out: {_reason(error)}")
+        tell(session, f"the tools of the MCP server {server.name!r} are left out: {_reason(error)}")
     offered = [(server, tool) for server, listed in zip(unique, listings, strict=True) for tool in listed]
     if offered and len(functions) + len(offered) > MAX_TOOLS:
         most, largest = max(zip(map(len, listings), (server.name for server in unique), strict=True))
@@ -158,14 +159,6 @@ async def load_tools(
     checked = await event_loop.run_in_thread(partial(_check_specs, specs))
     tools = [_make_tool(remote, spec, found) for remote, spec, found in zip(remotes, specs, checked, strict=True)]
     return {**functions, **{tool.name: tool for tool in tools if tool is not None}}
-
-
-def _warn(session: CassetteSession | None, text: str) -> None:
-    """Warn the reader; in a recording run, where a warning would be a difference in an output, in its journal."""
-    if session is not None:
-        session.warn(text)
-    else:
-        warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=2)
 
 
 def _reason(error: BaseException) -> str:

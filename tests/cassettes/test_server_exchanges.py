@@ -243,8 +243,8 @@ def test_documents_in_the_file_are_told_once(tape):
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         exchange(there, "/resources/read", {"server": "wiki\x1b[2J", "uri": "a"}, Remote({"contents": []}))
-        exchange(there, CALL, search(), Remote(text("one")))
-        exchange(servers("replay", tape), CALL, search())
+        exchange(there, CALL, search(server="wiki\x1b[2J"), Remote(text("one")))
+        exchange(servers("replay", tape), CALL, search(server="wiki\x1b[2J"))
     [text_of_it] = [str(each.message) for each in told]
     assert text_of_it.startswith("amber: what the MCP server 'wiki␛[2J' returns is kept in ")
     assert "/talk.jsonl: " in text_of_it
@@ -396,3 +396,22 @@ def test_a_change_is_told_in_one_short_line(old, new, told):
     change = describe_change("am\x07ber", {"tools": old}, {"tools": new})
     start = "The tools of the server 'am␇ber' are listed otherwise than when this was recorded: "
     assert change == (f"{start}{told}." if told else "")
+
+
+def test_the_reader_is_told_once_for_each_server_that_its_documents_are_kept(tape):
+    there = servers("record", tape)
+    asked = [
+        ("/prompts/get", {"server": "wiki", "name": "brief", "arguments": {}}),
+        (CALL, search(server="wiki")),
+        (LISTING, {"server": "files"}),
+        ("/resources/read", {"server": "files", "uri": "file:///a"}),
+        (CALL, search(server="files")),
+    ]
+    told = []
+    for path, body in asked:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            exchange(there, path, body, Remote({}))
+        told.append([str(each.message)[:35] for each in caught])
+    wiki, files = ["amber: what the MCP server 'wiki' re"[:35]], ["amber: what the MCP server 'files' r"[:35]]
+    assert told == [wiki, [], [], files, []]

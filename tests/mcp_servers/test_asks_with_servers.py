@@ -8,6 +8,7 @@ import pickle
 import signal
 import sys
 import threading
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from scripted import calling
 from small_tools import LOOK, look, send
 
 from amber_nb import Amber, CassetteMiss, ConfigError, Deny, ToolError, mcp
+from amber_nb.cassettes.file import Cassette
 from amber_nb.chat.tool_calls import ToolRunner
 from amber_nb.types import SourcesFound, ToolProgress
 
@@ -222,6 +224,39 @@ class TestReplay:
         server = start(require_approval=False)
         assert Amber(mode="replay", cassette=tape).ask("?", tools=server).text == "Found."
         assert server._requests.opened[0].opened == 1
+
+
+class TestRecordings:
+    """What of a server is recorded, and what is not asked again."""
+
+    @pytest.mark.filterwarnings("ignore:amber. what the MCP server")
+    def test_a_list_in_the_middle_of_an_ask_is_not_recorded(self, script, serve_here, reader, tmp_path):
+        where = tmp_path / "talk.jsonl"
+        for mode in ("record", "replay"):
+            server = serve_here(look)
+            inner = server._target.server
+
+            def change_it(call, server=server, inner=inner):
+                inner.remove_tool("look")
+                inner.add_tool(look, description="Look at something else.")
+                server._requests.opened[0]._link.tools_changed = True  # as its notification does
+                return True
+
+            amber = script(calling(LOOK), calling(LOOK), "One.", "Two.", mode=mode, cassette=where)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                answers = [amber.ask(prompt, tools=server, require_approval=change_it).text for prompt in "ab"]
+            assert answers == ["One.", "Two."]
+            assert any("lists other tools" in str(each.message) for each in caught)
+        assert [old.request.path for old in Cassette(where).interactions].count("/tools/list") == 2
+
+    @pytest.mark.filterwarnings("ignore:amber. what the MCP server")
+    def test_a_cache_that_holds_all_opens_no_connection(self, script, serve_here, reader, tmp_path):
+        for _ in range(2):
+            server = serve_here(look)
+            amber = script(calling(LOOK), "One.", mode="cache", cassette=tmp_path / "talk.jsonl")
+            assert amber.ask("?", tools=server).text == "One."
+        assert server._requests.opened[0].opened == 0
 
 
 class TestLife:

@@ -156,6 +156,17 @@ class TestApprovals:
         assert reader.names == ["send", "look", "send"]
         assert "Results of 'private'" in reader.warnings[2]
 
+    def test_the_prompt_of_a_server_is_its_text(self, script, start, serve_here, reader):
+        prompt = start().prompt("brief", topic="ACME")
+        stranger = serve_here(send, require_approval=False)
+        amber = script(calling(SEND), "Done.", calling(SEND), "Done.")
+        answer = amber.ask(prompt, tools=stranger)
+        assert "Results of 'toolbox' are in this conversation" in reader.warnings[0]
+        answer.ask("Again.")  # it is still in the conversation
+        assert reader.names == ["send", "send"]
+        amber.ask("Anything else.", tools=stranger)
+        assert reader.names == ["send", "send"]
+
     def test_another_tenant_of_the_same_server_is_another(self, start, serve_here):
         assert start(env={"TENANT": "us"}).key != start(env={"TENANT": "them"}).key
         assert start(env={"TENANT": "us"}).key == start(env={"TENANT": "us"}).key

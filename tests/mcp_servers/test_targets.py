@@ -512,3 +512,60 @@ def test_what_is_taken_for_a_url_is_one_for_the_client(start, rest):
     except ConfigError:
         return
     assert httpx2.URL(url).host
+
+
+# --- digests, which tell servers of one name apart in recordings
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["https://x.example/a"], ["https://x.example/b"]),
+        (["https://x.example/a"], ["https://x.example:8443/a"]),
+        (["http://127.0.0.1/a"], ["https://127.0.0.1/a"]),
+        (["python", "a/server.py"], ["python", "b/server.py"]),
+        (["python", "/home/me/a/server.py"], ["python", "/home/me/b/server.py"]),
+        (["npx", "mcp-remote", "https://a.example/mcp/sse"], ["npx", "mcp-remote", "https://b.example/mcp/sse"]),
+        ([{"command": "python", "args": ["s.py"], "cwd": "/x/a"}], [{"command": "python", "args": ["s.py"]}]),
+        ([MCPServer("a")], [MCPServer("b")]),
+    ],
+)
+def test_other_servers_have_other_digests(one, other):
+    assert only(one[0], one[1:]).digest != only(other[0], other[1:]).digest
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["https://x.example/a?key=one-key-1"], ["https://X.example:443/a?key=other-key-2"]),
+        (["https://x.example/s/k3y-of-the-one-user-1/mcp"], ["https://x.example/s/k3y-of-the-other-user-2/mcp"]),
+        (["/usr/bin/python3.12", "/home/me/a/server.py"], ["python", "/srv/b/a/server.py"]),
+        (["python3", "s.py", "--dir=/home/me/data/in"], ["python.exe", "s.py", r"--dir=C:\Users\me\data\in"]),
+        (["docker", "run", "-v", "/home/me/x/y:/data", "i"], ["docker", "run", "-v", "/srv/x/y:/data", "i"]),
+        (["x", "--token", "one-key-1"], ["x", "--token", "other-key-2"]),
+        (["x", "--token=one-key-1"], ["x", "--token=other-key-2"]),
+        ([MCPServer("a")], [MCPServer("a")]),
+    ],
+)
+def test_a_digest_holds_no_key_and_nothing_of_a_machine(one, other):
+    digest = only(one[0], one[1:]).digest
+    assert digest == only(other[0], other[1:]).digest
+    assert len(digest) == 12
+    assert int(digest, 16)
+
+
+def test_many_secrets_hide_no_more_than_themselves():
+    target = only("x", env={f"V{number}": f"value-{number:03}" for number in range(150)})
+    assert target.scrub({"type": "text", "text": "of value-149, value-000"}) == {"type": "text", "text": "of •••, •••"}
+
+
+def test_a_common_word_that_is_a_password_leaves_names_as_they_are():
+    target = only("x", env={"PGPASSWORD": "postgres", "TOKEN": SECRET})
+    tool = {"name": "postgres_query", "description": "Queries postgres.", "inputSchema": {"title": "postgres"}}
+    assert target.scrub({"tools": [tool], "nextCursor": SECRET}) == {
+        "tools": [{**tool, "description": "Queries •••."}],
+        "nextCursor": SECRET,
+    }
+    assert target.scrub({"structuredContent": {"a": ["postgres", 1, f"x{SECRET}"]}}) == {
+        "structuredContent": {"a": ["•••", 1, "x•••"]}
+    }
