@@ -82,3 +82,9 @@ def reader(monkeypatch):
     monkeypatch.setattr(ApprovalPrompt, "request_input", request_input, raising=False)
     person.inputs.clear()
     return person
+
+
+@pytest.fixture(autouse=True)
+def _no_client_before(monkeypatch):
+    """A server that belongs to no client uses the recordings of the newest client, which may be another test's."""
+    monkeypatch.setattr("amber_nb.cassettes.session._newest", None)
