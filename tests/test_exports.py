@@ -63,11 +63,12 @@ def test_a_plain_pytest_run_loads_nothing_heavy(elsewhere, options):
     assert run(code) == [pytest.ExitCode.OK]
 
 
-def test_a_script_that_asks_loads_no_table_and_no_widget(elsewhere):
+def test_a_script_that_asks_loads_no_table_no_widget_and_no_tools(elsewhere):
     code = (
         "import os, sys, json; os.environ.update(AMBER_MODE='simulate', AMBER_SIM_CHUNKS_PER_S='0')\n"
         "from amber_nb import Amber; Amber().ask('Hello!')\n"
-        "print(json.dumps([n for n in ('pandas', 'anywidget', 'markdown_it', 'keyring') if n in sys.modules]))"
+        "OTHERS = 'mcp', 'amber_nb.mcp_servers.server', 'amber_nb.mcp_servers.prompts', 'amber_nb.tools.tool'\n"
+        "print(json.dumps([n for n in ('pandas', 'anywidget', 'markdown_it', 'keyring', *OTHERS) if n in sys.modules]))"
     )
     assert run(code) == []
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import mcp_servers
+from .. import tools as toolbox
 from ..errors import ToolError
-from ..tools import Tool
 from ..types import Message, ToolRun, replace_surrogates
 from .messages import encode_result
 
@@ -48,9 +48,12 @@ class KnownResults:
 
     def add_prompt(self, prompt: Any) -> None:
         """Note whose the messages of a server's prompt are, from `McpServer.prompt`; any other prompt is the user's."""
-        if isinstance(prompt, mcp_servers.PromptMessages):
-            for message in prompt:
-                self.add("", str(message.get("content")), Origin(prompt.group, prompt.server))
+        if (
+            group := getattr(prompt, "group", None)
+        ) is None:  # no PromptMessages, whose module a plain ask does not load
+            return
+        for message in prompt:
+            self.add("", str(message.get("content")), Origin(group, prompt.server))
 
     def find(self, message: Message) -> set[Origin]:
         """Return whose the result or the prompt in a message is; empty for a function's, and for the user's words."""
@@ -73,7 +76,7 @@ class ServerApprovals:
         known: the client's results; extended here.
     """
 
-    def __init__(self, tools: Mapping[str, Tool], messages: Sequence[Message], known: KnownResults) -> None:
+    def __init__(self, tools: Mapping[str, toolbox.Tool], messages: Sequence[Message], known: KnownResults) -> None:
         self._known = known
         self._seen: dict[Origin, None] = {}  # whose results, and prompts, are in the conversation
         self._granted: dict[tuple[str, str, str], frozenset[str]] = {}  # by the tool, with the groups seen then
@@ -84,7 +87,7 @@ class ServerApprovals:
                 origins = origins - {_UNKNOWN}
             self._seen.update(dict.fromkeys(sorted(origins, key=lambda origin: origin.name)))
 
-    def must_ask(self, tool: Tool) -> bool:
+    def must_ask(self, tool: toolbox.Tool) -> bool:
         """Return whether a call asks the reader, where `ask` says nothing else."""
         if tool.remote is None or tool.require_approval:
             return bool(tool.require_approval)
@@ -94,7 +97,7 @@ class ServerApprovals:
             return False
         return not (tool.remote.is_trusted and tool.read_only is True)
 
-    def warnings(self, tool: Tool) -> list[str]:
+    def warnings(self, tool: toolbox.Tool) -> list[str]:
         """Return what the reader should know before a call is allowed, a sentence each."""
         if tool.remote is None:
             return []
@@ -109,7 +112,7 @@ class ServerApprovals:
             )
         return lines
 
-    def add_result(self, tool: Tool | None, run: ToolRun) -> None:
+    def add_result(self, tool: toolbox.Tool | None, run: ToolRun) -> None:
         """Note that the conversation holds the result of a call."""
         origin = None
         if tool is not None and tool.remote is not None and run.status in ("ran", "failed"):
@@ -117,27 +120,27 @@ class ServerApprovals:
             self._seen[origin] = None
         self._known.add(run.call_id, replace_surrogates(run.sent), origin)
 
-    def grant_of(self, tool: Tool) -> tuple[Any, ...] | None:
+    def grant_of(self, tool: toolbox.Tool) -> tuple[Any, ...] | None:
         """Return what an "Allow all" holds for: one tool of one definition, and what the reader knew then."""
         return None if tool.remote is None else (*_identity(tool), self._groups_beside(tool))
 
-    def grant(self, tool: Tool) -> None:
+    def grant(self, tool: toolbox.Tool) -> None:
         """Allow all calls of a tool, as long as its definition stays, and no other server's result comes."""
         self._granted[_identity(tool)] = self._groups_beside(tool)
 
-    def is_granted(self, tool: Tool) -> bool:
+    def is_granted(self, tool: toolbox.Tool) -> bool:
         """Return whether all calls of a tool were allowed, when all that it could pass on was there."""
         granted = self._granted.get(_identity(tool)) if tool.remote is not None else None
         return granted is not None and self._groups_beside(tool) <= granted
 
-    def _groups_beside(self, tool: Tool) -> frozenset[str]:
+    def _groups_beside(self, tool: toolbox.Tool) -> frozenset[str]:
         return frozenset(origin.group for origin in self._seen if origin.group != tool.remote.group)
 
-    def _others(self, tool: Tool) -> list[str]:
+    def _others(self, tool: toolbox.Tool) -> list[str]:
         return [origin.name for origin in self._seen if origin.group != tool.remote.group]
 
 
-def _identity(tool: Tool) -> tuple[str, str, str]:
+def _identity(tool: toolbox.Tool) -> tuple[str, str, str]:
     return tool.remote.group, tool.remote.listed.name, tool.remote.listed.definition
 
 
@@ -186,7 +189,7 @@ async def _await(value: Awaitable[Any]) -> Any:
     return await value
 
 
-async def run_remote(tool: Tool, arguments: Mapping[str, Any], reporter: CallReporter) -> dict[str, Any]:
+async def run_remote(tool: toolbox.Tool, arguments: Mapping[str, Any], reporter: CallReporter) -> dict[str, Any]:
     """Run a call of a server's tool.
 
     Returns:
