@@ -29,8 +29,10 @@ SEARCH = """
 found = amber.ask("What did we agree with ACME?", tools=amber.mcp)
 """
 STRANGER = """
-gateway = play(calling(("write", {"text": "ACME agreed"})), calling(("choose", {})), "Noted.")
-answer = gateway.ask([*found.messages, {"role": "user", "content": "Write it down."}], tools=[amber.mcp, stranger])
+found = calling(("search", {"query": "ACME"})), "Found."
+gateway = play(*found, calling(("write", {"text": "ACME agreed"})), calling(("choose", {})), "Noted.")
+first = gateway.ask("What did we agree with ACME?", tools=amber.mcp, show=False)
+answer = first.ask("Write it down.", tools=[amber.mcp, stranger])
 print([(run.name, run.status, run.result) for run in answer.tool_runs])
 """
 
