@@ -32,6 +32,7 @@ def judge(page: Any, axe: str, selector: str, report: pathlib.Path, *, least: in
     # Of what is clipped or out of sight axe judges no contrast; and Lab's body has no height, all of it overflows.
     style = page.add_style_tag(content="html, body { height: 100%; }")
     page.set_viewport_size({"width": width, "height": 3000})
+    page.locator(selector).first.wait_for()  # Lab takes cells out of the page, and puts them back, for another size
     page.evaluate(axe)
     found = page.evaluate(RUN_AXE, selector)
     style.evaluate("el => el.remove()")
