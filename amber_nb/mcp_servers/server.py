@@ -301,6 +301,9 @@ class McpServer:
         """
         if session is None or session.servers.may_ask:
             self._requests.prepare()
+        read_result(
+            {}, server=self.name, tool=""
+        )  # loads what a result takes, so that the first call does not wait for it
 
     async def list_tools(self, session: CassetteSession | None, *, recorded: bool = True) -> list[ListedTool]:
         """List all tools of the server, and say where they differ from those of the time before."""
