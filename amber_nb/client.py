@@ -31,7 +31,7 @@ from .map.dask_frames import is_dask, map_lazily
 from .map.options import MapArguments, show_map_parameters, split_arguments
 from .map.rows import library_of
 from .map.run import MapRun
-from .redact import Secret, SecretHeaders
+from .redact import Secret, SecretHeaders, hide_text
 from .tracebacks import short_traceback
 from .types import AskOptions, Message
 from .wire import event_loop as loop
@@ -112,7 +112,7 @@ class Amber:
     ) -> None:
         # At once, under the same name: a verbose traceback prints a frame's variables.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
-        unnamed = tuple(map(_hide, unnamed))
+        unnamed = tuple(map(hide_text, unnamed))
         headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
         with short_traceback:
             if unnamed:
@@ -498,8 +498,3 @@ Amber.__init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
 
 async def _return(value: Any) -> Any:
     return value
-
-
-def _hide(value: Any) -> Any:
-    """Return a text as a secret: it may be a key, and a verbose traceback prints a frame's variables."""
-    return Secret(value) if isinstance(value, str) else value

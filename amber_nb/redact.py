@@ -16,6 +16,7 @@ __all__ = [
     "Secret",
     "SecretHeaders",
     "collect_secrets",
+    "hide_text",
     "is_secret",
     "redact",
     "redact_embedded",
@@ -62,6 +63,11 @@ class Secret:
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         raise TypeError("a key is never pickled")
+
+
+def hide_text(value: Any) -> Any:
+    """Return a text as a secret: it may be a key, and a verbose traceback prints a frame's variables."""
+    return Secret(value) if isinstance(value, str) else value
 
 
 class SecretHeaders(dict[str, str]):

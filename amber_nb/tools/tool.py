@@ -6,151 +6,19 @@ import copy
 import functools
 import inspect
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from ..tracebacks import short_traceback
 from .arguments import ArgumentsError, describe_unknown, ensure_json, format_path, validate_value
+from .options import TOOL_NAME, ToolOptions, check_name, merge_options, options_of, tool
 from .schema import SchemaGenerator, simplify_schema, to_strict_schema
 from .signature import Call, Signature, innermost_function, parse_docstring, read_signature
 from .structured import JsonSchema
 
-__all__ = ["Tool", "ToolOptions", "options_of", "tool", "tool_of_server", "tools_from"]
-
-F = TypeVar("F", bound=Callable[..., Any])
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # what OpenAI takes
-_ATTRIBUTE = "__amber_tool__"
-
-
-class ToolOptions(TypedDict, total=False):
-    """The options of `@tool`; None means that an option is not set, as if it were left out."""
-
-    name: str | None
-    require_approval: bool | None
-    read_only: bool | None
-    strict: bool | None
-    serial: bool | None
-    timeout_s: float | None
-
-
-@overload
-def tool(function: F, **options: Unpack[ToolOptions]) -> F: ...
-@overload
-def tool(function: None = None, **options: Unpack[ToolOptions]) -> Callable[[F], F]: ...
-@short_traceback
-def tool(
-    function: Any = None,
-    *,
-    name: str | None = None,
-    require_approval: bool | None = None,
-    read_only: bool | None = None,
-    strict: bool | None = None,
-    serial: bool | None = None,
-    timeout_s: float | None = None,
-) -> Any:
-    """Set how a function is offered as a tool, and return the function itself.
-
-    Any function can be a tool as it is (`ask(…, tools=[function])`): this is for what its signature cannot say. Options
-    that are left out stay as an earlier `@tool` set them; a subclass and a partial keep those of what they come from.
-
-    Args:
-        function: the function; left out where the decorator is written with parentheses.
-        name: what the model calls it; by default the function's own name.
-        require_approval: whether a reader is asked before each call; by default as `ask` says.
-        read_only: whether a call changes nothing outside; with False a reader who is asked is warned. The model is
-            not told.
-        strict: whether the schema takes OpenAI's strict form, which the models that know it keep to.
-        serial: whether calls run on the cell's thread, and never two at once (sqlite3, pyplot).
-        timeout_s: seconds that one call may take; by default there is no limit.
-
-    Raises:
-        TypeError: the function cannot be called, or cannot carry options.
-        ValueError: OpenAI does not take the name, or the time is not above 0.
-
-    Example:
-        >>> @tool(require_approval=True)
-        ... def delete(path: str) -> str:
-        ...     "Delete a file."
-    """
-    if name is not None:
-        _check_name(name, "name=")
-    if timeout_s is not None and not timeout_s > 0:
-        raise ValueError(f"timeout_s must be above 0, or None for no limit; it is {timeout_s!r}.")
-    options = ToolOptions(
-        name=name,
-        require_approval=require_approval,
-        read_only=read_only,
-        strict=strict,
-        serial=serial,
-        timeout_s=timeout_s,
-    )
-    return functools.partial(_set_options, options) if function is None else _set_options(options, function)
-
-
-@short_traceback
-def _set_options(options: ToolOptions, function: Any) -> Any:
-    if not callable(function) and not isinstance(function, (staticmethod, classmethod)):
-        raise TypeError(f"@tool is for functions, not for {type(function).__name__}.")
-    carrier = function.__func__ if inspect.ismethod(function) else function
-    options = _merge_options(options, *_own_options(carrier))
-    try:
-        setattr(carrier, _ATTRIBUTE, options)
-        if isinstance(carrier, (staticmethod, classmethod)):
-            setattr(carrier.__func__, _ATTRIBUTE, options)  # all that is left of it once it is looked up
-    except (AttributeError, TypeError):
-        raise TypeError(
-            f"@tool cannot mark a {type(function).__name__} such as this: wrap it in a function of your own."
-        ) from None
-    return function
-
-
-def options_of(thing: Any) -> ToolOptions:
-    """Return the `@tool` options of a callable, merged over wrapped functions and base classes; the nearest wins."""
-    return _merge_options(*_iter_options(thing))
-
-
-def _merge_options(*options: ToolOptions) -> ToolOptions:
-    """Merge options; the first that sets one wins."""
-    merged: Any = {}
-    for these in reversed(options):
-        merged |= {name: value for name, value in these.items() if value is not None}
-    return cast(ToolOptions, merged)
-
-
-def _iter_options(thing: Any) -> Iterator[ToolOptions]:
-    while True:
-        yield from _own_options(thing)
-        if isinstance(thing, functools.partial):
-            thing = thing.func
-        elif inspect.ismethod(thing) or isinstance(thing, (staticmethod, classmethod)):
-            thing = thing.__func__
-        else:
-            break
-    bases = thing.__mro__[1:] if isinstance(thing, type) else type(thing).__mro__
-    if not isinstance(thing, type):
-        yield from _own_options(inspect.getattr_static(type(thing), "__call__", None))
-    for base in bases:
-        for options in _own_options(base):
-            yield {**options, "name": None}  # the class's own: two tools cannot have the same
-
-
-def _own_options(thing: Any) -> list[ToolOptions]:
-    """Return what `@tool` set on a callable itself, in a list of one or none."""
-    options = getattr(thing, "__dict__", {}).get(_ATTRIBUTE)
-    return [cast(ToolOptions, options)] if isinstance(options, dict) else []
-
-
-def _check_name(name: Any, what: str) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(
-            f"{what} {str(name)[:80]!r} is none that the model could call: 1 to 64 of a-z, A-Z, 0-9, _ and - are. "
-            "@tool(name='…') gives it another."
-        )
-    return name
+__all__ = ["Tool", "tool", "tool_of_server", "tools_from"]
 
 
 @dataclass(frozen=True)
@@ -304,7 +172,7 @@ def _merge_handler_options(options: ToolOptions, handler: Any) -> ToolOptions:
     careful = ToolOptions(
         require_approval=of_handler.get("require_approval") or None, read_only=False if is_changing else None
     )
-    return _merge_options(careful, options, of_handler)
+    return merge_options(careful, options, of_handler)
 
 
 def _function_spec(name: str, description: str, schema: dict[str, Any], strict: bool | None) -> dict[str, Any]:
@@ -359,7 +227,7 @@ def _function_name(function: Any) -> str:
     if not isinstance(name, str) or name == "<lambda>":
         what = "A lambda" if name else f"This {type(inner).__name__}"
         raise ValueError(f"{what} has no name that the model could call: tool(function, name='…') gives it one.")
-    return _check_name(name, "The name of this function")
+    return check_name(name, "The name of this function")
 
 
 @dataclass(frozen=True)
@@ -382,7 +250,7 @@ class _ModelBinder:
 
 def _from_model(model: type[BaseModel], handlers: dict[str, Callable[..., Any]]) -> Tool:
     options = options_of(model)
-    name = options.get("name") or _check_name(model.__name__, "The name of this model")
+    name = options.get("name") or check_name(model.__name__, "The name of this model")
     handler = handlers.pop(name, None)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(model)
@@ -479,7 +347,7 @@ def _from_dict(source: Mapping[str, Any], handlers: dict[str, Callable[..., Any]
             "This dict is no tool: {'type': 'function', 'function': {'name': '…', 'parameters': {…}}} is one."
         )
     name = function["name"]
-    if not _NAME.fullmatch(name):
+    if not TOOL_NAME.fullmatch(name):
         raise ValueError(f"The tool name {name[:80]!r} is none that OpenAI takes: 1 to 64 of a-z, A-Z, 0-9, _ and -.")
     spec = _copy_spec({**source, "function": dict(function)}, name)
     parameters = spec["function"].get("parameters", {"type": "object", "properties": {}})

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from amber_nb.tools import tool, tools_from
-from amber_nb.tools.tool import ToolOptions, options_of
+from amber_nb.tools.options import ToolOptions, options_of
 
 
 class Delete(BaseModel):
