@@ -251,6 +251,36 @@ def test_an_impatient_reader_allows_nothing(notebook: Callable[..., Any], artefa
     expect(out).to_contain_text("[] denied")
 
 
+FAR = """
+amber = play(calling(("get_forecast", FORECAST)), "Done.")
+answer = amber.ask("?", tools=get_forecast, require_approval=True)
+print(answer.tool_runs[0].status)
+"""
+
+
+def test_a_card_that_comes_back_into_sight_waits_again(
+    notebook: Callable[..., Any], release: Callable[[str], None]
+) -> None:
+    """Its buttons look as they are: for a second they neither decide nor seem to."""
+    book = notebook([SETUP, FAR])
+    book.run(0, wait=True)
+    book.run(1)
+    waiting = card(book.output(1), "get_forecast")
+    allow = button(waiting, "Allow")
+    expect(allow).to_have_attribute("aria-disabled", "false")
+    waiting.evaluate("el => (el.style.position = 'fixed', el.style.left = '-9999px')")
+    expect(allow).to_have_attribute("aria-disabled", "true")
+    expect(button(waiting, "Deny…")).to_have_attribute("aria-disabled", "false")
+    waiting.evaluate("el => (el.style.position = '')")
+    allow.press("Enter")
+    expect(waiting).to_be_visible()
+    expect(allow).to_have_attribute("aria-disabled", "false")
+    release("forecast")
+    allow.press("Enter")
+    book.finished(1)
+    expect(book.output(1)).to_contain_text("ran")
+
+
 ENDED = """
 amber = play(calling(("get_forecast", FORECAST)))
 answer = _ASK_("?", tools=get_forecast, require_approval=True)

@@ -122,7 +122,7 @@ export class Card {
     this.el.addEventListener("keydown", (event) => this.press(event), { signal });
     this.panel.addEventListener("input", () => this.say(""), { signal });
     this.area.addEventListener("input", () => this.takeJson(), { signal });
-    this.readiness = new Readiness(this.el, () => this.free(), signal);
+    this.readiness = new Readiness(this.el, () => this.refresh(), signal);
     this.free();
     for (const pause of [0, 400, 1200]) setTimeout(() => signal.aborted || send({ seen: id }), pause);
   }
@@ -147,7 +147,7 @@ export class Card {
     this.made = decision;
     this.turn++;
     this.say("");
-    for (const one of [this.allow, this.deny, this.all, this.refuse]) disable(one, true);
+    this.refresh();
     const tell = () => this.send({ decide: this.id, turn: this.turn, ...decision });
     this.hint.textContent = "";
     this.again = setInterval(() => {
@@ -167,9 +167,15 @@ export class Card {
   free() {
     clearInterval(this.again);
     this.made = null;
-    const ready = this.readiness.check();
-    for (const one of [this.allow, this.deny, this.all, this.refuse]) disable(one, !ready);
     this.hint.textContent = "";
+    this.refresh();
+  }
+
+  /** Have the buttons look as they are: a press that would not count must not seem to. */
+  refresh() {
+    const off = this.made !== null || !this.readiness.ready;
+    for (const one of [this.allow, this.all, this.refuse]) disable(one, off);
+    disable(this.deny, this.question ? off : this.made !== null); // "Deny…" decides nothing yet
   }
 
   /** @param {string} text */

@@ -13,7 +13,7 @@ const BLINK = 500; // ms out of sight that count as in sight: Lab may render the
 export class Readiness {
   /**
    * @param {HTMLElement} el what the reader has to see
-   * @param {() => void} changed called when it becomes ready
+   * @param {() => void} changed called when it becomes ready, and when it no longer is
    * @param {AbortSignal} signal the end of it
    */
   constructor(el, changed, signal) {
@@ -42,9 +42,10 @@ export class Readiness {
       const { isIntersecting } = entries[entries.length - 1];
       if (!isIntersecting) {
         this.left ??= ms();
+        this.look(BLINK + 1);
         return;
       }
-      if (this.since === null || (this.left !== null && ms() - this.left > BLINK)) this.since = ms();
+      if (this.since === null || (this.left !== null && ms() - this.left >= BLINK)) this.since = ms();
       this.left = null;
       this.report();
     });
@@ -57,28 +58,25 @@ export class Readiness {
 
   get ready() {
     if (this.since === null || ms() - this.since < SEEN) return false;
-    if (this.left !== null && ms() - this.left > BLINK) return false;
+    if (this.left !== null && ms() - this.left >= BLINK) return false;
     const from = this.since + SEEN;
     return [...this.keys.values()].every((pressed) => pressed >= from);
   }
 
-  /** Tell once that it is ready; look again when the time has come. */
+  /** Tell what has changed; look again when the time has come. */
   report() {
-    if (this.reported || this.since === null || this.left !== null) return;
-    if (this.ready) {
-      this.reported = true;
+    const { ready } = this;
+    if (ready !== this.reported) {
+      this.reported = ready;
       this.changed();
-    } else {
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.report(), Math.max(50, this.since + SEEN - ms()));
     }
+    if (!ready && this.since !== null && this.left === null) this.look(Math.max(50, this.since + SEEN - ms()));
   }
 
-  /** Whether it is ready now; if not, it tells when it is. */
-  check() {
-    this.reported = this.ready;
-    this.report();
-    return this.reported;
+  /** @param {number} pause ms */
+  look(pause) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.report(), pause);
   }
 
   /** @param {Event} event */
