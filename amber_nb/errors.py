@@ -84,6 +84,10 @@ class ToolError(AmberError):
         self.arguments = arguments
 
 
+class ProtocolError(ToolError):
+    """An MCP server answered a request with an error of the protocol, and not with a result."""
+
+
 class RefusalError(AmberError):
     """The model refused what the schema asks for; `.answer` holds its words."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import httpx2
 
-from ..errors import CassetteMiss, ConfigError
+from ..errors import CassetteMiss, ConfigError, ProtocolError
 from .file import Cassette, Interaction, encode_json
 from .match import SERVER_METHOD, CassetteRequest, RequestKey
 from .recording import Recording
@@ -36,7 +37,7 @@ class _Session(Protocol):
     @property
     def cassette(self) -> Cassette: ...
     def identify(self, method: str, path: str, content: bytes, secrets: Collection[str] = ()) -> CassetteRequest: ...
-    def find(self, request: CassetteRequest) -> Interaction | None: ...
+    def find(self, request: CassetteRequest, fits: Callable[[Interaction], bool] = ...) -> Interaction | None: ...
     def miss(self, request: CassetteRequest) -> CassetteMiss: ...
     def record(self, request: CassetteRequest) -> Recording: ...
     def note(self, text: str) -> None: ...
@@ -74,11 +75,12 @@ class ServerExchanges:
         Args:
             path: what the server is asked, such as `/tools/call`.
             body: identifies the exchange; `server` is the server's name, `target` a digest of where it is.
-            send: asks the server; what it raises is raised, and nothing is recorded.
+            send: asks the server; what it raises is raised, and of that only a ProtocolError is recorded.
             secrets: the server's own, beside the session's key, masked in the file.
 
         Raises:
             CassetteMiss: nothing is recorded, and this session only replays.
+            ProtocolError: the server answered with an error, now or when it was recorded.
         """
         session = self._session
         if session.mode == "replay" and self.may_ask:
@@ -93,16 +95,38 @@ class ServerExchanges:
         recording = session.record(request)
         try:
             answer = await send()
+        except ProtocolError as error:
+            self._record(recording, request, {"error": str(error)}, status=HTTPStatus.BAD_REQUEST)
+            raise
         except BaseException:
             recording.drop()
             raise
         self._record(recording, request, answer)
         return answer
 
-    def find(self, path: str, body: Mapping[str, Any], *, secrets: Collection[str] = ()) -> dict[str, Any] | None:
-        """Return the recorded answer of a call that a replayed conversation made, marked as used; None without one."""
-        found = self._session.find(self._identify(path, body, secrets))
-        return self._answer(found) if found is not None else None
+    def find(
+        self, path: str, body: Mapping[str, Any], *, has_failed: bool, secrets: Collection[str] = ()
+    ) -> dict[str, Any] | None:
+        """Return the recorded answer of a call that a replayed conversation made, marked as used; None without one.
+
+        Args:
+            path: as in `exchange`.
+            body: as in `exchange`.
+            has_failed: whether the call failed in that conversation.
+            secrets: as in `exchange`.
+        """
+        request = self._identify(path, body, secrets)
+
+        def fits(old: Interaction) -> bool:
+            return old.request.exact == request.key.exact and self._has_failed(old) == has_failed
+
+        found = self._session.find(request, fits)
+        return self._read(found) if found is not None else None
+
+    def _has_failed(self, recorded: Interaction) -> bool:
+        if _is_error(recorded):
+            return True
+        return self._read(self._session.cassette.with_body(recorded)).get("isError") is True
 
     def list_recorded(self) -> str:
         """Return a sentence that names the servers of the cassette, each with what was asked of it; "" for none."""
@@ -138,7 +162,7 @@ class ServerExchanges:
         """Return the recorded listings of each server's tools, with their lines."""
         found: dict[str, list[tuple[int, Any]]] = {}
         for old in self._session.cassette.interactions:
-            if old.request.of_server and old.request.path == LIST_TOOLS:
+            if old.request.of_server and old.request.path == LIST_TOOLS and not _is_error(old):
                 answer = self._read(self._session.cassette.with_body(old))
                 found.setdefault(_server(old.request.body), []).append((old.line, answer))
         return found
@@ -166,6 +190,9 @@ class ServerExchanges:
 
     def _answer(self, found: Interaction) -> dict[str, Any]:
         answer = self._read(found)
+        if _is_error(found):
+            name = found.request.body.get("name") if isinstance(found.request.body, dict) else None
+            raise ProtocolError(str(answer.get("error")), name=name, arguments={})
         if found.request.path == LIST_TOOLS:
             self._listings[_server(found.request.body)] = answer
         return answer
@@ -182,7 +209,7 @@ class ServerExchanges:
             "changed; take the file back from version control, or record again."
         )
 
-    def _record(self, recording: Recording, request: CassetteRequest, answer: Any) -> None:
+    def _record(self, recording: Recording, request: CassetteRequest, answer: Any, status: int = HTTPStatus.OK) -> None:
         try:
             content = encode_json(answer)
         except (RecursionError, TypeError, ValueError) as error:  # the caller's answer must not be lost for it
@@ -196,9 +223,13 @@ class ServerExchanges:
                 f"what the MCP server {quote_name(server)} returns is kept in {self._session.name}: whoever gets "
                 "the file can read these documents."
             )
-        recording.begin_response(httpx2.Response(200, headers=_HEADERS))
+        recording.begin_response(httpx2.Response(status, headers=_HEADERS))
         recording.add(content)
         recording.end()
+
+
+def _is_error(recorded: Interaction) -> bool:
+    return recorded.status is not None and recorded.status >= HTTPStatus.BAD_REQUEST
 
 
 def _server(body: Any) -> str:

@@ -176,9 +176,16 @@ class CassetteSession:
         cell = CURRENT_CELL.get() or self._current_cell()
         return CassetteRequest(key=key, content=content, secrets=hidden, cell=cell, attempt=attempt)
 
-    def find(self, request: CassetteRequest) -> Interaction | None:
-        """Return the recorded interaction of a request, which counts as used; None where it is to be asked."""
-        if self.mode == "record" or (found := self._find(request)) is None:
+    def find(
+        self, request: CassetteRequest, fits: Callable[[Interaction], bool] = lambda _: True
+    ) -> Interaction | None:
+        """Return the recorded interaction of a request, which counts as used; None where it is to be asked.
+
+        Args:
+            request: what is asked.
+            fits: whether an interaction may be it.
+        """
+        if self.mode == "record" or (found := self._find(request, fits)) is None:
             return None
         self._used.add(found.line)
         self._write_journal({"used": found.line, "cassette": str(self.cassette.path)})
@@ -239,9 +246,10 @@ class CassetteSession:
             if each.line not in self._used and not (_was_refused(each) and _model(each) in learnt)
         ]
 
-    def _find(self, request: CassetteRequest) -> Interaction | None:
+    def _find(self, request: CassetteRequest, fits: Callable[[Interaction], bool]) -> Interaction | None:
         key, content = request.key, request.content
-        interactions = [old for old in self._shared.cassette.interactions if self.mode == "replay" or old.good]
+        recorded = self._shared.cassette.interactions
+        interactions = [old for old in recorded if (self.mode == "replay" or old.good) and fits(old)]
         same = {old.n: old for old in interactions if old.request.exact == key.exact}
         if same:
             return self._next(key.exact, request, same)

@@ -48,9 +48,8 @@ class KnownResults:
 
     def add_prompt(self, prompt: Any) -> None:
         """Note whose the messages of a server's prompt are, from `McpServer.prompt`; any other prompt is the user's."""
-        if (
-            group := getattr(prompt, "group", None)
-        ) is None:  # no PromptMessages, whose module a plain ask does not load
+        group = getattr(prompt, "group", None)  # of PromptMessages, whose module a plain ask does not load
+        if group is None:
             return
         for message in prompt:
             self.add("", str(message.get("content")), Origin(group, prompt.server))

@@ -379,10 +379,12 @@ class ToolRunner:
             call.approval = Approval(Allow(), outcome.by)
             proposed, call.arguments = call.arguments, outcome.arguments
         result, content = None, None
-        if outcome.status == "ran":
-            result, content = outcome.text, toolbox.to_tool_content(outcome.text)
-            if (found := self._find_recorded(call)) is not None:
+        if outcome.status in ("ran", "failed"):
+            found = self._find_recorded(call, has_failed=outcome.status == "failed")
+            if found is not None:
                 result, content = found.value, found.content
+            elif outcome.status == "ran":
+                result, content = outcome.text, toolbox.to_tool_content(outcome.text)
         return self._finish(
             call,
             outcome.status,
@@ -395,9 +397,10 @@ class ToolRunner:
             proposed=proposed,
         )
 
-    def _find_recorded(self, call: _PendingCall) -> Any:
+    def _find_recorded(self, call: _PendingCall, *, has_failed: bool) -> Any:
         """Return the recorded result of a server's tool: it holds more than the message to the model."""
-        return None if call.tool.remote is None else call.tool.remote.find_call(call.arguments or {})
+        remote = call.tool.remote
+        return None if remote is None else remote.find_call(call.arguments or {}, has_failed=has_failed)
 
 
 def _server_name(tool: Any) -> str | None:

@@ -21,14 +21,14 @@ from typing import Any, TypeVar
 
 import httpx2
 import mcp_types
-from mcp import Client, MCPError, StdioServerParameters
+from mcp import Client, InputRequiredRoundsExceededError, MCPError, StdioServerParameters
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from .. import clock
 from ..display.escape import show_controls
-from ..errors import ToolError
+from ..errors import ProtocolError, ToolError
 from ..redact import scrub
 from .calls import Listener
 from .http import UNREACHABLE, UNUSABLE
@@ -46,6 +46,18 @@ _MAX_MESSAGE = 500
 _MAX_LINES = 12  # of the standard error, in an error
 _CLOSED = "Connection closed"  # the SDK's words for a session that has ended
 _REPEATABLE = ("Session terminated",)  # the SDK's words where a server has forgotten a session, and run nothing
+# The protocols with a handshake first: a tool that asks the reader while it runs, as most that ask do, can do so only
+# there, also where its server speaks the protocol of 2026 as well. That one is for servers which refuse the handshake,
+# or have tools that ask by their results.
+_HANDSHAKE, _ANY = "legacy", "auto"  # the SDK's names
+_NO_HANDSHAKE = (
+    mcp_types.UNSUPPORTED_PROTOCOL_VERSION,
+    mcp_types.METHOD_NOT_FOUND,
+    mcp_types.INVALID_REQUEST,
+    mcp_types.INVALID_PARAMS,
+)
+_ASKS_BY_RESULT = "InputRequiredResult"  # FastMCP's error names it; such a tool begins anew with each answer
+_ASKS_PERHAPS = "Handler returned an invalid result"  # the SDK's words for the same, and for other faults
 
 # The SDK logs what a server sent where that cannot be read; nothing of it is to reach a notebook's stderr unasked.
 logging.getLogger("mcp").addHandler(logging.NullHandler())
@@ -68,6 +80,7 @@ class Connection:
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._link: _Link | None = None
+        self._protocols = _HANDSHAKE
         self.opened = 0  # how often
 
     async def open(self) -> None:
@@ -91,9 +104,11 @@ class Connection:
             what: the tool that is called, for errors.
 
         Raises:
-            ToolError: the server cannot be reached, or it answered with an error.
+            ProtocolError: the server answered with an error.
+            ToolError: it cannot be reached, or its answer cannot be read.
         """
-        for is_first in (True, False):
+        tries = 1  # left after this one
+        while True:
             link = self._current_link()
             try:
                 ready = asyncio.wrap_future(link.ready)
@@ -105,13 +120,16 @@ class Connection:
                 is_broken = not link.is_open or _is_closed(error)
                 if is_broken or not link.is_ready:
                     self._drop(link)
-                if is_first and link.is_ready and is_broken and (repeat or _ran_nothing(error)):
+                if self._take_other_protocols(link, error):
+                    continue
+                if tries and link.is_ready and is_broken and (repeat or _ran_nothing(error)):
+                    tries -= 1
                     continue
                 message = await link.describe(error)
-                raise ToolError(
+                kind = ProtocolError if link.is_ready and _is_answer(error) else ToolError
+                raise kind(
                     f"The MCP server {self._target.name!r} {message}", name=what or self._target.name, arguments={}
                 ) from None
-        raise AssertionError("the second try returns or raises")
 
     @property
     def stderr(self) -> str:
@@ -140,9 +158,28 @@ class Connection:
             if self._link is None or not self._link.is_open:
                 if self._link is not None:
                     self._link.stop()  # its server ended: the thread and the pipes are still there
-                self._link = _Link(self._target, self._open_http)
+                self._link = _Link(self._target, self._open_http, self._protocols)
                 self.opened += 1
             return self._link
+
+    def _take_other_protocols(self, link: _Link, error: BaseException) -> bool:
+        """Choose the protocols for the next connection; return whether the request is to be sent again there."""
+        error = _cause(error)
+        if link.protocols == _ANY:
+            if not link.is_ready:  # the address may have been wrong, and not the protocol
+                self._protocols = _HANDSHAKE
+            return False
+        if not isinstance(error, MCPError):
+            return False
+        if not link.is_ready:
+            is_other = is_repeatable = error.code in _NO_HANDSHAKE
+        else:
+            is_repeatable = _ASKS_BY_RESULT in error.message
+            is_other = is_repeatable or error.message == _ASKS_PERHAPS
+        if is_other:
+            self._protocols = _ANY
+            self._drop(link)
+        return is_repeatable
 
     def _drop(self, link: _Link) -> None:
         with self._lock:
@@ -155,11 +192,13 @@ class _Link:
     """One opened session with a server, until it breaks or is closed.
 
     Attributes:
+        protocols: those that may be spoken, by the SDK's name for them.
         ready: the client, once the handshake is over.
         is_open: whether it can still answer.
     """
 
-    def __init__(self, target: Target, open_http: Callable[[], httpx2.AsyncClient]) -> None:
+    def __init__(self, target: Target, open_http: Callable[[], httpx2.AsyncClient], protocols: str) -> None:
+        self.protocols = protocols
         self.ready: Future[Client] = Future()
         self.is_open = True
         self.tools_changed = False  # since they were listed last, as the server says
@@ -289,6 +328,7 @@ class _Link:
         return Client(
             server,
             client_info=info,
+            mode=self.protocols,
             elicitation_callback=self._elicit,
             message_handler=self._hear,
             cache=None,
@@ -322,6 +362,8 @@ class _Link:
     async def describe(self, error: BaseException) -> str:
         """Describe a failure: what the server did, what it said, and the end of its standard error."""
         error = _cause(error)
+        if self.protocols == _HANDSHAKE and isinstance(error, MCPError) and error.message == _ASKS_PERHAPS:
+            return f"answered with an error: {error.message}. Call it again: the newest protocol is used from now on."
         if isinstance(error, FileNotFoundError) and self._target.command:
             text = f"cannot be started: there is no command {PurePath(self._target.command[0]).name!r}."
         elif isinstance(error, OSError) and not isinstance(error, TimeoutError):
@@ -339,6 +381,8 @@ class _Link:
             text = f"answered with an error: {_one_line(message)}"
         elif self._filter.has_given_up or (self._filter.rubbish and not self.is_ready):
             text = "sends what is no message of the protocol."
+        elif isinstance(error, InputRequiredRoundsExceededError):
+            text = "asked without end in one call."
         elif isinstance(error, ValueError) and not self.is_ready and self._target.command:
             text = f"cannot be started ({type(error).__name__})."
         elif isinstance(error, ValueError):
@@ -389,12 +433,20 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
+def _is_answer(error: BaseException) -> bool:
+    """Return whether an error is what a server answered, the same each time it is asked the same."""
+    error = _cause(error)
+    return isinstance(error, MCPError) and error.code not in (UNREACHABLE, UNUSABLE) and not _is_closed(error)
+
+
 def _is_closed(error: BaseException) -> bool:
     error = _cause(error)
     if isinstance(error, MCPError):
         # By its words, too: many servers answer with the same code.
         is_closed = error.code == mcp_types.CONNECTION_CLOSED and error.message == _CLOSED
         return is_closed or _ran_nothing(error)
+    if isinstance(error, InputRequiredRoundsExceededError):
+        return False
     return isinstance(error, (RuntimeError, httpx2.TransportError))
 
 

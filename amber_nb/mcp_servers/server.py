@@ -301,9 +301,8 @@ class McpServer:
         """
         if session is None or session.servers.may_ask:
             self._requests.prepare()
-        read_result(
-            {}, server=self.name, tool=""
-        )  # loads what a result takes, so that the first call does not wait for it
+        # Loads what a result takes, so that the first call does not wait for it.
+        read_result({}, server=self.name, tool="")
 
     async def list_tools(self, session: CassetteSession | None, *, recorded: bool = True) -> list[ListedTool]:
         """List all tools of the server, and say where they differ from those of the time before."""
@@ -372,11 +371,17 @@ class McpServer:
             partial(read_result, payload, server=self.name, tool=name, arguments=arguments)
         )
 
-    def find_call(self, session: CassetteSession, name: str, arguments: Mapping[str, Any]) -> ServerResult | None:
-        """Return the recorded result of a call, None where there is none."""
+    def find_call(
+        self, session: CassetteSession, name: str, arguments: Mapping[str, Any], *, has_failed: bool
+    ) -> ServerResult | None:
+        """Return the recorded result of a call; None where there is none, or where the call had failed.
+
+        What is recorded counts as used then, also of a call that had failed.
+        """
         body = {**self._identity(), "name": name, "arguments": dict(arguments)}
-        payload = session.servers.find("/tools/call", body, secrets=self._target.rare_secrets)
-        if payload is None:
+        secrets = self._target.rare_secrets
+        payload = session.servers.find("/tools/call", body, has_failed=has_failed, secrets=secrets)
+        if payload is None or has_failed:
             return None
         return read_result(payload, server=self.name, tool=name, arguments=arguments)
 

@@ -85,11 +85,11 @@ class RemoteTool:
         """Call the tool, see `McpServer.call_tool`."""
         return await self.server.call_tool(self.session, self.listed.name, arguments, listener)
 
-    def find_call(self, arguments: Mapping[str, Any]) -> ServerResult | None:
-        """Return the recorded result of a call, None where there is none."""
+    def find_call(self, arguments: Mapping[str, Any], *, has_failed: bool) -> ServerResult | None:
+        """Return the recorded result of a call, see `McpServer.find_call`."""
         if self.session is None:
             return None
-        return self.server.find_call(self.session, self.listed.name, arguments)
+        return self.server.find_call(self.session, self.listed.name, arguments, has_failed=has_failed)
 
     async def has_changed(self) -> bool:
         """Return whether the server defines the tool otherwise now than it was offered."""

@@ -1,7 +1,6 @@
 """An ask with the tools of MCP servers: which calls ask the reader, what comes of them, and what is replayed."""
 
 import asyncio
-import functools
 import gc
 import os
 import pickle
@@ -12,7 +11,6 @@ import warnings
 from dataclasses import replace
 
 import pytest
-from mcp import Client
 from patience import until
 from scripted import calling
 from small_tools import LOOK, look, send
@@ -83,7 +81,7 @@ class TestListings:
         assert repr(server) == "McpServer('toolbox')"
         assert server._requests.opened == []
         shown = server._repr_mimebundle_()
-        assert "MCP server toolbox: 12 tools" in shown["text/plain"]
+        assert "MCP server toolbox: 15 tools" in shown["text/plain"]
         assert "<code>echo</code>" in shown["text/html"]
         assert repr(server) == shown["text/plain"]
         frame = server.tools()
@@ -157,10 +155,8 @@ class TestResults:
 class TestQuestions:
     """What a server asks while its tool runs."""
 
-    @pytest.fixture(params=["choose", "choose_in_handshake_era"])
-    def tool(self, request, monkeypatch):
-        if request.param == "choose_in_handshake_era":
-            monkeypatch.setattr("amber_nb.mcp_servers.connection.Client", functools.partial(Client, mode="legacy"))
+    @pytest.fixture(params=["choose", "choose_in_handshake_era", "choose_by_result_as_fastmcp"])
+    def tool(self, request):
         return request.param
 
     def test_the_reader_answers(self, script, start, reader, tool):
@@ -174,6 +170,21 @@ class TestQuestions:
         reader.answer = Deny("no")
         answer = script(calling((tool, {})), "Done.").ask("?", tools=start(require_approval=False))
         assert answer.tool_runs[0].result == "decline"
+
+    def test_a_tool_that_asks_by_its_result_runs_with_the_next_call(self, start, script, reader):
+        """The SDK's error may be another fault, after which nothing may run a second time unasked."""
+        calls = [calling(("choose_by_result", {})) for _ in range(2)]
+        answer = script(*calls, "Done.").ask("?", tools=start(require_approval=False))
+        first, second = answer.tool_runs
+        assert (first.status, second.status, second.result) == ("failed", "ran", "accept red")
+        assert first.error.endswith("Call it again: the newest protocol is used from now on.")
+        assert len(reader.inputs) == 1
+
+    def test_a_server_that_asks_without_end_costs_its_call(self, start, script, reader):
+        calls = [calling(("choose_by_result", {})), calling(("ask_without_end", {})), calling(("echo", {"text": "a"}))]
+        answer = script(*calls, "Done.").ask("?", tools=start(require_approval=False))
+        assert [run.status for run in answer.tool_runs] == ["failed", "failed", "ran"]
+        assert "asked without end in one call" in answer.tool_runs[1].error
 
     def test_without_a_reader_it_is_declined(self, script, start, tool):
         answer = script(calling((tool, {})), "Done.").ask("?", tools=start(require_approval=False))
@@ -216,6 +227,42 @@ class TestReplay:
         with pytest.raises(CassetteMiss, match="hits"):
             dead.call("hits", query="another")
         del again
+
+    @pytest.mark.filterwarnings("ignore:amber. what the MCP server")
+    def test_an_error_of_the_protocol_is_recorded_as_an_answer_is(self, start, script, tmp_path):
+        tape = tmp_path / "tape.jsonl"
+        keep = script(calling(("choose_by_result", {})), "Done.", mode="record", cassette=tape)
+        live = start(require_approval=False)
+        words = []
+        for use in (lambda: live.read("notes://none"), lambda: live.prompt("none")):
+            with pytest.raises(ToolError) as said:
+                use()
+            words.append(str(said.value))
+        then = keep.ask("?", tools=live)
+        live.call("choose_by_result")
+        keep.close()
+        assert then.tool_runs[0].status == "failed"
+        again = Amber(mode="replay", cassette=tape)
+        dead = start()
+        for use, said in zip((lambda: dead.read("notes://none"), lambda: dead.prompt("none")), words, strict=True):
+            with pytest.raises(ToolError) as caught:
+                use()
+            assert str(caught.value) == said
+        now = again.ask("?", tools=dead)
+        assert now.tool_runs[0].error == then.tool_runs[0].error
+        assert dead.call("choose_by_result").text == "decline"
+        assert dead._requests.opened == []
+        assert again._session.unused == []
+
+    def test_a_result_that_tells_of_a_failure_is_used_by_its_replay(self, start, script, tmp_path):
+        tape = tmp_path / "tape.jsonl"
+        keep = script(calling(("fail", {})), "Done.", mode="record", cassette=tape)
+        with pytest.warns(RuntimeWarning, match="toolbox"):
+            keep.ask("?", tools=start(require_approval=False))
+        keep.close()
+        again = Amber(mode="replay", cassette=tape)
+        assert again.ask("?", tools=start()).tool_runs[0].status == "failed"
+        assert again._session.unused == []
 
     def test_the_server_may_be_asked(self, script, start, tmp_path, monkeypatch):
         tape = tmp_path / "tape.jsonl"

@@ -55,6 +55,39 @@ def _texts():
     return [item["text"] for item in json.loads(CORPUS.read_text(encoding="utf-8"))]
 
 
+def test_a_server_that_knows_no_handshake_is_asked_without():
+    with mcp(sys.executable, str(PROGRAMS / "modern.py")) as server:
+        assert list(server.tools()["name"]) == ["look"]
+        assert server.call("look").text == "a view"
+        server.close()
+        assert server.call("look").text == "a view"
+        assert server._requests.opened[0].opened == 3  # the handshake is tried once
+
+
+def test_a_wrong_address_says_nothing_of_the_protocol():
+    """Once the server is there, it is asked for a handshake as any other."""
+    is_there = False
+
+    def answer(message):
+        if not is_there:
+            return 404, None
+        if message.get("method") != "initialize":
+            return (202, None) if "id" not in message else (404, None)
+        seen.append(message)
+        result = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}
+        return 200, {"jsonrpc": "2.0", "id": message["id"], "result": result}
+
+    seen = []
+    with serve_json(answer) as url, mcp(url) as server:
+        with pytest.raises(ToolError, match="nothing of the protocol answers at this address"):
+            server.tools()
+        is_there = True
+        with pytest.raises(ToolError):
+            server.tools()
+    assert seen
+    assert seen[0]["params"]["protocolVersion"] < "2026"
+
+
 class Reader:
     """Somebody who takes longer than a server may be silent, while the server tells of its progress."""
 

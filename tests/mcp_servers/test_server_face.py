@@ -123,7 +123,7 @@ class TestQuestions:
         assert notes == ["the server asked a question, which was declined: it cannot be told which call it is of"] * 2
 
     def test_two_whose_calls_can_be_told_are_both_asked(self, script, start, monkeypatch):
-        """As they can in the protocol's newer era, where a question is the answer to its call."""
+        """As they can in the protocol of 2026, where a question is the answer to its call."""
         asked, both = [], asyncio.Event()
 
         async def request_input(self, question, call, index):
@@ -134,8 +134,11 @@ class TestQuestions:
             return Allow({"colour": "red"})
 
         monkeypatch.setattr(ApprovalPrompt, "request_input", request_input)
+        server = start(require_approval=False)
+        with pytest.raises(ToolError):
+            server.call("choose_by_result")  # after which the server is asked by the newest protocol
         amber = script(calling(("choose", {}, "a"), ("choose", {}, "b")), "Done.")
-        answer = amber.ask("?", tools=start(require_approval=False))
+        answer = amber.ask("?", tools=server)
         assert [run.sent for run in answer.tool_runs] == ["accept red"] * 2
         assert sorted(asked) == [0, 1]
 

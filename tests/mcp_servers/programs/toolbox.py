@@ -9,7 +9,8 @@ from typing import Annotated
 from mcp.server import MCPServer
 from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Image, Resolve
-from mcp_types import ToolAnnotations
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, ElicitRequest, ElicitRequestFormParams, InputRequiredResult, ToolAnnotations
 from PIL import Image as Pillow
 from pydantic import BaseModel
 
@@ -90,6 +91,35 @@ async def choose(answer: Annotated[ElicitationResult[Colour], Resolve(_ask_colou
 async def choose_in_handshake_era(ctx: Context) -> str:
     """Ask the reader for a colour, as the protocols before 2026 had it."""
     return _tell(await ctx.elicit("Which colour?", Colour))
+
+
+@server.tool()
+async def choose_by_result(ctx: Context) -> str | InputRequiredResult:
+    """Ask the reader for a colour in the form that only the protocol of 2026 knows."""
+    answers = ctx.input_responses
+    if answers:
+        return f"{answers['colour'].action} {(answers['colour'].content or {}).get('colour', '')}".strip()
+    return _require_colour()
+
+
+@server.tool()
+async def choose_by_result_as_fastmcp(ctx: Context) -> str | InputRequiredResult:
+    """Do the same; say what is wrong where the protocol is older, in the words of FastMCP."""
+    if ctx.protocol_version < "2026":
+        raise MCPError(INVALID_PARAMS, "Tool returned an InputRequiredResult to request client input, but …")
+    return await choose_by_result(ctx)
+
+
+@server.tool()
+async def ask_without_end() -> str | InputRequiredResult:
+    """Ask again after each answer."""
+    return _require_colour()
+
+
+def _require_colour() -> InputRequiredResult:
+    schema = {"type": "object", "properties": {"colour": {"type": "string"}}, "required": ["colour"]}
+    form = ElicitRequestFormParams(message="Which colour?", requested_schema=schema)
+    return InputRequiredResult(input_requests={"colour": ElicitRequest(params=form)}, request_state="asked")
 
 
 def _tell(answer: ElicitationResult[Colour]) -> str:

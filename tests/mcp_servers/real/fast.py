@@ -5,6 +5,7 @@ import sys
 
 from fastmcp import Context, FastMCP
 from fastmcp.utilities.types import Image
+from mcp_types import ElicitRequest, ElicitRequestFormParams, InputRequiredResult
 
 server = FastMCP("fast")
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -47,6 +48,17 @@ async def choose(ctx: Context) -> str:
     """Ask the reader for a text."""
     answer = await ctx.elicit("Which colour?", response_type=str)
     return f"{answer.action} {getattr(answer, 'data', '')}"
+
+
+@server.tool
+async def choose_by_result(ctx: Context) -> str | InputRequiredResult:
+    """Ask the reader for a text in the form that only the protocol of 2026 knows."""
+    answers = ctx.input_responses
+    if answers:
+        return f"{answers['colour'].action} {(answers['colour'].content or {}).get('colour', '')}"
+    schema = {"type": "object", "properties": {"colour": {"type": "string"}}}
+    form = ElicitRequestFormParams(message="Which colour?", requested_schema=schema)
+    return InputRequiredResult(input_requests={"colour": ElicitRequest(params=form)}, request_state="asked")
 
 
 if __name__ == "__main__":
