@@ -241,7 +241,7 @@ class Amber:
                 hints, run, and answered, round after round.
             handlers: name → function, for tools that are dicts; without one, their calls are shown and returned.
             require_approval: True: the reader is asked before each call. A function of a `ToolCall` decides by itself:
-                `Allow`, `Deny`, True or False; its None asks the reader.
+                `Allow`, `Deny`, True or False; None asks. Servers' calls ask, unless `mcp(…, require_approval=False)`.
             approval_timeout_s: seconds to wait for the reader, then it is a no; None: as long as it takes. At the
                 keyboard, where there is no page, the cell still waits for the line.
             max_rounds: how often the model may ask for tools.

@@ -153,6 +153,8 @@ def test_a_prompt_of_the_wrong_type_is_refused_before_any_request(simulated, ver
         ("timeout", "timeout_s"),
         ("messages", "first argument"),
         ("whatever_this_is", "extra_body"),
+        ("only", r"tools=amber\.mcp\.select\(only='search'\)"),
+        ("mcp", "MCP servers go into tools="),
     ],
 )
 def test_an_unknown_parameter_is_a_type_error_with_a_suggestion(simulated, verb, name, says):

@@ -155,11 +155,8 @@ class ApprovalPrompt:
     ) -> Approval:
         if not self._can_type:
             is_shown = isinstance(self._view, display.NotebookDisplay)
-            raise _no_approval(
-                call,
-                f"and {'no page here can ask for it' if is_shown else 'nobody is here to give it'}. Give a policy: "
-                "require_approval=lambda call: call.name in {…}, or Allow and Deny.",
-            )
+            why = "no page here can ask for it" if is_shown else "nobody is here to give it"
+            raise _no_approval(call, tool, why, warning)
         async with self._keyboard:
             if grant in self._allowed:
                 return Approval(Allow(), "reader", always=True)
@@ -168,10 +165,8 @@ class ApprovalPrompt:
                     lambda: _prompt(call, tool, check, warning, scope), self._timeout_s
                 )
             except UserCodeError as failure:  # a front end without an input line
-                name = type(failure.error).__name__
-                raise _no_approval(
-                    call, f"and it cannot be asked for here ({name}). Give a policy: require_approval=…"
-                ) from None
+                why = f"it cannot be asked for here ({type(failure.error).__name__})"
+                raise _no_approval(call, tool, why, warning) from None
             if approval.always:
                 self._allowed.add(grant)
             return approval
@@ -221,8 +216,17 @@ async def _is_done_within(future: asyncio.Future[Any], seconds: float) -> bool:
     return future.done()
 
 
-def _no_approval(call: ToolCall, why: str) -> ToolError:
-    return ToolError(f"{call.name} needs approval, {why}", name=call.name, arguments=call.arguments)
+def _no_approval(call: ToolCall, tool: tools.Tool, why: str, warning: str) -> ToolError:
+    """Return the error of a call that nobody can allow: which call it is, why it asks, and what to write."""
+    of_server = f" of the MCP server {call.server!r}" if call.server else ""
+    chosen = f"call.server == {call.server!r}" if call.server else f"call.name == {call.name!r}"
+    asks_by_itself = tool.remote is not None and tool.require_approval is None
+    remedy = ", or give the server to mcp(…, require_approval=False)" if asks_by_itself else ""
+    text = (
+        f"{call.name}{of_server} needs approval, and {why}. {' '.join(warning.splitlines())} Give ask a policy that "
+        f"decides: require_approval=lambda call: True if {chosen} else None{remedy}."
+    )
+    return ToolError(" ".join(show_controls(text).split()), name=call.name, arguments=call.arguments)
 
 
 def _describe_call(call: ToolCall, arguments: Any) -> str:

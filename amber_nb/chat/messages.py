@@ -53,6 +53,12 @@ RENAMED = {
     "stream": "ask always streams; for chunks of your own use amber.openai",
     "timeout": "the name is timeout_s, in seconds",
 }
+_IN_ASK = {
+    **dict.fromkeys(("mcp", "mcp_servers", "servers"), "MCP servers go into tools=, as in tools=amber.mcp"),
+    **dict.fromkeys(
+        ("only", "exclude", "prefix"), "a server's tools are chosen as in tools=amber.mcp.select(only='search')"
+    ),
+}
 _OWN = ("system", "timeout_s", "footer", "show", "model", "images", "thumbnails")
 _IN_MAP = {
     "messages": "a prompt that is a function of a row may return messages",
@@ -121,7 +127,7 @@ def split_params(
         TypeError: the endpoint has no such parameter; the message names the nearest.
     """
     known = _endpoint_parameters()
-    reasons = RENAMED if caller == "ask" else RENAMED | _IN_MAP
+    reasons = RENAMED | (_IN_ASK if caller == "ask" else _IN_MAP)
     for name in params:
         if name in reasons:
             raise TypeError(f"{caller}() takes no {name!r}: {reasons[name]}")

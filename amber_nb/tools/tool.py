@@ -119,8 +119,9 @@ def _make_tool(source: Any, handlers: dict[str, Callable[..., Any]]) -> Tool:
     if callable(source):
         return _from_function(source, handlers)
     raise TypeError(
-        f"A {type(source).__name__} is no tool: functions, pydantic model classes, tool dicts such as "
-        "{'type': 'function', 'function': {…}} and MCP servers (amber.mcp, mcp(…)) are."
+        f"An object of type {type(source).__name__} is no tool: functions, pydantic model classes, tool dicts such as "
+        "{'type': 'function', 'function': {…}} and MCP servers (amber.mcp, mcp(…)) are. A server's address or command, "
+        "and a server of the SDK, are given as tools=mcp(…)."
     )
 
 
@@ -343,9 +344,9 @@ def _from_dict(source: Mapping[str, Any], handlers: dict[str, Callable[..., Any]
     if function is None and isinstance(source.get("type"), str) and source["type"] != "function":
         return _of_gateway(source)
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        raise ValueError(
-            "This dict is no tool: {'type': 'function', 'function': {'name': '…', 'parameters': {…}}} is one."
-        )
+        hint = " Servers of an mcpServers dict are given as tools=mcp(…)." if "mcpServers" in source else ""
+        example = "{'type': 'function', 'function': {'name': '…', 'parameters': {…}}}"
+        raise ValueError(f"This dict is no tool: {example} is one.{hint}")
     name = function["name"]
     if not TOOL_NAME.fullmatch(name):
         raise ValueError(f"The tool name {name[:80]!r} is none that OpenAI takes: 1 to 64 of a-z, A-Z, 0-9, _ and -.")

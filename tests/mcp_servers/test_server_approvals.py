@@ -42,9 +42,21 @@ class TestApprovals:
             ran.append(text)
             return "noted"
 
-        with pytest.raises(ToolError, match="note needs approval"):
+        with pytest.raises(ToolError) as failed:
             script(calling(("note", {"text": "a"})), "Done.").ask("?", tools=serve_here(note))
+        assert str(failed.value) == (
+            "note of the MCP server 'helper' needs approval, and nobody is here to give it. The MCP server 'helper' is "
+            "not trusted: what it says may be false. Give ask a policy that decides: require_approval=lambda call: "
+            "True if call.server == 'helper' else None, or give the server to mcp(…, require_approval=False)."
+        )
         assert ran == []
+
+    def test_without_a_reader_the_error_says_why_a_call_asks(self, script, serve_here):
+        one = serve_here(look, name="one", require_approval=False)
+        two = serve_here(send, name="two", require_approval=False)
+        with pytest.raises(ToolError, match="Results of 'one' are in this conversation") as failed:
+            script(calling(LOOK), calling(SEND), "Done.").ask("?", tools=[one, two])
+        assert "mcp(…" not in str(failed.value)  # that has been said already, and would not help
 
     def test_after_a_result_calls_of_another_server_ask(self, script, serve_here, reader):
         one = serve_here(look, name="one", require_approval=False)

@@ -403,13 +403,14 @@ def good(a: int): ...
 @pytest.mark.parametrize(
     ("tools", "error", "message"),
     [
-        ("good", TypeError, "A str is no tool"),
-        (3, TypeError, "A int is no tool"),
-        ([good, 3], TypeError, "A int is no tool"),
+        ("good", TypeError, "An object of type str is no tool"),
+        (3, TypeError, "An object of type int is no tool"),
+        ([good, 3], TypeError, "An object of type int is no tool"),
         (lambda a: a, ValueError, r"A lambda has no name.*name='…'"),
         (functools.partial(lambda a: a), ValueError, "A lambda"),
         ([good, tool(lambda a: a, name="good")], ValueError, "Two tools are called 'good'"),
         ({"type": "function"}, ValueError, "This dict is no tool"),
+        ({"mcpServers": {}}, ValueError, r"Servers of an mcpServers dict are given as tools=mcp\("),
         ({"type": "function", "function": {}}, ValueError, "This dict is no tool"),
         ({"type": "function", "function": {"name": "a b"}}, ValueError, "'a b' is none"),
         ({"type": "function", "function": {"name": "a", "parameters": []}}, ValueError, "must be a JSON schema"),
