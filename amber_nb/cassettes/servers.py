@@ -105,7 +105,7 @@ class ServerExchanges:
         return answer
 
     def find(
-        self, path: str, body: Mapping[str, Any], *, has_failed: bool, secrets: Collection[str] = ()
+        self, path: str, body: Mapping[str, Any], *, has_failed: bool = False, secrets: Collection[str] = ()
     ) -> dict[str, Any] | None:
         """Return the recorded answer of a call that a replayed conversation made, marked as used; None without one.
 

@@ -42,6 +42,7 @@ from .servers import ServerExchanges
 __all__ = ["ADAPTED", "CURRENT_CELL", "CassetteSession", "newest_session", "open_session"]
 
 _log = logging.getLogger(__name__)
+_warned: dict[Any, Any] = {}  # what Python has shown once: the registry of its warnings
 
 # The cell whose requests the running task sends, where the task runs on another thread than the cell.
 CURRENT_CELL: contextvars.ContextVar[Cell | None] = contextvars.ContextVar("amber_place", default=None)
@@ -378,7 +379,8 @@ class CassetteSession:
             self._write_journal({kind: text})
             return
         try:
-            warnings.warn(f"amber: {text}", RuntimeWarning, stacklevel=3)
+            # Without a file: the private loop has no frame of the user's, and a line of ours would tell nothing.
+            warnings.warn_explicit(f"amber: {text}", RuntimeWarning, "<amber>", 1, module="amber_nb", registry=_warned)
         except RuntimeWarning:  # a filter makes it an error, which would look like a broken connection in a transport
             _log.warning("amber: %s", text)
 

@@ -248,6 +248,7 @@ def test_documents_in_the_file_are_told_once(tape):
     [text_of_it] = [str(each.message) for each in told]
     assert text_of_it.startswith("amber: what the MCP server 'wiki␛[2J' returns is kept in ")
     assert "/talk.jsonl: " in text_of_it
+    assert told[0].filename == "<amber>"  # a line of ours would tell the reader nothing
 
 
 # --- misses
