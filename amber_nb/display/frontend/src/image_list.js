@@ -146,15 +146,26 @@ export class ImageList {
     this.rows.delete(id);
   }
 
-  /** Bring the rows into their order, and their buttons up to date. */
+  /**
+   * Bring the rows into their order, and their buttons up to date. The row that has the keyboard is not moved, but the
+   * others around it: moved, it would lose the keyboard to Lab, and a key that is down its click.
+   */
   lay() {
-    this.order.forEach((id, i) => {
-      const { el, buttons } = /** @type {Row} */ (this.rows.get(id));
-      if (this.el.children[i] !== el) this.el.insertBefore(el, this.el.children[i] ?? null);
+    const rows = this.order.map((id) => /** @type {Row} */ (this.rows.get(id)));
+    const focus = this.focused();
+    const still = rows.find(({ el }) => focus && el.contains(focus))?.el ?? null;
+    if (rows.some(({ el }, i) => this.el.children[i] !== el)) {
+      let before = still;
+      for (const { el } of rows) {
+        if (el === still) before = null;
+        else this.el.insertBefore(el, before);
+      }
+    }
+    rows.forEach(({ buttons }, i) => {
       disable(buttons[UP], !i);
-      disable(buttons[DOWN], i === this.order.length - 1);
+      disable(buttons[DOWN], i === rows.length - 1);
     });
-    this.el.hidden = !this.order.length;
+    this.el.hidden = !rows.length;
   }
 
   /** What has the keyboard, to give it back after its row was moved. */
