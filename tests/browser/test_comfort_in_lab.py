@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from answers import ANSWER, LONG
 from labpages import PAINTED
+from patience import until
 from playwright.sync_api import expect
 from test_view_in_lab import setup
 
@@ -46,7 +47,9 @@ _ = view.settle({"text/html": html, "text/plain": ANSWER})
 TYPESET = ANSWER.count("$") // 2 + 1 - ANSWER.count("$$") // 2
 LOOKS = """root => [...root.querySelectorAll('pre code b, pre code i, pre code span')].map(el =>
   [el.tagName, el.textContent.trimEnd(), getComputedStyle(el).color])"""
-PARTS = """root => [...root.querySelectorAll('h4, h5, p, li, th, td, pre, blockquote, hr, mjx-container')]
+# Null where Lab renders the output anew at this moment.
+PARTS = """root => root.isConnected && [
+  ...root.querySelectorAll('h4, h5, p, li, th, td, pre, blockquote, hr, mjx-container')]
   .filter(el => !el.matches('li > p')).map(el => {
     const { top, height, width } = el.getBoundingClientRect();
     return [el.tagName, top - root.closest('.jp-OutputArea').getBoundingClientRect().top, height, width];
@@ -64,7 +67,7 @@ def test_nothing_jumps_when_it_is_settled(notebook: Callable[..., Any], artefact
     expect(out.locator(".amber-text mjx-container")).to_have_count(TYPESET)
     expect(out.locator(".amber-text pre b")).to_have_count(6)
     expect(out.locator(".amber-text .amber-math > code")).to_have_text(r"\(\href{https://x.y}{x}\)")
-    live = out.locator(".amber-view").evaluate(PARTS)
+    live = until(lambda: out.locator(".amber-view").evaluate(PARTS))
     height = out.locator(".amber-view").evaluate(HEIGHT)
     looks = out.locator(".amber-text").evaluate(LOOKS)
     out.screenshot(path=artefacts / f"comfort-live-{theme.lower()}.png")

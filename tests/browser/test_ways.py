@@ -230,6 +230,8 @@ def test_a_copy_in_another_notebook(notebook: Callable[..., Any]) -> None:
     assert UNFINISHED in "".join(data["text/html"])
     assert WORDS.search("".join(data["text/plain"]))
     execute(book, "application:close")
+    book.page.wait_for_function("name => jupyterapp.shell.currentWidget.title.label === name", arg=book.path.name)
+    book.cell(1).locator(".cm-content").first.click()  # Ctrl+S goes where the keyboard is
     settled(book)
 
 
