@@ -31,6 +31,7 @@ __all__ = ["Target", "check_url", "is_loopback", "read_targets"]
 
 _KEYS = ("mcpServers", "servers", "mcp_servers")
 _URL_KEYS = ("url", "serverUrl", "httpUrl")
+_PORTS = {"http": 80, "https": 443}
 _NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f]")
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 _MAX_NAME = 60
@@ -111,7 +112,7 @@ class Target:
         parts: list[str] = [self.name]  # of a server of this process, nothing else is the same in another one
         if self.url is not None:
             url = urlsplit(self.url)
-            port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+            port = url.port or _PORTS.get(url.scheme)
             parts = [url.scheme, url.hostname or "", str(port), url.path.rstrip("/")]
         elif self.command:
             parts = reduce_command([self.command[0], *([self.folder] if self.folder else []), *self.command[1:]])
@@ -212,8 +213,14 @@ def _from_url(
     url = check_url(url, f"entry {name!r}" if name else "mcp(…)")
     if headers and urlsplit(url).scheme == "http" and not is_loopback(url):
         raise ConfigError("A header may be a key, and over plain http it can be read on the way: take https://.")
-    name = name or _clean_name(urlsplit(url).hostname or "") or "server"
-    return Target(name=name, url=url, headers=headers, transport=transport)
+    return Target(name=name or _name_url(url), url=url, headers=headers, transport=transport)
+
+
+def _name_url(url: str) -> str:
+    """Return the host of a URL, and its port where that is not its scheme's: a machine may serve several."""
+    parts = urlsplit(url)
+    name = _clean_name(parts.hostname or "") or "server"
+    return name if parts.port in (None, _PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
 
 
 def _from_command(

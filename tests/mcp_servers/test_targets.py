@@ -115,9 +115,12 @@ def test_naming_ends_for_launchers_of_launchers():
     ("url", "name"),
     [
         ("https://mcp.example.com/mcp", "mcp.example.com"),
-        ("https://MCP.example.com:8443/a/b?key=1234", "mcp.example.com"),
-        ("http://127.0.0.1:8000/mcp", "127.0.0.1"),
-        ("http://[::1]:8000/mcp", "1"),
+        ("https://MCP.example.com:8443/a/b?key=1234", "mcp.example.com:8443"),
+        ("https://mcp.example.com:443/mcp", "mcp.example.com"),
+        ("http://127.0.0.1:80/mcp", "127.0.0.1"),
+        ("http://127.0.0.1:443/mcp", "127.0.0.1:443"),
+        ("http://127.0.0.1:8000/mcp", "127.0.0.1:8000"),
+        ("http://[::1]:8000/mcp", "1:8000"),
         (" https://mcp.example.com/mcp\n", "mcp.example.com"),
         ("https://mcp.example.com/mcp.json", "mcp.example.com"),
     ],
@@ -136,6 +139,7 @@ def test_no_other_server_is_called_as_the_domains_own(name):
 def test_a_command_called_amber_is_renamed_too():
     assert only("/usr/bin/amber").name == "other-amber"
     assert only("http://amber/mcp").name == "other-amber"
+    assert only("http://amber:81/mcp").name == "other-amber:81"
 
 
 def test_equal_names_of_a_file_are_told_apart():
