@@ -36,9 +36,9 @@ def change_options(
         TypeError: a value has the wrong type.
     """
     if not isinstance(require_approval, (bool, type(None))):
-        raise TypeError("require_approval must be True, False or None")
+        raise TypeError(f"require_approval must be True, False or None{_hint_policy(require_approval)}")
     if not isinstance(prefix, (str, type(None))):
-        raise TypeError(f"prefix must be a text, not {type(prefix).__name__}")
+        raise TypeError(f"prefix must be a string, not {type(prefix).__name__}")
     return replace(
         options,
         only=options.only if only is None else _read_names(only, "only"),
@@ -46,6 +46,10 @@ def change_options(
         prefix=options.prefix if prefix is None else prefix,
         require_approval=require_approval,
     )
+
+
+def _hint_policy(value: object) -> str:
+    return "; a policy goes into ask(…, require_approval=policy)" if callable(value) else ""
 
 
 def _read_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:
