@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
@@ -15,7 +16,7 @@ from ..redact import SecretHeaders
 from ..tracebacks import short_traceback
 from .concealed import conceal
 from .notices import tell
-from .options import SILENCE_S, ServerOptions, change_options
+from .options import SILENCE_S, ServerOptions, change_options, refuse_unknown
 from .server import McpServer
 from .target import Target, clean_name, read_targets
 
@@ -51,8 +52,8 @@ def mcp(
     timeout_s: float | None = ...,
     trust: bool = ...,
 ) -> McpServer: ...
-def mcp(
-    target: Any,
+def mcp(  # noqa: D417 - what is unknown is refused
+    target: Any = None,
     *arguments: str,
     headers: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
@@ -62,6 +63,7 @@ def mcp(
     require_approval: bool | None = None,
     timeout_s: float | None = None,
     trust: bool = False,
+    **unknown: Any,
 ) -> McpServer | McpServers:
     """Return an MCP server whose tools `ask(tools=…)` offers.
 
@@ -90,7 +92,7 @@ def mcp(
 
     Raises:
         ConfigError: the target is none; the file cannot be read; a setting of amber_nb would go to the server.
-        TypeError: an argument has the wrong type.
+        TypeError: an argument has the wrong type, or there is no such keyword.
 
     Example:
         >>> files = mcp("npx", "-y", "@modelcontextprotocol/server-filesystem", ".")
@@ -100,7 +102,9 @@ def mcp(
     target, arguments = conceal(target), conceal(arguments)
     headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
     env = SecretHeaders(env) if isinstance(env, Mapping) else env
+    unknown = conceal(unknown)
     with short_traceback:
+        refuse_unknown("mcp", unknown, KEYWORDS)
         check_seconds("timeout_s", timeout_s)
         if not isinstance(trust, bool):
             raise TypeError("trust must be True or False")
@@ -124,6 +128,17 @@ def mcp(
             tell(newest_session(), f"{fault} This server is left out.")
         servers = [McpServer(each, options) for each in targets]
         return McpServers(servers, targets.names, targets.faults) if several else servers[0]
+
+
+def _show_parameters() -> inspect.Signature:
+    """Return the signature of `mcp` for help and completion: what it refuses is none of its parameters."""
+    own = inspect.signature(mcp)
+    kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    return own.replace(parameters=[kept[0].replace(default=inspect.Parameter.empty), *kept[1:]])
+
+
+mcp.__signature__ = _show_parameters()  # type: ignore[attr-defined]
+KEYWORDS = tuple(inspect.signature(mcp).parameters)[2:]
 
 
 def amber_server(config: Config, session: CassetteSession | None) -> McpServer:

@@ -1,6 +1,8 @@
 """What a newcomer writes for a server, and the error that says how it is written."""
 
+import inspect
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -190,3 +192,47 @@ def test_a_policy_is_an_argument_of_ask():
         mcp("npx", require_approval=lambda call: True)
     with pytest.raises(TypeError, match=r"must be True, False or None$"):
         mcp("npx", require_approval="no")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "says"),
+    [
+        ({"onyl": "a"}, "mcp() takes no 'onyl'. Did you mean 'only'?"),
+        ({"header": {"X-Key": SECRET}}, "Did you mean 'headers'?"),
+        ({"require_aproval": False}, "Did you mean 'require_approval'?"),
+        ({"timeout": 5}, "Did you mean 'timeout_s'?"),
+        ({"command": SECRET}, "the words of a command come first"),
+        ({"args": [SECRET]}, "the words of a command come first"),
+        ({"url": SECRET}, "the URL comes first"),
+        ({"token": SECRET}, "a key goes into headers="),
+        (
+            {"colour": SECRET},
+            "Its keywords are headers, env, only, exclude, prefix, require_approval, timeout_s, trust.",
+        ),
+        ({"x" * 1_000: 1}, "x…'."),
+    ],
+)
+def test_an_unknown_keyword_is_told_what_was_meant(keywords, says, monkeypatch):
+    monkeypatch.setenv("AMBER_TRACEBACK", "full")
+    for arguments in ((), ("npx",)):
+        with pytest.raises(TypeError) as caught:
+            mcp(*arguments, **keywords)
+        assert says in str(caught.value)
+        assert SECRET not in str(caught.value)
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]
+        assert [frame.f_code.co_name for frame in frames] == ["mcp", "refuse_unknown"]
+        assert not any(SECRET in repr(frame.f_locals) for frame in frames)
+
+
+def test_help_and_completion_show_the_parameters_that_there_are():
+    parameters = inspect.signature(mcp).parameters
+    assert list(parameters) == [
+        *("target", "arguments", "headers", "env", "only", "exclude", "prefix", "require_approval", "timeout_s"),
+        "trust",
+    ]
+    assert parameters["target"].default is inspect.Parameter.empty
+
+
+def test_nothing_is_no_server():
+    with pytest.raises(TypeError, match="takes a URL"):
+        mcp()
