@@ -24,6 +24,7 @@ _TRAILING_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 _VISIBLE = re.compile(r"[^\r\n]")
 _IN_EDITORS = (".vscode", ".cursor")  # a folder of the workspace, in which the file lies
 _PREDEFINED = re.compile(r"(\$\{(?:workspaceFolder|workspaceFolderBasename|userHome|pathSeparator|/)\})")
+_UNKNOWN = re.compile(r"\$\{((?!env:|input:)\w{1,30}):\w")  # ${config:…}, ${command:…}, ${workspaceFolder:name}
 _NESTED = re.compile(r"\$\{[^}]*\$\{")
 _NOT_FOUND = "there is none of this name"
 # What is wrong, in plain words, by what Python's json says of it.
@@ -82,6 +83,8 @@ def expand_text(text: str, workspace: Path) -> str:
 
 
 def _expand_part(part: str, workspace: Path) -> str:
+    if unknown := _UNKNOWN.search(part):
+        raise ConfigError(f"${{{unknown[1]}:…}} is known to another program alone: write the value itself.")
     if not _PREDEFINED.fullmatch(part):
         return expand_variables(part)
     predefined = {

@@ -164,6 +164,12 @@ def test_a_variable_in_the_default_of_another_is_refused(write):
         read_targets(write({"servers": {"a": {"command": "x", "cwd": "${UNSET:-${workspaceFolder}}"}}}))
 
 
+@pytest.mark.parametrize("name", ["config", "command", "workspaceFolder"])
+def test_a_variable_that_another_program_alone_knows(name):
+    with pytest.raises(ConfigError, match=rf"this dict: \$\{{{name}:…\}} is known to another program alone"):
+        read_targets({"command": "x", "args": [f"a${{{name}:of.it}}"]})
+
+
 def test_what_another_program_asks_for_can_be_given(write):
     url = {"url": "https://h.example/", "headers": {"Authorization": "Bearer ${input:token}", "X-Team": "a"}}
     name = write({"servers": {"a": url, "b": {"command": "x", "env": {"TOKEN": "${input:token}", "A": "b"}}}})
