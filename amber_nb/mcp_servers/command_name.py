@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["name_command", "reduce_command"]
+__all__ = ["find_launcher", "is_address", "name_command", "reduce_command"]
 
 _LAUNCHER = re.compile(
     r"(npx|npm|pnpx|pnpm|yarn|bunx|bun|node|deno|uvx|uv|pipx|python[\d.]*|pythonw|py|docker|podman|bash|sh|zsh|cmd|env)"
@@ -32,6 +32,20 @@ _LAUNCHED = re.compile(
     r"(?:[^=?#]*/)?@?(?P<name>\w[\w.-]*)(?:\[[\w,.-]+\])?(?:[@:][\w.^~+-]*(?::[\w]+)?|[=<>~!]=[\w.*]+)?"
 )
 _SUFFIX = re.compile(r"\.(?:py|js|mjs|cjs|ts|mts|sh|exe|cmd|bat)$", re.IGNORECASE)
+_LAUNCHERS = {
+    ".py": "sys.executable",
+    **dict.fromkeys((".js", ".mjs", ".cjs"), "'node'"),
+    **dict.fromkeys((".ts", ".mts"), "'npx', 'tsx'"),
+}
+# What a browser would take for an address, and no shell for a program: "server.sh" and "python3.12" are none.
+_ADDRESS = re.compile(
+    r"(?:\[[0-9A-Fa-f:]+\]|[\w.-]+):\d{1,5}(?:/.*)?"
+    r"|(?:localhost|\d{1,3}(?:\.\d{1,3}){3})(?:/.*)?"
+    r"|(?:www|mcp|api)(?:\.[\w-]+){2,}(?:/.*)?"
+    r"|(?:[A-Za-z0-9][\w-]*\.)+(?:com|org|net|dev|app|cloud|info|local|internal|example|test|(?!py|sh|pl|ps|so|rs)[a-z]{2})"
+    r"(?:/.*)?",
+    re.IGNORECASE,
+)
 _ASSIGNMENT = re.compile(r"\w+=.*", re.DOTALL)
 _VERSION = re.compile(r"[\d.]+$")
 # An absolute path is a word, or follows "=", "," or ":", as in `-v /a/b:/c`.
@@ -65,6 +79,22 @@ def reduce_command(words: Sequence[str]) -> list[str]:
     launcher = _LAUNCHER.fullmatch(_last_part(words[0]))
     first = _VERSION.sub("", launcher[1].lower()) if launcher else _reduce_paths(words[0])
     return [first, *map(_reduce_paths, words[1:])]
+
+
+def find_launcher(path: str) -> str:
+    """Return what starts a program in a file, as code; "" where the file's name does not tell.
+
+    Example:
+        >>> find_launcher("notes_server.py")
+        'sys.executable'
+    """
+    name = _last_part(path)
+    return next((launcher for suffix, launcher in _LAUNCHERS.items() if name.lower().endswith(suffix)), "")
+
+
+def is_address(word: str) -> bool:
+    """Return whether a word looks like a URL without its scheme, such as `mcp.example.com/mcp`."""
+    return _ADDRESS.fullmatch(word) is not None
 
 
 def _reduce_paths(word: str) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from ..base_url import same_origin, within_host
-from ..cassettes.session import CassetteSession
+from ..cassettes.session import CassetteSession, newest_session
 from ..checks import check_seconds
 from ..config import Config
+from ..errors import ConfigError
 from ..redact import SecretHeaders
 from ..tracebacks import short_traceback
 from .concealed import conceal
-from .options import SILENCE_S, ServerOptions, change_options
+from .notices import tell
+from .options import SILENCE_S, ServerOptions, change_options, refuse_unknown
 from .server import McpServer
-from .target import Target, read_targets
+from .target import Target, clean_name, read_targets
 
 __all__ = ["McpServers", "amber_server", "mcp"]
 
@@ -49,8 +52,8 @@ def mcp(
     timeout_s: float | None = ...,
     trust: bool = ...,
 ) -> McpServer: ...
-def mcp(
-    target: Any,
+def mcp(  # noqa: D417 - what is unknown is refused
+    target: Any = None,
     *arguments: str,
     headers: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
@@ -60,6 +63,7 @@ def mcp(
     require_approval: bool | None = None,
     timeout_s: float | None = None,
     trust: bool = False,
+    **unknown: Any,
 ) -> McpServer | McpServers:
     """Return an MCP server whose tools `ask(tools=…)` offers.
 
@@ -68,12 +72,13 @@ def mcp(
 
     Args:
         target: a URL (streamable HTTP, or SSE where the server is old); a command; the path of a JSON file with
-            `mcpServers`, or a dict of that form; or an `MCPServer` of the SDK in this process.
+            `mcpServers` or, as in VS Code, `servers` (comments are allowed), or a dict of that form; or an `MCPServer`
+            of the SDK in this process.
         arguments: of the command; or the names of entries of the file.
         headers: sent with each request to the URL.
         env: variables for the command's process, beside PATH, HOME and the few that the SDK hands on.
-        only: the tools that are offered, by the server's own names, or patterns such as "read_*".
-        exclude: tools that are not.
+        only: the tools that are offered, by the server's own names, or patterns such as "read_*"; for one server.
+        exclude: tools that are not; for one server.
         prefix: put before the tools' names, for the model.
         require_approval: True: each call asks the reader; False: none asks, unless results of another server are in
             the conversation; None: each asks, but those of a trusted server that are read-only.
@@ -82,11 +87,12 @@ def mcp(
         trust: whether what the server says of its tools (read-only, destructive) is believed.
 
     Returns:
-        An `McpServer`; of a file with several entries, `McpServers`, a sequence of them.
+        An `McpServer`; of a file with several entries, `McpServers`, a sequence of them. An entry that cannot be used
+        is left out of it, and named in a warning.
 
     Raises:
         ConfigError: the target is none; the file cannot be read; a setting of amber_nb would go to the server.
-        TypeError: an argument has the wrong type.
+        TypeError: an argument has the wrong type, or there is no such keyword.
 
     Example:
         >>> files = mcp("npx", "-y", "@modelcontextprotocol/server-filesystem", ".")
@@ -96,7 +102,9 @@ def mcp(
     target, arguments = conceal(target), conceal(arguments)
     headers = SecretHeaders(headers) if isinstance(headers, Mapping) else headers
     env = SecretHeaders(env) if isinstance(env, Mapping) else env
+    unknown = conceal(unknown)
     with short_traceback:
+        refuse_unknown("mcp", unknown, KEYWORDS)
         check_seconds("timeout_s", timeout_s)
         if not isinstance(trust, bool):
             raise TypeError("trust must be True or False")
@@ -108,8 +116,29 @@ def mcp(
             require_approval=require_approval,
         )
         targets = read_targets(target, arguments, headers=headers, env=env)
+        several = len(targets) > 1 or bool(targets.faults)
+        if several and (
+            options.only is not None or options.exclude
+        ):  # a server without such a tool is an error of its own
+            raise ConfigError(
+                "only= and exclude= are for one server, and these are several: name one of them, as in "
+                f"mcp(…, {targets.names[0]!r}, only=…)."
+            )
+        for fault in targets.faults.values():
+            tell(newest_session(), f"{fault} This server is left out.")
         servers = [McpServer(each, options) for each in targets]
-        return servers[0] if len(servers) == 1 else McpServers(servers)
+        return McpServers(servers, targets.names, targets.faults) if several else servers[0]
+
+
+def _show_parameters() -> inspect.Signature:
+    """Return the signature of `mcp` for help and completion: what it refuses is none of its parameters."""
+    own = inspect.signature(mcp)
+    kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    return own.replace(parameters=[kept[0].replace(default=inspect.Parameter.empty), *kept[1:]])
+
+
+mcp.__signature__ = _show_parameters()  # type: ignore[attr-defined]
+KEYWORDS = tuple(inspect.signature(mcp).parameters)[2:]
 
 
 def amber_server(config: Config, session: CassetteSession | None) -> McpServer:
@@ -125,10 +154,20 @@ def amber_server(config: Config, session: CassetteSession | None) -> McpServer:
 
 
 class McpServers(Sequence[McpServer]):
-    """Several MCP servers, such as all of a file: they go into `tools=` as one."""
+    """Several MCP servers, such as all of a file: they go into `tools=` as one.
 
-    def __init__(self, servers: Iterable[McpServer]) -> None:
+    Args:
+        servers: the servers.
+        names: of each in its file, where they have other ones there.
+        faults: why servers of the file are left out, by their names there.
+    """
+
+    def __init__(
+        self, servers: Iterable[McpServer], names: Sequence[str] = (), faults: Mapping[str, str] | None = None
+    ) -> None:
         self._servers = tuple(servers)
+        self._names = tuple(names) or tuple(server.name for server in self._servers)
+        self._faults = dict(faults or {})
 
     @overload
     def __getitem__(self, index: int | str) -> McpServer: ...
@@ -136,13 +175,22 @@ class McpServers(Sequence[McpServer]):
     def __getitem__(self, index: slice) -> McpServers: ...
     def __getitem__(self, index: int | str | slice) -> McpServer | McpServers:
         if isinstance(index, slice):
-            return McpServers(self._servers[index])
+            return McpServers(self._servers[index], self._names[index], self._faults)
         if isinstance(index, str):
-            found = next((server for server in self._servers if server.name == index), None)
-            if found is None:
-                raise KeyError(f"{index!r}; there are: {', '.join(server.name for server in self._servers)}")
-            return found
+            with short_traceback:
+                return self._find(index)
         return self._servers[index]
+
+    def _find(self, name: str) -> McpServer:
+        """Return the server of a name: as the file has it, as it is shown, or as it would be shown."""
+        if name in self._names:
+            return self._servers[self._names.index(name)]
+        for shown in (name, clean_name(name)):
+            if found := [server for server in self._servers if server.name == shown]:
+                return found[0]
+        if fault := next((fault for each, fault in self._faults.items() if clean_name(each) == clean_name(name)), ""):
+            raise ConfigError(fault)
+        raise KeyError(f"{name!r}; there are: {', '.join(server.name for server in self._servers)}")
 
     def __len__(self) -> int:
         return len(self._servers)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
-__all__ = ["SILENCE_S", "ServerOptions", "change_options"]
+__all__ = ["SILENCE_S", "ServerOptions", "change_options", "refuse_unknown"]
 
 SILENCE_S = 60.0  # of a request, where timeout_s= says nothing
+_MAX_ECHO = 60  # characters of a name in a message
+_COMMAND = "the words of a command come first, one by one, as in mcp('npx', '-y', '…')"
+_MEANT = {
+    **dict.fromkeys(("command", "cmd", "args", "arguments"), _COMMAND),
+    **dict.fromkeys(("url", "server_url"), "the URL comes first, as in mcp('https://…')"),
+    **dict.fromkeys(("file", "path", "config"), "the file comes first, as in mcp('mcp.json')"),
+    **dict.fromkeys(
+        ("token", "api_key", "auth"), "a key goes into headers=, as in headers={'Authorization': f'Bearer {token}'}"
+    ),
+    "cwd": "a folder goes into the dict, as in mcp({'command': …, 'args': […], 'cwd': …})",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +48,9 @@ def change_options(
         TypeError: a value has the wrong type.
     """
     if not isinstance(require_approval, (bool, type(None))):
-        raise TypeError("require_approval must be True, False or None")
+        raise TypeError(f"require_approval must be True, False or None{_hint_policy(require_approval)}")
     if not isinstance(prefix, (str, type(None))):
-        raise TypeError(f"prefix must be a text, not {type(prefix).__name__}")
+        raise TypeError(f"prefix must be a string, not {type(prefix).__name__}")
     return replace(
         options,
         only=options.only if only is None else _read_names(only, "only"),
@@ -46,6 +58,30 @@ def change_options(
         prefix=options.prefix if prefix is None else prefix,
         require_approval=require_approval,
     )
+
+
+def refuse_unknown(caller: str, unknown: Iterable[str], known: Sequence[str]) -> None:
+    """Raise an error for the first keyword that a function does not have.
+
+    Args:
+        caller: the function, for the message.
+        unknown: the names of keywords that it does not have.
+        known: the names of those that it has.
+
+    Raises:
+        TypeError: there is one; the message says what was meant.
+    """
+    for name in unknown:
+        said = f"{caller}() takes no {name if len(name) <= _MAX_ECHO else name[: _MAX_ECHO - 1] + '…'!r}"
+        if near := get_close_matches(name, known, n=1):
+            raise TypeError(f"{said}. Did you mean {near[0]!r}?")
+        if caller == "mcp" and name in _MEANT:
+            raise TypeError(f"{said}: {_MEANT[name]}.")
+        raise TypeError(f"{said}. Its keywords are {', '.join(known)}.")
+
+
+def _hint_policy(value: object) -> str:
+    return "; a policy goes into ask(…, require_approval=policy)" if callable(value) else ""
 
 
 def _read_names(value: str | Iterable[str], name: str) -> tuple[str, ...]:

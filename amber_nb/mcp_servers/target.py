@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -20,21 +21,24 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 
-from ..config import expand_variables
 from ..errors import ConfigError
 from ..redact import SecretHeaders, is_secret, scrub
-from .command_name import name_command, reduce_command
+from .command_name import find_launcher, is_address, name_command, reduce_command
 from .concealed import ConcealedText, conceal
 from .log_filter import hide_in_logs
+from .server_file import expand_text, find_workspace, read_server_file
 
-__all__ = ["Target", "check_url", "is_loopback", "read_targets"]
+__all__ = ["Target", "Targets", "check_url", "clean_name", "is_loopback", "read_targets"]
 
 _KEYS = ("mcpServers", "servers", "mcp_servers")
 _URL_KEYS = ("url", "serverUrl", "httpUrl")
+_PORTS = {"http": 80, "https": 443}
+_WORDS = "Give the words of a command one by one"
 _NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f]")
 _NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 _MAX_NAME = 60
 _MAX_NAMED = 20  # entries that an error lists
+_MAX_FAULTS = 3  # of entries, in one error
 _OWN_NAME = "amber"  # of the domain's own server: no other one may look like it
 _MIN_SECRET = 4  # characters of a value that its name calls a secret
 _MIN_VALUE = 8  # of any other value: "info" and "true" are in many texts
@@ -111,12 +115,28 @@ class Target:
         parts: list[str] = [self.name]  # of a server of this process, nothing else is the same in another one
         if self.url is not None:
             url = urlsplit(self.url)
-            port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+            port = url.port or _PORTS.get(url.scheme)
             parts = [url.scheme, url.hostname or "", str(port), url.path.rstrip("/")]
         elif self.command:
             parts = reduce_command([self.command[0], *([self.folder] if self.folder else []), *self.command[1:]])
         text = json.dumps(_scrub_all(parts, self.secrets))
         return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
+
+
+class Targets(list[Target]):
+    """The targets of one `mcp(…)`.
+
+    Attributes:
+        names: of each, as the file has it.
+        faults: why entries of the file are left out, by their names there.
+    """
+
+    def __init__(
+        self, targets: Iterable[Target], names: Iterable[str] = (), faults: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(targets)
+        self.names = tuple(names) or tuple(target.name for target in self)
+        self.faults = dict(faults or {})
 
 
 def read_targets(
@@ -125,7 +145,7 @@ def read_targets(
     *,
     headers: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
-) -> list[Target]:
+) -> Targets:
     """Read the first arguments of `mcp`.
 
     Args:
@@ -139,35 +159,77 @@ def read_targets(
         TypeError: an argument has the wrong type.
     """
     target, arguments = conceal(target), conceal(arguments)  # at once: a verbose traceback prints a frame's variables
-    headers = SecretHeaders(_texts(headers, "headers"))
-    env = SecretHeaders(_texts(env, "env"))
+    headers = SecretHeaders(_check_texts(headers, "headers"))
+    env = SecretHeaders(_check_texts(env, "env"))
     _refuse_own_settings(env)
+    if isinstance(target, (list, tuple)) or any(isinstance(argument, (list, tuple)) for argument in arguments):
+        raise TypeError("mcp() takes the words of a command one by one, not as a list: write mcp(*words)")
     if not all(isinstance(argument, (str, os.PathLike)) for argument in arguments):
-        raise TypeError("the arguments of a server's command must be texts")
+        raise TypeError("the arguments of a server's command must be strings")
     texts = conceal([os.fspath(argument) for argument in arguments])
     if isinstance(target, Mapping):
-        return _read_entries(target, texts, "this dict", headers, env)
+        return _read_entries(target, texts, "this dict", Path("mcp.json"), headers, env)
     text = ConcealedText(target.strip() if isinstance(target, str) else "")
     if "://" in text:
         if texts:
             raise ConfigError("A server with a URL takes no arguments: those are for a command.")
-        return [_from_url(text, headers, env)]
-    if isinstance(target, os.PathLike) or text.endswith(".json"):
-        return _read_file(Path(text or target), texts, headers, env)
+        return Targets([_from_url(text, headers, env)])
+    if text or isinstance(target, os.PathLike):
+        _refuse_script(text or os.fspath(target), env, is_text=bool(text))
+    if isinstance(target, os.PathLike) or text.lower().endswith((".json", ".jsonc")):
+        path = Path(text or target)
+        # As it was typed; an absolute path is mostly made of parts, and may hold the reader's name.
+        name = path.name if path.is_absolute() else str(text or target)
+        content = read_server_file(path, name)
+        if not isinstance(content, Mapping):
+            raise ConfigError(f"The file {name} holds no JSON object.")
+        return _read_entries(content, texts, name, path, headers, env)
     if isinstance(target, str):
-        if not text:
-            raise ConfigError("An MCP server needs a URL, a command or a file; this is an empty text.")
-        if " " in text and not texts and not os.path.exists(text):
-            raise ConfigError("Give the words of a command one by one: mcp('npx', '-y', '…'), not in one text.")
-        return [_from_command((text, *texts), headers, env)]
+        _check_word(text, texts, env)
+        return Targets([_from_command((text, *texts), headers, env)])
     if any(cls.__module__.partition(".")[0] == "mcp" for cls in type(target).__mro__):
         if texts or headers or env:
             raise TypeError("a server of this process takes no arguments, headers= or env=")
-        return [Target(name=_clean_name(str(getattr(target, "name", ""))) or "server", server=target)]
+        return Targets([Target(name=clean_name(str(getattr(target, "name", ""))) or "server", server=target)])
     raise TypeError(
         "mcp() takes a URL, a command with its arguments, the path of a JSON file with mcpServers, or a dict of that "
         f"form, not {type(target).__name__}"
     )
+
+
+def _refuse_script(path: str, env: Mapping[str, str], *, is_text: bool) -> None:
+    """Raise an error for a script that another program must start; a text may also be one that starts by itself."""
+    launcher = "" if is_text and _is_several_words(path, ()) else find_launcher(path)
+    if launcher and not (is_text and os.name != "nt" and _is_found(path, env)):
+        name = f"{'…/' if os.path.dirname(path) else ''}{os.path.basename(path)}"
+        raise ConfigError(
+            f"A {os.path.splitext(name)[1]} file is started by another program: mcp({launcher}, {name!r})."
+        )
+
+
+def _check_word(text: str, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+    """Raise an error where the first word of a command is something else: nothing, a folder, several words, a URL."""
+    if not text:
+        raise ConfigError("An MCP server needs a URL, a command or a file; this is an empty string.")
+    if _is_several_words(text, arguments):
+        raise ConfigError(f"{_WORDS}: mcp('npx', '-y', '…'), not in one string.")
+    if _is_found(text, env):
+        return
+    if os.path.isdir(text):
+        raise ConfigError("This is a folder: an MCP server needs a URL, a command or a file.")
+    if is_address(text) and not os.path.exists(text):
+        raise ConfigError("A URL begins with https:// (or http:// on this machine), and no command has this name.")
+
+
+def _is_found(word: str, env: Mapping[str, str]) -> bool:
+    """Return whether a word is a command on the PATH, or a program that can be started."""
+    return "\0" not in word and shutil.which(word, path=env.get("PATH")) is not None
+
+
+def _is_several_words(command: str, arguments: Sequence[str]) -> bool:
+    """Return whether a command's program and arguments stand in one text; a path may hold a space itself."""
+    first, separator, _ = command.partition(" ")
+    return bool(separator) and not os.path.exists(command) and not (arguments and re.search(r"[\\/]", first))
 
 
 def check_url(url: str, where: str) -> str:
@@ -189,7 +251,7 @@ def _find_fault(url: str) -> str:
     if _NOT_IN_URLS.search(url):
         return "holds a space or a control character"
     if parts.scheme not in ("http", "https") or not host:
-        return "must begin with https:// and name a host"
+        return "must begin with https:// (or http:// on this machine) and name a host"
     if parts.username is not None or parts.password is not None:
         return "must not carry a user or password: take headers="
     return ""
@@ -212,8 +274,14 @@ def _from_url(
     url = check_url(url, f"entry {name!r}" if name else "mcp(…)")
     if headers and urlsplit(url).scheme == "http" and not is_loopback(url):
         raise ConfigError("A header may be a key, and over plain http it can be read on the way: take https://.")
-    name = name or _clean_name(urlsplit(url).hostname or "") or "server"
-    return Target(name=name, url=url, headers=headers, transport=transport)
+    return Target(name=name or _name_url(url), url=url, headers=headers, transport=transport)
+
+
+def _name_url(url: str) -> str:
+    """Return the host of a URL, and its port where that is not its scheme's: a machine may serve several."""
+    parts = urlsplit(url)
+    name = clean_name(parts.hostname or "") or "server"
+    return name if parts.port in (None, _PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
 
 
 def _from_command(
@@ -228,101 +296,133 @@ def _from_command(
     if any("\0" in text for text in (*words, *env, *env.values(), folder or "")):
         raise ConfigError("A command, its arguments and its env hold no null characters.")
     return Target(
-        name=name or _clean_name(name_command(words)) or "server", command=tuple(words), env=env, folder=folder
+        name=name or clean_name(name_command(words)) or "server", command=tuple(words), env=env, folder=folder
     )
 
 
-def _read_file(path: Path, names: list[str], headers: Mapping[str, str], env: Mapping[str, str]) -> list[Target]:
-    try:
-        content = conceal(json.loads(path.expanduser().read_text(encoding="utf-8-sig")))
-    except OSError as error:
-        raise ConfigError(f"The file {path.name} cannot be read ({error.strerror or type(error).__name__}).") from None
-    except (ValueError, RecursionError):
-        raise ConfigError(f"The file {path.name} is no JSON (comments and trailing commas are none).") from None
-    except RuntimeError:  # of expanduser
-        raise ConfigError(f"The file {path.name} cannot be read: its path begins with an unknown user.") from None
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"The file {path.name} holds no JSON object.")
-    return _read_entries(content, names, path.name, headers, env)
-
-
 def _read_entries(
-    content: Mapping[str, Any], names: list[str], where: str, headers: Mapping[str, str], env: Mapping[str, str]
-) -> list[Target]:
-    names = [str(name) for name in names]  # not concealed: errors name them
+    content: Mapping[str, Any],
+    names: list[str],
+    where: str,
+    path: Path,
+    headers: Mapping[str, str],
+    env: Mapping[str, str],
+) -> Targets:
+    """Read entries of a file: those that are named, or all; of all, one that cannot be used costs only itself."""
     if not {"command", *_URL_KEYS}.isdisjoint(content):  # one entry, without a name of its own
         entries: Mapping[str, Any] = {"": content}
     else:
         entries = next((content[key] for key in _KEYS if isinstance(content.get(key), Mapping)), {})
     if not entries or not all(isinstance(name, str) for name in entries):
         raise ConfigError(f"{where} has no mcpServers: {{'mcpServers': {{'name': {{'command': …}}}}}} is the form.")
-    if missing := [name for name in names if name not in entries]:
-        known = ", ".join(map(repr, list(entries)[:_MAX_NAMED]))
-        raise ConfigError(f"{where} has no server {missing[0]!r}. There are: {known}.")
-    chosen = list(dict.fromkeys(names)) or [name for name, entry in entries.items() if not _is_disabled(entry)]
+    named = [_find_entry(str(name), entries, where) for name in names]  # not concealed: errors name them
+    chosen = list(dict.fromkeys(named)) or [name for name, entry in entries.items() if not _is_disabled(entry)]
     if not chosen:
         raise ConfigError(f"All servers of {where} are disabled. To take one all the same, name it.")
     if (headers or env) and len(chosen) > 1:  # else each stranger would get the key of one
         raise ConfigError(f"headers= and env= are for one server, and {where} has {len(chosen)}: name one of them.")
-    targets = [_read_entry(name, entries[name], where, headers, env) for name in chosen]
-    return _name_apart(targets)
+    workspace, targets, faults = find_workspace(path), {}, {}
+    for name in chosen:
+        try:
+            targets[name] = _read_entry(name, entries[name], where, workspace, headers, env)
+        except ConfigError as error:
+            if named or len(chosen) == 1:
+                raise
+            faults[name] = str(error)
+    if not targets:
+        raise ConfigError(f"No server of {where} can be used. {' '.join(list(faults.values())[:_MAX_FAULTS])}")
+    return Targets(_name_apart(targets), targets, faults)
 
 
-def _name_apart(targets: Sequence[Target]) -> list[Target]:
-    """Return the targets with a number at the end of a name that another one has: recordings are kept by names."""
-    named: dict[str, Target] = {}
-    for target in targets:
-        name, number = target.name, 1
-        while name in named or (number > 1 and any(name == each.name for each in targets)):
+def _find_entry(name: str, entries: Mapping[str, Any], where: str) -> str:
+    """Return the name of an entry as the file has it, for that or for the name that its server has here."""
+    found = [name] if name in entries else [each for each in entries if clean_name(each) == clean_name(name)]
+    if len(found) != 1:
+        known = ", ".join(map(repr, list(entries)[:_MAX_NAMED]))
+        raise ConfigError(f"{where} has no server {name!r}. There are: {known}.")
+    return found[0]
+
+
+def _name_apart(targets: Mapping[str, Target]) -> list[Target]:
+    """Return the targets with a number at the end of a name that another one has: recordings are kept by names.
+
+    Args:
+        targets: by their names in the file; one that is called here as it is there keeps that name.
+    """
+    taken = {target.name for name, target in targets.items() if target.name == name}
+    names = {target.name for target in targets.values()}
+    apart = []
+    for name, target in targets.items():
+        new, number = target.name, 1
+        while target.name != name and (new in taken or (number > 1 and new in names)):
             number += 1
-            name = f"{target.name}-{number}"
-        named[name] = replace(target, name=name)
-    return list(named.values())
+            new = f"{target.name}-{number}"
+        taken.add(new)
+        apart.append(replace(target, name=new))
+    return apart
 
 
 def _is_disabled(entry: Any) -> bool:
     return isinstance(entry, Mapping) and (entry.get("disabled") is True or entry.get("enabled") is False)
 
 
-def _read_entry(name: str, entry: Any, where: str, headers: Mapping[str, str], env: Mapping[str, str]) -> Target:
-    what = f"{where}, server {name!r}" if name else where
-    if not isinstance(entry, Mapping):
-        raise ConfigError(f"{what}: this is no JSON object.")
+def _read_entry(
+    name: str, entry: Any, where: str, workspace: Path, headers: Mapping[str, str], env: Mapping[str, str]
+) -> Target:
+    """Read an entry of a file; each error begins with its name."""
     try:
-        own_headers = _expand(_texts(entry.get("headers"), "headers"), what)
-        own_env = _expand(_texts(entry.get("env"), "env"), what)
-        arguments = [_expand_text(each, what) for each in _list_of_texts(entry.get("args"), "args")]
-        url = next(filter(None, (_text(entry.get(key), key) for key in _URL_KEYS)), None)
-        command, folder = (_text(entry.get(key), key) for key in ("command", "cwd"))
-    except TypeError as error:
-        raise ConfigError(f"{what}: {error}.") from None
-    _refuse_own_settings(own_env)
+        if not isinstance(entry, Mapping):
+            raise ConfigError("this is no JSON object")
+        url = next(filter(None, (_check_text(entry.get(key), key) for key in _URL_KEYS)), None)
+        if url is not None:
+            return _read_url_entry(name, url, entry, workspace, headers, env)
+        return _read_command_entry(name, entry, workspace, headers, env)
+    except (ConfigError, TypeError) as error:
+        said = str(error).removesuffix(".")
+    raise ConfigError(f"{where}, server {name!r}: {said}." if name else f"{where}: {said}.")
+
+
+def _read_url_entry(
+    name: str, url: str, entry: Mapping[str, Any], workspace: Path, headers: Mapping[str, str], env: Mapping[str, str]
+) -> Target:
     kind = str(entry.get("type") or entry.get("transport") or "").lower()
-    if url is not None:
-        transport = "sse" if kind == "sse" else "http" if "http" in kind else None
-        return _from_url(
-            _expand_text(url, what), SecretHeaders({**own_headers, **headers}), env, _clean_name(name), transport
-        )
+    transport = "sse" if kind == "sse" else "http" if "http" in kind else None
+    # Its "env" is nobody's, and is ignored: Cursor's documentation has shown entries with both.
+    both = _join(entry, "headers", headers, workspace)
+    return _from_url(expand_text(url, workspace), both, env, clean_name(name), transport)
+
+
+def _read_command_entry(
+    name: str, entry: Mapping[str, Any], workspace: Path, headers: Mapping[str, str], env: Mapping[str, str]
+) -> Target:
+    arguments = _check_list(entry.get("args"), "args")
+    command, folder = (_check_text(entry.get(key), key) for key in ("command", "cwd"))
     if command is None:
-        raise ConfigError(f"{what}: it has neither a command nor a url.")
+        raise ConfigError("it has neither a command nor a url")
+    if _check_texts(entry.get("headers"), "headers"):
+        raise ConfigError("headers are for a server with a url; a command's process gets env")
+    _refuse_own_settings(_check_texts(entry.get("env"), "env"))
+    command = expand_text(command, workspace)
+    if _is_several_words(command, arguments):
+        raise ConfigError(f"{_WORDS}: {{'command': 'npx', 'args': ['-y', '…']}}, not in one string")
     return _from_command(
-        (_expand_text(command, what), *arguments),
+        (command, *(expand_text(each, workspace) for each in arguments)),
         headers,
-        SecretHeaders({**own_env, **env}),
-        _clean_name(name),
-        folder and _expand_text(folder, what),
+        _join(entry, "env", env, workspace),
+        clean_name(name),
+        folder and expand_text(folder, workspace),
     )
 
 
-def _expand(texts: Mapping[str, str], where: str) -> SecretHeaders:
-    return SecretHeaders({name: _expand_text(text, where) for name, text in texts.items()})
+def _join(entry: Mapping[str, Any], key: str, given: Mapping[str, str], workspace: Path) -> SecretHeaders:
+    """Return headers or variables of an entry, and those that are given in their place: the entry's are not read then.
 
-
-def _expand_text(text: str, where: str) -> str:
-    try:
-        return ConcealedText(expand_variables(text))
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    So a value that another program asks its user for, `${input:…}`, can be given.
+    """
+    own, fold = _check_texts(entry.get(key), key), str.casefold if key == "headers" else str
+    names = {fold(name) for name in given}
+    read = {name: expand_text(text, workspace) for name, text in own.items() if fold(name) not in names}
+    return SecretHeaders({**read, **given})
 
 
 def _refuse_own_settings(env: Mapping[str, str]) -> None:
@@ -330,29 +430,30 @@ def _refuse_own_settings(env: Mapping[str, str]) -> None:
         raise ConfigError(f"{own[0]} is a setting of amber_nb, and no server gets one: leave it out of env.")
 
 
-def _texts(value: Any, name: str) -> Mapping[str, str]:
+def _check_texts(value: Any, name: str) -> Mapping[str, str]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for pair in value.items() for text in pair):
-        raise TypeError(f"{name} must map texts to texts")
+        raise TypeError(f"{name} must map strings to strings")
     return value
 
 
-def _list_of_texts(value: Any, name: str) -> list[str]:
+def _check_list(value: Any, name: str) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-        raise TypeError(f"{name} must be a list of texts")
+        raise TypeError(f"{name} must be a list of strings")
     return list(value)
 
 
-def _text(value: Any, name: str) -> str | None:
+def _check_text(value: Any, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{name} must be a text")
+        raise TypeError(f"{name} must be a string")
     return value or None
 
 
-def _clean_name(name: str) -> str:
+def clean_name(name: str) -> str:
+    """Return the name of a server here, for that in a file: without spaces, slashes and the like."""
     name = _NOT_IN_NAMES.sub("-", name).strip("-.")[:_MAX_NAME]
     return f"other-{name}" if name.casefold() == _OWN_NAME else name
 

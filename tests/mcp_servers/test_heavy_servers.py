@@ -105,15 +105,13 @@ class TestAnswersOverHttp:
         assert error.endswith("sent more than 2 MB.")
         assert len(sent) < 100
 
-    @pytest.mark.parametrize(
-        ("size", "found"), [(1_000, 1), (5_000_000, "The MCP server '127.0.0.1' sent more than 2 MB.")]
-    )
+    @pytest.mark.parametrize(("size", "found"), [(1_000, "1"), (5_000_000, "sent more than 2 MB.")])
     def test_the_limit_counts_what_is_unpacked(self, small_answers, size, found):
         def answer(message):
             tools = [{"name": "t", "description": "a" * size, "inputSchema": {"type": "object"}}]
             return [gzip.compress(reply(message, {"tools": tools}))]
 
-        assert self.list_tools(answer, "gzip")[0] == found
+        assert str(self.list_tools(answer, "gzip")[0]).endswith(found)
 
     def test_nothing_compressed_is_asked_for(self):
         count, seen = self.list_tools(lambda message: [reply(message, {"tools": []})])

@@ -132,14 +132,15 @@ ENTRIES = {
     "e": {"command": "true", "args": [SECRET, "${NO_SUCH_VARIABLE_HERE}"]},
     "f": {"command": "true", "args": [SECRET, "\0"]},
 }
+BROKEN = {name: ENTRIES[name] for name in "cdef"}
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        [{"mcpServers": ENTRIES}],
+        [{"mcpServers": BROKEN}],
         *([{"mcpServers": ENTRIES}, name] for name in (*"cdef", "no such")),
-        ["servers.json"],
+        ["broken.json"],
         ["servers.json", "no such"],
         [f"http://[bad/mcp?token={SECRET}"],
         [f"http://x.example/mcp?token={SECRET}", "an argument"],
@@ -152,7 +153,8 @@ ENTRIES = {
 )
 def test_no_frame_of_an_error_shows_what_a_server_is_told(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "servers.json").write_text(json.dumps({"mcpServers": ENTRIES}), encoding="utf-8")
+    for name, entries in (("servers", ENTRIES), ("broken", BROKEN)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"mcpServers": entries}), encoding="utf-8")
     with pytest.raises((ConfigError, TypeError)) as caught:
         read_targets(arguments[0], arguments[1:])
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)][1:]

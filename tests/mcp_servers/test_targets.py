@@ -100,9 +100,12 @@ def test_no_secret_and_no_path_becomes_a_name(command, name):
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=6))
 def test_any_command_gets_a_short_name_without_a_path(words):
     words = [word.replace("\0", "") for word in words]
-    if "://" in words[0] or not words[0].strip() or words[0].strip().endswith(".json") or " " in words[0]:
+    if "://" in words[0]:
         return
-    name = only(words[0], words[1:]).name
+    try:
+        name = only(words[0], words[1:]).name
+    except ConfigError:  # an empty word, a file, a folder, a script
+        return
     assert 0 < len(name) <= 60
     assert not set(name) & set("/\\ \n\"'<>$&")
 
@@ -115,9 +118,12 @@ def test_naming_ends_for_launchers_of_launchers():
     ("url", "name"),
     [
         ("https://mcp.example.com/mcp", "mcp.example.com"),
-        ("https://MCP.example.com:8443/a/b?key=1234", "mcp.example.com"),
-        ("http://127.0.0.1:8000/mcp", "127.0.0.1"),
-        ("http://[::1]:8000/mcp", "1"),
+        ("https://MCP.example.com:8443/a/b?key=1234", "mcp.example.com:8443"),
+        ("https://mcp.example.com:443/mcp", "mcp.example.com"),
+        ("http://127.0.0.1:80/mcp", "127.0.0.1"),
+        ("http://127.0.0.1:443/mcp", "127.0.0.1:443"),
+        ("http://127.0.0.1:8000/mcp", "127.0.0.1:8000"),
+        ("http://[::1]:8000/mcp", "1:8000"),
         (" https://mcp.example.com/mcp\n", "mcp.example.com"),
         ("https://mcp.example.com/mcp.json", "mcp.example.com"),
     ],
@@ -136,14 +142,13 @@ def test_no_other_server_is_called_as_the_domains_own(name):
 def test_a_command_called_amber_is_renamed_too():
     assert only("/usr/bin/amber").name == "other-amber"
     assert only("http://amber/mcp").name == "other-amber"
+    assert only("http://amber:81/mcp").name == "other-amber:81"
 
 
 def test_equal_names_of_a_file_are_told_apart():
     servers = {"a b": {"command": "x"}, "a-b": {"command": "y"}, "a/b": {"command": "z"}, "a-b-2": {"command": "w"}}
     names = [target.name for target in read_targets({"mcpServers": servers})]
-    assert len(set(names)) == 4
-    assert names[0] == "a-b"
-    assert names[3] == "a-b-2"
+    assert names == ["a-b-3", "a-b", "a-b-4", "a-b-2"]  # what is called here as it is there keeps its name
 
 
 # --- what mcp(…) takes
@@ -157,7 +162,7 @@ def test_a_server_of_the_sdk_in_this_process():
         read_targets(server, ["x"])
 
 
-@pytest.mark.parametrize("target", [None, 1, b"npx", ["npx"], object(), MCPServer, print])
+@pytest.mark.parametrize("target", [None, 1, b"npx", object(), MCPServer, print])
 def test_other_things_are_no_servers(target):
     with pytest.raises(TypeError, match="takes a URL"):
         read_targets(target)
@@ -171,8 +176,8 @@ def test_a_server_of_amber_nb_is_none_of_the_sdk():
 @pytest.mark.parametrize(
     ("arguments", "options", "says"),
     [
-        (("",), {}, "empty text"),
-        (("  ",), {}, "empty text"),
+        (("",), {}, "empty string"),
+        (("  ",), {}, "empty string"),
         (("npx -y pkg",), {}, "one by one"),
         (("npx -y " + "x" * 5_000,), {}, "one by one"),
         (("https://h.example", ["x"]), {}, "no arguments"),
@@ -306,12 +311,11 @@ def test_a_file_is_read_whatever_its_beginning_says_of_its_encoding(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "no JSON"),
-        (b"// a comment\n{}", "comments"),
-        (b'{"mcpServers": {"a": {"command": "x"},}}', "no JSON"),
-        ("{}".encode("utf-16"), "no JSON"),
-        (b"\xff\xfe\x00", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"", "no JSON: it is empty"),
+        (b"// a comment", "no JSON: line 1, column 13: a value is missing here"),
+        ("{}".encode("utf-16"), "cannot be read: it is not in UTF-8"),
+        (b"\xff\xfe\x00", "cannot be read: it is not in UTF-8"),
+        (b"[" * 100_000, "no JSON: it is nested too deeply"),
         (b"[]", "no JSON object"),
         (b"null", "no JSON object"),
         (b"{}", "has no mcpServers"),
@@ -319,7 +323,7 @@ def test_a_file_is_read_whatever_its_beginning_says_of_its_encoding(tmp_path):
         (b'{"mcpServers": {}}', "has no mcpServers"),
         (b'{"mcpServers": {"a": 1}}', "no JSON object"),
         (b'{"mcpServers": {"a": {}}}', "neither a command nor a url"),
-        (b'{"mcpServers": {"a": {"command": 1}}}', "command must be a text"),
+        (b'{"mcpServers": {"a": {"command": 1}}}', "command must be a string"),
         (b'{"mcpServers": {"a": {"command": "x", "args": "y"}}}', "args must be a list"),
         (b'{"mcpServers": {"a": {"command": "x", "args": [1]}}}', "args must be a list"),
         (b'{"mcpServers": {"a": {"command": "x", "env": {"B": 1}}}}', "env must map"),
