@@ -18,7 +18,8 @@ from .concealed import conceal
 from .notices import tell
 from .options import SILENCE_S, ServerOptions, change_options, refuse_unknown
 from .server import McpServer
-from .target import Target, clean_name, read_targets
+from .target import Target, clean_name
+from .target_arguments import read_targets
 
 __all__ = ["McpServers", "amber_server", "mcp"]
 

@@ -12,11 +12,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from dotenv import dotenv_values
+
 from ..config import expand_variables
 from ..errors import ConfigError
 from .concealed import ConcealedText, conceal
 
-__all__ = ["expand_text", "find_workspace", "read_server_file"]
+__all__ = ["expand_text", "find_workspace", "read_env_file", "read_server_file"]
 
 _STRING = r'"(?:[^"\\\n]|\\.)*"?'
 _COMMENT = re.compile(rf"({_STRING})|//[^\r\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -65,6 +67,22 @@ def find_workspace(path: Path) -> Path:
     """Return the folder that `${workspaceFolder}` means in a file: its own, or that in which `.vscode` lies."""
     folder = path.expanduser().absolute().parent
     return folder.parent if folder.name in _IN_EDITORS else folder
+
+
+def read_env_file(text: str, workspace: Path) -> dict[str, str]:
+    """Return the variables of an entry's `envFile`, without the settings of amber_nb, which no server gets.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    path = workspace / expand_text(text, workspace)
+    try:
+        values = dotenv_values(path, interpolate=False, encoding="utf-8") if path.is_file() else None
+    except (OSError, ValueError):
+        values = None
+    if values is None:
+        raise ConfigError(f"its envFile {path.name} cannot be read")
+    return {name: value or "" for name, value in values.items() if not name.upper().startswith("AMBER_")}
 
 
 def expand_text(text: str, workspace: Path) -> str:

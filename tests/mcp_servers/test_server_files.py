@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from amber_nb import ConfigError
 from amber_nb.mcp_servers.factory import McpServers, mcp
 from amber_nb.mcp_servers.server_file import read_server_file
-from amber_nb.mcp_servers.target import read_targets
+from amber_nb.mcp_servers.target_arguments import read_targets
 
 SECRET = "s3cret-of-the-user"
 JSON = st.recursive(
@@ -268,3 +268,19 @@ def test_two_servers_of_one_machine_have_names_of_their_own():
     servers = McpServers([mcp("http://127.0.0.1:8765/mcp"), mcp("http://127.0.0.1:8766/mcp")])
     assert servers["127.0.0.1:8766"]._target.url == "http://127.0.0.1:8766/mcp"
     assert servers["127.0.0.1:8765"] is servers[0]
+
+
+def test_variables_of_an_env_file_are_the_servers(tmp_path):
+    (tmp_path / ".vscode").mkdir()
+    lines = ["TOKEN=abc${HOME}", "MODE=file", "AMBER_API_KEY=ambrs-exampletoken"]
+    (tmp_path / "server.env").write_text("\n".join(lines), encoding="utf-8")
+    file = tmp_path / ".vscode" / "mcp.json"
+    entry = {"command": "x", "envFile": "${workspaceFolder}/server.env", "env": {"MODE": "entry"}}
+    file.write_text(json.dumps({"servers": {"a": entry}}), encoding="utf-8")
+    (target,) = read_targets(file)
+    assert dict(target.env) == {"TOKEN": "abc${HOME}", "MODE": "entry"}
+
+
+def test_an_env_file_that_is_not_there_is_an_error():
+    with pytest.raises(ConfigError, match=r"its envFile none\.env cannot be read"):
+        read_targets({"command": "x", "envFile": "${workspaceFolder}/none.env"})

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import copy
+import gc
 import importlib
 import json
 import logging
@@ -16,7 +17,8 @@ import pytest
 from amber_nb import Amber, ConfigError, ToolError, mcp
 from amber_nb.cassettes.file import Cassette
 from amber_nb.mcp_servers.log_filter import _LOGGERS
-from amber_nb.mcp_servers.target import Target, read_targets
+from amber_nb.mcp_servers.target import Target
+from amber_nb.mcp_servers.target_arguments import read_targets
 
 KEY = "ambrs-exampletoken"
 SECRET = "s3cret-of-the-user"
@@ -188,6 +190,32 @@ def test_a_key_in_a_url_is_in_no_log(tape, caplog):
     assert caplog.records[-2].getMessage() == 'HTTP Request: POST http://127.0.0.1:9/mcp?••• "200 OK"'
     assert "RuntimeError: http://127.0.0.1:9/mcp?•••" in caplog.text
     assert SECRET not in caplog.text + repr([vars(record) for record in caplog.records])
+
+
+def test_a_logger_of_the_users_with_the_sdks_name_is_left_alone(caplog):
+    target = Target(name="a", url="http://127.0.0.1:9/mcp", headers={"Accept-Language": "de-DE,de;q=0.9"})
+    with caplog.at_level(logging.INFO, logger="client"):
+        logging.getLogger("client").info("de-DE,de;q=0.9")
+    assert caplog.messages == ["de-DE,de;q=0.9"]
+    del target
+
+
+def test_what_a_target_hid_in_logs_is_forgotten_with_it(caplog):
+    def log(text):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="httpx2"):
+            logging.getLogger("httpx2").info(text)
+        return caplog.messages
+
+    first, second = (Target(name="a", url="http://127.0.0.1:9/mcp", headers={"X": SECRET}) for _ in range(2))
+    del first
+    gc.collect()
+    Target(name="b", url="http://127.0.0.1:9/mcp", headers={"X": "another-secret"})
+    assert log(SECRET) == ["•••"]  # the other one has it, too
+    del second
+    gc.collect()
+    Target(name="b", url="http://127.0.0.1:9/mcp", headers={"X": "another-secret"})
+    assert log(SECRET) == [SECRET]
 
 
 def test_each_logger_of_the_sdk_and_its_http_client_is_filtered():

@@ -10,7 +10,7 @@ import pytest
 from amber_nb import ConfigError
 from amber_nb.mcp_servers.command_name import is_address
 from amber_nb.mcp_servers.factory import mcp
-from amber_nb.mcp_servers.target import read_targets
+from amber_nb.mcp_servers.target_arguments import read_targets
 
 SECRET = "s3cret-of-the-user"
 

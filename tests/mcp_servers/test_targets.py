@@ -13,7 +13,8 @@ from amber_nb import ConfigError
 from amber_nb.config import load_config
 from amber_nb.mcp_servers.command_name import name_command
 from amber_nb.mcp_servers.factory import amber_server, mcp
-from amber_nb.mcp_servers.target import Target, check_url, is_loopback, read_targets
+from amber_nb.mcp_servers.target import Target, check_url, is_loopback
+from amber_nb.mcp_servers.target_arguments import read_targets
 
 KEY = "ambrs-exampletoken"
 SECRET = "s3cret-of-the-user"
@@ -468,16 +469,52 @@ def test_nothing_shows_what_a_target_holds():
         ({"url": "https://h.example/a-path-of-many-words/mcp"}, set()),
         ({"command": "x", "env": {"TOKEN": "abcd"}}, {"abcd"}),
         ({"command": "x", "env": {"LOG_LEVEL": "info", "DEBUG": "true", "PORT": "8080", "MODE": "production"}}, set()),
-        ({"command": "x", "env": {"DATABASE_URL": f"db://u:{SECRET}@h"}}, {f"db://u:{SECRET}@h"}),
+        ({"command": "x", "env": {"DATABASE_URL": f"db://u:{SECRET}@h"}}, {f"db://u:{SECRET}@h", SECRET}),
         ({"command": "npx", "args": ["-y", "@scope/package-of-ours", "/home/somebody/data"]}, set()),
         ({"command": "x", "args": ["--api-key", SECRET]}, {SECRET}),
         ({"command": "x", "args": [f"--api-key={SECRET}"]}, {SECRET}),
         ({"command": "docker", "args": ["run", "-e", f"TOKEN={SECRET}", "image"]}, {SECRET}),
         ({"command": "x", "args": ["--token"]}, set()),
+        ({"command": "x", "args": ["postgresql://u:Pa55%20word@db/x"]}, {"Pa55%20word", "Pa55 word"}),
+        ({"command": "x", "args": ["--url=https://u:Pa55word@h/x"]}, {"Pa55word"}),
+        ({"command": "x", "args": ["https://h.example/mcp?api_key=abcd1"]}, {"abcd1"}),
+        ({"command": "x", "args": ["--header", f"Authorization: Bearer {SECRET}"]}, {f"Bearer {SECRET}", SECRET}),
+        ({"command": "x", "args": ["-H", "X-Api-Key:abcd1"]}, {"abcd1"}),
+        ({"command": "x", "args": [f"--header=X-Team: {SECRET}"]}, {SECRET}),
+        ({"command": "x", "args": ["--env=TOKEN=abcd1", "-e", f"TEAM={SECRET}"]}, {"abcd1", SECRET}),
+        ({"command": "x", "args": ["--header", "--env", "-e"]}, set()),
     ],
 )
 def test_what_no_message_and_no_recording_repeats(entry, secrets):
     assert only(entry).secrets == secrets
+
+
+@pytest.mark.parametrize("form", ["--header|Authorization: Bearer {}", "postgresql://u:{}@db/x", "--env=TOKEN={}"])
+def test_recordings_outlive_a_new_key(form):
+    one, two = (only({"command": "x", "args": form.format(key).split("|")}) for key in ("Pa55word1", "0ther-w0rd"))
+    assert one.digest == two.digest
+
+
+def test_answers_keep_addresses_and_folders_of_the_environment():
+    """A link and a file that a server returns begin with them, and would be of no use without."""
+    env = {"JIRA_URL": "https://acme.example.com", "DATA_DIR": "/srv/data", "TEAM_ID": "team-one-of-ours"}
+    env |= {"HOOK": "https://h.example/s/NzY0YjM2Mjc4OTAxMjM0NTY3", "API_KEY_FILE": "/srv/keys"}
+    target = only({"command": "x", "env": env})
+    said = {"text": " ".join(env.values())}
+    assert target.scrub(said) == {"text": "https://acme.example.com /srv/data ••• ••• •••"}
+    assert target.secrets == set(env.values())  # an error shows none of them
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("\u0430mber", "mber"),
+        ("B\u00fcro", "B\u00fcro"),
+        ("\u0431\u0430\u0437\u0430", "\u0431\u0430\u0437\u0430"),
+    ],
+)
+def test_letters_of_another_alphabet_do_not_imitate_a_name(name, here):
+    assert only({"mcpServers": {name: {"command": "x"}}}).name == here
 
 
 def test_a_server_of_this_process_has_no_secrets():
