@@ -626,8 +626,8 @@ def test_each_message_of_a_prompt_keeps_its_mark():
         assert isinstance(each, PromptMessage)
         assert (each["content"], each.server, each.group) == ("x", "helper", "h")
     assert [each["name"] for each in changed] == ["x", "x"]
-    other = PromptMessages([{"role": "user", "content": "y"}], server="other", group="o")
-    assert [getattr(each, "group", None) for each in [plain] + messages + other] == [None, "h", "o"]
+    before, other = [plain], PromptMessages([{"role": "user", "content": "y"}], server="other", group="o")
+    assert [getattr(each, "group", None) for each in before + messages + other] == [None, "h", "o"]
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "tool", None, 1, ["assistant"]])

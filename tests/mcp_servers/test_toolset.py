@@ -100,9 +100,9 @@ def test_a_function_that_is_called_mcp_is_one():
 @pytest.mark.parametrize("method", ["call", "call_async", "read", "prompt", "select", "tools"])
 def test_a_method_of_a_server_is_no_function(method):
     notes = Listing("notes")
-    for given in (getattr(notes, method), [search, getattr(notes, method)]):
+    for source in (getattr(notes, method), [search, getattr(notes, method)]):
         with pytest.raises(TypeError, match=rf"^notes\.{method} is for you; .*tools=notes\.select\(only='…'\)"):
-            split_tools(given)
+            split_tools(source)
     with pytest.raises(TypeError, match=r"^amber\.mcp\.call is for you; .*tools=amber\.mcp offers"):
         split_tools(amber_listing().call)
     with pytest.raises(TypeError, match=r"^server\.call is for you"):
