@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +23,17 @@ from .messages import encode_result
 
 __all__ = ["CallReporter", "KnownResults", "Origin", "ServerApprovals", "run_remote"]
 
-_MAX_ERROR_CHARS = 2_000  # of a tool's own error, as the model gets it
+_MAX_RESULTS = 100_000  # that a client knows
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Whose a result is: its group, see `RemoteTool.group`, and the group's name for readers."""
+    """The server group that a result came from.
+
+    Attributes:
+        group: see `RemoteTool.group`.
+        name: of the group, for readers.
+    """
 
     group: str
     name: str
@@ -37,33 +44,79 @@ _UNKNOWN = Origin("", "an earlier tool")
 
 
 class KnownResults:
-    """Whose the results are that a client has had, by the result itself: a name may be another tool's tomorrow."""
+    """Remember which server each result of this client came from.
+
+    Keyed by the result, since a tool's name may be reused. Of more than 100,000 results the oldest are forgotten, and
+    count as results that this client does not know, after which calls ask; prompts, which are few, are kept.
+    """
 
     def __init__(self) -> None:
-        self._origins: dict[str, set[Origin]] = {}
+        self._results: OrderedDict[bytes, frozenset[Origin]] = OrderedDict()  # the newest last
+        self._prompts: dict[bytes, frozenset[Origin]] = {}
+        self._lock = threading.Lock()  # asks run on the private loop, and begin in their callers' threads
 
     def add(self, call_id: str, content: str, origin: Origin | None) -> None:
-        """Note whose a result is; None: of a function of the caller's, or no result."""
-        self._origins.setdefault(_digest(call_id, content), set()).update([origin] if origin is not None else [])
+        """Note which server a result came from.
+
+        Args:
+            call_id: of the call.
+            content: of the tool's message.
+            origin: None: a function of the caller's, or the call has not run.
+        """
+        key = _digest(call_id, content)
+        with self._lock:
+            origins = self._results.pop(key, frozenset())
+            self._results[key] = origins if origin is None else origins | {origin}
+            while len(self._results) > _MAX_RESULTS:
+                self._results.popitem(last=False)
 
     def add_prompt(self, prompt: Any) -> None:
-        """Note whose the messages of a server's prompt are, from `McpServer.prompt`; any other prompt is the user's."""
-        group = getattr(prompt, "group", None)  # of PromptMessages, whose module a plain ask does not load
-        if group is None:
+        """Note which messages of a prompt are of servers, from `McpServer.prompt`; any others are the user's words.
+
+        Args:
+            prompt: of `ask`: a question, or messages.
+        """
+        if isinstance(prompt, str) or not isinstance(prompt, Iterable) or isinstance(prompt, Iterator):
             return
         for message in prompt:
-            self.add("", str(message.get("content")), Origin(group, prompt.server))
+            # Marks of PromptMessage and PromptMessages, whose module a plain ask does not load.
+            marked: Any = message if getattr(message, "group", None) is not None else prompt
+            group = getattr(marked, "group", None)
+            if group is None:
+                continue
+            with self._lock:
+                for key in _prompt_keys(message):
+                    self._prompts[key] = self._prompts.get(key, frozenset()) | {Origin(group, marked.server)}
 
     def find(self, message: Message) -> set[Origin]:
-        """Return whose the result or the prompt in a message is; empty for a function's, and for the user's words."""
-        is_result = message.get("role") in ("tool", "function")
-        key = _digest(str(message.get("tool_call_id")) if is_result else "", str(message.get("content")))
-        return self._origins.get(key, {_UNKNOWN} if is_result else set())
+        """Return which servers the result or the prompt in a message came from.
+
+        Returns:
+            None of a function's result, and of the user's words.
+        """
+        if message.get("role") not in ("tool", "function"):
+            keys = _prompt_keys(message) if self._prompts else ()  # images are large
+            return set().union(*(self._prompts.get(key, ()) for key in keys))
+        key = _digest(str(message.get("tool_call_id")), str(message.get("content")))
+        with self._lock:
+            if key not in self._results:
+                return {_UNKNOWN}
+            self._results.move_to_end(key)
+            return set(self._results[key])
 
 
-def _digest(call_id: str, content: str) -> str:
+def _prompt_keys(message: Message) -> list[bytes]:
+    """Return the keys of a prompt's message: of its content, and of its parts, beside which `ask` may put images."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    texts = (part.get("text") if isinstance(part, Mapping) else part for part in parts)
+    inner = (text or str(part) for text, part in zip(texts, parts, strict=True))
+    return [_digest("", str(each)) for each in (content, *inner)]
+
+
+def _digest(call_id: str, content: str) -> bytes:
     text = f"{call_id}\n{content}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 class ServerApprovals:
@@ -191,6 +244,11 @@ async def _await(value: Awaitable[Any]) -> Any:
 async def run_remote(tool: toolbox.Tool, arguments: Mapping[str, Any], reporter: CallReporter) -> dict[str, Any]:
     """Run a call of a server's tool.
 
+    Args:
+        tool: the tool.
+        arguments: of the call, checked.
+        reporter: hears what the server tells and asks meanwhile.
+
     Returns:
         The fields of `ToolRun` that the outcome decides.
     """
@@ -203,6 +261,7 @@ async def run_remote(tool: toolbox.Tool, arguments: Mapping[str, Any], reporter:
         text = replace_surrogates(str(error))
         return {"status": "failed", "error": text, "sent": f"Error: {text.partition(' Its standard error')[0]}"}
     if result.is_error:
-        text = result.text[:_MAX_ERROR_CHARS]
-        return {"status": "failed", "error": text, "sent": f"Error: {text}", "result": result.value}
+        # The text of a failure is short already, see `read_result`.
+        sent = f"Error: {result.text}"
+        return {"status": "failed", "error": result.content.text, "sent": sent, "result": result.value}
     return {"status": "ran", "result": result.value, "content": result.content, "sent": encode_result(result.text)}

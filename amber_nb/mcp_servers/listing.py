@@ -10,7 +10,7 @@ import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 from ..display.answer_html import answer_html
 from ..display.escape import escape_text, shorten, show_controls
@@ -43,6 +43,8 @@ class ListedTool:
         definition: a digest of name, description, schema and these hints.
         needs_task: whether a call must be a task of the protocol of 2025, which the SDK does not know any more; such a
             tool is listed, and not offered.
+        unusable: why no call can be made by its name, such as "its name is longer than 128 characters"; "": it can.
+            Such a tool is listed, by as much of its name as can be shown, and not offered.
     """
 
     name: str
@@ -53,25 +55,28 @@ class ListedTool:
     open_world: bool | None
     definition: str
     needs_task: bool = False
+    unusable: str = ""
 
 
 def read_tools(listing: Mapping[str, Any]) -> list[ListedTool]:
     """Read the tools of a listing, `{"tools": [{"name", "description", "inputSchema", "annotations"}, …]}`.
 
-    What has no usable name is left out, and of equal names all but the first; of a server at most 10,000 are read.
+    What has no name is left out, and of equal names all but the first; of a server at most 10,000 are read.
     """
     tools: dict[str, ListedTool] = {}
     items = listing.get("tools")
     for item in items[:MAX_TOOLS] if isinstance(items, list) else ():
         name = item.get("name") if isinstance(item, Mapping) else None
-        if _is_usable(name) and name not in tools:
+        if isinstance(name, str) and name and name not in tools:
             tools[name] = _read_tool(name, item)
     return list(tools.values())
 
 
-def _is_usable(name: Any) -> TypeGuard[str]:
-    """Return whether a tool can be called by a name: a lone surrogate could not be sent."""
-    return isinstance(name, str) and 0 < len(name) <= _MAX_NAME and replace_surrogates(name) == name
+def _find_fault(name: str) -> str:
+    """Return why a tool cannot be called by a name; "" where it can."""
+    if len(name) > _MAX_NAME:
+        return f"its name is longer than {_MAX_NAME} characters"
+    return "" if replace_surrogates(name) == name else "its name holds half a character, which cannot be sent"
 
 
 def _read_tool(name: str, item: Mapping[str, Any]) -> ListedTool:
@@ -91,11 +96,17 @@ def _read_tool(name: str, item: Mapping[str, Any]) -> ListedTool:
     digest = hashlib.sha256(known.encode()).hexdigest()[:16]
     execution = item.get("execution")
     needs_task = isinstance(execution, Mapping) and execution.get("taskSupport") == "required"
-    return ListedTool(name, description, schema, read_only, destructive, open_world, digest, needs_task)
+    shown, fault = replace_surrogates(shorten(name, _MAX_NAME)), _find_fault(name)
+    return ListedTool(shown, description, schema, read_only, destructive, open_world, digest, needs_task, fault)
 
 
 def describe_changes(before: Iterable[ListedTool], now: Iterable[ListedTool]) -> str:
-    """Return what differs between two listings of a server, such as "new: a; gone: b; changed: c"; "" if nothing."""
+    """Return what differs between two listings of a server, such as "new: a; gone: b; changed: c"; "" if nothing.
+
+    Args:
+        before: the tools that were listed before.
+        now: those that are listed now.
+    """
     old, new = ({tool.name: tool.definition for tool in tools} for tools in (before, now))
     groups = {
         "new": [name for name in new if name not in old],
@@ -129,13 +140,21 @@ def _rows(tools: Sequence[ListedTool], trusted: bool) -> list[tuple[str, str, st
 def _describe_read_only(tool: ListedTool, trusted: bool) -> str:
     if tool.needs_task:
         return "not offered: it needs tasks"
+    if tool.unusable:
+        return f"not offered: {tool.unusable}"
     if tool.read_only is None:
         return "not said"
     return ("yes" if tool.read_only else "no") + ("" if trusted else ", it says")
 
 
 def listing_text(name: str, tools: Sequence[ListedTool], trusted: bool) -> str:
-    """Return the listing as a table of plain text."""
+    """Return the listing as a table of plain text.
+
+    Args:
+        name: the server's name.
+        tools: what it lists.
+        trusted: whether what it says of them is believed.
+    """
     rows = [("tool", "what it does", "read-only"), *_rows(tools, trusted)]
     widths = [max(len(row[at]) for row in rows) for at in (0, 2)]
     lines = [f"{row[0]:<{widths[0]}}  {row[2]:<{widths[1]}}  {shorten(row[1], 80)}".rstrip() for row in rows]
@@ -144,7 +163,13 @@ def listing_text(name: str, tools: Sequence[ListedTool], trusted: bool) -> str:
 
 
 def listing_html(name: str, tools: Sequence[ListedTool], trusted: bool) -> str:
-    """Return the listing as a table of HTML, safe whatever the server wrote."""
+    """Return the listing as a table of HTML, safe whatever the server wrote.
+
+    Args:
+        name: the server's name.
+        tools: what it lists.
+        trusted: whether what it says of them is believed.
+    """
     head = "".join(
         f'<th scope="col" style="{_CELL};white-space:nowrap">{word}</th>'
         for word in ("tool", "what it does", "read-only")

@@ -7,12 +7,13 @@ import hashlib
 import json
 import re
 import threading
-import warnings
+import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from .. import tools as toolbox
 from ..cassettes.session import CassetteSession
@@ -35,6 +36,17 @@ _DIGEST = 6  # characters at the end of a name that was cut
 _MAX_SCHEMA = 50_000  # characters; each request holds it
 _MAX_REASON = 300
 _MAX_CHECKED = 256  # tools that are kept checked
+_MAX_TOLD = 1_000  # tools that were left out, of a session
+_MAX_DEPTH = 100  # of a schema
+_MAX_VARIANTS = 20  # of a property
+_NOT_AT_TOP = ("$ref", "allOf", "anyOf", "oneOf", "enum", "not")  # of parameters, as endpoints refuse it
+# Keywords of a schema that hold schemas: by name, in a list, one.
+_BY_NAME = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_SINGLE = (
+    *("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else"),
+    *("unevaluatedItems", "unevaluatedProperties"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ class RemoteTool:
 
     @property
     def group(self) -> str:
-        """Whose the calls and results are: those of one group may be seen by each other unasked.
+        """The group whose tools may see each other's results without asking.
 
         What a trusted server's tool sends out of its own domain, as a search of the web does, is a group of its own.
         """
@@ -71,7 +83,10 @@ class RemoteTool:
 
     @property
     def _is_open(self) -> bool:
-        """Whether a trusted server's tool reaches beyond it, as the server says; of the domain's own also unsaid."""
+        """Return whether a trusted tool sends data beyond its server.
+
+        Every tool of amber's but `search` does, unless the server denies it.
+        """
         if not self.is_trusted or self.listed.open_world is not None:
             return self.is_trusted and self.listed.open_world is True
         return self.server.is_amber and self.listed.name != COMPANY_SEARCH
@@ -99,8 +114,12 @@ class RemoteTool:
 def split_tools(tools: Any) -> tuple[list[Any], list[McpServer]]:
     """Divide `tools=` into functions and the like, and MCP servers.
 
+    Args:
+        tools: of `ask`.
+
     Raises:
-        TypeError: it is the function `mcp` itself.
+        TypeError: it is the function `mcp` itself, or a method of a server such as `call`: calls of a function run
+            unasked.
     """
     if not _is_several(tools):
         tools = [tools]
@@ -113,9 +132,20 @@ def split_tools(tools: Any) -> tuple[list[Any], list[McpServer]]:
             servers += source
         elif source is mcp:
             raise TypeError("mcp is a function: tools=mcp('npx', …) is a server, and amber.mcp is that of your domain.")
+        elif isinstance(server := getattr(source, "__self__", None), McpServer):
+            raise TypeError(_describe_method(server, getattr(source, "__name__", "call")))
         else:
             others.append(source)
     return others, servers
+
+
+def _describe_method(server: McpServer, method: str) -> str:
+    """Return what to write instead of a method of a server in `tools=`."""
+    name = "amber.mcp" if server.is_amber else server.name if server.name.isidentifier() else "server"
+    return (
+        f"{name}.{method} is for you; for the model, tools={name} offers all tools of the MCP server, and "
+        f"tools={name}.select(only='…') one of them."
+    )
 
 
 def _is_several(tools: Any) -> bool:
@@ -127,7 +157,13 @@ async def load_tools(
 ) -> dict[str, toolbox.Tool]:
     """List the tools of servers, and return them beside functions, by the names that the model calls them by.
 
-    A server that cannot be listed is left out, with a warning, as long as other tools are left.
+    A server that cannot be listed is left out, with a warning, as long as other tools are left; so is a tool whose name
+    or schema cannot be used.
+
+    Args:
+        functions: the functions and the like, by their names.
+        servers: the servers; one that is given twice is listed once.
+        session: the recordings of the ask.
 
     Raises:
         CassetteMiss: replay, and the tools of a server are not recorded.
@@ -145,6 +181,10 @@ async def load_tools(
             raise error
     for server, error in failures:
         tell(session, f"the tools of the MCP server {server.name!r} are left out: {_reason(error)}")
+    for server, listed in zip(unique, listings, strict=True):
+        for tool in (tool for tool in listed if tool.unusable):
+            _tell_once(RemoteTool(server, tool, session), show_controls(tool.name), tool.unusable)
+    listings = [[tool for tool in listed if not tool.unusable] for listed in listings]
     offered = [(server, tool) for server, listed in zip(unique, listings, strict=True) for tool in listed]
     if offered and len(functions) + len(offered) > MAX_TOOLS:
         most, largest = max(zip(map(len, listings), (server.name for server in unique), strict=True))
@@ -179,7 +219,8 @@ def choose_names(taken: Iterable[str], offered: Sequence[tuple[McpServer, Listed
     used = set(functions)
     names = [""] * len(offered)
     for at, (server, tool) in sorted(enumerate(offered), key=lambda item: not item[1][0].is_amber):
-        own = _fit(server.options.prefix + tool.name)
+        prefix, plain = server.options.prefix, _plain(tool.name, "tool")
+        own = _fit(prefix + plain, prefix + tool.name)
         if own in functions and server.is_amber:
             raise ValueError(
                 f"Two tools are called {own!r}, a function and one of amber.mcp: give one another name with "
@@ -187,20 +228,42 @@ def choose_names(taken: Iterable[str], offered: Sequence[tuple[McpServer, Listed
             )
         name, number = own, 1
         while name in used:
-            name = _fit(f"{server.name}_{tool.name}" + (f"_{number}" if number > 1 else ""))
+            suffix = f"_{number}" if number > 1 else ""
+            longer = f"{_plain(server.name, 'server')}_{plain}{suffix}"
+            name = _fit(longer, f"{server.name}_{tool.name}{suffix}")
             number += 1
         used.add(name)
         names[at] = name
     return names
 
 
-def _fit(name: str) -> str:
-    """Return a name as the endpoint takes it: 1 to 64 of a-z, A-Z, 0-9, _ and -."""
+def _plain(name: str, kind: str) -> str:
+    """Return a name of the characters that the endpoint takes; a digest of it where they leave too little of it.
+
+    Example:
+        >>> _plain("read.file", "tool"), _plain("検索", "tool")
+        ('read_file', 'tool_1b6b1a')
+    """
     plain = _NOT_IN_NAMES.sub("_", name)
-    if len(plain) <= _MAX_NAME:
-        return plain
-    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:_DIGEST]
-    return f"{plain[: _MAX_NAME - _DIGEST - 1]}_{digest}"
+    kept = sum(character.isalnum() for character in plain)
+    lost = sum(character.isalnum() for character in name) - kept
+    is_readable = plain == name or kept > max(lost, 0)
+    return plain if is_readable else f"{kind}_{_digest(name)}"
+
+
+def _fit(plain: str, name: str) -> str:
+    """Return a name as the endpoint takes it: 1 to 64 of a-z, A-Z, 0-9, _ and -.
+
+    Args:
+        plain: the name, as far as its characters are taken.
+        name: the name itself, from which the digest in a shorter one is made.
+    """
+    plain = _NOT_IN_NAMES.sub("_", plain)
+    return plain if len(plain) <= _MAX_NAME else f"{plain[: _MAX_NAME - _DIGEST - 1]}_{_digest(name)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:_DIGEST]
 
 
 _checked: OrderedDict[str, toolbox.Tool | ValueError] = OrderedDict()  # each ask offers the same ones again
@@ -231,13 +294,16 @@ def _check_spec(spec: dict[str, Any]) -> toolbox.Tool | ValueError:
     try:
         if len(json.dumps(spec["function"]["parameters"])) > _MAX_SCHEMA:
             return ValueError(f"it has more than {_MAX_SCHEMA:,} characters")
-        return toolbox.tool_of_server(spec, None, require_approval=None, read_only=None)
+        # The server's own schema checks the arguments, and the model is told what endpoints take of it.
+        checked = toolbox.tool_of_server(spec, None, require_approval=None, read_only=None)
+        function = spec["function"] | {"parameters": _fit_schema(spec["function"]["parameters"])}
+        return replace(checked, spec={**spec, "function": function})
     except (ValueError, RecursionError) as error:
         return ValueError(str(error))  # without its traceback, which would keep the schema
 
 
 def _spec(remote: RemoteTool, name: str) -> dict[str, Any]:
-    """Return a tool as it is sent."""
+    """Return a tool as it would be sent with the server's own schema."""
     function: dict[str, Any] = {"name": name}
     if remote.listed.description:
         function["description"] = remote.listed.description
@@ -245,19 +311,106 @@ def _spec(remote: RemoteTool, name: str) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
+def _fit_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema of arguments as endpoints take it; it allows what the server's own does, and perhaps more.
+
+    Endpoints want an object with properties, arrays with items, and at the top none of `oneOf`, `anyOf`, `allOf`,
+    `enum`, `not` and `$ref`: the properties of all variants take their place.
+    """
+    whole = _add_items(schema, 0)
+    variants: dict[str, list[Any]] = {}
+    required = _items_of(whole, "required")
+    for part, is_certain in _parts(whole, whole, set()):
+        properties = part.get("properties")
+        for name, inner in properties.items() if isinstance(properties, Mapping) else ():
+            known = variants.setdefault(name, [])
+            if inner not in known and len(known) < _MAX_VARIANTS:
+                known.append(inner)
+        required += _items_of(part, "required") if is_certain else []
+    merged = {name: known[0] if len(known) == 1 else {"anyOf": known} for name, known in variants.items()}
+    own = {name: inner or merged.get(name, inner) for name, inner in whole.get("properties", {}).items()}
+    top = {key: value for key, value in whole.items() if key not in _NOT_AT_TOP}
+    top |= {"type": "object", "properties": {**own, **merged, **own}}  # its own come first, and count
+    names = list(dict.fromkeys(name for name in required if isinstance(name, str)))
+    return top | {"required": names} if names else top
+
+
+def _items_of(schema: Mapping[str, Any], key: str) -> list[Any]:
+    """Return a list of a schema; what a reference leads to is not checked to be one."""
+    items = schema.get(key)
+    return list(items) if isinstance(items, list) else []
+
+
+def _parts(schema: Mapping[str, Any], root: Mapping[str, Any], seen: set[int]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield the schemas that combine in one, those within them, too, and whether each holds in any case."""
+    found = [(part, True) for part in _items_of(schema, "allOf")]
+    found += [(part, False) for key in ("anyOf", "oneOf") for part in _items_of(schema, key)]
+    if isinstance(reference := schema.get("$ref"), str):
+        found.append((_resolve(reference, root), True))
+    for part, is_certain in found:
+        if isinstance(part, dict) and id(part) not in seen:
+            seen.add(id(part))
+            yield part, is_certain
+            yield from ((inner, is_certain and also) for inner, also in _parts(part, root, seen))
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
+    """Return what a reference within a schema leads to; None where it leads nowhere."""
+    value: Any = root
+    for step in unquote(reference.removeprefix("#")).split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
+def _add_items(schema: Any, depth: int) -> Any:
+    """Return a copy of a schema in which each array says of its items that they are anything, if nothing else."""
+    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
+        return schema
+    copy: dict[str, Any] = dict(schema)
+    for key, value in schema.items():
+        if key in _BY_NAME and isinstance(value, Mapping):
+            copy[key] = {name: _add_items(inner, depth + 1) for name, inner in value.items()}
+        elif key in _LISTS and isinstance(value, list):
+            copy[key] = [_add_items(inner, depth + 1) for inner in value]
+        elif key in _SINGLE:
+            copy[key] = _add_items(value, depth + 1)
+    kind = schema.get("type")
+    if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and copy.get("items", True) is True:
+        copy["items"] = {}
+    return copy
+
+
+class _NoSession:
+    """Stands for the session of an ask without recordings."""
+
+
+_NO_SESSION = _NoSession()
+# By session: what was told of which tool of which server, and its definition then.
+_told: weakref.WeakKeyDictionary[Any, OrderedDict[tuple[str, str], str]] = weakref.WeakKeyDictionary()
+
+
+def _tell_once(remote: RemoteTool, name: str, reason: str) -> None:
+    """Tell the reader that a tool is left out, until its server changes it."""
+    told = _told.setdefault(_NO_SESSION if remote.session is None else remote.session, OrderedDict())
+    key = remote.server.key, remote.listed.name
+    if told.get(key) != remote.listed.definition:
+        told[key] = remote.listed.definition
+        if len(told) > _MAX_TOLD:
+            told.popitem(last=False)
+        tell(remote.session, f"the tool {name} of the MCP server {remote.server_name!r} is left out, since {reason}")
+
+
 def _make_tool(remote: RemoteTool, spec: dict[str, Any], checked: toolbox.Tool | ValueError) -> toolbox.Tool | None:
     """Make a tool; None, with a warning, where its schema cannot be used: that costs this tool alone."""
     if isinstance(checked, ValueError):
-        warnings.warn(
-            f"amber: the tool {spec['function']['name']} of the MCP server {remote.server_name!r} is left out, since "
-            f"its schema cannot be used: {_reason(checked)}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _tell_once(remote, spec["function"]["name"], f"its schema cannot be used: {_reason(checked)}")
         return None
     return replace(
         checked,
-        spec=spec,
         remote=remote,
         require_approval=remote.server.options.require_approval,
         read_only=_is_read_only(remote),

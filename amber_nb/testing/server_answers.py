@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from ..cassettes.file import Interaction
 from ..cassettes.server_names import LIST_TOOLS, describe_change, describe_request, is_listing
 from ..display.escape import shorten, show_controls
+from ..redact import collect_secrets, redact, scrub
 from .drift import Comparator, Comparison, ReplySummary, compare
 
 __all__ = ["ServerCall", "choose_comparator", "compare_answers", "describe_call", "read_call", "summarize_answer"]
@@ -28,19 +29,23 @@ def read_call(exchange: Interaction) -> ServerCall:
 
 
 def describe_call(exchange: Interaction) -> str:
-    """Return what takes the prompt's place in a report."""
-    body = exchange.request.body if isinstance(exchange.request.body, dict) else {}
-    arguments = body.get("arguments")
+    """Return what takes the prompt's place in a report, without the secrets in its arguments."""
+    arguments = redact(_arguments(exchange))
     return describe_request(exchange.request) + (f": {json.dumps(arguments, ensure_ascii=False)}" if arguments else "")
 
 
+def _arguments(exchange: Interaction) -> Any:
+    return exchange.request.body.get("arguments") if isinstance(exchange.request.body, dict) else None
+
+
 def summarize_answer(exchange: Interaction) -> ReplySummary:
-    """Summarize an answer: its text is its JSON, without the bytes of pictures."""
+    """Summarize an answer: its text is its JSON, without the bytes of pictures and the secrets in the arguments."""
+    secrets = collect_secrets(_arguments(exchange))
     body = b"".join(piece for _, piece in exchange.steps)
     try:
-        text = json.dumps(_digest_files(json.loads(body)), ensure_ascii=False)
+        text = json.dumps(scrub(_digest_files(json.loads(body)), secrets), ensure_ascii=False)
     except (RecursionError, ValueError):
-        text = body.decode(errors="replace")
+        text = scrub(body.decode(errors="replace"), secrets)
     return ReplySummary(text=text, total_s=exchange.took_s)
 
 

@@ -81,9 +81,19 @@ def test_what_has_no_usable_name_is_left_out(item):
     assert [listed.name for listed in read(item, tool())] == ["search"]
 
 
-@pytest.mark.parametrize("name", ["x" * 129, "a\ud800b"])
-def test_a_name_that_cannot_be_sent_is_left_out(name):
-    assert read(tool(name)) == []
+@pytest.mark.parametrize(
+    ("name", "shown", "fault"),
+    [
+        ("x" * 128, "x" * 128, ""),
+        ("x" * 129, "x" * 127 + "…", "its name is longer than 128 characters"),
+        ("a\ud800b", "a\ufffdb", "its name holds half a character, which cannot be sent"),
+    ],
+)
+def test_a_tool_that_cannot_be_called_is_listed_as_that(name, shown, fault):
+    (listed,) = read(tool(name))
+    assert (listed.name, listed.unusable) == (shown, fault)
+    for text in (listing_text("x", [listed], True), listing_html("x", [listed], True)):
+        assert (f"not offered: {fault}" in text) is bool(fault)
 
 
 def test_of_equal_names_the_first_counts():

@@ -1,8 +1,11 @@
 """Which calls of servers ask the reader."""
 
+import copy
+
 import pytest
 import small_tools
 from mcp_types import ToolAnnotations
+from PIL import Image
 from scripted import calling
 from small_tools import CHANGE, LOOK, SEND, change, look, send
 
@@ -178,6 +181,25 @@ class TestApprovals:
         assert reader.names == ["send", "send"]
         amber.ask("Anything else.", tools=stranger)
         assert reader.names == ["send", "send"]
+
+    @pytest.mark.parametrize("how", ["beside others", "a tuple", "changed", "with an image", "copied"])
+    def test_each_message_of_a_prompt_is_its_servers_text(self, script, start, serve_here, reader, how):
+        prompt = start().prompt("brief", topic="ACME")
+        stranger = serve_here(send, require_approval=False)
+        system = {"role": "system", "content": "Be brief."}
+        given = {
+            "beside others": [system, *prompt],
+            "a tuple": (*prompt,),
+            "changed": [each | {"content": f"{each['content']} Be brief."} for each in prompt],
+            "with an image": [*prompt],
+            "copied": [each.copy() for each in copy.deepcopy(prompt)],
+        }[how]
+        images = {"images": Image.new("RGB", (9, 9))} if how == "with an image" else {}
+        amber = script(calling(SEND), "Done.", calling(SEND), "Done.")
+        amber.ask(given, tools=stranger, **images)
+        assert "Results of 'toolbox' are in this conversation" in reader.warnings[0]
+        amber.ask([system, {"role": "user", "content": "Hello!"}], tools=stranger)
+        assert reader.names == ["send"]
 
     def test_another_tenant_of_the_same_server_is_another(self, start, serve_here):
         assert start(env={"TENANT": "us"}).key != start(env={"TENANT": "them"}).key

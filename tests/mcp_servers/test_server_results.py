@@ -1,8 +1,12 @@
 """What a server's tool returned: for the model, for the reader and as a value, whatever the server sent."""
 
 import base64
+import contextlib
+import copy
 import io
 import json
+import pickle
+import re
 import warnings
 
 import pytest
@@ -10,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from amber_nb.mcp_servers.prompts import read_contents, read_messages
-from amber_nb.mcp_servers.results import read_blocks, read_result
+from amber_nb import ToolError
+from amber_nb.mcp_servers.prompts import PromptMessage, PromptMessages, read_contents, read_messages
+from amber_nb.mcp_servers.results import ServerFile, read_blocks, read_result
 from amber_nb.types import Source
 
 HITS = [
@@ -48,6 +53,10 @@ def text(value):
 
 def picture(data=None, kind="image/png"):
     return {"type": "image", "data": encoded(png() if data is None else data), "mimeType": kind}
+
+
+def resource(data, kind):
+    return {"type": "resource", "resource": {"uri": "file:///out/a.csv", "blob": encoded(data), "mimeType": kind}}
 
 
 def read(*content, **fields):
@@ -93,8 +102,14 @@ def test_structured_content_alone_goes_to_the_model():
         (["hello"], {"result": "hello"}, True),
         (["a", "b"], {"result": ["a", "b"]}, True),
         (["3"], {"result": 3}, True),
-        (["It is 3 degrees in Berlin."], {"degrees": 3, "place": "Berlin"}, True),
-        (["It is 3 degrees."], {"degrees": 3, "place": "Berlin"}, False),
+        ([json.dumps({"result": 3})], {"result": 3}, True),
+        (["true"], {"result": 1}, False),
+        (["It is 3 degrees in Berlin."], {"degrees": 3, "place": "Berlin"}, False),
+        (["Found 12 rows in 0.35 s"], {"open": 1, "closed": 2, "stale": 35}, False),
+        ([json.dumps({"status": "ok"})], {"revenue": 4711, "customer": "ACME"}, False),
+        ([json.dumps(HITS[0])], {"result": HITS}, False),
+        ([json.dumps(HITS)], {"hits": HITS, "total": 99}, False),
+        (["1", "2"], {"result": [1, 2, 3]}, False),
     ],
 )
 def test_structured_content_is_told_once(texts, structured, told):
@@ -103,7 +118,22 @@ def test_structured_content_is_told_once(texts, structured, told):
     added = result.text.removeprefix("\n".join(texts)).strip()
     assert bool(added) != told
     if added:
-        assert json.loads(added) == structured
+        assert json.loads(added) == structured.get("result", structured)
+
+
+def test_structured_content_that_a_preview_does_not_tell_goes_to_the_model():
+    rows = [{"id": n, "v": n * n} for n in range(300)]
+    preview = "rows: " + ", ".join(f"{row['id']}={row['v']}" for row in rows[:250])
+    assert '{"id":299,"v":89401}' in read(text(preview), structuredContent={"rows": rows}).text
+
+
+def test_blocks_as_structured_content_are_told_once():
+    """The SDK has it so for a function whose hint is a list of blocks."""
+    blocks = [picture(), text("a chart")]
+    result = read(*blocks, structuredContent={"result": [{**block, "annotations": None} for block in blocks]})
+    assert result.text == "image 1 (20 × 10 pixels)\na chart"
+    other = read(text("a"), structuredContent=[text("b")])
+    assert json.loads(other.text.removeprefix("a\n")) == [text("b")]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +183,36 @@ def test_an_error_keeps_its_text():
     result = read(text("No such file."), isError=True)
     assert (result.is_error, result.text) == (True, "No such file.")
     assert read(isError="yes").is_error is False
+
+
+def test_a_long_error_keeps_its_beginning_and_its_cause():
+    lines = "\n".join(f"  frame {n} of the stack" for n in range(20_000))
+    result = read(text(f"Traceback\n{lines}\nValueError: column 'x' is missing"), isError=True)
+    assert len(result.text) <= 2_000
+    assert result.text.startswith("Traceback\n  frame 0 of the stack")
+    assert result.text.endswith("stack\nValueError: column 'x' is missing")
+    left = re.search(r"\n… ([\d,]+) characters left out …\n", result.text)
+    kept = len(result.text) - len(left[0])
+    assert int(left[1].replace(",", "")) == len(result.value) - kept
+    assert "is missing" in result._repr_mimebundle_()["text/html"]
+
+
+def test_a_long_error_cuts_no_word_in_two():
+    key = "ambrs-exampletoken"
+    for at in range(0, 2_000, 7):
+        told = read(text("x " * (at // 2) + key + " y" * 2_000), isError=True).text
+        assert key in told or not any(key[start : start + 8] in told for start in range(len(key) - 8))
+
+
+@pytest.mark.parametrize("content", [[], [text("")], [text("  ")], [{"type": "text"}]])
+def test_a_failure_without_words_says_so(content):
+    assert read(*content, isError=True).text == "the tool failed without saying why"
+
+
+def test_an_error_tells_its_structured_content():
+    result = read(isError=True, structuredContent={"code": 7, "why": "no such table"})
+    assert json.loads(result.text) == {"code": 7, "why": "no such table"}
+    assert read(picture(), isError=True).text == "(a picture)"
 
 
 # --- pictures
@@ -232,6 +292,35 @@ def test_of_very_many_blocks_some_are_read():
             {"type": "resource", "resource": {"uri": "file:///a", "blob": "AAAAAAAA", "mimeType": "application/pdf"}},
             "(file:///a: a file of 6 bytes, application/pdf)",
         ),
+        (resource(b"12345678", "application/pdf"), "(file:///out/a.csv: a file of 8 bytes, application/pdf)"),
+        (
+            {"type": "resource", "resource": {"uri": "file:///a", "blob": "%%%%", "mimeType": "application/pdf"}},
+            "(file:///a: a file, application/pdf, that cannot be read: its data is no base64)",
+        ),
+        (resource(b"a,b\n1,2\n", "text/csv"), "file:///out/a.csv:\na,b\n1,2\n"),
+        (resource(b'{"a": 1}', "application/json; charset=utf-8"), 'file:///out/a.csv:\n{"a": 1}'),
+        (resource(b"\xef\xbb\xbf\xc3\xbc", "application/vnd.acme+json"), "file:///out/a.csv:\nü"),
+        (resource(b"f\xfcr", "text/plain; charset=ISO-8859-1"), "file:///out/a.csv:\nfür"),
+        (
+            resource(b"f\xfcr", "text/plain; charset=idna"),
+            "(file:///out/a.csv: a file of 3 bytes, text/plain; charset=idna)",
+        ),
+        (resource(b"", "text/plain"), "(file:///out/a.csv: a file of 0 bytes, text/plain)"),
+        (
+            {
+                "type": "resource_link",
+                "uri": "file:///x.csv",
+                "name": "x",
+                "description": "the data\nyou want",
+                "mimeType": "text/csv",
+                "size": 1200,
+            },
+            "x: file:///x.csv (the data you want; text/csv; 1,200 bytes)",
+        ),
+        (
+            {"type": "resource_link", "uri": "x:y", "name": "x", "description": "", "mimeType": 1, "size": True},
+            "x: x:y",
+        ),
         ({"type": "resource", "resource": {"uri": "file:///a"}}, "(file:///a: a file of 0 bytes, unknown)"),
         ({"type": "resource", "resource": 1}, "(content of the kind resource, which cannot be shown)"),
         ({"type": "video"}, "(content of the kind video, which cannot be shown)"),
@@ -253,6 +342,70 @@ def test_an_embedded_picture():
 )
 def test_content_of_another_form_is_none(content):
     assert read_result({"content": content}, server="x", tool="y").value == ""
+
+
+def test_files_and_audio_can_be_had():
+    audio = {"type": "audio", "data": encoded(b"RIFF"), "mimeType": "audio/wav"}
+    broken = {"type": "audio", "data": "%%%%", "mimeType": "audio/wav"}
+    result = read(text("see"), resource(b"%PDF-1", "application/pdf"), audio, broken, {"type": "audio"}, picture())
+    assert result.files == (
+        ServerFile("file:///out/a.csv", "application/pdf", b"%PDF-1"),
+        ServerFile("", "audio/wav", b"RIFF"),
+    )
+    assert repr(result.files[0]) == "ServerFile('a.csv', 'application/pdf', 6 bytes)"
+    assert pickle.loads(pickle.dumps(result)).files == result.files
+
+
+def test_a_long_file_is_told_in_part_and_kept_whole():
+    result = read(resource(b"x" * 100_000, "text/plain"))
+    assert len(result.text) <= 20_000
+    assert len(result.files[0].data) == 100_000
+
+
+def test_base64_of_urls_is_read():
+    data = base64.urlsafe_b64encode(png() + b"\xff\xfe\xfb\xff").decode()
+    assert set(data) & set("-_")
+    assert read({"type": "image", "data": data.rstrip("="), "mimeType": "image/png"}).images[0].format == "PNG"
+
+
+# --- whom content is for
+
+
+def alone(block, *audience):
+    return {**block, "annotations": {"audience": list(audience)}}
+
+
+def test_content_for_one_alone():
+    result = read(
+        alone(text("for you"), "user"), alone(text("for it"), "assistant"), alone(text("a"), "user", "assistant")
+    )
+    assert result.text == "for it\na"
+    assert result.content.text == "for you\n(a text of 6 characters, for the model alone)\na"
+    html, plain = (result._repr_mimebundle_()[kind] for kind in ("text/html", "text/plain"))
+    for shown in (html, plain):
+        assert "for you" in shown
+        assert "for it" not in shown
+    assert result.value == "for you\nfor it\na"
+
+
+def test_a_picture_for_the_reader_alone_is_a_file():
+    result = read(alone(picture(), "user"), text("drawn"))
+    assert (result.text, result.images) == ("drawn", ())
+    assert result.files[0].data == png()
+    assert "a picture, for the reader alone" in result.content.text
+
+
+def test_where_all_is_for_the_reader_the_model_is_told_that():
+    result = read(alone(text("for you"), "user"))
+    assert result.text == "Done. The result is for the reader alone, who sees it."
+    assert result.content.text == "for you"
+    assert json.loads(read(alone(text("3"), "user"), structuredContent={"n": 3}).text) == {"n": 3}
+
+
+@pytest.mark.parametrize("audience", ["user", [], ["reader"], [1], None, {"user": 1}, ["user", "user"]])
+def test_any_other_audience_is_everybody(audience):
+    result = read({**text("x"), "annotations": {"audience": audience}})
+    assert result.text == result.content.text == "x"
 
 
 # --- sources
@@ -328,7 +481,7 @@ def test_a_table_of_very_different_values():
     json.dumps(content.table, ensure_ascii=False).encode()
 
 
-@pytest.mark.parametrize("value", [{"a": HITS, "b": HITS}, [1], {"a": [], "b": 1}, [HITS], [{"a": 1}, 2], "x", 0])
+@pytest.mark.parametrize("value", [{"a": HITS, "b": HITS}, {"a": [], "b": 1}, [HITS], [{"a": 1}, 2], "x", 0, {}])
 def test_what_is_no_table(value):
     result = read(structuredContent=value)
     assert result.content.table is None
@@ -336,9 +489,17 @@ def test_what_is_no_table(value):
     assert result.frame()["value"][0] == value
 
 
+def test_plain_values_are_rows():
+    row = read(structuredContent={"degrees": 3, "place": "Berlin", "note": None}).frame()
+    assert row.to_dict("records") == [{"degrees": 3, "place": "Berlin", "note": None}]
+    assert read(structuredContent=["a", "b", 3]).frame()["value"].tolist() == ["a", "b", 3]
+
+
 @pytest.mark.parametrize("value", [[], {"hits": []}])
 def test_a_search_without_hits_is_an_empty_frame(value):
-    assert read(structuredContent=value).frame().empty
+    frame = read(structuredContent=value).frame()
+    assert frame.empty
+    assert frame.reindex(columns=["title", "url"])["title"].tolist() == []
 
 
 def test_deep_values_cost_nothing():
@@ -408,9 +569,11 @@ def test_no_result_is_markup_or_acts_on_a_terminal(is_error):
         ([{"uri": "x", "blob": encoded(b"\x00\x01")}], b"\x00\x01"),
         ([{"text": "a"}, {"blob": encoded(b"b")}], ["a", b"b"]),
         ([{"text": "\ud800"}], "\ufffd"),
-        ([{"blob": "ü"}], b""),
-        ([{"blob": "abcde"}], b""),
-        ([{"blob": 5}], b""),
+        ([{"blob": base64.urlsafe_b64encode(b"\xff\xfe\xfb").decode()}], b"\xff\xfe\xfb"),
+        ([{"blob": "AAE"}], b"\x00\x01"),
+        ([{"blob": "AA\nE=\n"}], b"\x00\x01"),
+        ([{"blob": ""}], b""),
+        ([{"blob": None}], b""),
         ([{}], b""),
         ([], []),
         (None, []),
@@ -422,6 +585,13 @@ def test_no_result_is_markup_or_acts_on_a_terminal(is_error):
 )
 def test_contents_of_a_resource(contents, value):
     assert read_contents({"contents": contents}) == value
+
+
+@pytest.mark.parametrize("blob", ["ü", "abcde", "%%%%", "AAA*", "AA=E", 5, [], {}])
+def test_data_of_a_resource_that_is_no_base64_is_an_error(blob):
+    with pytest.raises(ToolError, match=r"resource 'out\.bin' cannot be read: .* no base64") as caught:
+        read_contents({"contents": [{"uri": "file:///home/me/out.bin", "blob": blob}]})
+    assert "home" not in str(caught.value)
 
 
 # --- prompts
@@ -446,6 +616,20 @@ def test_messages_of_a_prompt():
     assert messages[3] == {"role": "user", "content": "file:///a:\ncontent"}
 
 
+def test_each_message_of_a_prompt_keeps_its_mark():
+    messages = PromptMessages([{"role": "user", "content": "x"}], server="helper", group="h")
+    one, plain = messages[0], {"role": "user", "content": "x"}
+    assert (one, repr(one), json.dumps(one)) == (plain, repr(plain), json.dumps(plain))
+    changed = one | {"name": "x"}, {"name": "x"} | one
+    copies = one.copy(), copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))
+    for each in (*changed, *copies, *messages.copy(), *copy.deepcopy(messages), *pickle.loads(pickle.dumps(messages))):
+        assert isinstance(each, PromptMessage)
+        assert (each["content"], each.server, each.group) == ("x", "helper", "h")
+    assert [each["name"] for each in changed] == ["x", "x"]
+    before, other = [plain], PromptMessages([{"role": "user", "content": "y"}], server="other", group="o")
+    assert [getattr(each, "group", None) for each in before + messages + other] == [None, "h", "o"]
+
+
 @pytest.mark.parametrize("role", ["system", "developer", "tool", None, 1, ["assistant"]])
 def test_a_server_speaks_for_nobody_but_user_and_model(role):
     assert read_messages({"messages": [{"role": role, "content": text("x")}]})[0]["role"] == "user"
@@ -468,4 +652,5 @@ def test_any_json_is_a_prompt_or_a_resource(value):
         assert message["role"] in ("user", "assistant")
         assert message["content"]
         json.dumps(message, ensure_ascii=False).encode()
-    read_contents({"contents": value})
+    with contextlib.suppress(ToolError):
+        read_contents({"contents": value})

@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import json
 import re
 import warnings
+import weakref
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from amber_nb import ConfigError, tools
 from amber_nb.config import load_config
+from amber_nb.mcp_servers import toolset
 from amber_nb.mcp_servers.factory import McpServers, mcp
 from amber_nb.mcp_servers.listing import read_tools
 from amber_nb.mcp_servers.options import ServerOptions
@@ -34,6 +37,11 @@ class Listing(McpServer):
 
     async def list_tools(self, session):
         return self.listed
+
+
+@pytest.fixture(autouse=True)
+def _nothing_told(monkeypatch):
+    monkeypatch.setattr(toolset, "_told", weakref.WeakKeyDictionary())
 
 
 def amber_listing(*listed, **options):
@@ -89,6 +97,27 @@ def test_a_function_that_is_called_mcp_is_one():
     assert split_tools([mcp]) == ([mcp], [])
 
 
+@pytest.mark.parametrize("method", ["call", "call_async", "read", "prompt", "select", "tools"])
+def test_a_method_of_a_server_is_no_function(method):
+    notes = Listing("notes")
+    for source in (getattr(notes, method), [search, getattr(notes, method)]):
+        with pytest.raises(TypeError, match=rf"^notes\.{method} is for you; .*tools=notes\.select\(only='…'\)"):
+            split_tools(source)
+    with pytest.raises(TypeError, match=r"^amber\.mcp\.call is for you; .*tools=amber\.mcp offers"):
+        split_tools(amber_listing().call)
+    with pytest.raises(TypeError, match=r"^server\.call is for you"):
+        split_tools(Listing("my-notes").call)
+
+
+def test_methods_of_other_objects_are_functions():
+    class Notes:
+        def call(self, name: str) -> str:
+            """Call."""
+
+    method = Notes().call
+    assert split_tools(method) == ([method], [])
+
+
 # --- names
 
 
@@ -103,12 +132,22 @@ def test_names_stay_where_they_can():
         ("a.b/c d", "a_b_c_d"),
         ("suche_für", "suche_f_r"),
         ("a\n\x1b", "a__"),
-        ("日本", "__"),
+        ("検索", "tool_1b6b1a"),
+        ("検索_v2", "tool_19e460"),
+        ("\n", "tool_01ba47"),
+        ("__", "__"),
         ("x" * 64, "x" * 64),
     ],
 )
 def test_names_that_the_endpoint_does_not_take(name, offered):
     assert names([], Listing("s", name)) == [offered]
+
+
+def test_names_that_are_not_latin_stay_apart_and_keep_the_prefix():
+    one, other = names([], Listing("s", "検索", "翻訳", prefix="jp_"))
+    assert one != other
+    assert one.startswith("jp_tool_")
+    assert names([one.removeprefix("jp_")], Listing("社内", "検索"))[0].startswith("server_")
 
 
 def test_long_names_are_cut_and_stay_apart():
@@ -175,7 +214,7 @@ def test_tools_of_servers_stand_beside_functions():
     assert list(by_name) == ["search", "read"]
     assert by_name["read"].spec == {
         "type": "function",
-        "function": {"name": "read", "description": "Read.", "parameters": {"type": "object"}},
+        "function": {"name": "read", "description": "Read.", "parameters": {"type": "object", "properties": {}}},
     }
     assert by_name["read"].remote.listed.name == "read"
     assert by_name["read"].remote.server_name == "files"
@@ -248,12 +287,150 @@ def test_the_name_of_a_schemas_language_is_not_sent():
     assert tool.spec["function"]["parameters"] == {"type": "object", "properties": {}}
 
 
+@pytest.mark.parametrize("session", [None, type("Session", (), {})], ids=["without recordings", "with recordings"])
+def test_what_is_left_out_is_told_once_until_it_changes(monkeypatch, session):
+    told = []
+    monkeypatch.setattr(toolset, "tell", lambda session, text: told.append((session, text)))
+    session = session and session()
+
+    def ask(description):
+        listed = [{"name": name, "inputSchema": {"type": "object"}} for name in ("n" * 129, "a\ud800b", "read")]
+        bad = {"name": "bad", "description": description, "inputSchema": {"type": "x"}}
+        server = Listing("files", *listed, bad)
+        assert list(asyncio.run(load_tools({}, [server], session))) == ["read"]
+
+    for description in ("one", "one", "other"):
+        ask(description)
+    assert {each for each, _ in told} == {session}
+    first, second, third, fourth = (text for _, text in told)
+    assert first == (
+        f"the tool {'n' * 127}… of the MCP server 'files' is left out, since its name is longer than 128 characters"
+    )
+    assert "a\ufffdb of the MCP server 'files' is left out, since its name holds half a character" in second
+    assert third == fourth
+    assert third.startswith("the tool bad of the MCP server 'files' is left out, since its schema cannot be used")
+
+
+# --- schemas as endpoints take them
+
+
+def sent(schema):
+    (tool,) = load([], Listing("files", {"name": "a", "inputSchema": schema})).values()
+    return tool, tool.spec["function"]["parameters"]
+
+
+TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "parameters"),
+    [
+        ({"type": "object"}, {"type": "object", "properties": {}}),
+        ({}, {"type": "object", "properties": {}}),
+        (
+            {"type": "object", "description": "d", "properties": {"x": {"type": "array"}}},
+            {"type": "object", "description": "d", "properties": {"x": {"type": "array", "items": {}}}},
+        ),
+        (
+            {"properties": {"x": {"type": ["array", "null"], "items": True}, "y": {"items": TEXT, "type": "array"}}},
+            {
+                "type": "object",
+                "properties": {
+                    "x": {"type": ["array", "null"], "items": {}},
+                    "y": {"items": TEXT, "type": "array"},
+                },
+            },
+        ),
+        (
+            {
+                "properties": {"a": TEXT, "b": {}},
+                "description": "one of them",
+                "oneOf": [
+                    {"required": ["a"], "properties": {"a": NUMBER}},
+                    {"required": ["b"], "properties": {"b": NUMBER}},
+                ],
+            },
+            {"properties": {"a": TEXT, "b": NUMBER}, "description": "one of them", "type": "object"},
+        ),
+        (
+            {"anyOf": [{"properties": {"k": {"const": 1}, "a": TEXT}}, {"properties": {"k": {"const": 2}, "a": TEXT}}]},
+            {"type": "object", "properties": {"k": {"anyOf": [{"const": 1}, {"const": 2}]}, "a": TEXT}},
+        ),
+        (
+            {
+                "required": ["a"],
+                "properties": {"a": TEXT},
+                "allOf": [
+                    {"$ref": "#/$defs/B"},
+                    {"required": ["a", "c"], "properties": {"c": NUMBER}, "oneOf": [{"required": ["d"]}]},
+                ],
+                "$defs": {"B": {"required": ["b"], "properties": {"b": {"type": "array"}}}},
+            },
+            {
+                "required": ["a", "b", "c"],
+                "properties": {"a": TEXT, "b": {"type": "array", "items": {}}, "c": NUMBER},
+                "$defs": {"B": {"required": ["b"], "properties": {"b": {"type": "array", "items": {}}}}},
+                "type": "object",
+            },
+        ),
+        (
+            {"$ref": "#/$defs/a~1%20b", "$defs": {"a/ b": {"type": "object", "properties": {"a": TEXT}}}},
+            {
+                "$defs": {"a/ b": {"type": "object", "properties": {"a": TEXT}}},
+                "type": "object",
+                "properties": {"a": TEXT},
+            },
+        ),
+        ({"allOf": [{"$ref": "#"}, {"$ref": "#/allOf/0"}]}, {"type": "object", "properties": {}}),
+        (
+            {"$ref": "#/x", "x": {"properties": [1], "required": 5, "allOf": 1, "anyOf": [1]}},
+            {"x": {"properties": [1], "required": 5, "allOf": 1, "anyOf": [1]}, "type": "object", "properties": {}},
+        ),
+        (
+            {"properties": {"a": {"default": {"type": "array"}, "enum": [{"type": "array"}]}}},
+            {
+                "properties": {"a": {"default": {"type": "array"}, "enum": [{"type": "array"}]}},
+                "type": "object",
+            },
+        ),
+    ],
+)
+def test_a_schema_is_sent_as_endpoints_take_it(schema, parameters):
+    before = json.dumps(schema)
+    tool, found = sent(schema)
+    assert found == parameters
+    assert json.dumps(schema) == before
+    assert tool.remote.listed.schema == schema
+
+
+@pytest.mark.parametrize("where", ["properties", "$defs", "anyOf", "items", "additionalProperties"])
+def test_arrays_have_items_wherever_they_are(where):
+    inner = {"type": "array"}
+    around = (
+        {where: {"a": inner}} if where in ("properties", "$defs") else {where: [inner] if where == "anyOf" else inner}
+    )
+    _, found = sent({"type": "object", "properties": {"x": {"type": ["object", "array"], **around}}})
+    assert '{"type": "array", "items": {}}' in json.dumps(found)
+
+
+def test_the_servers_own_schema_checks_the_arguments():
+    one_of = {"properties": {"a": TEXT, "b": TEXT}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}
+    tool, parameters = sent(one_of)
+    assert "oneOf" not in parameters
+    assert tool.prepare({"a": "x"})[0] == {"a": "x"}
+    for wrong in ({}, {"a": "x", "b": "y"}):
+        with pytest.raises(tools.ArgumentsError):
+            tool.prepare(wrong)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=9),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["type", "properties", "items", "$ref", "anyOf", "required", "a"]), inner, max_size=4
+            st.sampled_from(["type", "properties", "items", "$ref", "anyOf", "allOf", "required", "a"]),
+            inner,
+            max_size=4,
         )
     ),
     max_leaves=12,

@@ -176,6 +176,19 @@ def test_a_call_that_did_not_come_is_told(tmp_path):
     assert row.verdict.label == "failed"
 
 
+def test_secrets_in_arguments_are_in_no_report(tmp_path):
+    def login(text):
+        return (CALL, "login", {"user": "anna", "password": "hunter2-example"}, result(text))
+
+    old, new = (login(f"{word} hunter2-example") for word in ("Welcome", "Go away,"))
+    rows = judge(tape(tmp_path, old), tape(tmp_path, new))
+    assert rows[0].prompt.endswith(': {"user": "anna", "password": "•••"}')
+    assert rows[0].verdict.status == "drifted"
+    page = render_html(rows, title="Drift", subtitle="")
+    assert "anna" in page
+    assert "hunter2" not in page + rows[0].verdict.why
+
+
 def test_pictures_are_compared_and_not_repeated(tmp_path):
     def picture(data):
         return (CALL, "draw", {}, {"content": [{"type": "image", "data": data, "mimeType": "image/png"}]})
