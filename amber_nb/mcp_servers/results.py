@@ -18,6 +18,7 @@ from ..display.escape import shorten, show_controls
 from ..errors import ImageError
 from ..types import SentImage, Source, ToolContent, ToolRun, replace_surrogates
 from ..wire.sources import find_links
+from .structured_content import is_text, is_told, replace_inner_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +36,6 @@ _MAX_ERROR = 2_000  # characters of what a tool says of its failure
 _MAX_WORD = 100  # characters that an error loses at a cut, so that no word, which may be a key, is cut in two
 _NO_REASON = "the tool failed without saying why"
 _FOR_READER = "Done. The result is for the reader alone, who sees it."
-_KINDS = ["text", "image", "audio", "resource", "resource_link"]  # of content; a list, since any JSON is looked for
-_PARTS = ("type", "text", "data", "uri", "resource")  # in which blocks of content differ
 _URL_SAFE = str.maketrans("-_", "+/")
 _CHARSET = re.compile(r"charset=\"?([\w.-]{1,20})", re.IGNORECASE)
 _CHARSETS = ("iso-8859-1", "latin-1", "iso-8859-15", "windows-1252", "cp1252", "utf-16", "utf-16le", "utf-16be")
@@ -162,7 +161,7 @@ def read_result(
     structured = replace_inner_surrogates(_unwrap(result.get("structuredContent")))
     told = [item for block, item in pairs if _audience(block) != "user" and item is not None]
     shown = [_for_reader(block, item) for block, item in pairs if item is not None]
-    if structured is not None and not _is_told(structured, [block for block in blocks if _audience(block) != "user"]):
+    if structured is not None and not is_told(structured, [block for block in blocks if _audience(block) != "user"]):
         # Beside other content as text: a list of both would be JSON, and its texts hard to read.
         text = tools.to_tool_content(structured).text
         told.append(text if told or is_error else structured)
@@ -173,7 +172,7 @@ def read_result(
     is_same = all(_audience(block) is None for block in blocks)
     for_model = None if is_same else content.text
     content = content if is_same else replace(content, text=_to_content(shown, is_error).text)
-    texts = [replace_surrogates(block["text"]) for block in blocks if _is_text(block)]
+    texts = [replace_surrogates(block["text"]) for block in blocks if is_text(block)]
     value = structured if structured is not None else _parse(texts)
     if value is None:
         value = "\n".join(item for _, item in pairs if isinstance(item, str))
@@ -262,44 +261,6 @@ def _join(items: Sequence[Any]) -> Any:
     return items[0] if len(items) == 1 else list(items)
 
 
-def _is_told(structured: Any, blocks: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether blocks of content tell the structured content whole, as the protocol wants it, if not all do."""
-    texts = [replace_surrogates(block["text"]) for block in blocks if _is_text(block)]
-    if len(texts) == 1 and (_says(texts[0], structured) or _says(texts[0], {"result": structured})):
-        return True
-    if not isinstance(structured, list) or not structured:
-        return False
-    # The SDKs make a block of each item of a list, and of blocks the structured content, too.
-    is_listed = len(texts) == len(structured) and all(map(_says, texts, structured))
-    return is_listed or (len(blocks) == len(structured) and all(map(_is_block, structured, blocks)))
-
-
-def _says(text: str, value: Any) -> bool:
-    """Return whether a text is a value: itself, or as JSON."""
-    if isinstance(value, str) and text == value:
-        return True
-    try:
-        return _canonical(replace_inner_surrogates(json.loads(text))) == _canonical(value)
-    except (TypeError, ValueError, RecursionError):
-        return False
-
-
-def _canonical(value: Any) -> str:
-    """Return JSON to compare values by: to Python, 1 and True are equal."""
-    return json.dumps(value, sort_keys=True)
-
-
-def _is_block(item: Any, block: Mapping[str, Any]) -> bool:
-    """Return whether an item of the structured content is a block of the content."""
-    if not isinstance(item, Mapping) or item.get("type") not in _KINDS:
-        return False
-    try:
-        one, other = ([each.get(name) for name in _PARTS] for each in (item, block))
-        return _canonical(one) == _canonical(replace_inner_surrogates(other))
-    except (TypeError, ValueError, RecursionError):
-        return False
-
-
 def _parse(texts: Sequence[str]) -> Any:
     """Return the JSON object or array that a text is, or the list of them that several are; None for other texts."""
     values = []
@@ -313,24 +274,11 @@ def _parse(texts: Sequence[str]) -> Any:
     return values[0] if len(values) == 1 else values or None
 
 
-def replace_inner_surrogates(value: Any) -> Any:
-    """Return a JSON value whose texts can be encoded: JSON's escapes can write half a character."""
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-        return value if replace_surrogates(text) == text else json.loads(replace_surrogates(text))
-    except (TypeError, ValueError, RecursionError):  # no JSON, or nested very deep
-        return value
-
-
-def _is_text(block: Mapping[str, Any]) -> bool:
-    return block.get("type") == "text" and isinstance(block.get("text"), str)
-
-
 def _read_block(block: Mapping[str, Any], may_be_picture: bool) -> Any:
     """Return a text or the part of a picture; None for a text block without a text."""
     kind = block.get("type")
     if kind == "text":
-        return replace_surrogates(block["text"]) if _is_text(block) else None
+        return replace_surrogates(block["text"]) if is_text(block) else None
     if kind == "image":
         return _picture(block.get("data"), block.get("mimeType"), may_be_picture)
     if kind == "resource_link":
