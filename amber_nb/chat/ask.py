@@ -133,6 +133,8 @@ class AskRun:
         _check_options(option)
         role = context.config.system_role
         messages = messages_for(prompt, option["system"], role or "developer")
+        context.known_results.add_prompt(messages)
+        context.known_results.add_prompt(prompt)  # PromptMessages mark also what was added to them
         # Of a conversation that goes on the first message is ask's own, too.
         own_role = role is None and (option["system"] is not None or isinstance(prompt, (str, Conversation)))
         content = messages[-1].get("content")
@@ -155,7 +157,6 @@ class AskRun:
         if option["handlers"] and not self._functions:
             raise TypeError("handlers= belongs to tools=: it gives the functions of tools that are dicts")
         self._messages = messages
-        context.known_results.add_prompt(prompt)
         self._caller_loop = caller_loop
         self._can_type = kernel.can_prompt()  # as the cell's own thread knows it
         self._loop: ChatLoop | None = None

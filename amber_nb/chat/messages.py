@@ -85,13 +85,15 @@ def messages_for(prompt: str | Iterable[Message], system: str | None, role: str 
     wanted = "prompt must be a str or a list of message dicts"
     if isinstance(prompt, (bytes, Mapping)) or not isinstance(prompt, Iterable):
         raise TypeError(f"{wanted}, not {type(prompt).__name__}")
-    messages = []
+    messages: list[Any] = []
     for number, message in enumerate(prompt):
         if not isinstance(message, Mapping):
             raise TypeError(f"{wanted}; item {number} is a {type(message).__name__}")
         if message.get("role") not in ROLES:
             raise ValueError(f"message {number} needs a 'role', one of {', '.join(ROLES)}")
-        messages.append(deepcopy(dict(message)))  # a copy, since the caller may change the message later
+        # A copy, since the caller may change the message later; one of a server's prompt stays known as such.
+        is_of_server = getattr(message, "group", None) is not None
+        messages.append(deepcopy(message if is_of_server else dict(message)))
     if not messages:
         raise ValueError("the list of messages is empty")
     return first + messages
@@ -335,7 +337,7 @@ _REASON = " Reason: "
 _EDITED = re.compile(r"\[The (reader|policy) changed the arguments to (?=\{)")
 _FAILED = "Error: "
 _RESULT = "[Result]\n"
-_TIMEOUT = re.compile(r"Error: no result within [\d.e+]+ s\.")
+_TIMEOUT = re.compile(r"Error: no (?:result within|sign of life for) [\d.e+]+ s\.")
 
 
 @dataclass(frozen=True, slots=True)

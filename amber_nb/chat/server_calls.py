@@ -255,7 +255,7 @@ async def run_remote(tool: toolbox.Tool, arguments: Mapping[str, Any], reporter:
     try:
         result = await tool.remote.call(arguments, reporter)
     except mcp_servers.SilenceError:
-        limit = f"no result within {tool.remote.server.options.timeout_s:g} s"
+        limit = f"no sign of life for {tool.remote.server.options.timeout_s:g} s"
         return {"status": "timeout", "error": limit, "sent": f"Error: {limit}."}
     except ToolError as error:
         text = replace_surrogates(str(error))

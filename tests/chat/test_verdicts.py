@@ -17,6 +17,7 @@ RESULTS = [
     "[Result]\n",
     "Denied: this call was not allowed to run.",
     "Error: no result within 3 s.",
+    "Error: no sign of life for 3 s.",
 ]
 
 

@@ -182,7 +182,7 @@ class TestApprovals:
         amber.ask("Anything else.", tools=stranger)
         assert reader.names == ["send", "send"]
 
-    @pytest.mark.parametrize("how", ["beside others", "a tuple", "changed", "with an image", "copied"])
+    @pytest.mark.parametrize("how", ["beside others", "a tuple", "a generator", "changed", "with an image", "copied"])
     def test_each_message_of_a_prompt_is_its_servers_text(self, script, start, serve_here, reader, how):
         prompt = start().prompt("brief", topic="ACME")
         stranger = serve_here(send, require_approval=False)
@@ -190,6 +190,7 @@ class TestApprovals:
         given = {
             "beside others": [system, *prompt],
             "a tuple": (*prompt,),
+            "a generator": (each for each in prompt),
             "changed": [each | {"content": f"{each['content']} Be brief."} for each in prompt],
             "with an image": [*prompt],
             "copied": [each.copy() for each in copy.deepcopy(prompt)],
@@ -200,6 +201,12 @@ class TestApprovals:
         assert "Results of 'toolbox' are in this conversation" in reader.warnings[0]
         amber.ask([system, {"role": "user", "content": "Hello!"}], tools=stranger)
         assert reader.names == ["send"]
+
+    def test_a_prompt_that_goes_on_with_an_answer_is_its_servers_text(self, script, start, serve_here, reader):
+        stranger = serve_here(send, require_approval=False)
+        answer = script("Hello.", calling(SEND), "Done.").ask("Hello!")
+        answer.ask(start().prompt("brief", topic="ACME"), tools=stranger)
+        assert "Results of 'toolbox' are in this conversation" in reader.warnings[0]
 
     def test_another_tenant_of_the_same_server_is_another(self, start, serve_here):
         assert start(env={"TENANT": "us"}).key != start(env={"TENANT": "them"}).key

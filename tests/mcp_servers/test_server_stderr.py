@@ -80,7 +80,7 @@ def test_a_process_writes_into_it():
 
     before = open_files()
     assert asyncio.run(run()) == "no such table"
-    assert open_files() == before
+    assert open_files() <= before  # others may have been closed meanwhile
 
 
 def test_closing_does_not_wait_for_a_child_that_keeps_it_open():
@@ -95,7 +95,7 @@ def test_closing_does_not_wait_for_a_child_that_keeps_it_open():
     before, kept = open_files(), []
     asyncio.run(run())
     os.close(*kept)
-    assert open_files() == before
+    assert open_files() <= before  # others may have been closed meanwhile
 
 
 def test_a_process_that_does_not_start():
@@ -108,4 +108,4 @@ def test_a_process_that_does_not_start():
 
     before = open_files()
     asyncio.run(run())
-    assert open_files() == before
+    assert open_files() <= before  # others may have been closed meanwhile
