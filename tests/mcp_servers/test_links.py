@@ -164,13 +164,16 @@ class TestChangedTools:
         assert wait_for(server.changed_tool(None, tool))
 
     @pytest.mark.filterwarnings("ignore:amber. the MCP server")
-    def test_two_that_ask_at_once_are_told_the_same(self, changed):
+    def test_those_that_ask_at_once_are_told_the_same_by_one_list(self, changed, monkeypatch):
         server, tool = changed
+        listed, pages = [], ServerRequests._pages
+        monkeypatch.setattr(ServerRequests, "_pages", lambda self, *given: listed.append(1) or pages(self, *given))
 
         async def ask():
             return await asyncio.gather(*[server.changed_tool(None, tool) for _ in range(3)])
 
         assert wait_for(ask()) == [True] * 3
+        assert len(listed) == 1
 
     def test_it_is_listed_once_for_each_change(self, serve_here, monkeypatch):
         server, listed = serve_here(look), []
@@ -259,11 +262,14 @@ class TestEnds:
             server.call("leave")
         assert server.call(*LOOK).text == look("a")
 
-    def test_a_link_that_is_stopped_before_it_runs_ends(self):
+    def test_a_link_that_is_stopped_before_it_runs_ends(self, monkeypatch):
+        may_run = threading.Event()
+        monkeypatch.setattr("amber_nb.mcp_servers.link.event_loop.forbid_blocking", may_run.wait)
         made = Connection(Target(name="x", command=(sys.executable, *NEVER_READY)), lambda: None)
         link = made._take_link()
-        made.close(wait=True)
-        assert link.is_over
+        made.close()
+        may_run.set()
+        until(lambda: link.is_over)
         assert not link.is_ready
 
     def test_a_block_ends_after_its_process(self, monkeypatch):
