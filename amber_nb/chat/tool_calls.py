@@ -16,9 +16,9 @@ from typing import Any
 
 from .. import clock
 from .. import tools as toolbox
-from ..errors import ToolError
+from ..errors import ProtocolError, ToolError
 from ..telemetry import Telemetry
-from ..types import Allow, Deny, InputRequest, Source, SourcesFound, ToolCall, ToolProgress, ToolRun
+from ..types import Allow, Deny, InputRequest, Source, SourcesFound, ToolCall, ToolProgress, ToolRun, replace_surrogates
 from .approval import Approval, ApprovalPrompt
 from .execute import THREAD_RUNS_ON, CellExecutor, UserCodeError, run_tool, validate
 from .messages import decode_outcome, encode_denial, encode_edit
@@ -224,7 +224,12 @@ class ToolRunner:
             return self._finish(call, "invalid", error=call.mistake, sent=call.mistake)
         if call.arguments is None:
             return self._finish(call, "not_run")
-        if await self._waits_for_reader(call):
+        try:
+            is_waiting = await self._waits_for_reader(call)
+        except ToolError as error:  # a call could reach a server that has come back, with another tool of this name
+            text = replace_surrogates(str(error))
+            return self._finish(call, "failed", error=text, sent=f"Error: {text.partition(' Its standard error')[0]}")
+        if is_waiting:
             call.approval = await self._ask(call)
         decision = call.approval.decision if call.approval else Allow()
         if isinstance(decision, Deny):
@@ -252,11 +257,15 @@ class ToolRunner:
         return call.progress.state == "waiting" and not self._server_approvals.is_granted(call.tool)
 
     async def _find_change(self, call: _PendingCall) -> bool:
-        """Return whether a server has changed a tool since it was offered; a server that is gone fails the call."""
+        """Return whether a server has changed a tool since it was offered, or refuses to say so.
+
+        Raises:
+            ToolError: the server is gone.
+        """
         try:
             call.has_changed = await call.tool.remote.has_changed()
-        except ToolError:
-            return False
+        except ProtocolError:
+            call.has_changed = True
         return call.has_changed
 
     async def _check_decision(self, call: _PendingCall, decision: Allow | Deny) -> Allow | Deny:

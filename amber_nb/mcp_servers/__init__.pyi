@@ -1,6 +1,7 @@
 from .calls import SilenceError
 from .connection import Connection
 from .factory import McpServers, amber_server, mcp
+from .failures import is_unknown_method
 from .http import open_http
 from .prompts import PromptMessages
 from .results import ServerResult
@@ -15,6 +16,7 @@ __all__ = [
     "ServerResult",
     "SilenceError",
     "amber_server",
+    "is_unknown_method",
     "load_tools",
     "mcp",
     "open_http",

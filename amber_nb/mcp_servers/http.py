@@ -9,39 +9,50 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from mcp_types import INTERNAL_ERROR
 
+from .. import clock
 from ..config import Config
 from ..redact import SecretHeaders
 from ..wire.clients import SimulatorTransport, naming_network_problems
 
-__all__ = ["UNREACHABLE", "UNUSABLE", "open_http"]
+__all__ = ["REFUSED", "UNREACHABLE", "UNUSABLE", "open_http", "read_limit"]
 
 # Our own codes, which no server sends for this: those of JSON-RPC mean other things.
 UNREACHABLE = -1
 UNUSABLE = -2  # the answer cannot be taken, and the message says why
+REFUSED = -3  # a status of HTTP, which may be that of a proxy: the server itself may not have been asked
 
 _MAX_BODY = 65_536  # bytes of a refusal that are read
 _MAX_ANSWER = 64_000_000  # bytes of an answer, once it is unpacked
 _PACKINGS = ("", "identity", "gzip", "deflate")  # others, and two of them, make gigabytes of a few bytes
 _OF_TRANSFER = ("content-encoding", "content-length", "transfer-encoding")
 _READ_S = 300.0  # a server may keep a stream open without a word
+_BEYOND_SILENCE_S = 30.0  # the limit on silence is to end a request, and not its stream
 _CONNECT_S = 30.0
+_GOODBYE_S = 2.0  # to end a session that nobody needs any more
 _UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol)
 
 
-def open_http(headers: Mapping[str, str], *, redirects: int, simulated: Config | None = None) -> httpx2.AsyncClient:
+def read_limit(timeout_s: float) -> float:
+    """Return the seconds that a stream may be silent, for a limit on the silence of a request."""
+    return max(_READ_S, timeout_s + _BEYOND_SILENCE_S)
+
+
+def open_http(
+    headers: Mapping[str, str], *, redirects: int, timeout_s: float = 0.0, simulated: Config | None = None
+) -> httpx2.AsyncClient:
     """Return an HTTP client for the SDK's transports.
 
     Args:
         headers: sent with each request.
         redirects: how many the SDK may follow, within the server's own origin.
+        timeout_s: seconds of silence after which a request has failed.
         simulated: the settings of a client in mode simulate, whose server is the simulator.
 
     Raises:
         ConfigError: a variable of the network's settings is wrong.
     """
-    timeout = httpx2.Timeout(_CONNECT_S, read=_READ_S)
+    timeout = httpx2.Timeout(_CONNECT_S, read=read_limit(timeout_s))
     own = SecretHeaders({"accept-encoding": "identity", **headers})
     options: Any = {"headers": own, "timeout": timeout, "max_redirects": redirects}
     if simulated is not None:
@@ -49,6 +60,7 @@ def open_http(headers: Mapping[str, str], *, redirects: int, simulated: Config |
         return httpx2.AsyncClient(transport=_ErrorsAsReplies(transport, redirects), **options)
     with naming_network_problems():
         http = httpx2.AsyncClient(**options)
+    # Private attributes: a client that is given its transport leaves the environment's proxies out.
     http._transport = _ErrorsAsReplies(http._transport, redirects)
     http._mounts = {url: inner and _ErrorsAsReplies(inner, redirects) for url, inner in http._mounts.items()}
     return http
@@ -66,6 +78,8 @@ class _ErrorsAsReplies(httpx2.AsyncBaseTransport):
         self._redirects = redirects
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "DELETE":
+            return await self._end_session(request)
         if request.method != "POST":
             response = await self._inner.handle_async_request(request)
             return response if _is_readable(response) else await _refuse_packing(response)
@@ -91,11 +105,19 @@ class _ErrorsAsReplies(httpx2.AsyncBaseTransport):
             return httpx2.Response(response.status_code, headers=kept, content=body)
         return _reply(response.status_code, _describe_status(response.status_code))
 
+    async def _end_session(self, request: httpx2.Request) -> httpx2.Response:
+        """Tell the server of the end of a session, and wait for its word a short time: only its status is read."""
+        async with clock.timeout(_GOODBYE_S):
+            response = await self._inner.handle_async_request(request)
+            await response.aclose()
+        location = response.headers.get("location")
+        return httpx2.Response(response.status_code, headers={"location": location} if location else {})
+
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
-def _reply(status: int, message: str, code: int = INTERNAL_ERROR) -> httpx2.Response:
+def _reply(status: int, message: str, code: int = REFUSED) -> httpx2.Response:
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
     return httpx2.Response(status, json=body)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import weakref
@@ -24,7 +25,6 @@ T = TypeVar("T")
 _MAX_PAGES = 1_000
 _MAX_LISTING = 64_000_000  # characters of JSON, of all pages
 _LISTING_TIMES = 2  # how often the silence of one request a whole listing may take
-_METHOD_NOT_FOUND = -32601  # of JSON-RPC
 _MAX_REDIRECTS = 5  # within the origin of a server; the domain's own is followed nowhere
 _NOT_INSTALLED = "MCP servers need the extra: pip install 'amber_nb[mcp]'."
 
@@ -49,7 +49,9 @@ class ServerRequests:
         self.listed: list[ListedTool] | None = None
         self._target = target
         self._timeout_s = timeout_s
-        self._open_http = partial(_open_http, target.headers, config)
+        self._listed_version: tuple[int, int] | None = None  # see `Connection.tools_version`
+        self._listing_locks: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary()
+        self._open_http = partial(_open_http, target.headers, timeout_s, config)
         weakref.finalize(self, _close, self.opened).atexit = False  # at exit, all connections are closed together
 
     def prepare(self) -> None:
@@ -65,18 +67,37 @@ class ServerRequests:
         """The end of what the server's process has written to its standard error."""
         return self.opened[0].stderr if self.opened else ""
 
-    def close(self) -> None:
-        """Close the connection; the next request opens it again."""
-        _close(self.opened)
+    def close(self, *, wait: bool = False) -> None:
+        """Close the connection; the next request opens it again.
 
-    def take_change(self) -> bool:
-        """Return whether the tools may have changed since they were listed, as the server says, or after a break."""
-        return bool(self.opened) and self.opened[0].take_change()
+        Args:
+            wait: block until the server's process has ended, for a few seconds at most.
+        """
+        for connection in self.opened:
+            connection.close(wait=wait)
+
+    @property
+    def may_have_changed_tools(self) -> bool:
+        """Whether the tools may be others than were listed last: the server says so, or the connection is another."""
+        if not self.opened:
+            return False
+        version = self.opened[0].tools_version
+        if self._listed_version is None:  # the list came from a recording
+            return version is None or version[1] > 0
+        return bool(version != self._listed_version)
+
+    def listing_lock(self) -> asyncio.Lock:
+        """Return the lock to hold while the tools are listed again and compared; of the running event loop."""
+        return self._listing_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
     async def list_tools(self) -> dict[str, Any]:
         """Return `{"tools": […]}`, of all pages."""
-        self.take_change()
-        return {"tools": await self._pages("tools", lambda client, cursor: client.list_tools(cursor=cursor))}
+        connection = self._connection()
+        await connection.open()  # which takes its own time
+        version = connection.tools_version  # before: what changes meanwhile may be missing
+        tools = await self._pages("tools", lambda client, cursor: client.list_tools(cursor=cursor))
+        self._listed_version = version
+        return {"tools": tools}
 
     async def list_prompts(self) -> dict[str, Any]:
         """Return `{"prompts": […]}`, of all pages."""
@@ -114,16 +135,31 @@ class ServerRequests:
         listener: Listener = NO_LISTENER,
         repeat: bool = False,
         what: str = "",
-        sizes: list[int] | None = None,
     ) -> dict[str, Any]:
-        """Send a request with the SDK's client, and return its result as JSON, see `Connection.run`.
+        """Send a request and return its result as JSON, see `_send`."""
+        value, _ = await self._send(work, listener=listener, repeat=repeat, what=what)
+        return value
+
+    async def _send(
+        self,
+        work: Callable[[Any, SilenceLimit], Awaitable[Any]],
+        *,
+        listener: Listener = NO_LISTENER,
+        repeat: bool = False,
+        what: str = "",
+        is_measured: bool = False,
+    ) -> tuple[dict[str, Any], int]:
+        """Send a request with the SDK's client, see `Connection.run`.
 
         Args:
             work: sends it.
             listener: hears of progress, and asks the reader.
             repeat: whether it may be sent again.
             what: the tool that is called, for errors.
-            sizes: gets the length of the result, as JSON.
+            is_measured: whether the length is asked for.
+
+        Returns:
+            The result as JSON, and its length; 0 where it is not asked for, or cannot be told.
 
         Raises:
             SilenceError: the server gave no sign of life for too long.
@@ -134,17 +170,20 @@ class ServerRequests:
         await connection.open()  # which takes its own time: a server may have to be fetched
         try:
             async with limit_silence(seconds, listener, self._clean) as heard:
-                result: dict[str, Any] = await connection.run(
-                    lambda client: _to_json(work(client, heard), sizes), listener=heard, repeat=repeat, what=what
+                result, size = await connection.run(
+                    lambda client: _to_json(work(client, heard), is_measured=is_measured),
+                    listener=heard,
+                    repeat=repeat,
+                    what=what,
                 )
         except TimeoutError:
             message = f"The MCP server {name!r} gave no sign of life for {seconds:g} s."
             raise SilenceError(message, name=what or name, arguments={}) from None
         if not self._target.secrets:
-            return result
+            return result, size
         # Before anybody sees it: displays, requests and recordings then hold the same, and a replay finds them.
         scrubbed: dict[str, Any] = await event_loop.run_in_thread(partial(self._target.scrub, result))
-        return scrubbed
+        return scrubbed, size
 
     def _clean(self, text: str) -> str:
         return str(scrub(text, self._target.secrets))
@@ -161,11 +200,12 @@ class ServerRequests:
         items: list[Any] = []
         cursor: str | None = None
         seen: set[str] = set()
-        sizes: list[int] = []
+        n_pages = length = 0
         try:
             async with clock.timeout(seconds):
-                while len(sizes) < _MAX_PAGES and len(items) < MAX_TOOLS and sum(sizes) < _MAX_LISTING:
-                    page = await self._run(partial(_ask_page, ask, cursor), repeat=True, sizes=sizes)
+                while n_pages < _MAX_PAGES and len(items) < MAX_TOOLS and length < _MAX_LISTING:
+                    page, size = await self._send(partial(_ask_page, ask, cursor), repeat=True, is_measured=True)
+                    n_pages, length = n_pages + 1, length + size
                     items += page.get(field) or []
                     cursor = page.get("nextCursor")
                     if not cursor or cursor in seen:
@@ -179,21 +219,21 @@ class ServerRequests:
     def _connection(self) -> Any:
         if not self.opened:
             try:
-                self.opened.append(mcp_servers.Connection(self._target, self._open_http))
+                self.opened.append(mcp_servers.Connection(self._target, self._open_http, self._timeout_s))
             except ModuleNotFoundError as error:
                 raise ConfigError(_NOT_INSTALLED) from error
         return self.opened[0]
 
 
-async def _to_json(answer: Awaitable[Any], sizes: list[int] | None) -> dict[str, Any]:
-    """Return a result as JSON, made on the connection's loop: a long one takes a while."""
+async def _to_json(answer: Awaitable[Any], *, is_measured: bool) -> tuple[dict[str, Any], int]:
+    """Return a result as JSON, and its length; made on the connection's loop, since a long one takes a while."""
     result = await answer
     value = {} if result is None else dict(result.model_dump(by_alias=True, mode="json", exclude_none=True))
-    if sizes is not None:
-        sizes.append(0)
+    size = 0
+    if is_measured:
         with contextlib.suppress(RecursionError):  # of a server in this process
-            sizes[-1] = len(json.dumps(value))
-    return value
+            size = len(json.dumps(value))
+    return value, size
 
 
 async def _ask_page(
@@ -203,17 +243,17 @@ async def _ask_page(
     try:
         return await ask(client, cursor)
     except Exception as error:
-        if getattr(error, "code", None) == _METHOD_NOT_FOUND:
+        if mcp_servers.is_unknown_method(error):
             return None
         raise
 
 
-def _open_http(headers: Mapping[str, str], config: Config | None) -> Any:
+def _open_http(headers: Mapping[str, str], timeout_s: float, config: Config | None) -> Any:
     """Return the HTTP client of a connection."""
     if config is None:
-        return mcp_servers.open_http(headers, redirects=_MAX_REDIRECTS)
+        return mcp_servers.open_http(headers, redirects=_MAX_REDIRECTS, timeout_s=timeout_s)
     simulated = config if config.mode == "simulate" else None
-    return mcp_servers.open_http(headers, redirects=0, simulated=simulated)
+    return mcp_servers.open_http(headers, redirects=0, timeout_s=timeout_s, simulated=simulated)
 
 
 def _close(opened: list[Any]) -> None:

@@ -252,14 +252,17 @@ class McpServer:
         return self._requests.stderr
 
     def close(self) -> None:
-        """Close the connection, and end the server's process; the next use opens it again."""
+        """Begin to close the connection and to end the server's process; the next use opens it again.
+
+        The end of a `with` block does the same, and waits until the process has ended.
+        """
         self._requests.close()
 
     def __enter__(self) -> McpServer:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        self._requests.close(wait=event_loop.can_block())
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _FOR_ASKS]
@@ -386,14 +389,19 @@ class McpServer:
         return read_result(payload, server=self.name, tool=name, arguments=arguments)
 
     async def changed_tool(self, session: CassetteSession | None, tool: ListedTool) -> bool:
-        """Return whether the server defines a tool otherwise now than when it was offered."""
+        """Return whether the server defines a tool otherwise now than when it was offered.
+
+        Raises:
+            ToolError: it cannot be told, since the tools cannot be listed; the next call asks again.
+        """
         if session is not None and session.mode == "replay":
             return False
         if session is not None and session.mode == "cache" and not any(each.opened for each in self._requests.opened):
             return False  # all has come from the recording so far: that alone opens no connection
-        if self._requests.take_change():
-            # Not recorded: a replay asks for no list in the middle of an ask, and would give it to the next one.
-            await self.list_tools(session, recorded=False)
+        async with self._requests.listing_lock():  # of two calls at once, the second compares with the new list, too
+            if self._requests.may_have_changed_tools:
+                # Not recorded: a replay asks for no list in the middle of an ask, and would give it to the next one.
+                await self.list_tools(session, recorded=False)
         now = {each.name: each.definition for each in self._requests.listed or ()}
         return now.get(tool.name, tool.definition) != tool.definition
 

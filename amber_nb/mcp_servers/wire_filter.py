@@ -24,7 +24,7 @@ __all__ = ["SAMPLING_IN_SDK", "SAMPLING_REFUSED", "Filter"]
 SAMPLING_IN_SDK = "Sampling not supported"
 SAMPLING_REFUSED = "Sampling is refused: amber_nb lends no server the company's model."
 
-_MAX_RUBBISH = 100  # lines that are no message
+_MAX_RUBBISH = 100  # pieces without a message between them
 # An answer that nests too deeply for any reader: its id stands before all else, or after it.
 _VERSION, _ID = r'"jsonrpc"\s*:\s*"2\.0"', r'"id"\s*:\s*(\d{1,18}|"[^"\\]{1,64}")'
 _HEAD = re.compile(rf'\s*{{\s*(?:{_VERSION}\s*,\s*)?{_ID}\s*,\s*(?:{_VERSION}\s*,\s*)?"(?:result|error)"\s*:')
@@ -43,7 +43,7 @@ class Filter:
         on_end: called once the server has ended the stream, before anybody asks again.
 
     Attributes:
-        rubbish: how many pieces were no messages.
+        rubbish: how many pieces were no messages since the last message.
     """
 
     def __init__(self, on_end: Callable[[], None]) -> None:
@@ -109,8 +109,10 @@ class _Inbound(_Stream):
             if self._owner.has_given_up:
                 self._owner.on_end()
                 raise anyio.EndOfStream
-        elif isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCResponse):
-            _clean(item.message.result)
+        elif isinstance(item, SessionMessage):
+            self._owner.rubbish = 0  # a server may write a line beside each answer
+            if isinstance(item.message, JSONRPCResponse):
+                _clean(item.message.result)
         return item
 
     def __aiter__(self) -> Self:

@@ -25,6 +25,7 @@ __all__ = [
     "call_soon",
     "can_block",
     "close_at_exit",
+    "forbid_blocking",
     "run_in_thread",
     "submit",
     "submit_user_code",
@@ -43,6 +44,7 @@ class _Closable(Protocol):
 _lock = threading.RLock()  # reentrant: the collector may close a client while it is held
 _PRIVATE, _USER_CODE = "amber-loop", "amber-tools"  # the loops by the names of their threads
 _loops: dict[str, asyncio.AbstractEventLoop] = {}
+_thread = threading.local()
 _pid: int | None = None
 _clients: weakref.WeakSet[_Closable] = weakref.WeakSet()
 
@@ -57,9 +59,14 @@ def submit_user_code(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(coroutine, _running_loop(_USER_CODE))
 
 
+def forbid_blocking() -> None:
+    """Note that this thread runs an event loop of the package's, which nothing may hold up."""
+    _thread.runs_loop = True
+
+
 def can_block() -> bool:
-    """Return False on the threads of the private loops, where waiting would deadlock."""
-    return threading.current_thread().name not in (_PRIVATE, _USER_CODE)
+    """Return False on the threads of the package's own event loops, where waiting would deadlock."""
+    return not getattr(_thread, "runs_loop", False)
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
@@ -206,6 +213,7 @@ def _running_loop(name: str) -> asyncio.AbstractEventLoop:
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     """Run a loop for ever: asyncio would let SystemExit and KeyboardInterrupt of a task end it."""
+    forbid_blocking()
     while True:
         with contextlib.suppress(BaseException):  # the task keeps it, for those that wait for the task
             return loop.run_forever()

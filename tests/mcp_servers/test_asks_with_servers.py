@@ -155,7 +155,7 @@ class TestResults:
 class TestQuestions:
     """What a server asks while its tool runs."""
 
-    @pytest.fixture(params=["choose", "choose_in_handshake_era", "choose_by_result_as_fastmcp"])
+    @pytest.fixture(params=["choose", "choose_in_handshake_era"])
     def tool(self, request):
         return request.param
 
@@ -171,9 +171,10 @@ class TestQuestions:
         answer = script(calling((tool, {})), "Done.").ask("?", tools=start(require_approval=False))
         assert answer.tool_runs[0].result == "decline"
 
-    def test_a_tool_that_asks_by_its_result_runs_with_the_next_call(self, start, script, reader):
-        """The SDK's error may be another fault, after which nothing may run a second time unasked."""
-        calls = [calling(("choose_by_result", {})) for _ in range(2)]
+    @pytest.mark.parametrize("name", ["choose_by_result", "choose_by_result_as_fastmcp"])
+    def test_a_tool_that_asks_by_its_result_runs_with_the_next_call(self, start, script, reader, name):
+        """The error may be another fault, after which nothing may run a second time unasked."""
+        calls = [calling((name, {})) for _ in range(2)]
         answer = script(*calls, "Done.").ask("?", tools=start(require_approval=False))
         first, second = answer.tool_runs
         assert (first.status, second.status, second.result) == ("failed", "ran", "accept red")
@@ -286,7 +287,7 @@ class TestRecordings:
             def change_it(call, server=server, inner=inner):
                 inner.remove_tool("look")
                 inner.add_tool(look, description="Look at something else.")
-                server._requests.opened[0]._link.tools_changed = True  # as its notification does
+                server._requests.opened[0]._link.changes += 1  # as its notification does
                 return True
 
             amber = script(calling(LOOK), calling(LOOK), "One.", "Two.", mode=mode, cassette=where)

@@ -153,15 +153,14 @@ class TestListingsWithoutEnd:
                 async def open(self):
                     pass
 
-                def take_change(self):
-                    return False
+                tools_version = (1, 0)
 
                 async def run(self, work, **_):
                     clock.advance(4)
                     pages.append(1)
                     await asyncio.sleep(0)
                     await asyncio.sleep(0)
-                    return {"tools": [{"name": str(len(pages))}], "nextCursor": str(len(pages))}
+                    return {"tools": [{"name": str(len(pages))}], "nextCursor": str(len(pages))}, 1
 
                 def close(self):
                     pass

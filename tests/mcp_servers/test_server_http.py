@@ -199,6 +199,35 @@ def test_a_network_error_costs_its_request(client, error, says):
     assert KEY not in response.text
 
 
+def test_the_end_of_a_session_waits_two_seconds_for_the_server(monkeypatch, clock):
+    asked = asyncio.Event()
+
+    class Hangs(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            asked.set()
+            await asyncio.Event().wait()
+
+    async def end():
+        monkeypatch.setattr(httpx2.AsyncClient, "_init_transport", lambda self, **options: Hangs())
+        async with open_http({}, redirects=0) as http:
+            task = asyncio.ensure_future(http.delete(URL))
+            await asked.wait()
+            clock.advance(1.9)
+            await asyncio.sleep(0)
+            assert not task.done()
+            clock.advance(0.2)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(task, 20)
+
+    asyncio.run(end())
+
+
+@pytest.mark.parametrize("status", [200, 204, 405])
+def test_the_end_of_a_session_has_its_status(client, status):
+    http, _ = client(lambda request: httpx2.Response(status, stream=Endless()))
+    assert asyncio.run(http.delete(URL)).status_code == status
+
+
 def test_other_errors_are_not_hidden(client):
     http, _ = client(lambda request: ValueError("a fault of ours"))
     with pytest.raises(ValueError, match="of ours"):

@@ -126,9 +126,14 @@ def test_the_end_is_told():
 
 def test_some_rubbish_is_counted_and_passed_on():
     items, ends, n_rubbish = receive(*[ValueError("no JSON")] * 100, response({}))
-    assert (len(items), ends, n_rubbish) == (101, 1, 100)
+    assert (len(items), ends, n_rubbish) == (101, 1, 0)
 
 
 def test_rubbish_without_end_ends_the_session():
     items, ends, n_rubbish = receive(*[ValueError("no JSON")] * 5_000, response({}))
     assert (len(items), ends, n_rubbish) == (100, 1, 101)
+
+
+def test_a_line_of_rubbish_beside_each_message_ends_nothing():
+    items, ends, n_rubbish = receive(*[ValueError("no JSON"), response({})] * 500)
+    assert (len(items), ends, n_rubbish) == (1_000, 1, 0)

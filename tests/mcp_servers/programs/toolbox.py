@@ -106,7 +106,7 @@ async def choose_by_result(ctx: Context) -> str | InputRequiredResult:
 async def choose_by_result_as_fastmcp(ctx: Context) -> str | InputRequiredResult:
     """Do the same; say what is wrong where the protocol is older, in the words of FastMCP."""
     if ctx.protocol_version < "2026":
-        raise MCPError(INVALID_PARAMS, "Tool returned an InputRequiredResult to request client input, but …")
+        raise MCPError(INVALID_PARAMS, "Tool 'x' returned an InputRequiredResult to request client input, but …")
     return await choose_by_result(ctx)
 
 
