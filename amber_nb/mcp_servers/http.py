@@ -15,7 +15,7 @@ from ..config import Config
 from ..redact import SecretHeaders
 from ..wire.clients import SimulatorTransport, naming_network_problems
 
-__all__ = ["REFUSED", "UNREACHABLE", "UNUSABLE", "open_http", "read_limit"]
+__all__ = ["READ_S", "REFUSED", "UNREACHABLE", "UNUSABLE", "open_http"]
 
 # Our own codes, which no server sends for this: those of JSON-RPC mean other things.
 UNREACHABLE = -1
@@ -26,33 +26,25 @@ _MAX_BODY = 65_536  # bytes of a refusal that are read
 _MAX_ANSWER = 64_000_000  # bytes of an answer, once it is unpacked
 _PACKINGS = ("", "identity", "gzip", "deflate")  # others, and two of them, make gigabytes of a few bytes
 _OF_TRANSFER = ("content-encoding", "content-length", "transfer-encoding")
-_READ_S = 300.0  # a server may keep a stream open without a word
-_BEYOND_SILENCE_S = 30.0  # the limit on silence is to end a request, and not its stream
+# A day: each request has a limit of its own, which a question to the reader puts off.
+READ_S = 86_400.0
 _CONNECT_S = 30.0
 _GOODBYE_S = 2.0  # to end a session that nobody needs any more
 _UNREACHED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, httpx2.UnsupportedProtocol)
 
 
-def read_limit(timeout_s: float) -> float:
-    """Return the seconds that a stream may be silent, for a limit on the silence of a request."""
-    return max(_READ_S, timeout_s + _BEYOND_SILENCE_S)
-
-
-def open_http(
-    headers: Mapping[str, str], *, redirects: int, timeout_s: float = 0.0, simulated: Config | None = None
-) -> httpx2.AsyncClient:
+def open_http(headers: Mapping[str, str], *, redirects: int, simulated: Config | None = None) -> httpx2.AsyncClient:
     """Return an HTTP client for the SDK's transports.
 
     Args:
         headers: sent with each request.
         redirects: how many the SDK may follow, within the server's own origin.
-        timeout_s: seconds of silence after which a request has failed.
         simulated: the settings of a client in mode simulate, whose server is the simulator.
 
     Raises:
         ConfigError: a variable of the network's settings is wrong.
     """
-    timeout = httpx2.Timeout(_CONNECT_S, read=read_limit(timeout_s))
+    timeout = httpx2.Timeout(_CONNECT_S, read=READ_S)
     own = SecretHeaders({"accept-encoding": "identity", **headers})
     options: Any = {"headers": own, "timeout": timeout, "max_redirects": redirects}
     if simulated is not None:

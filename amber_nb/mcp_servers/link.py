@@ -31,7 +31,7 @@ from ..wire import event_loop
 from .calls import Listener
 from .elicitation import Elicitor
 from .failures import asks_by_result, cause, closed_error, describe_failure, forget_tracebacks
-from .http import UNREACHABLE, read_limit
+from .http import READ_S, UNREACHABLE
 from .stderr import StderrTail
 from .target import Target
 from .wire_filter import Filter
@@ -81,7 +81,6 @@ class Link:
         self._target = target
         self._open_http = open_http
         self._connect_s = max(CONNECT_S, timeout_s)
-        self._timeout_s = timeout_s
         self._elicitor = Elicitor()
         self._filter = Filter(self._close_from_server)
         self._loop = asyncio.new_event_loop()
@@ -185,7 +184,7 @@ class Link:
             transport = (
                 sse_client(
                     target.url,
-                    sse_read_timeout=read_limit(self._timeout_s),
+                    sse_read_timeout=READ_S,
                     httpx_client_factory=self._open_other_http,
                 )
                 if kind == "sse"

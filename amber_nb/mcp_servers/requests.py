@@ -51,7 +51,7 @@ class ServerRequests:
         self._timeout_s = timeout_s
         self._listed_version: tuple[int, int] | None = None  # see `Connection.tools_version`
         self._listing_locks: weakref.WeakKeyDictionary[Any, asyncio.Lock] = weakref.WeakKeyDictionary()
-        self._open_http = partial(_open_http, target.headers, timeout_s, config)
+        self._open_http = partial(_open_http, target.headers, config)
         weakref.finalize(self, _close, self.opened).atexit = False  # at exit, all connections are closed together
 
     def prepare(self) -> None:
@@ -248,12 +248,12 @@ async def _ask_page(
         raise
 
 
-def _open_http(headers: Mapping[str, str], timeout_s: float, config: Config | None) -> Any:
+def _open_http(headers: Mapping[str, str], config: Config | None) -> Any:
     """Return the HTTP client of a connection."""
     if config is None:
-        return mcp_servers.open_http(headers, redirects=_MAX_REDIRECTS, timeout_s=timeout_s)
+        return mcp_servers.open_http(headers, redirects=_MAX_REDIRECTS)
     simulated = config if config.mode == "simulate" else None
-    return mcp_servers.open_http(headers, redirects=0, timeout_s=timeout_s, simulated=simulated)
+    return mcp_servers.open_http(headers, redirects=0, simulated=simulated)
 
 
 def _close(opened: list[Any]) -> None:

@@ -22,7 +22,7 @@ from amber_nb.cassettes.file import Cassette
 from amber_nb.errors import ProtocolError
 from amber_nb.mcp_servers.connection import Connection
 from amber_nb.mcp_servers.failures import describe_failure, is_answer, is_closed
-from amber_nb.mcp_servers.http import REFUSED, UNREACHABLE, UNUSABLE, read_limit
+from amber_nb.mcp_servers.http import REFUSED, UNREACHABLE, UNUSABLE
 from amber_nb.mcp_servers.requests import ServerRequests
 from amber_nb.mcp_servers.target import Target
 from amber_nb.wire import event_loop
@@ -327,9 +327,8 @@ class TestStarts:
         made = Connection(Target(name="x", command=(sys.executable, *NEVER_READY)), lambda: None, 900.0)
         assert made._take_link()._connect_s == 900.0
         made.close(wait=True)
-        assert [read_limit(seconds) for seconds in (60, 271, 900)] == [300, 301, 930]
-        http = mcp("https://mcp.example.com/mcp", timeout_s=900)._requests._open_http()
-        assert http.timeout.read == 930
+        http = mcp("https://mcp.example.com/mcp")._requests._open_http()
+        assert http.timeout.read > 3_600  # a reader may think about a question for so long
 
 
 def _shows(value):
