@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 import httpx2
@@ -39,6 +40,9 @@ _NO_HANDSHAKE = (
 )
 _ASKS_BY_RESULT = "returned an InputRequiredResult"  # FastMCP's words for a tool that begins anew with each answer
 _ASKS_PERHAPS = "Handler returned an invalid result"  # the SDK's words for the same, and for other faults
+# The SDK's words for the result of a tool, and for a handshake.
+_UNFIT = re.compile(r"Invalid structured content|Invalid schema for tool|Tool .{1,200} has an output schema", re.DOTALL)
+_OTHER_VERSIONS = ("Unsupported protocol version", "No mutually supported")
 
 
 def cause(error: BaseException) -> BaseException:
@@ -80,7 +84,7 @@ def is_closed(error: BaseException) -> bool:
     if isinstance(error, MCPError):
         # By its words, too: many servers answer with the same code.
         return (error.code == mcp_types.CONNECTION_CLOSED and error.message == _CLOSED) or ran_nothing(error)
-    if isinstance(error, (InputRequiredRoundsExceededError, RecursionError)):
+    if isinstance(error, (InputRequiredRoundsExceededError, RecursionError)) or _does_not_fit(error):
         return False
     return isinstance(error, (RuntimeError, httpx2.TransportError))
 
@@ -150,6 +154,10 @@ def describe_failure(
         return f"cannot be started ({type(error).__name__})."
     if isinstance(error, ValueError):
         return f"sent an answer that is not of the protocol's form ({type(error).__name__})."
+    if _does_not_fit(error):
+        return "returned what does not fit the output schema of its tool."
+    if isinstance(error, RuntimeError) and str(error).startswith(_OTHER_VERSIONS):
+        return "speaks no version of the protocol that is known here."
     if command:
         return "ended."
     return f"ended the connection ({type(ending).__name__})." if ending is not None else "ended the connection."
@@ -176,6 +184,11 @@ def _describe_start(error: OSError, command: str, is_folder_missing: bool) -> st
     if isinstance(error, FileNotFoundError):
         return f"cannot be started: there is no command {PurePath(command).name!r}."
     return f"cannot be started ({error.strerror or type(error).__name__})."
+
+
+def _does_not_fit(error: BaseException) -> bool:
+    """Return whether the SDK refuses the result of a tool of this process, whose output schema it has seen."""
+    return isinstance(error, RuntimeError) and _UNFIT.match(str(error)) is not None
 
 
 def _is_broken_off(error: MCPError) -> bool:

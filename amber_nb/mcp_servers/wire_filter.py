@@ -12,9 +12,10 @@ from typing import Any, Self
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import ErrorData, JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
-from pydantic import ValidationError
+from mcp_types import ContentBlock, ErrorData, JSONRPCError, JSONRPCResponse, jsonrpc_message_adapter
+from pydantic import TypeAdapter, ValidationError
 
+from ..display.escape import shorten, show_controls
 from ..types import replace_surrogates
 from .http import UNUSABLE
 from .listing import HINTS
@@ -34,6 +35,9 @@ _TAIL_LENGTH = 200
 # What is read of a tool; a wrong type in any other field would be as bad as one of these.
 _TEXTS = ("name", "title", "description")
 _OBJECTS = ("inputSchema", "annotations")
+_OF_TOOLS = {"content", "structuredContent", "isError"}  # what the result of a tool has, and no other
+_BLOCK: TypeAdapter[Any] = TypeAdapter(ContentBlock)
+_MAX_KIND = 60
 
 
 class Filter:
@@ -182,10 +186,48 @@ class _Outbound(_Stream):
 
 
 def _clean(result: Any) -> None:
-    """Leave out of a listing what would spoil it whole, or make the SDK run a stranger's pattern over a result."""
-    tools = result.get("tools") if isinstance(result, dict) else None
-    if not isinstance(tools, list):
+    """Leave out of an answer what would spoil it whole."""
+    if not isinstance(result, dict):
         return
+    if isinstance(tools := result.get("tools"), list):
+        _clean_listing(result, tools)
+    elif not _OF_TOOLS.isdisjoint(result):
+        _clean_result(result)
+    if not isinstance(result.get("_meta"), (dict, type(None))):
+        del result["_meta"]
+
+
+def _clean_result(result: dict[str, Any]) -> None:
+    """Replace blocks of content that are not of the protocol's form: the others may be what was asked for."""
+    content = result.get("content")
+    blocks = content if isinstance(content, list) else [] if content is None else [content]
+    result["content"] = [block if _is_block(block) else _describe_block(block) for block in blocks]
+    if not isinstance(result.get("isError", False), bool):
+        result["isError"] = bool(result["isError"])
+    structured = result.get("structuredContent")
+    if structured is not None and not isinstance(structured, dict):  # as the protocol had it before 2026
+        result["structuredContent"] = {"result": structured}
+
+
+def _is_block(block: Any) -> bool:
+    try:
+        _BLOCK.validate_python(block, by_name=False)
+    except (ValidationError, RecursionError):
+        return False
+    return True
+
+
+def _describe_block(block: Any) -> dict[str, str]:
+    """Return a text in the place of a block that cannot be read: what text there is in it, or of which kind it is."""
+    fields = block if isinstance(block, dict) else {"text": block}
+    if isinstance(text := fields.get("text"), str) and text:
+        return {"type": "text", "text": text}
+    kind = show_controls(shorten(str(fields.get("type", type(block).__name__)), _MAX_KIND))
+    return {"type": "text", "text": f"(content of the kind {kind}, which cannot be read)"}
+
+
+def _clean_listing(result: dict[str, Any], tools: list[Any]) -> None:
+    """Leave out of a listing what would spoil it whole, or make the SDK run a stranger's pattern over a result."""
     usable = [tool for tool in tools if isinstance(tool, dict) and isinstance(tool.get("name"), str)]
     for tool in usable:
         schema, hints = (value if isinstance(value := tool.get(name), dict) else {} for name in _OBJECTS)
@@ -200,5 +242,3 @@ def _clean(result: Any) -> None:
     result["tools"] = usable
     if not isinstance(result.get("nextCursor"), (str, type(None))):
         del result["nextCursor"]
-    if not isinstance(result.get("_meta"), (dict, type(None))):
-        del result["_meta"]

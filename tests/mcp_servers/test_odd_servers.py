@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mcp.server.lowlevel import Server
+from mcp_types import CallToolResult, ListToolsResult, Tool
 from scripted import calling
 
 from amber_nb import Amber, ToolError, mcp
@@ -17,6 +19,14 @@ from amber_nb.config import load_config
 from amber_nb.mcp_servers.calls import limit_silence
 
 PROGRAMS = Path(__file__).parent / "programs"
+OLD = """
+import json, sys
+about = {"protocolVersion": "1999-01-01", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}
+for line in sys.stdin:
+    message = json.loads(line)
+    if "id" in message:
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": about}), flush=True)
+"""
 CORPUS = Path(__file__).parents[1] / "display" / "hostile.json"
 
 
@@ -62,6 +72,32 @@ def test_a_server_that_knows_no_handshake_is_asked_without():
         server.close()
         assert server.call("look").text == "a view"
         assert server._requests.opened[0].opened == 3  # the handshake is tried once
+
+
+def test_a_result_that_does_not_fit_its_schema_costs_its_call():
+    """Of a server in this process; elsewhere the schema of what is returned is not asked for."""
+
+    async def list_tools(context, params):
+        schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+        tools = [Tool(name="bad", input_schema={"type": "object"}, output_schema=schema)]
+        return ListToolsResult(tools=tools)
+
+    async def call_tool(context, params):
+        return CallToolResult(content=[], structured_content={"x": "no"})
+
+    with mcp(Server("low", on_list_tools=list_tools, on_call_tool=call_tool)) as server:
+        server.tools()
+        for _ in range(2):
+            with pytest.raises(ToolError, match="does not fit the output schema of its tool"):
+                server.call("bad")
+        assert server._requests.opened[0].opened == 1
+
+
+def test_a_server_with_an_unknown_version_of_the_protocol_is_told(tmp_path):
+    program = tmp_path / "old.py"
+    program.write_text(OLD, encoding="utf-8")
+    with mcp(sys.executable, str(program)) as server, pytest.raises(ToolError, match="speaks no version of the prot"):
+        server.tools()
 
 
 def test_a_wrong_address_says_nothing_of_the_protocol():

@@ -137,3 +137,55 @@ def test_rubbish_without_end_ends_the_session():
 def test_a_line_of_rubbish_beside_each_message_ends_nothing():
     items, ends, n_rubbish = receive(*[ValueError("no JSON"), response({})] * 500)
     assert (len(items), ends, n_rubbish) == (1_000, 1, 0)
+
+
+# --- results of tools
+
+GOOD = {"type": "text", "text": "what was asked for"}
+
+
+def result_of(**fields):
+    (item,), _, _ = receive(response(fields))
+    return item.message.result
+
+
+@pytest.mark.parametrize(
+    ("bad", "instead"),
+    [
+        ({"type": "video", "data": "AAAA"}, "(content of the kind video, which cannot be read)"),
+        ({"type": "text", "text": None}, "(content of the kind text, which cannot be read)"),
+        ({"type": "image", "data": "AAAA"}, "(content of the kind image, which cannot be read)"),
+        ({"type": "text", "text": "still here", "annotations": "x"}, "still here"),
+        ({"text": "no type"}, "no type"),
+        ("a bare text", "a bare text"),
+        (None, "(content of the kind NoneType, which cannot be read)"),
+        ({"type": "\x1b[2J" + "v" * 900}, f"(content of the kind ␛[2J{'v' * 55}…, which cannot be read)"),
+    ],
+)
+def test_a_bad_block_costs_itself(bad, instead):
+    read = result_of(content=[GOOD, bad, GOOD])
+    assert [block["text"] for block in read["content"]] == ["what was asked for", instead, "what was asked for"]
+
+
+@pytest.mark.parametrize(
+    ("given", "content"),
+    [
+        ({"structuredContent": {"a": 1}}, []),
+        ({"content": None, "isError": False}, []),
+        ({"content": "a bare text"}, [{"type": "text", "text": "a bare text"}]),
+        ({"content": GOOD}, [GOOD]),
+    ],
+)
+def test_content_that_is_no_list_becomes_one(given, content):
+    assert result_of(**given)["content"] == content
+
+
+@pytest.mark.parametrize(("value", "read"), [([1], {"result": [1]}), ("a", {"result": "a"}), ({"a": 1}, {"a": 1})])
+def test_structured_content_is_an_object(value, read):
+    assert result_of(content=[], structuredContent=value)["structuredContent"] == read
+
+
+@given(JSON | st.lists(JSON, max_size=4), JSON, JSON, JSON)
+def test_any_result_can_be_read_by_the_sdk(content, structured, is_error, meta):
+    fields = {"content": content, "structuredContent": structured, "isError": is_error, "_meta": meta}
+    mcp_types.CallToolResult.model_validate(result_of(**fields))
