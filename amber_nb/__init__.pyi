@@ -13,7 +13,7 @@ from .errors import (
 )
 from .images import ImageInput, image_part
 from .map.compare import Comparison, compare
-from .mcp_servers import mcp
+from .mcp_servers import McpServer, mcp
 from .tools import tool
 from .types import Allow, Deny, ToolCall, ToolRun
 
@@ -31,6 +31,7 @@ __all__ = [
     "Deny",
     "ImageError",
     "ImageInput",
+    "McpServer",
     "RefusalError",
     "SchemaError",
     "StreamCut",
