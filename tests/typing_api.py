@@ -10,8 +10,8 @@ from typing import Any, assert_type
 import pandas as pd
 from pydantic import BaseModel
 
-from amber_nb import Allow, Amber, Answer, Deny, ToolCall, ToolRun, image_part, mcp, tool
-from amber_nb.mcp_servers import McpServer, McpServers, PromptMessages, ServerResult
+from amber_nb import Allow, Amber, Answer, Deny, McpServer, ToolCall, ToolRun, image_part, mcp, tool
+from amber_nb.mcp_servers import McpServers, PromptMessages, ServerResult
 
 
 class Review(BaseModel):
@@ -71,6 +71,9 @@ def with_servers(amber: Amber) -> None:
     amber.mcp.select(require_approval=None)
     assert_type(amber.mcp.prompt("brief", topic="ACME"), PromptMessages)
     amber.ask(amber.mcp.prompt("brief", topic="ACME"))
+    amber.mcp.search("ACME")  # type: ignore[attr-defined]
+    amber.mcp(only="search")  # type: ignore[operator]
+    amber.mcp.select(olny="search")  # type: ignore[call-arg]
     mcp("npx", "-y", 5)  # type: ignore[call-overload]
     mcp("npx", header={})  # type: ignore[call-overload]
 
@@ -85,6 +88,9 @@ def typed(amber: Amber) -> None:
 
 async def awaited(amber: Amber) -> None:
     assert_type(await amber.ask_async("Hello!"), Answer[Any])
+    assert_type(await amber.mcp.call_async("search", {"query": "ACME"}), ServerResult)
+    assert_type(await amber.mcp.tools_async(), pd.DataFrame)
+    assert_type(await amber.mcp.prompt_async("brief", topic="ACME"), PromptMessages)
     assert_type((await amber.ask_async("Rate it.", schema=Review)).parsed, Review)
     assert_type(await (await amber.ask_async("Hello!")).ask_async("Rate it.", schema=Review), Answer[Review])
 

@@ -6,7 +6,7 @@ from .http import open_http
 from .prompts import PromptMessages
 from .results import ServerResult
 from .server import McpServer
-from .toolset import load_tools, split_tools
+from .toolset import choose_names, load_tools, split_tools
 
 __all__ = [
     "Connection",
@@ -16,6 +16,7 @@ __all__ = [
     "ServerResult",
     "SilenceError",
     "amber_server",
+    "choose_names",
     "is_unknown_method",
     "load_tools",
     "mcp",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from ..base_url import same_origin, within_host
 from ..cassettes.session import CassetteSession, newest_session
@@ -199,8 +199,22 @@ class McpServers(Sequence[McpServer]):
     def __iter__(self) -> Iterator[McpServer]:
         return iter(self._servers)
 
+    if not TYPE_CHECKING:  # a checker would take any attribute for one that is there
+
+        @short_traceback
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or not self._names:
+                return object.__getattribute__(self, name)
+            verb = f".{name}" if hasattr(McpServer, name) else ""
+            server = name if name in self._names else self._names[0]
+            text = f"These are {len(self)} MCP servers: take one of them, as in servers[{server!r}]{verb}."
+            raise AttributeError(text, name=None)  # None: Python adds no guess of its own
+
     def __repr__(self) -> str:
         return "\n\n".join(map(repr, self._servers))
+
+    def __str__(self) -> str:
+        return "\n".join(str(server).partition("\n")[0] for server in self._servers)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         bundles = [server._repr_mimebundle_() for server in self._servers]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Any, TypeVar
 
-__all__ = ["SILENCE_S", "ServerOptions", "change_options", "refuse_unknown"]
+from .concealed import conceal
 
+__all__ = ["SILENCE_S", "ServerOptions", "change_options", "refuse_other_keywords", "refuse_unknown"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 SILENCE_S = 60.0  # of a request, where timeout_s= says nothing
 _MAX_ECHO = 60  # characters of a name in a message
+_OF_MCP = ("headers", "env", "timeout_s", "trust")  # what is fixed with the connection
 _COMMAND = "the words of a command come first, one by one, as in mcp('npx', '-y', '…')"
 _MEANT = {
     **dict.fromkeys(("command", "cmd", "args", "arguments"), _COMMAND),
@@ -77,7 +84,23 @@ def refuse_unknown(caller: str, unknown: Iterable[str], known: Sequence[str]) ->
             raise TypeError(f"{said}. Did you mean {near[0]!r}?")
         if caller == "mcp" and name in _MEANT:
             raise TypeError(f"{said}: {_MEANT[name]}.")
+        if caller != "mcp" and name in _OF_MCP:
+            raise TypeError(f"{said}: it is given to mcp(…), for all of the server.")
         raise TypeError(f"{said}. Its keywords are {', '.join(known)}.")
+
+
+def refuse_other_keywords(method: F) -> F:
+    """Make a method say what was meant by a keyword that it does not have; its signature stays as it is."""
+    known = tuple(inspect.signature(method).parameters)[1:]  # without self
+
+    @functools.wraps(method)
+    def call_with_known_keywords(*arguments: Any, **keywords: Any) -> Any:
+        if unknown := [name for name in keywords if name not in known]:
+            keywords = conceal(keywords)  # a verbose traceback prints a frame's variables, such as headers
+            refuse_unknown(method.__name__, unknown, known)
+        return method(*arguments, **keywords)
+
+    return call_with_known_keywords  # type: ignore[return-value]
 
 
 def _hint_policy(value: object) -> str:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .. import mcp_servers
 from ..cassettes.session import CassetteSession, newest_session
 from ..config import Config
 from ..display.answer_html import answer_html
-from ..display.escape import escape_text, shorten, show_controls
+from ..display.escape import escape_text, show_controls
 from ..errors import CassetteMiss, ConfigError, ToolError
 from ..tracebacks import short_traceback
 from ..wire import event_loop
-from .calls import NO_LISTENER, Listener, SilenceError
-from .frames import prompts_frame, resources_frame, tools_frame
+from .calls import NO_LISTENER, Listener
+from .choice import choose_tools, offer_tools
+from .frames import tools_frame
+from .hints import describe_attribute
 from .listing import ListedTool, describe_changes, listing_html, listing_text, read_tools
 from .notices import tell
-from .options import ServerOptions, change_options
-from .prompts import PromptMessages, read_contents, read_messages
+from .options import ServerOptions, change_options, refuse_other_keywords
+from .prompts import PromptMessages
+from .queries import ServerQueries
 from .requests import ServerRequests
 from .results import ServerResult, read_result, replace_inner_surrogates
 from .target import Target
@@ -36,28 +34,31 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPANY_SEARCH", "McpServer"]
 
-_SALT = os.urandom(16)
-_count = count()
-_numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # of servers in this process
-
+T = TypeVar("T")
 # What the vendor documents as a search, whatever else the server says of it.
 COMPANY_SEARCH = "search"
 _SEARCHES = (COMPANY_SEARCH, "web_search")
-_MAX_ERROR = 2_000  # characters of what a server says, in an error
-_MAX_NAME = 128
-_MAX_NAMED = 20  # tools, in an error
 # What an ask uses of a server, and no reader: completion leaves it out.
 _FOR_ASKS = {"is_amber", "options", "key"} | {
     *("prepare", "list_tools", "offered_tools", "call_tool", "find_call", "changed_tool"),
 }
-_OWN_TARGET = Target(name="amber").digest  # of the domain's own server in recordings: its URL is a setting
 
 
 class McpServer:
     """An MCP server: its tools for `ask(tools=…)`, its resources and prompts.
 
-    As the last expression of a cell it lists its tools. The connection is opened on first use, shared by all asks, and
-    opened anew where it broke; it is closed when nothing refers to the server any more, and at the end of the process.
+    As the last expression of a cell it lists its tools. For you there are:
+
+        tools(), call(name, …)              what its tools are; call one without a model
+        select(only=…, exclude=…, …)        the same server, of which `ask` offers other tools
+        resources(), read(uri)              what can be read there
+        prompts(), prompt(name, …)          what can be asked with `ask(server.prompt(…))`
+        name, stderr, close()               what it is called here; what its process wrote; end it
+
+    What asks has a twin to await: `tools_async`, `call_async` and so on. All other names are for `ask` itself.
+
+    The connection is opened on first use, shared by all asks, and opened anew where it broke; it is closed when nothing
+    refers to the server any more, and at the end of the process. Servers are made by `mcp`, and by `amber.mcp`.
 
     Args:
         target: where it is.
@@ -81,6 +82,7 @@ class McpServer:
         self._config = config
         self._session = session
         self._requests = requests or ServerRequests(target, options.timeout_s, config)
+        self._queries = ServerQueries(target, self._requests, session, is_amber=config is not None)
 
     @property
     def name(self) -> str:
@@ -99,17 +101,11 @@ class McpServer:
 
     @property
     def key(self) -> str:
-        """A digest of where the server is, and who is asked there: two objects for the same have the same.
-
-        With other headers or another environment it may be another tenant's. Salted, since it covers keys.
-        """
-        target = self._target
-        parts = [target.url, target.command, target.folder, sorted(target.headers.items()), sorted(target.env.items())]
-        here = None if target.server is None else _numbers.setdefault(target.server, next(_count))
-        text = json.dumps([*parts, here])
-        return hashlib.blake2b(text.encode(), key=_SALT, digest_size=8).hexdigest()
+        """A salted digest of address and credentials. Equal for two objects of one server and tenant."""
+        return self._queries.key
 
     @short_traceback
+    @refuse_other_keywords
     def select(
         self,
         *,
@@ -126,8 +122,11 @@ class McpServer:
             prefix: the same; "" is none.
             require_approval: the same; None is the default of `mcp` again.
 
+        Returns:
+            Another `McpServer`; this one stays as it is.
+
         Raises:
-            TypeError: an argument has the wrong type.
+            TypeError: an argument has the wrong type, or there is no such keyword.
         """
         options = change_options(
             self._options,
@@ -142,17 +141,38 @@ class McpServer:
 
     @short_traceback
     def tools(self) -> pd.DataFrame:
-        """Return the tools as a frame, a row for each.
+        """Return the tools that are offered (see only=, exclude=) as a frame, a row for each.
 
         Returns:
             Columns `name` (the server's), `description`, `read_only` (boolean, as the server says; missing where it
-            says nothing), `destructive` (the same), `parameters` (the JSON schema of the arguments, a dict).
+            says nothing), `destructive` (the same), `parameters` (the JSON schema of the arguments, a dict). With
+            prefix=, behind `name`, also `offered_as`: the name by which the model and policies know the tool; missing
+            where it cannot be offered.
 
         Raises:
             ToolError: the server cannot be reached.
+            ConfigError: the SDK is not installed.
             CassetteMiss: replay, and its tools are not recorded.
         """
-        return tools_frame(self._wait(self.list_tools(self._session())))
+        return self._wait(self._tools())
+
+    async def tools_async(self) -> pd.DataFrame:
+        """Return the tools as `tools` does, without blocking the event loop."""
+        with short_traceback:
+            return await self._wait_async(self._tools())
+
+    async def _tools(self) -> pd.DataFrame:
+        tools = self._chosen(await self.list_tools(self._session()))
+        return await event_loop.run_in_thread(partial(self._frame, tools))
+
+    def _frame(self, tools: Sequence[ListedTool]) -> pd.DataFrame:
+        frame = tools_frame(tools)
+        if self._options.prefix:
+            offered = [tool for tool in tools if not tool.needs_task]
+            names = mcp_servers.choose_names((), [(self, tool) for tool in offered])
+            known = dict(zip((tool.name for tool in offered), names, strict=True))
+            frame.insert(1, "offered_as", frame["name"].map(known).astype(frame["name"].dtype))
+        return frame
 
     @overload
     def call(self, name: str, /, **arguments: Any) -> ServerResult: ...
@@ -160,62 +180,58 @@ class McpServer:
     def call(self, name: str, arguments: Mapping[str, Any], /) -> ServerResult: ...
     @short_traceback
     def call(self, name: str, given: Mapping[str, Any] | None = None, /, **arguments: Any) -> ServerResult:
-        """Call a tool yourself, without a model; nobody is asked.
+        """Call a tool yourself, without a model; nobody is asked for approval.
+
+        What the server asks meanwhile is declined, and you are told so: in an `ask` you would be asked.
+
+        What you paste of the result into a question yourself is not watched: only results of calls by a model are
+        known as a server's.
 
         Args:
             name: of the tool, as the server has it.
             given: the arguments as a dict, where a name is none of Python's.
             arguments: the arguments by their names.
 
-        What you paste of the result into a question yourself is not watched: only results of calls by a model are
-        known as a server's.
+        Returns:
+            The result: its `text`, its `value`, and `frame()`, a table of it.
 
         Raises:
-            TypeError: the arguments are given by their positions.
+            TypeError: the name is no string, or the arguments are given by their positions.
             ToolError: the server cannot be reached, or the tool failed.
+            ConfigError: the SDK is not installed.
             CassetteMiss: replay, and this call is not recorded.
 
         Example:
             >>> amber.mcp.call("search", query="ACME").frame()
         """
-        result: ServerResult = self._wait(self._call(name, _join_arguments(name, given, arguments)))
-        return result
+        return self._wait(self._queries.call(name, given, arguments, self.call_tool))
 
-    @short_traceback
+    @overload
+    async def call_async(self, name: str, /, **arguments: Any) -> ServerResult: ...
+    @overload
+    async def call_async(self, name: str, arguments: Mapping[str, Any], /) -> ServerResult: ...
     async def call_async(self, name: str, given: Mapping[str, Any] | None = None, /, **arguments: Any) -> ServerResult:
-        """Call a tool as `call` does, without blocking the event loop."""
-        joined = _join_arguments(name, given, arguments)
-        self.prepare(self._session())
-        return await event_loop.wait_async(event_loop.submit(self._call(name, joined)))
-
-    async def _call(self, name: str, arguments: Mapping[str, Any]) -> ServerResult:
-        try:
-            result = await self.call_tool(self._session(), name, arguments)
-        except SilenceError:
-            raise
-        except ToolError as error:
-            if hint := self._similar_names(name):
-                raise ToolError(f"{error}{hint}", name=name, arguments={}) from None
-            raise
-        if result.is_error:
-            said = show_controls(shorten(result.text, _MAX_ERROR))
-            text = f"{_shown(name)} of the MCP server {self.name!r} failed: {said}{self._similar_names(name)}"
-            raise ToolError(text, name=name, arguments={})
-        return result
-
-    def _similar_names(self, name: str) -> str:
-        """Return a sentence on the listed tools whose names are like one that is not listed; "" without any."""
-        listed = [tool.name for tool in self._requests.listed or ()]
-        near = get_close_matches(name, listed) if name not in listed else []
-        return f" No tool has this name; there is {' and '.join(map(_shown, near))}." if near else ""
+        """Call a tool as `call` does, with the same arguments, without blocking the event loop."""
+        with short_traceback:
+            return await self._wait_async(self._queries.call(name, given, arguments, self.call_tool))
 
     @short_traceback
     def resources(self) -> pd.DataFrame:
         """Return the resources as a frame: `uri`, `name`, `description`, `mime_type`, `size` in bytes.
 
         Templates of URIs stand at its end: their `uri` holds `{…}`.
+
+        Raises:
+            ToolError: the server cannot be reached.
+            ConfigError: the SDK is not installed.
+            CassetteMiss: replay, and its resources are not recorded.
         """
-        return resources_frame(self._fetch("/resources/list", {}, self._requests.list_resources))
+        return self._wait(self._queries.resources())
+
+    async def resources_async(self) -> pd.DataFrame:
+        """Return the resources as `resources` does, without blocking the event loop."""
+        with short_traceback:
+            return await self._wait_async(self._queries.resources())
 
     @short_traceback
     def read(self, uri: str) -> Any:
@@ -223,28 +239,64 @@ class McpServer:
 
         What you paste of it into a question yourself is not watched, as with `call`.
 
+        Args:
+            uri: of the resource, as in `resources().uri[0]`; of a template, with its `{…}` filled in.
+
         Returns:
             The text; or bytes, where it is none; of several, a list.
+
+        Raises:
+            TypeError: the URI is no string.
+            ToolError: the server cannot be reached, or has no such resource.
+            ConfigError: the SDK is not installed.
+            CassetteMiss: replay, and this resource is not recorded.
         """
-        send = partial(self._requests.read_resource, uri)
-        return read_contents(self._fetch("/resources/read", {"uri": uri}, send))
+        return self._wait(self._queries.read(uri))
+
+    async def read_async(self, uri: str) -> Any:
+        """Read a resource as `read` does, without blocking the event loop."""
+        with short_traceback:
+            return await self._wait_async(self._queries.read(uri))
 
     @short_traceback
     def prompts(self) -> pd.DataFrame:
-        """Return the prompts as a frame: `name`, `description`, `arguments` (names; required ones are marked *)."""
-        return prompts_frame(self._fetch("/prompts/list", {}, self._requests.list_prompts))
+        """Return the prompts as a frame: `name`, `description`, `arguments` (names; required ones are marked *).
+
+        Raises:
+            ToolError: the server cannot be reached.
+            ConfigError: the SDK is not installed.
+            CassetteMiss: replay, and its prompts are not recorded.
+        """
+        return self._wait(self._queries.prompts())
+
+    async def prompts_async(self) -> pd.DataFrame:
+        """Return the prompts as `prompts` does, without blocking the event loop."""
+        with short_traceback:
+            return await self._wait_async(self._queries.prompts())
 
     @short_traceback
     def prompt(self, name: str, /, **arguments: str) -> PromptMessages:
         """Return the messages of a prompt, for `ask`; a list that knows which server wrote them.
 
+        Args:
+            name: of the prompt, as in `prompts().name[0]`.
+            arguments: the arguments by their names; what is no string is sent as its `str`.
+
+        Raises:
+            TypeError: the name is no string.
+            ToolError: the server cannot be reached, has no such prompt, or an argument is missing.
+            ConfigError: the SDK is not installed.
+            CassetteMiss: replay, and this prompt is not recorded.
+
         Example:
             >>> amber.ask(server.prompt("summary", topic="ACME"))
         """
-        texts = {key: str(value) for key, value in arguments.items()}
-        send = partial(self._requests.get_prompt, name, texts)
-        body = {"name": name, "arguments": texts}
-        return PromptMessages(read_messages(self._fetch("/prompts/get", body, send)), server=self.name, group=self.key)
+        return self._wait(self._queries.prompt(name, arguments))
+
+    async def prompt_async(self, name: str, /, **arguments: str) -> PromptMessages:
+        """Return the messages of a prompt as `prompt` does, without blocking the event loop."""
+        with short_traceback:
+            return await self._wait_async(self._queries.prompt(name, arguments))
 
     @property
     def stderr(self) -> str:
@@ -267,6 +319,27 @@ class McpServer:
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _FOR_ASKS]
 
+    if not TYPE_CHECKING:  # a checker would take any attribute for one that is there
+
+        @short_traceback
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or hasattr(type(self), name):
+                return object.__getattribute__(self, name)  # which raises Python's own error, or that of a property
+            listed = [tool.name for tool in self._requests.listed or ()]
+            text = describe_attribute(name, server=self._expression, methods=dir(self), tools=listed)
+            raise AttributeError(text, name=None)  # None: Python adds no guess of its own
+
+        @short_traceback
+        def __call__(self, *_: Any, **__: Any) -> Any:
+            server = self._expression
+            choice = f"{server}.select(only=…) chooses its tools"
+            raise TypeError(f"A server is not called: {choice}, and {server}.call('…', …) calls one.")
+
+    @property
+    def _expression(self) -> str:
+        """How a reader may write this server."""
+        return "amber.mcp" if self.is_amber else "server"
+
     def __reduce__(self) -> Any:
         raise TypeError("an MCP server is never pickled: it is a connection and may hold keys; make it anew with mcp()")
 
@@ -279,7 +352,10 @@ class McpServer:
     def __repr__(self) -> str:
         if self._requests.listed is None:  # a debugger and a verbose traceback ask, too: nothing is connected for that
             return f"McpServer({self.name!r})"
-        return listing_text(self.name, self._chosen(self._requests.listed), self._options.trust)
+        return self._show(listing_text, self._chosen(self._requests.listed))
+
+    def __str__(self) -> str:
+        return repr(self) + (", not listed yet: .tools() lists its tools" if self._requests.listed is None else "")
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         try:
@@ -288,11 +364,11 @@ class McpServer:
             text = show_controls(str(error))
             html = f'<div style="white-space:pre-wrap">{escape_text(text)}</div>'
             return {"text/html": answer_html("", head=html), "text/plain": text}
-        trust = self._options.trust
-        return {
-            "text/html": listing_html(self.name, tools, trust),
-            "text/plain": listing_text(self.name, tools, trust),
-        }
+        return {"text/html": self._show(listing_html, tools), "text/plain": self._show(listing_text, tools)}
+
+    def _show(self, show: Callable[[str, Sequence[ListedTool], bool], str], tools: Sequence[ListedTool]) -> str:
+        prefix = self._options.prefix
+        return show(f"{self.name}, prefix={prefix!r}" if prefix else self.name, tools, self._options.trust)
 
     # --- for an ask, on the private loop
 
@@ -310,7 +386,7 @@ class McpServer:
     async def list_tools(self, session: CassetteSession | None, *, recorded: bool = True) -> list[ListedTool]:
         """List all tools of the server, and say where they differ from those of the time before."""
         source = session if recorded else None
-        payload = await self._exchange("/tools/list", {}, self._requests.list_tools, source)
+        payload = await self._queries.exchange("/tools/list", {}, self._requests.list_tools, source)
         tools = read_tools(payload)
         if self.is_amber and self._options.trust:
             tools = [
@@ -326,32 +402,13 @@ class McpServer:
         """List the tools that only= and exclude= leave.
 
         Raises:
-            ConfigError: only= or exclude= names a tool that the server does not list, or none is left that can be
-                called.
+            ConfigError: only= or exclude= names a tool that the server does not list, or no tool is left, or none that
+                can be called.
         """
-        tools = await self.list_tools(session)
-        options = self._options
-        patterns = [*(("only", each) for each in options.only or ()), *(("exclude", each) for each in options.exclude)]
-        for argument, pattern in patterns:
-            if not any(fnmatchcase(tool.name, pattern) for tool in tools):
-                names = _enumerate(tools) or "none"
-                text = f"{argument}={pattern!r}: the MCP server {self.name!r} has no such tool. It has: {names}."
-                raise ConfigError(text)
-        chosen = self._chosen(tools)
-        offered = [tool for tool in chosen if not tool.needs_task]
-        if chosen and not offered:
-            names = _enumerate(chosen)
-            raise ConfigError(f"The MCP server {self.name!r} offers none of {names}: they need tasks, unknown here.")
-        return offered
+        return offer_tools(await self.list_tools(session), self._options, self.name)
 
     def _chosen(self, tools: Sequence[ListedTool]) -> list[ListedTool]:
-        only, exclude = self._options.only, self._options.exclude
-        return [
-            tool
-            for tool in tools
-            if (only is None or any(fnmatchcase(tool.name, pattern) for pattern in only))
-            and not any(fnmatchcase(tool.name, pattern) for pattern in exclude)
-        ]
+        return choose_tools(tools, self._options)
 
     async def call_tool(
         self,
@@ -368,7 +425,7 @@ class McpServer:
         """
         body = {"name": name, "arguments": dict(arguments)}
         send = partial(self._requests.call_tool, name, replace_inner_surrogates(arguments), listener)
-        payload = await self._exchange("/tools/call", body, send, session)
+        payload = await self._queries.exchange("/tools/call", body, send, session)
         # In a thread: a picture, or a table of thousands of rows, takes a while, and this loop reads all answers.
         return await event_loop.run_in_thread(
             partial(read_result, payload, server=self.name, tool=name, arguments=arguments)
@@ -381,7 +438,7 @@ class McpServer:
 
         What is recorded counts as used then, also of a call that had failed.
         """
-        body = {**self._identity(), "name": name, "arguments": dict(arguments)}
+        body = {**self._queries.identity, "name": name, "arguments": dict(arguments)}
         secrets = self._target.rare_secrets
         payload = session.servers.find("/tools/call", body, has_failed=has_failed, secrets=secrets)
         if payload is None or has_failed:
@@ -405,60 +462,22 @@ class McpServer:
         now = {each.name: each.definition for each in self._requests.listed or ()}
         return now.get(tool.name, tool.definition) != tool.definition
 
-    async def _exchange(
-        self,
-        path: str,
-        body: Mapping[str, Any],
-        send: Callable[[], Awaitable[dict[str, Any]]],
-        session: CassetteSession | None,
-    ) -> dict[str, Any]:
-        if session is None:
-            return await send()
-        whole = {**self._identity(), **body}
-        return await session.servers.exchange(path, whole, send, secrets=self._target.rare_secrets)
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        if not event_loop.can_block():
+            work.close()
+            raise RuntimeError(
+                "This would wait for amber's own event loop, on which it runs: of an MCP server's methods those that "
+                "end in _async can be awaited there, as `await server.call_async(…)`."
+            )
+        return event_loop.wait(self._submit(work))
 
-    def _identity(self) -> dict[str, str]:
-        """Return what tells the server from others in recordings; the domain's own is one server, wherever it is."""
-        return {"server": self.name, "target": _OWN_TARGET if self.is_amber else self._target.digest}
+    async def _wait_async(self, work: Coroutine[Any, Any, T]) -> T:
+        return await event_loop.wait_async(self._submit(work))
 
-    def _fetch(
-        self, path: str, body: Mapping[str, Any], send: Callable[[], Awaitable[dict[str, Any]]]
-    ) -> dict[str, Any]:
-        answer: dict[str, Any] = self._wait(self._exchange(path, body, send, self._session()))
-        return answer
-
-    def _wait(self, coroutine: Any) -> Any:
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         try:
-            if not event_loop.can_block():
-                raise RuntimeError(
-                    "This would wait for amber's own event loop, on which it runs: of an MCP server's methods only "
-                    "call can be awaited there, as `await server.call_async(…)`."
-                )
             self.prepare(self._session())
         except BaseException:
-            coroutine.close()
+            work.close()
             raise
-        return event_loop.wait(event_loop.submit(coroutine))
-
-
-def _join_arguments(name: str, given: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call, its texts such that they can be sent.
-
-    Raises:
-        TypeError: they are given by their positions.
-    """
-    if not isinstance(given, (Mapping, type(None))):
-        raise TypeError(
-            f"The arguments of a tool are given by their names, as in call({name!r}, query=…), or as one dict; "
-            f"not as {type(given).__name__}."
-        )
-    joined: dict[str, Any] = replace_inner_surrogates({**(given or {}), **arguments})
-    return joined
-
-
-def _shown(name: str) -> str:
-    return show_controls(shorten(name, _MAX_NAME))
-
-
-def _enumerate(tools: Sequence[ListedTool]) -> str:
-    return ", ".join(_shown(tool.name) for tool in tools[:_MAX_NAMED])
+        return event_loop.submit(work)

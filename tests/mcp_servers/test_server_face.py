@@ -266,19 +266,8 @@ def test_completion_shows_what_is_the_readers():
             found = [each.text.removeprefix("files").lstrip(".") for each in shell.Completer.completions("files.", 6)]
     finally:
         shell.restore_sys_module_state()
-    readers = [
-        "call",
-        "call_async",
-        "close",
-        "name",
-        "prompt",
-        "prompts",
-        "read",
-        "resources",
-        "select",
-        "stderr",
-        "tools",
-    ]
+    asking = ("call", "prompt", "prompts", "read", "resources", "tools")
+    readers = sorted(["close", "name", "select", "stderr", *asking, *(f"{name}_async" for name in asking)])
     for names in (found, dir(server)):
         assert sorted(name for name in names if not name.startswith("_")) == readers
 
