@@ -11,6 +11,7 @@ from ..display.escape import shorten, show_controls
 from .results import replace_inner_surrogates
 
 __all__ = [
+    "add_hint",
     "check_name",
     "describe_attribute",
     "describe_prompts",
@@ -24,6 +25,7 @@ __all__ = [
 
 _MAX_NAME = 128  # characters of a name in a message
 _MAX_NAMED = 20  # names in a message
+_MAX_OFFERED = 5  # names in place of one that is like none of them
 _MAX_COMPARED = 500  # names with what was written: a server may list ten thousand long ones
 _NEAR = 0.8  # how like a method a name must be, which may be a tool's as well
 # An argument that tells what is read or called, by its method: what it is, and where it is found.
@@ -39,10 +41,15 @@ def show_name(name: str) -> str:
     return show_controls(shorten(name, _MAX_NAME))
 
 
-def enumerate_names(names: Sequence[str]) -> str:
+def enumerate_names(names: Sequence[str], most: int = _MAX_NAMED) -> str:
     """Return names for a message, twenty at most."""
-    more = f" and {len(names) - _MAX_NAMED:,} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(map(show_name, names[:_MAX_NAMED])) + more
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(show_name, names[:most])) + more
+
+
+def add_hint(text: str, hint: str) -> str:
+    """Return a server's words with a sentence of ours behind them."""
+    return text if not hint else text + hint if text.endswith((".", "!", "?", "…")) else f"{text}.{hint}"
 
 
 def check_name(method: str, name: object) -> None:
@@ -91,7 +98,7 @@ def describe_attribute(name: str, *, server: str, methods: Iterable[str], tools:
 def describe_tools(name: str, tools: Collection[str]) -> str:
     """Return a sentence on tools whose names are like one that is not listed; "" without any."""
     near = _find_near(name, tools) if name not in tools else []
-    return f" No tool has this name; there is {' and '.join(map(show_name, near))}." if near else ""
+    return f" No tool has this name; there {_offer(near)}." if near else ""
 
 
 def describe_prompts(listing: Mapping[str, Any], name: str, arguments: Collection[str]) -> str:
@@ -109,7 +116,7 @@ def describe_prompts(listing: Mapping[str, Any], name: str, arguments: Collectio
         return " The server lists no prompts."
     if name not in prompts:
         near = _find_near(name, prompts) or list(prompts)
-        return f" No prompt has this name; there is {_join([_with_needs(each, prompts[each]) for each in near])}."
+        return f" No prompt has this name; there {_offer([_with_needs(each, prompts[each]) for each in near])}."
     if missing := [each for each in _required(prompts[name]) if each not in arguments]:
         example = ", ".join([repr(show_name(name)), *(f"{show_name(each)}=…" for each in missing)])
         return f" The prompt needs {_join(missing)}, as in prompt({example})."
@@ -133,7 +140,7 @@ def describe_resources(listing: Mapping[str, Any], uri: str) -> str:
     uris += [each["uriTemplate"] for each in listing["resourceTemplates"]]
     if not uris:
         return " The server lists no resources."
-    return f" No resource with this URI is listed; there is {_join(_find_near(uri, uris) or uris)}."
+    return f" No resource with this URI is listed; there {_offer(_find_near(uri, uris) or uris)}."
 
 
 def _find_near(name: str, names: Iterable[str]) -> list[str]:
@@ -151,10 +158,14 @@ def _with_needs(name: str, arguments: Iterable[Mapping[str, Any]]) -> str:
     return f"{show_name(name)} (which needs {_join(needs)})" if needs else name
 
 
-def _join(names: Sequence[str]) -> str:
+def _offer(names: Sequence[str]) -> str:
+    return f"{'is' if len(names) == 1 else 'are'} {_join(names, _MAX_OFFERED)}"
+
+
+def _join(names: Sequence[str], most: int = _MAX_NAMED) -> str:
     """Return names such as "a, b and c"."""
-    if len(names) == 1 or len(names) > _MAX_NAMED:
-        return enumerate_names(names)
+    if len(names) == 1 or len(names) > most:
+        return enumerate_names(names, most)
     return f"{enumerate_names(names[:-1])} and {show_name(names[-1])}"
 
 

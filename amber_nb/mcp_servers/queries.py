@@ -19,6 +19,7 @@ from ..wire import event_loop
 from .calls import Listener, SilenceError
 from .frames import prompts_frame, resources_frame
 from .hints import (
+    add_hint,
     check_name,
     describe_prompts,
     describe_resources,
@@ -112,7 +113,7 @@ class ServerQueries:
             raise
         except ToolError as error:
             if hint := self._describe_tools(name):
-                raise ToolError(f"{error}{hint}", name=name, arguments={}) from None
+                raise ToolError(add_hint(str(error), hint), name=name, arguments={}) from None
             raise
         finally:
             if listener.text is not None:
@@ -124,8 +125,8 @@ class ServerQueries:
                 )
         if result.is_error:
             said = show_controls(shorten_middle(result.text, _MAX_ERROR))
-            text = f"{show_name(name)} of the MCP server {server!r} failed: {said}{self._describe_tools(name)}"
-            raise ToolError(text, name=name, arguments={})
+            text = f"{show_name(name)} of the MCP server {server!r} failed: {said}"
+            raise ToolError(add_hint(text, self._describe_tools(name)), name=name, arguments={})
         return result
 
     def _describe_tools(self, name: str) -> str:
@@ -197,4 +198,4 @@ async def _explain(
                 hint = describe(await list_names())
         except (ToolError, TimeoutError):
             raise error from None
-        raise ProtocolError(f"{error}{hint}", name=error.name, arguments=error.arguments) from None
+        raise ProtocolError(add_hint(str(error), hint), name=error.name, arguments=error.arguments) from None

@@ -142,7 +142,7 @@ class TestFailures:
         ("name", "arguments", "said"),
         [
             ("pln", {}, "No prompt has this name; there is plan (which needs day and goal)."),
-            ("xyz", {}, "No prompt has this name; there is plan (which needs day and goal) and hello."),
+            ("xyz", {}, "No prompt has this name; there are plan (which needs day and goal) and hello."),
             ("plan", {"goal": "rest"}, "The prompt needs day, as in prompt('plan', day=…)."),
             ("plan", {}, "The prompt needs day and goal, as in prompt('plan', day=…, goal=…)."),
         ],
@@ -162,25 +162,30 @@ class TestFailures:
 
     def test_of_a_resource(self, library):
         with pytest.raises(
-            ToolError, match=r"No resource with this URI is listed; there is notes://today and notes://"
+            ToolError, match=r"No resource with this URI is listed; there are notes://today and notes://"
         ):
             library.read("notes:/today")
-        with pytest.raises(ToolError, match=r"there is notes://today and notes://{day}\.$"):
+        with pytest.raises(ToolError, match=r"there are notes://today and notes://{day}\.$"):
             library.read("x")
 
     def test_a_servers_names_act_on_no_terminal(self):
         listing = {"resources": [{"uri": f"a{at}\x1b[31m"} for at in range(30)], "resourceTemplates": []}
         said = describe_resources(listing, "x")
         assert "\x1b" not in said
-        assert said.endswith("and 10 more.")
+        assert said.endswith("and 25 more.")
         assert describe_resources(listing, "a3\x1b[31m") == ""
         assert describe_resources({"resources": [], "resourceTemplates": []}, "x") == " The server lists no resources."
+
+    def test_each_sentence_ends(self, library):
+        for use in (lambda: library.prompt("pln"), lambda: library.read("x")):
+            with pytest.raises(ToolError, match=r"[^. ]\. No (prompt|resource) "):
+                use()
 
     def test_of_ten_thousand_names_few_are_compared(self, monkeypatch):
         compared = []
         monkeypatch.setattr(hints, "get_close_matches", lambda name, names: compared.extend(names) or [])
         uris = [{"uri": "a" * 1_000}, *({"uri": f"a{at}"} for at in range(10_000))]
-        assert "and 9,981 more" in describe_resources({"resources": uris, "resourceTemplates": []}, "a")
+        assert "and 9,996 more" in describe_resources({"resources": uris, "resourceTemplates": []}, "a")
         assert len(compared) == 500
         assert max(map(len, compared)) <= 128
 
