@@ -19,7 +19,6 @@ __all__ = [
     "describe_tools",
     "enumerate_names",
     "join_arguments",
-    "shorten_middle",
     "show_name",
 ]
 
@@ -167,16 +166,3 @@ def _join(names: Sequence[str], most: int = _MAX_NAMED) -> str:
     if len(names) == 1 or len(names) > most:
         return enumerate_names(names, most)
     return f"{enumerate_names(names[:-1])} and {show_name(names[-1])}"
-
-
-def shorten_middle(text: str, limit: int) -> str:
-    """Return the text, or its two ends and between them how much is left out: errors begin and end with their cause.
-
-    Example:
-        >>> shorten_middle("a" * 30 + "b" * 30, 20)
-        'aaaaaaaaaa … 40 characters left out … bbbbbbbbbb'
-    """
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]} … {len(text) - 2 * half:,} characters left out … {text[-half:]}"

@@ -25,7 +25,6 @@ from .hints import (
     describe_resources,
     describe_tools,
     join_arguments,
-    shorten_middle,
     show_name,
 )
 from .notices import tell
@@ -44,7 +43,6 @@ _SALT = os.urandom(16)
 _count = count()
 _numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # of servers in this process
 
-_MAX_ERROR = 2_000  # characters of what a server says, in an error
 _MAX_QUESTION = 200
 _HINT_S = 5.0  # what a list may take that is asked for only to explain an error
 _OWN_TARGET = Target(name="amber").digest  # of the domain's own server in recordings: its URL is a setting
@@ -124,8 +122,7 @@ class ServerQueries:
                     f"an ask(tools=…) can you answer it. It asked: {question}",
                 )
         if result.is_error:
-            said = show_controls(shorten_middle(result.text, _MAX_ERROR))
-            text = f"{show_name(name)} of the MCP server {server!r} failed: {said}"
+            text = f"{show_name(name)} of the MCP server {server!r} failed: {show_controls(result.text)}"
             raise ToolError(add_hint(text, self._describe_tools(name)), name=name, arguments={})
         return result
 
