@@ -227,3 +227,11 @@ class McpServers(Sequence[McpServer]):
         """Close the connections of all."""
         for server in self._servers:
             server.close()
+
+    def __enter__(self) -> McpServers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()  # of all at once; then each is waited for
+        for server in self._servers:
+            server.__exit__(*error)

@@ -272,6 +272,14 @@ class TestEnds:
         until(lambda: link.is_over)
         assert not link.is_ready
 
+    def test_a_block_of_several_servers_ends_after_their_processes(self):
+        program = str(Path(__file__).parent / "programs" / "toolbox.py")
+        entry = {"command": sys.executable, "args": [program]}
+        with mcp({"mcpServers": {"a": entry, "b": entry}}) as servers:
+            processes = [int(server.call("process_id").text) for server in servers]
+            assert all(map(psutil.pid_exists, processes))
+        assert not any(map(psutil.pid_exists, processes))
+
     def test_a_block_ends_after_its_process(self, monkeypatch):
         monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.05)
         monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.05)
