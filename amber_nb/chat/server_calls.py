@@ -21,7 +21,7 @@ from ..errors import ToolError
 from ..types import Message, ToolRun, replace_surrogates
 from .messages import encode_result
 
-__all__ = ["CallReporter", "KnownResults", "Origin", "ServerApprovals", "run_remote"]
+__all__ = ["CallReporter", "KnownResults", "Origin", "ServerApprovals", "describe_error", "run_remote"]
 
 _MAX_RESULTS = 100_000  # that a client knows
 
@@ -241,6 +241,12 @@ async def _await(value: Awaitable[Any]) -> Any:
     return await value
 
 
+def describe_error(error: ToolError) -> dict[str, Any]:
+    """Return the outcome of a call without an answer, see `run_remote`; the standard error is for the reader alone."""
+    text = replace_surrogates(str(error))
+    return {"status": "failed", "error": text, "sent": f"Error: {text.partition(' Its standard error')[0]}"}
+
+
 async def run_remote(tool: toolbox.Tool, arguments: Mapping[str, Any], reporter: CallReporter) -> dict[str, Any]:
     """Run a call of a server's tool.
 
@@ -258,8 +264,7 @@ async def run_remote(tool: toolbox.Tool, arguments: Mapping[str, Any], reporter:
         limit = f"no sign of life for {tool.remote.server.options.timeout_s:g} s"
         return {"status": "timeout", "error": limit, "sent": f"Error: {limit}."}
     except ToolError as error:
-        text = replace_surrogates(str(error))
-        return {"status": "failed", "error": text, "sent": f"Error: {text.partition(' Its standard error')[0]}"}
+        return describe_error(error)
     if result.is_error:
         # The text of a failure is short already, see `read_result`.
         sent = f"Error: {result.text}"

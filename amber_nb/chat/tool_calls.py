@@ -18,11 +18,11 @@ from .. import clock
 from .. import tools as toolbox
 from ..errors import ProtocolError, ToolError
 from ..telemetry import Telemetry
-from ..types import Allow, Deny, InputRequest, Source, SourcesFound, ToolCall, ToolProgress, ToolRun, replace_surrogates
+from ..types import Allow, Deny, InputRequest, Source, SourcesFound, ToolCall, ToolProgress, ToolRun
 from .approval import Approval, ApprovalPrompt
 from .execute import THREAD_RUNS_ON, CellExecutor, UserCodeError, run_tool, validate
 from .messages import decode_outcome, encode_denial, encode_edit
-from .server_calls import CallReporter, ServerApprovals, run_remote
+from .server_calls import CallReporter, ServerApprovals, describe_error, run_remote
 
 __all__ = ["ToolRunner"]
 
@@ -227,8 +227,7 @@ class ToolRunner:
         try:
             is_waiting = await self._waits_for_reader(call)
         except ToolError as error:  # a call could reach a server that has come back, with another tool of this name
-            text = replace_surrogates(str(error))
-            return self._finish(call, "failed", error=text, sent=f"Error: {text.partition(' Its standard error')[0]}")
+            return self._finish(call, **describe_error(error))
         if is_waiting:
             call.approval = await self._ask(call)
         decision = call.approval.decision if call.approval else Allow()

@@ -118,9 +118,8 @@ def mcp(  # noqa: D417 - what is unknown is refused
         )
         targets = read_targets(target, arguments, headers=headers, env=env)
         several = len(targets) > 1 or bool(targets.faults)
-        if several and (
-            options.only is not None or options.exclude
-        ):  # a server without such a tool is an error of its own
+        # A server without such a tool would be an error of its own.
+        if several and (options.only is not None or options.exclude):
             raise ConfigError(
                 "only= and exclude= are for one server, and these are several: name one of them, as in "
                 f"mcp(…, {targets.names[0]!r}, only=…)."

@@ -28,7 +28,7 @@ from amber_nb.mcp_servers.target import Target
 from amber_nb.wire import event_loop
 
 UNRULY = str(Path(__file__).parent / "programs" / "unruly.py")
-NEVER_READY = ("-c", "import time; time.sleep(60)")
+NEVER_READY = ("-c", "import sys; sys.stdin.read()")  # until its input ends
 FINE = {"content": [{"type": "text", "text": "fine"}]}
 AGAIN = "Call it again: the newest protocol is used from now on."
 BY_RESULT = "Tool 'x' returned an InputRequiredResult to request client input, but …"
